@@ -1,0 +1,1 @@
+"""Health, readiness, metrics: the operator's side, on a port of its own."""

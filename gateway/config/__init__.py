@@ -1,0 +1,1 @@
+"""One YAML file and a policy folder into frozen nouns."""

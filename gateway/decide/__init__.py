@@ -1,0 +1,1 @@
+"""May this call run, now? Quiet: no clock, no socket, no await."""

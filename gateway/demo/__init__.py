@@ -1,0 +1,1 @@
+"""Demo tools and a demo agent, real servers on loopback."""

@@ -1,0 +1,56 @@
+"""The error types, each with the status it hints at and whose fault it is."""
+
+from __future__ import annotations
+
+from gateway.model import Fields, Reason
+
+
+class ToolgateError(Exception):
+    """Base of all errors that Toolgate raises on purpose."""
+
+
+class Problem:
+    """One mistake in a file, with its place and the fix. ``line`` and ``column`` count from 1; 0 means unknown."""
+
+    __slots__ = ("column", "file", "hint", "line", "message")
+
+    def __init__(self, file: str, line: int, column: int, message: str, hint: str = "") -> None:
+        self.file, self.line, self.column, self.message, self.hint = file, line, column, message, hint
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+
+    def __repr__(self) -> str:
+        return f"Problem({str(self)!r})"
+
+
+class ConfigError(ToolgateError):
+    """The configuration or a policy cannot be used. Carries every problem found, not only the first."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+class Refused(ToolgateError):
+    """A step before the decision cannot go on; the pipeline turns it into a refusal. The agent's fault unless 5xx."""
+
+    def __init__(
+        self, reason: Reason, status: int, detail: str, advice: str = "", fields: Fields = (), retry_after: float = 0.0
+    ) -> None:
+        super().__init__(detail)
+        self.reason, self.status, self.detail, self.advice = reason, status, detail, advice
+        self.fields, self.retry_after = fields, retry_after
+
+
+class UpstreamError(ToolgateError):
+    """The tool could not be reached, or what it said cannot be used. The tool's fault."""
+
+    def __init__(self, reason: Reason, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.reason, self.status, self.detail = reason, status, detail
+
+
+class ClientGone(ToolgateError):
+    """The agent closed its connection before the call ended."""

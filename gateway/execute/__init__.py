@@ -1,0 +1,1 @@
+"""Carry out a permitted call: credentials and forwarded fields."""

@@ -1,0 +1,1 @@
+"""Who is asking? Quiet: reads the request, touches nothing."""

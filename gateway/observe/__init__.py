@@ -1,0 +1,1 @@
+"""What happened, and why? Traces and metrics."""

@@ -1,0 +1,1 @@
+"""Policy files: their schema, the CEL seam, the compiled book. Quiet."""

@@ -1,0 +1,42 @@
+"""The doors to the world. The pipeline knows these shapes, never who stands behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from typing import Protocol
+
+from gateway.model import Claim, Hold, Outcome, RateClaim, Trace
+
+
+class Ledger(Protocol):
+    """Counters, places and circuits behind every guard that counts.
+
+    ``reserve`` is all or nothing: either every claim is granted, or nothing moved and at least one hold says why.
+    ``settle`` ends what ``reserve`` granted, exactly once for each call, whatever its exit.
+    """
+
+    def reserve(self, claims: Sequence[Claim], now: float) -> tuple[Hold, ...]: ...
+
+    def settle(self, holds: Sequence[Hold], outcome: Outcome, now: float) -> None: ...
+
+
+class Pacer(Protocol):
+    """Limits that wait instead of refusing."""
+
+    def pace(self, claim: RateClaim, bound: float) -> bool | Awaitable[bool]:
+        """True (at once or later) when there is room; False where that would take longer than ``bound`` seconds."""
+
+
+class Recorder(Protocol):
+    """Where traces go. Never blocks the caller."""
+
+    @property
+    def available(self) -> bool:
+        """False where calls must be refused because they could not be recorded."""
+
+    def record(self, trace: Trace) -> None: ...
+
+
+class Clock(Protocol):
+    def __call__(self) -> float:
+        """Seconds, monotonic."""

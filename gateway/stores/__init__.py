@@ -1,0 +1,1 @@
+"""Counters, places and circuits behind the guards that count."""
