@@ -159,9 +159,13 @@ class Run(Struct, frozen=True):
 
 
 class Route(Struct, frozen=True):
-    """Which tool a request is for, and the path and query that the tool will see, byte for byte."""
+    """Which tool a request is for, and what the tool will see, byte for byte.
+
+    ``target`` is path and query below the tool's base path, as sent; ``path`` and ``query`` are its two parts.
+    """
 
     tool: Tool
+    target: str
     path: str
     query: str
     host: str
@@ -182,9 +186,13 @@ class Call(Struct, frozen=True):
     args: Mapping[str, Any]
     params: Mapping[str, str]
     request: Request
+    target: str
+    """Path and query for the tool, byte for byte, below its base path."""
     path: str
+    """The path, percent-decoded: what rules see."""
     query: str
-    templated: bool = False
+    host: str
+    """The authority the agent asked for."""
 
 
 class Spoke(Struct, frozen=True):
@@ -222,11 +230,15 @@ class Claim(Struct, frozen=True):
 
 
 class RateClaim(Claim, frozen=True):
-    """``cost`` tokens out of a bucket of ``capacity`` that refills at ``rate`` tokens a second."""
+    """``cost`` tokens out of a bucket of ``capacity`` that refills at ``rate`` tokens a second.
+
+    ``wait`` above 0: wait up to so many seconds for room instead of refusing.
+    """
 
     capacity: float
     rate: float
     cost: float = 1.0
+    wait: float = 0.0
 
 
 class SlotClaim(Claim, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
-from gateway.model import Claim, Hold, Outcome, RateClaim, Trace
+from gateway.model import Answered, Claim, Hold, Outcome, RateClaim, Trace
 
 
 class Ledger(Protocol):
@@ -17,14 +17,17 @@ class Ledger(Protocol):
 
     def reserve(self, claims: Sequence[Claim], now: float) -> tuple[Hold, ...]: ...
 
+    def answered(self, holds: Sequence[Hold], answer: Answered, now: float) -> None:
+        """The head of the tool's answer is here: circuits learn now, not at the end of a long stream."""
+
     def settle(self, holds: Sequence[Hold], outcome: Outcome, now: float) -> None: ...
 
 
 class Pacer(Protocol):
     """Limits that wait instead of refusing."""
 
-    def pace(self, claim: RateClaim, bound: float) -> bool | Awaitable[bool]:
-        """True (at once or later) when there is room; False where that would take longer than ``bound`` seconds."""
+    def pace(self, claim: RateClaim) -> bool | Awaitable[bool]:
+        """True (at once or later) when there is room; False where that takes longer than ``claim.wait`` seconds."""
 
 
 class Recorder(Protocol):

@@ -1,0 +1,106 @@
+"""From call to decision, as a generator that asks for effects and performs none.
+
+Checks first, then people, then queues, then counters: nothing is held while somebody thinks or a call waits its turn,
+and no counter moves for a call that was never going to run. All claims go in one reserve, all or nothing, so that a
+refusal has nothing to undo. The pipeline answers each effect with ``send``; a test answers by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.decide.shapes import Check, Quota
+from gateway.model import Call, Claim, Decision, Hold, Permit, Question, RateClaim, Reason, Refusal, Spoke
+
+
+class AskHuman(Struct, frozen=True):
+    """Answered with the approver's name, or None where nobody approved."""
+
+    question: Question
+
+
+class Pace(Struct, frozen=True):
+    """Wait for room in a limit that waits. Answered True, or False where it would take longer than allowed."""
+
+    claim: RateClaim
+
+
+class Reserve(Struct, frozen=True):
+    """Answered with one hold for each claim, in order: all granted, or none taken."""
+
+    claims: tuple[Claim, ...]
+
+
+Effect = AskHuman | Pace | Reserve
+Deciding = Generator[Effect, Any, Decision]
+
+
+def decide(call: Call, checks: Sequence[Check], quotas: Sequence[Quota]) -> Deciding:
+    """Decide on one call: a Permit, or a Refusal that carries every rule that spoke."""
+    spoke: tuple[Spoke, ...] = ()
+    grant = ""
+    questions: list[Question] = []
+    for check in checks:
+        judged = check.judge(call)
+        if judged.spoke:
+            spoke += judged.spoke
+        if judged.refusal is not None:
+            return _with(judged.refusal, spoke, ())
+        if judged.question is not None:
+            questions.append(judged.question)
+        grant = judged.grant or grant
+
+    for question in questions:
+        if not isinstance((yield AskHuman(question)), str):
+            return _with(_unapproved(question), spoke, ())
+
+    claims: list[Claim] = []
+    askers: list[Quota] = []
+    paced: list[tuple[Quota, RateClaim]] = []
+    for quota in quotas:
+        for claim in quota.claims(call):
+            if isinstance(claim, RateClaim) and claim.wait:
+                paced.append((quota, claim))
+            else:
+                claims.append(claim)
+                askers.append(quota)
+    for quota, claim in paced:
+        if (yield Pace(claim)) is not True:
+            return _with(quota.refusal(Hold(claim, False, retry_after=claim.wait)), spoke, ())
+    if not claims:
+        return Permit(call, grant, (), spoke)
+    holds: tuple[Hold, ...] = yield Reserve(tuple(claims))
+    if len(holds) != len(claims):
+        raise TypeError(f"Reserve({len(claims)} claims) was answered with {holds!r}")
+    for quota, hold in zip(askers, holds, strict=True):
+        if not hold.granted:
+            return _with(quota.refusal(hold), spoke, holds)
+    return Permit(call, grant, holds, spoke)
+
+
+def _with(refusal: Refusal, spoke: tuple[Spoke, ...], holds: tuple[Hold, ...]) -> Refusal:
+    return Refusal(
+        refusal.reason,
+        refusal.status,
+        refusal.detail,
+        refusal.rule,
+        refusal.retry_after,
+        refusal.retryable,
+        refusal.advice,
+        spoke,
+        holds,
+        refusal.fields,
+    )
+
+
+def _unapproved(question: Question) -> Refusal:
+    return Refusal(
+        Reason.APPROVAL_REQUIRED,
+        403,
+        question.text,
+        question.rule,
+        advice="a person must approve this call; do not repeat it as it is",
+    )

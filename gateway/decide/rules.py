@@ -1,0 +1,53 @@
+"""Rules: what the operator's CEL expressions make of a call. All that match are evaluated; the strongest wins."""
+
+from __future__ import annotations
+
+from gateway.decide.shapes import NOTHING, Judgement
+from gateway.model import Call, Mode, Question, Reason, Refusal, Spoke, Verdict
+from gateway.policy.book import PolicyBook
+
+
+class Rules:
+    """Judges a call by every rule that can match it. Only mode Enforce has consequences; the rest is recorded."""
+
+    def __init__(self, book: PolicyBook) -> None:
+        self._book = book
+
+    def judge(self, call: Call) -> Judgement:
+        spoke = self._book.rules(call.tool.name, call.operation).judge(call)
+        return judgement_of(spoke) if spoke else NOTHING
+
+
+def judgement_of(spoke: tuple[Spoke, ...]) -> Judgement:
+    """The strongest enforced verdict of those that spoke: deny, else approve, else nothing but the record."""
+    question: Spoke | None = None
+    for said in spoke:
+        if said.mode is not Mode.ENFORCE:
+            continue
+        if said.verdict is Verdict.DENY:
+            return Judgement(_denied(said), spoke=spoke)
+        if said.verdict is Verdict.APPROVE and question is None:
+            question = said
+    if question is not None:
+        text = question.message or "this call needs a person's approval"
+        return Judgement(question=Question(f"{question.policy}/{question.rule}", text), spoke=spoke)
+    return Judgement(spoke=spoke)
+
+
+def _denied(said: Spoke) -> Refusal:
+    rule = f"{said.policy}/{said.rule}"
+    if said.error:
+        return Refusal(
+            Reason.POLICY_ERROR,
+            403,
+            f"a rule could not be evaluated, so the call is refused: {said.error}",
+            rule,
+            advice="check that the call has the arguments that this operation needs",
+        )
+    return Refusal(
+        Reason.POLICY_DENIED,
+        403,
+        said.message or f"refused by rule {rule}",
+        rule,
+        advice="do not retry unchanged; the policy refuses this call whenever it is made",
+    )

@@ -1,0 +1,23 @@
+"""A token bucket as one number: the time at which it will be full again (GCRA, ITU-T I.371).
+
+Exactly a bucket of ``capacity`` tokens refilled at ``rate`` a second, with no timer and nothing to refill.
+"""
+
+from __future__ import annotations
+
+_SLACK = 1e-9
+"""Tokens: what rounding of large clock values may cost a call that waited exactly as long as it was told."""
+
+
+def take(full_at: float, capacity: float, rate: float, cost: float, now: float) -> tuple[bool, float, float, float]:
+    """Try to take ``cost`` tokens at ``now``.
+
+    Returns:
+        whether they were there; the new ``full_at`` (unchanged on False); the tokens left; and the seconds until
+        they will be there (0 on True).
+    """
+    full_at = max(full_at, now)
+    left = capacity - (full_at - now) * rate
+    if left + _SLACK >= cost:
+        return True, full_at + cost / rate, left - cost, 0.0
+    return False, full_at, left, (cost - left) / rate

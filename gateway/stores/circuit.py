@@ -1,0 +1,114 @@
+"""A circuit breaker as a state machine; the caller brings the time.
+
+    closed    -- consecutive failures, failure rate or slow-call rate reached --> open
+    open      -- ``open`` seconds passed, a call asks                         --> half-open
+    half-open -- ``probes`` calls succeeded --> closed;   one failed or was slow --> open
+
+A probe that is abandoned (the agent left before the tool answered) gives its place back: it must not jam the circuit.
+Answers of calls that began before the circuit last changed are counted only while it is closed.
+"""
+
+from __future__ import annotations
+
+from gateway.model import CircuitSettings
+
+CLOSED, HALF_OPEN, OPEN = "closed", "half-open", "open"
+_SLICES = 10
+
+
+class Circuit:
+    """One breaker's state. Not safe for threads: the ledger calls it from one loop, never across an await."""
+
+    __slots__ = ("_at", "_calls", "_failed", "_passed", "_slow", "consecutive", "inside", "opened_at", "settings", "state")
+
+    def __init__(self, settings: CircuitSettings) -> None:
+        self.settings = settings
+        self.state = CLOSED
+        self.opened_at = 0.0
+        self.consecutive = 0
+        self.inside = 0
+        """Probes under way."""
+        self._passed = 0
+        self._calls = [0] * _SLICES
+        self._failed = [0] * _SLICES
+        self._slow = [0] * _SLICES
+        self._at = 0
+
+    def admits(self, now: float) -> tuple[bool, float]:
+        """Whether a call may pass now, else the seconds until asking again makes sense. Takes nothing."""
+        if self.state == CLOSED:
+            return True, 0.0
+        if self.state == OPEN:
+            waited = now - self.opened_at
+            if waited < self.settings.open:
+                return False, self.settings.open - waited
+            self.state, self.inside, self._passed = HALF_OPEN, 0, 0
+        if self.inside + self._passed < self.settings.probes:
+            return True, 0.0
+        return False, min(1.0, self.settings.open)
+
+    def enter(self) -> bool:
+        """Take the passage that ``admits`` offered; True where it is a probe's."""
+        if self.state != HALF_OPEN:
+            return False
+        self.inside += 1
+        return True
+
+    def leave(self, probe: bool, ok: bool | None, slow: bool, now: float) -> None:
+        """Tell how a call ended: ``ok`` None means nobody knows (abandoned)."""
+        if probe and self.state == HALF_OPEN:
+            self.inside = max(0, self.inside - 1)
+            if ok is None:
+                return
+            if not ok or slow:
+                self._trip(now)
+                return
+            self._passed += 1
+            if self._passed >= self.settings.probes:
+                self._close()
+            return
+        if self.state != CLOSED or ok is None:
+            return
+        self._count(ok, slow, now)
+
+    def _count(self, ok: bool, slow: bool, now: float) -> None:
+        settings = self.settings
+        slot = self._slot(now)
+        self._calls[slot] += 1
+        if slow:
+            self._slow[slot] += 1
+        if ok:
+            self.consecutive = 0
+            if not slow:
+                return
+        else:
+            self._failed[slot] += 1
+            self.consecutive += 1
+            if settings.failures and self.consecutive >= settings.failures:
+                self._trip(now)
+                return
+        calls = sum(self._calls)
+        if calls >= settings.minimum and (
+            (settings.rate and sum(self._failed) >= settings.rate * calls)
+            or (settings.slow_rate and sum(self._slow) >= settings.slow_rate * calls)
+        ):
+            self._trip(now)
+
+    def _slot(self, now: float) -> int:
+        """The slice of the window that ``now`` falls into, with the slices that have gone out of it emptied."""
+        at = int(now * _SLICES / self.settings.window)
+        gone = min(_SLICES, at - self._at)
+        for step in range(gone):
+            slot = (at - step) % _SLICES
+            self._calls[slot] = self._failed[slot] = self._slow[slot] = 0
+        if gone > 0:
+            self._at = at
+        return at % _SLICES
+
+    def _trip(self, now: float) -> None:
+        self.state, self.opened_at, self.inside, self._passed = OPEN, now, 0, 0
+
+    def _close(self) -> None:
+        self.state, self.consecutive = CLOSED, 0
+        for counts in (self._calls, self._failed, self._slow):
+            counts[:] = [0] * _SLICES

@@ -1,0 +1,118 @@
+"""The ledger in memory: the reference for every other. All of it runs on one loop, so each method is atomic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from gateway.model import Answered, CircuitClaim, Claim, Hold, Outcome, RateClaim, SlotClaim
+from gateway.stores.bucket import take
+from gateway.stores.circuit import CLOSED, HALF_OPEN, OPEN, Circuit
+
+PROBE = "probe"
+"""The state written on a hold that passed a half-open circuit."""
+
+_SWEEP = 10_000
+
+
+class MemoryLedger:
+    """Token buckets, places and circuits, by key. Survives reloads: the keys name the guard and what it counts by."""
+
+    def __init__(self) -> None:
+        self._full_at: dict[tuple[str, ...], float] = {}
+        self._taken: dict[tuple[str, ...], int] = {}
+        self._circuits: dict[tuple[str, ...], Circuit] = {}
+        self._sweep_at = _SWEEP
+
+    def reserve(self, claims: Sequence[Claim], now: float) -> tuple[Hold, ...]:
+        """One hold for each claim, all granted or none taken. ``now`` is in seconds, monotonic."""
+        holds: list[Hold] = []
+        refused = False
+        new_full: list[tuple[tuple[str, ...], float]] = []
+        for claim in claims:
+            if type(claim) is RateClaim:
+                key = claim.key
+                ok, full_at, left, wait = take(
+                    self._full_at.get(key, 0.0), claim.capacity, claim.rate, claim.cost, now
+                )
+                new_full.append((key, full_at))
+                hold = Hold(claim, ok, left, wait)
+            elif type(claim) is CircuitClaim:
+                circuit = self._circuit(claim)
+                ok, wait = circuit.admits(now)
+                hold = Hold(claim, ok, 0.0, wait, circuit.state)
+            elif type(claim) is SlotClaim:
+                left = claim.capacity - self._taken.get(claim.key, 0)
+                ok = left > 0
+                hold = Hold(claim, ok, left - 1 if ok else 0)
+            else:
+                raise TypeError(f"unknown claim {claim!r}")
+            holds.append(hold)
+            refused = refused or not ok
+        if refused:
+            return tuple(holds)
+        for key, full_at in new_full:
+            self._full_at[key] = full_at
+        if len(self._full_at) > self._sweep_at:
+            self._forget_full(now)
+        for at, claim in enumerate(claims):
+            if type(claim) is SlotClaim:
+                self._taken[claim.key] = self._taken.get(claim.key, 0) + 1
+            elif type(claim) is CircuitClaim and self._circuits[claim.key].enter():
+                holds[at] = Hold(claim, True, 0.0, 0.0, PROBE)
+        return tuple(holds)
+
+    def answered(self, holds: Sequence[Hold], answer: Answered, now: float) -> None:
+        """Circuits learn from the head of the answer: 5xx is a failure, 4xx (429 too) is not the tool's fault."""
+        for hold in holds:
+            if type(hold.claim) is CircuitClaim:
+                settings = hold.claim.settings
+                slow = settings.slow > 0 and answer.at >= settings.slow
+                circuit = self._circuits.get(hold.claim.key)
+                if circuit is not None:
+                    circuit.leave(hold.state == PROBE, answer.status < 500, slow, now)
+
+    def settle(self, holds: Sequence[Hold], outcome: Outcome, now: float) -> None:
+        """Give back places; tell circuits of calls that never got an answer, or whose answer broke off."""
+        for hold in holds:
+            claim = hold.claim
+            if type(claim) is SlotClaim:
+                taken = self._taken.get(claim.key, 0) - 1
+                if taken > 0:
+                    self._taken[claim.key] = taken
+                else:
+                    self._taken.pop(claim.key, None)
+            elif type(claim) is CircuitClaim:
+                circuit = self._circuits.get(claim.key)
+                if circuit is None:
+                    continue
+                broken = outcome.fault == "tool"
+                if not outcome.upstream:
+                    circuit.leave(hold.state == PROBE, False if broken else None, False, now)
+                elif broken and outcome.upstream < 500:
+                    circuit.leave(False, False, False, now)
+
+    def breakers(self) -> Iterator[tuple[str, str, str]]:
+        """Name, key and state of every circuit, for the metrics."""
+        for key, circuit in self._circuits.items():
+            yield key[0], " ".join(key[1:]), circuit.state
+
+    def in_flight(self) -> Iterator[tuple[str, int]]:
+        """Places taken, by key."""
+        for key, taken in self._taken.items():
+            yield " ".join(key[1:]), taken
+
+    def _circuit(self, claim: CircuitClaim) -> Circuit:
+        circuit = self._circuits.get(claim.key)
+        if circuit is None:
+            circuit = self._circuits[claim.key] = Circuit(claim.settings)
+        elif circuit.settings is not claim.settings and circuit.settings != claim.settings:
+            circuit.settings = claim.settings
+        return circuit
+
+    def _forget_full(self, now: float) -> None:
+        """A bucket that is full again needs no memory; look again when twice as many have gathered."""
+        self._full_at = {key: at for key, at in self._full_at.items() if at > now}
+        self._sweep_at = max(_SWEEP, 2 * len(self._full_at))
+
+
+__all__ = ["CLOSED", "HALF_OPEN", "OPEN", "PROBE", "MemoryLedger"]

@@ -1,0 +1,57 @@
+"""Limits that wait: aiolimiter's leaky buckets, one for each key, with a bound on the wait and on the queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+
+from aiolimiter import AsyncLimiter
+
+from gateway.model import RateClaim
+
+LONGEST_QUEUE = 1000
+_MOST_KEYS = 10_000
+
+
+class _Lane:
+    __slots__ = ("capacity", "limiter", "rate", "waiting")
+
+    def __init__(self, capacity: float, rate: float) -> None:
+        self.capacity, self.rate = capacity, rate
+        self.limiter = AsyncLimiter(capacity, capacity / rate)
+        self.waiting = 0
+
+
+class WaitingRoom:
+    """ports.Pacer for one process."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[tuple[str, ...], _Lane] = {}
+
+    def pace(self, claim: RateClaim) -> bool | Awaitable[bool]:
+        """Take a token now where there is one (True), else wait for it, at most ``claim.wait`` seconds."""
+        lane = self._lanes.get(claim.key)
+        if lane is None or lane.capacity != claim.capacity or lane.rate != claim.rate:
+            self._forget_idle()
+            lane = self._lanes[claim.key] = _Lane(claim.capacity, claim.rate)
+        if lane.waiting >= LONGEST_QUEUE:
+            return False
+        return self._wait(lane, claim)
+
+    @staticmethod
+    async def _wait(lane: _Lane, claim: RateClaim) -> bool:
+        lane.waiting += 1
+        try:
+            async with asyncio.timeout(claim.wait):
+                await lane.limiter.acquire(claim.cost)
+        except TimeoutError:
+            return False
+        finally:
+            lane.waiting -= 1
+        return True
+
+    def _forget_idle(self) -> None:
+        if len(self._lanes) >= _MOST_KEYS:
+            self._lanes = {
+                key: lane for key, lane in self._lanes.items() if lane.waiting or not lane.limiter.has_capacity(lane.capacity)
+            }

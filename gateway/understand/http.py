@@ -1,0 +1,201 @@
+"""Plain HTTP: the operation is method and route, the arguments are the body, the form or the query.
+
+Where a rule reads the arguments, they are read strictly: whatever could be read in two ways is refused, since then
+the rule and the tool could see different calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import orjson
+
+from gateway.errors import Refused
+from gateway.model import Agent, Call, Fields, Reason, Refusal, Request, Route, Run, Tool
+from gateway.understand import strict_json
+from gateway.understand.templates import Templates, ambiguous, dot_segments
+
+MOST_PARAMETERS = 1000
+NO_ARGS: Mapping[str, Any] = {}
+NO_PARAMS: Mapping[str, str] = {}
+
+
+class HttpReader:
+    """Reads requests for one tool.
+
+    ``reads_args``: some rule of this tool reads ``args``. ``looks_at_path``: some rule or grant tells paths apart.
+    """
+
+    def __init__(self, tool: Tool, *, reads_args: bool, looks_at_path: bool) -> None:
+        self.tool = tool
+        self.reads_args = reads_args
+        self._templates = Templates(tool.operations) if tool.operations else None
+        mode = tool.ambiguous_paths
+        self._strict_path = mode == "refuse" or (mode == "auto" and looks_at_path)
+
+    def wants_body(self, request: Request) -> bool:
+        """Whether the request's body must be read ahead of the decision."""
+        return self.reads_args and request.length != 0
+
+    def read(self, ident: str, request: Request, route: Route, agent: Agent, run: Run, body: bytes | None) -> Call:
+        """The call that a request is.
+
+        ``body`` is the whole body where it was read ahead, else None.
+
+        Raises:
+            Refused: 400 for a path or arguments that can be read in two ways, 415 for a body no rule can read.
+        """
+        path = route.path
+        if self._strict_path and (what := ambiguous(path)):
+            raise Refused(
+                Reason.AMBIGUOUS_PATH,
+                400,
+                f"the path contains {what!r}, which servers read in different ways",
+                "send the path in its plain form, or set `ambiguous_paths: forward` for this tool",
+            )
+        if self.tool.base_path and dot_segments(path):
+            raise Refused(
+                Reason.AMBIGUOUS_PATH,
+                400,
+                "the path contains dot segments, which could climb out of the tool's base path",
+                "send the path without dot segments",
+            )
+        params = NO_PARAMS
+        templated = self._templates.match(request.method, path) if self._templates else None
+        plain = unquote(path) if "%" in path else path
+        if templated is None:
+            operation = f"{request.method} {plain}" if request.method != "CONNECT" else "CONNECT"
+        else:
+            operation, params = templated
+        args = self._args(request, route.query, body) if self.reads_args else NO_ARGS
+        return Call(
+            ident, agent, run, self.tool, operation, args, params, request, route.target, plain, route.query, route.host
+        )
+
+    def _args(self, request: Request, query: str, body: bytes | None) -> Mapping[str, Any]:
+        from_query = self._pairs(query, "query") if query else {}
+        if not body:
+            return from_query
+        try:
+            from_body = self._body(request, body)
+        except Refused:
+            if self.tool.head_only:
+                return from_query
+            raise
+        if not from_query:
+            return from_body
+        if both := from_query.keys() & from_body.keys():
+            raise _unreadable(400, f"{sorted(both)[0]!r} is given both in the query and in the body")
+        return {**from_query, **from_body}
+
+    def _body(self, request: Request, body: bytes) -> dict[str, Any]:
+        encoding = request.header(b"content-encoding", "identity").strip().lower()
+        if encoding != "identity":
+            raise _unreadable(415, f"a rule reads the arguments, and the body is compressed ({encoding})")
+        kind = request.header(b"content-type").partition(";")[0].strip().lower()
+        if kind in ("", "application/json") or kind.endswith("+json"):
+            try:
+                value = strict_json.parse(body)
+            except ValueError as error:
+                raise _unreadable(400, f"the JSON body cannot be read in one way only: {error}") from None
+            if not isinstance(value, dict):
+                raise _unreadable(400, f"the JSON body is not an object but {_kind(value)}")
+            return value
+        if kind == "application/x-www-form-urlencoded":
+            if body.lstrip()[:1] in (b"{", b"["):
+                raise _unreadable(400, "the body says it is a form but looks like JSON")
+            try:
+                return self._pairs(body.decode("ascii"), "form")
+            except UnicodeDecodeError:
+                raise _unreadable(400, "the form body is not ASCII") from None
+        raise _unreadable(415, f"a rule reads the arguments, and cannot read a body of type {kind!r}")
+
+    def _pairs(self, text: str, where: str) -> dict[str, Any]:
+        try:
+            pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS)
+        except ValueError as error:
+            raise _unreadable(400, f"the {where} cannot be read: {error}") from None
+        values: dict[str, Any] = {}
+        for name, value in pairs:
+            if name not in values:
+                values[name] = value
+            elif self.tool.repeated_parameters:
+                held = values[name]
+                values[name] = [*held, value] if isinstance(held, list) else [held, value]
+            else:
+                raise _unreadable(
+                    400, f"{name!r} is given twice in the {where}", "or set `repeated_parameters: list` for this tool"
+                )
+        return values
+
+
+def _kind(value: object) -> str:
+    return {list: "an array", str: "a string", type(None): "null", bool: "a boolean"}.get(type(value), "a number")
+
+
+def _unreadable(status: int, detail: str, more: str = "") -> Refused:
+    advice = "send the arguments as one plain JSON object, or a form, uncompressed"
+    if more:
+        advice += f"; {more}"
+    return Refused(Reason.UNREADABLE_BODY, status, detail, advice)
+
+
+_TITLES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    408: "Request Timeout",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+
+
+def title_of(status: int) -> str:
+    """The phrase that belongs to a status (RFC 9110, 15), or "Refused"."""
+    return _TITLES.get(status, "Refused")
+
+
+def phrase(refusal: Refusal, call_id: str) -> tuple[Fields, bytes]:
+    """A refusal in HTTP: the fields and the body of an ``application/problem+json`` answer (RFC 9457).
+
+    ``x-should-retry: false`` keeps SDKs that retry on their own from repeating what cannot succeed.
+    """
+    problem: dict[str, Any] = {
+        "type": f"urn:toolgate:{refusal.reason.value}",
+        "title": title_of(refusal.status),
+        "status": refusal.status,
+        "detail": refusal.detail,
+        "reason": refusal.reason.value,
+        "rule": refusal.rule,
+        "call_id": call_id,
+        "retryable": refusal.retryable,
+        "retry_after": round(refusal.retry_after, 3) if refusal.retry_after else None,
+        "advice": refusal.advice,
+    }
+    fields: list[tuple[bytes, bytes]] = [(b"Content-Type", b"application/problem+json")]
+    wait = retry_after(refusal.retry_after)
+    if wait:
+        fields.append((b"Retry-After", b"%d" % wait))
+    if refusal.status != 429:
+        fields.append((b"x-should-retry", b"false"))
+    fields.append((b"X-Toolgate-Call", call_id.encode()))
+    fields.extend(refusal.fields)
+    return tuple(fields), orjson.dumps(problem)
+
+
+LONGEST_RETRY_AFTER = 60
+
+
+def retry_after(seconds: float) -> int:
+    """Whole seconds for Retry-After, rounded up, at most 60: some SDKs sleep through any number they are told."""
+    if seconds <= 0:
+        return 0
+    return min(LONGEST_RETRY_AFTER, max(1, int(seconds + 0.999)))

@@ -1,0 +1,124 @@
+"""Which tool is a request for? Prefix, Host, absolute-form and CONNECT; everything else is refused: no open proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway.errors import Refused
+from gateway.model import Reason, Request, Route, Tool
+
+
+class Router:
+    """Finds the tool by the request target and the Host field (RFC 9112, 3.2).
+
+    In this order: CONNECT and absolute-form by their authority; a Host that names a tool; the first path segment.
+    """
+
+    def __init__(self, tools: Iterable[Tool]) -> None:
+        self._by_name: dict[str, Tool] = {}
+        self._aliases: dict[str, Tool] = {}
+        self._origins: dict[str, Tool] = {}
+        for tool in tools:
+            self._by_name[tool.name] = tool
+            for alias in tool.hosts:
+                self._aliases[alias.lower()] = tool
+            for authority in _authorities(tool):
+                self._origins.setdefault(authority, tool)
+
+    def route(self, request: Request) -> Route:
+        """The tool, and the path and query below its base path.
+
+        Raises:
+            Refused: 404 where no tool is meant, 403 for a CONNECT that is not allowed, 400 for a target of no use.
+        """
+        target = request.target
+        host = request.header(b"host")
+        if request.method == "CONNECT":
+            return self._tunnel(target)
+        if target[:1] == "/":
+            tool = self._aliases.get(host.lower()) if self._aliases else None
+            if tool is not None:
+                return _route(tool, target, host)
+            tool = self._origins.get(host.lower())
+            if tool is not None:
+                return self._below_base(tool, target, host)
+            return self._by_prefix(target, host)
+        if target == "*":
+            tool = self._aliases.get(host.lower()) or self._origins.get(host.lower())
+            if tool is None:
+                raise _unknown("OPTIONS * names no tool here")
+            return Route(tool, "*", "*", "", host)
+        return self._absolute(target)
+
+    def _by_prefix(self, target: str, host: str) -> Route:
+        end = len(target)
+        for mark in ("/", "?"):
+            at = target.find(mark, 1, end)
+            if at > 0:
+                end = at
+        tool = self._by_name.get(target[1:end])
+        if tool is None:
+            raise _unknown(f"no tool named {target[1:end][:64]!r} is configured")
+        return _route(tool, target[end:], host)
+
+    def _absolute(self, target: str) -> Route:
+        scheme, found, rest = target.partition("://")
+        if not found or scheme.lower() not in ("http", "https"):
+            raise Refused(Reason.BAD_REQUEST, 400, "the request target is neither a path nor an http URL")
+        end = len(rest)
+        for mark in ("/", "?"):
+            at = rest.find(mark, 0, end)
+            if at >= 0:
+                end = at
+        authority, path = rest[:end].lower(), rest[end:]
+        if "@" in authority:
+            raise Refused(Reason.BAD_REQUEST, 400, "user information in the request target is not accepted")
+        alias = self._aliases.get(authority)
+        if alias is not None:
+            return _route(alias, path, authority)
+        tool = self._origins.get(authority)
+        if tool is None:
+            raise _unknown(f"{authority[:128]!r} is not the host of a configured tool")
+        return self._below_base(tool, path if path[:1] == "/" else "/" + path, authority)
+
+    def _tunnel(self, target: str) -> Route:
+        tool = self._origins.get(target.lower())
+        if tool is None or not tool.connect or not target.lower().endswith(f":{tool.origin.port}"):
+            raise Refused(
+                Reason.UNKNOWN_TOOL,
+                403,
+                f"CONNECT to {target[:128]!r} is not allowed",
+                "CONNECT works only for tools with `connect: true`, by the host and port of their url",
+            )
+        return Route(tool, "", "", "", target)
+
+    @staticmethod
+    def _below_base(tool: Tool, target: str, host: str) -> Route:
+        base = tool.base_path
+        if base:
+            rest = target[len(base) :]
+            if not target.startswith(base) or rest[:1] not in ("", "/", "?"):
+                raise _unknown(f"the tool {tool.name!r} is configured below {base!r} only")
+            return _route(tool, rest, host)
+        return _route(tool, target, host)
+
+
+def _route(tool: Tool, rest: str, host: str) -> Route:
+    path, _, query = rest.partition("?")
+    return Route(tool, rest, path or "/", query, host)
+
+
+def _authorities(tool: Tool) -> tuple[str, ...]:
+    origin = tool.origin
+    host = (f"[{origin.host}]" if ":" in origin.host else origin.host).lower()
+    explicit = f"{host}:{origin.port}"
+    return (host, explicit) if origin.port in (80, 443) else (explicit,)
+
+
+def _unknown(detail: str) -> Refused:
+    return Refused(
+        Reason.UNKNOWN_TOOL,
+        404,
+        detail,
+        "address a tool as /<tool>/..., by its host name, or through HTTP_PROXY; tools are listed in the configuration",
+    )

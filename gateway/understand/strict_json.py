@@ -1,0 +1,44 @@
+"""JSON read so that no two parsers can read it differently.
+
+RFC 8259 leaves open what a parser makes of repeated names, of numbers beyond a double, of lone surrogates; common
+parsers differ, and a rule and a tool that read the same bytes could see different calls. Here all of these are
+refused, with the place. (See "An Exploration of JSON Interoperability Vulnerabilities", Bishop Fox, 2021.)
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import jiter
+
+DEEPEST = 64
+LARGEST = 2**53
+
+# 16 digits in a row may reach 2**53; an exponent of three digits may reach infinity.
+_LONG_NUMBER = re.compile(rb"\d{16}|[eE][+]?\d{3}")
+
+
+def parse(data: bytes) -> Any:
+    """The value of one JSON text.
+
+    Raises:
+        ValueError: what is wrong and where (line and column, or a path such as ``$.items[3].id``).
+    """
+    value = jiter.from_json(data, allow_inf_nan=False, catch_duplicate_keys=True)
+    if data.count(b"[") + data.count(b"{") > DEEPEST or _LONG_NUMBER.search(data):
+        _inspect(value, "$", 1)
+    return value
+
+
+def _inspect(value: Any, place: str, depth: int) -> None:
+    if isinstance(value, dict | list):
+        if depth > DEEPEST:
+            raise ValueError(f"nested deeper than {DEEPEST} levels at {place}")
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            _inspect(item, f"{place}.{key}" if isinstance(key, str) else f"{place}[{key}]", depth + 1)
+    elif isinstance(value, int) and not isinstance(value, bool) and abs(value) > LARGEST:
+        raise ValueError(f"integer beyond 2^53 at {place}; send it as a string")
+    elif isinstance(value, float) and value in (float("inf"), float("-inf")):
+        raise ValueError(f"number beyond the range of a double at {place}")
