@@ -1,0 +1,84 @@
+"""Globs over names, and an index that finds what can match an operation without trying everything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+_WILD = re.compile(r"[*?]")
+
+
+def check_glob(value: object) -> object:
+    """The value unchanged; ValueError where it uses glob syntax that would silently not mean what it says."""
+    if isinstance(value, str) and "[" in value:
+        raise ValueError(f"character classes are not supported in {value!r}; write one pattern for each case")
+    return value
+
+
+def is_plain(pattern: str) -> bool:
+    """Whether a glob can only match itself."""
+    return _WILD.search(pattern) is None
+
+
+def glob_regex(pattern: str) -> re.Pattern[str]:
+    """A regex to ``fullmatch``: ``*`` is any run of characters, ``?`` is one, all else is itself, case matters.
+
+    The text between two stars is matched atomically at its first occurrence, so that many stars over a long path
+    cannot backtrack: what follows a star is free to be found later anyway.
+    """
+    parts = [re.escape(part).replace(r"\?", ".") for part in re.sub(r"\*+", "*", pattern).split("*")]
+    if len(parts) == 1:
+        return re.compile(parts[0], re.DOTALL)
+    middle = "".join(f"(?>.*?{part})" for part in parts[1:-1])
+    return re.compile(f"{parts[0]}{middle}.*{parts[-1]}", re.DOTALL)
+
+
+def matches_any(patterns: Iterable[str], name: str) -> bool:
+    """Whether one of the globs matches the name."""
+    return any(glob_regex(pattern).fullmatch(name) for pattern in patterns)
+
+
+def sees_path(pattern: str) -> bool:
+    """Whether an operation glob tells paths apart: anything but ``*`` and ``METHOD *``."""
+    return pattern != "*" and not re.fullmatch(r"[A-Z-]+ \*", pattern)
+
+
+class OperationIndex(Generic[T]):
+    """Items by the operation globs they were filed under; built once, then only asked.
+
+    Plain patterns are found by one dict lookup. Globs are grouped (many policies say ``GET *``), and those that begin
+    with a literal method are tried only for that method.
+    """
+
+    __slots__ = ("_always", "_globs", "_items", "_plain")
+
+    def __init__(self, entries: Sequence[tuple[Iterable[str], T]]) -> None:
+        self._items = [item for _, item in entries]
+        self._always: list[int] = []
+        self._plain: dict[str, list[int]] = {}
+        self._globs: dict[str, dict[str, tuple[re.Pattern[str], list[int]]]] = {}
+        for number, (patterns, _) in enumerate(entries):
+            self._file(number, frozenset(patterns))
+
+    def _file(self, number: int, patterns: frozenset[str]) -> None:
+        if "*" in patterns:
+            self._always.append(number)
+            return
+        for pattern in patterns:
+            if is_plain(pattern):
+                self._plain.setdefault(pattern, []).append(number)
+                continue
+            method, space, _ = pattern.partition(" ")
+            bucket = self._globs.setdefault(method if space and is_plain(method) else "", {})
+            bucket.setdefault(pattern, (glob_regex(pattern), []))[1].append(number)
+
+    def lookup(self, operation: str) -> tuple[T, ...]:
+        """The items with a pattern that matches, in the order they were given."""
+        found = {*self._always, *self._plain.get(operation, ())}
+        for method in ("", operation.partition(" ")[0]):
+            for regex, numbers in self._globs.get(method, {}).values():
+                if regex.fullmatch(operation):
+                    found.update(numbers)
+        return tuple(self._items[number] for number in sorted(found))

@@ -1,0 +1,253 @@
+"""The policy documents as pydantic models: what a user may write, and the JSON Schema that editors complete from.
+
+Models only say what a document looks like. What it means (names that exist, expressions that compile) is compile.py's.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema, model_validator
+
+from gateway.policy.globs import check_glob
+from gateway.policy.units import duration, fraction, rate
+
+Glob = Annotated[
+    str,
+    BeforeValidator(check_glob),
+    Field(min_length=1, max_length=512, description="* matches any run of characters, also /, and ? one character."),
+]
+Globs = Annotated[tuple[Glob, ...], Field(min_length=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
+Expression = Annotated[str, Field(min_length=1, description="A CEL expression, at most 4096 characters.")]
+Duration = Annotated[
+    float,
+    BeforeValidator(duration),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)?$"},
+                {"type": "number", "minimum": 0},
+            ],
+            "examples": ["250ms", "10s", "5m", "1h"],
+        }
+    ),
+]
+Fraction = Annotated[
+    float,
+    BeforeValidator(fraction),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?%$"},
+                {"type": "number", "minimum": 0, "maximum": 1},
+            ],
+            "examples": ["50%", 0.5],
+        }
+    ),
+]
+
+
+def _rate_text(value: object) -> str:
+    return rate(value)[1]
+
+
+Rate = Annotated[
+    str,
+    BeforeValidator(_rate_text),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?/(s|m|h|d)$", "examples": ["10/s", "100/m"]}),
+]
+ModeName = Literal["Enforce", "Audit", "Warn"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+def _listed(value: object) -> object:
+    """Tuples keep a frozen model frozen, but YAML gives lists, which strict mode would refuse for a tuple."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+GlobList = Annotated[Globs, BeforeValidator(_listed)]
+
+
+class Metadata(_Model):
+    """What a document is called."""
+
+    name: Name = Field(description="Unique among the documents of one kind; shown in traces and refusals.")
+    labels: dict[str, str] = Field(default={}, description="Free labels for your own tooling.")
+    annotations: dict[str, str] = Field(default={}, description="Free notes for your own tooling.")
+
+
+class Match(_Model):
+    """Which calls a document is about."""
+
+    tools: GlobList = Field(default=("*",), description="Names of tools in the configuration.")
+    operations: GlobList = Field(
+        default=("*",), description='Operations, such as "GET /repos/{owner}/{repo}", "GET *" or "*".'
+    )
+
+
+class Variable(_Model):
+    """A named expression, written into the rules that use it as variables.NAME."""
+
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64, description="Used as variables.NAME.")
+    expression: Expression
+
+
+class Rule(_Model):
+    """One condition and what follows when it is true."""
+
+    name: Name = Field(description="Unique in its policy; shown in traces and refusals as POLICY/RULE.")
+    when: Expression = Field(description="A CEL expression that is true or false, at most 4096 characters.")
+    then: Literal["deny", "approve", "warn"] = Field(
+        description="deny refuses the call, approve asks a human first, warn only records and tells the agent."
+    )
+    message: str = Field(default="", max_length=1024, description="What the agent is told.")
+    messageExpression: Expression | None = Field(  # noqa: N815 - the key as users write it
+        default=None, description="A CEL expression that gives the message; message is used where it fails."
+    )
+    mode: ModeName | None = Field(default=None, description="Overrides the policy's mode for this rule.")
+
+
+class PolicySpec(_Model):
+    """Rules over the calls that match."""
+
+    mode: ModeName = Field(
+        default="Enforce", description="Audit evaluates and records but never enforces; Warn also tells the agent."
+    )
+    failurePolicy: Literal["Fail", "Ignore"] = Field(  # noqa: N815 - the key as users write it
+        default="Fail", description="Fail: an expression that cannot be evaluated refuses the call. Ignore: it warns."
+    )
+    match: Match = Match()
+    variables: Annotated[tuple[Variable, ...], BeforeValidator(_listed)] = Field(default=(), max_length=64)
+    rules: Annotated[tuple[Rule, ...], BeforeValidator(_listed), Field(min_length=1, max_length=256)]
+
+
+class GrantSpec(_Model):
+    """Who may call what. What no grant names is refused."""
+
+    agents: Annotated[tuple[Glob, ...], BeforeValidator(_listed)] = Field(default=(), description="Ids of agents.")
+    roles: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        default=(), description="Roles; an agent that has one of them is granted, as is one that agents names."
+    )
+    tools: GlobList = Field(description="Names of tools in the configuration.")
+    operations: GlobList = Field(
+        default=("*",), description='Operations, such as "GET /repos/{owner}/{repo}", "GET *" or "*".'
+    )
+
+    @model_validator(mode="after")
+    def _names_someone(self) -> GrantSpec:
+        if not self.agents and not self.roles:
+            raise ValueError('a grant names nobody; give agents or roles (agents: ["*"] means everybody)')
+        return self
+
+
+class LimitSpec(_Model):
+    """A token bucket for each key."""
+
+    match: Match = Match()
+    per: Annotated[tuple[Expression, ...], BeforeValidator(_listed)] = Field(
+        max_length=8,
+        description="What has a bucket of its own: agent, run, tool, operation, or a CEL expression that gives a string,"
+        " an int or a bool. [] is one bucket for all.",
+    )
+    rate: Rate = Field(description="Calls let through in the long run: 10/s, 100/m, 1000/h or 5000/d.")
+    burst: int | None = Field(
+        default=None, ge=1, description="Calls let through at once; by default one second's worth, at least 1."
+    )
+    mode: Literal["reject", "wait"] = Field(default="reject", description="reject answers 429; wait holds the call back.")
+    max_wait: Duration | None = Field(
+        default=None, description="With mode wait: the longest a call is held back before 429; by default 5s."
+    )
+
+    @model_validator(mode="after")
+    def _wait_only(self) -> LimitSpec:
+        if self.max_wait is not None and self.mode != "wait":
+            raise ValueError("max_wait has no effect with mode: reject; remove it or write mode: wait")
+        return self
+
+
+class BreakerSpec(_Model):
+    """When a tool is left alone for a while because it fails."""
+
+    match: Match = Match()
+    per: Annotated[tuple[Literal["tool", "operation"], ...], BeforeValidator(_listed)] = Field(
+        default=("tool",), description="[tool] or [tool, operation]: what has a circuit of its own."
+    )
+    failures: int = Field(default=5, ge=0, description="Consecutive failures that open the circuit; 0 turns it off.")
+    rate: Fraction = Field(default=0.5, description="Share of failures within window that opens it; 0 turns it off.")
+    window: Duration = Field(default=30.0, gt=0, description="The time that rate and slow_rate look back.")
+    minimum: int = Field(default=10, ge=1, description="Calls within window before rate and slow_rate count.")
+    open: Duration = Field(default=15.0, gt=0, description="How long calls are refused before the first probe.")
+    probes: int = Field(default=1, ge=1, description="Calls let through as probes; all must succeed to close it.")
+    slow: Duration = Field(default=0.0, description="Time to the first byte from which a call is slow; 0 turns it off.")
+    slow_rate: Fraction = Field(default=0.0, description="Share of slow calls within window that opens the circuit.")
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> BreakerSpec:
+        if self.per not in {("tool",), ("tool", "operation")}:
+            raise ValueError("per must be [tool] or [tool, operation]")
+        if (self.slow > 0) != (self.slow_rate > 0):
+            raise ValueError("slow and slow_rate belong together; give both or neither")
+        return self
+
+
+ApiVersion = Annotated[Literal["toolgate/v1"], Field(description="Always toolgate/v1.")]
+
+
+class Policy(_Model):
+    """Rules over calls, in CEL."""
+
+    apiVersion: ApiVersion  # noqa: N815 - the key as users write it
+    kind: Literal["Policy"]
+    metadata: Metadata
+    spec: PolicySpec
+
+
+class Grant(_Model):
+    """Who may call what."""
+
+    apiVersion: ApiVersion  # noqa: N815 - the key as users write it
+    kind: Literal["Grant"]
+    metadata: Metadata
+    spec: GrantSpec
+
+
+class Limit(_Model):
+    """How often calls may be made."""
+
+    apiVersion: ApiVersion  # noqa: N815 - the key as users write it
+    kind: Literal["Limit"]
+    metadata: Metadata
+    spec: LimitSpec
+
+
+class Breaker(_Model):
+    """When a failing tool is left alone."""
+
+    apiVersion: ApiVersion  # noqa: N815 - the key as users write it
+    kind: Literal["Breaker"]
+    metadata: Metadata
+    spec: BreakerSpec
+
+
+Document = Annotated[Policy | Grant | Limit | Breaker, Field(discriminator="kind")]
+KINDS: dict[str, type[Policy | Grant | Limit | Breaker]] = {
+    "Policy": Policy,
+    "Grant": Grant,
+    "Limit": Limit,
+    "Breaker": Breaker,
+}
+DOCUMENT: TypeAdapter[Policy | Grant | Limit | Breaker] = TypeAdapter(Document)
+
+
+def schema_json() -> dict[str, Any]:
+    """One JSON Schema (draft 2020-12) for a policy document of any kind."""
+    schema = DOCUMENT.json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Toolgate policy document",
+        **schema,
+    }
