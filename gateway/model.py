@@ -299,10 +299,10 @@ Decision = Permit | Refusal
 
 
 class Answered(Struct, frozen=True):
-    """The head of an upstream's answer, and when it came (monotonic seconds)."""
+    """The head of an upstream's answer. ``first_byte`` is the seconds from the start of the upstream call to it."""
 
     status: int
-    at: float
+    first_byte: float
 
 
 class Outcome(Struct, frozen=True):

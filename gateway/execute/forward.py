@@ -1,0 +1,106 @@
+"""The request head that a tool gets: rebuilt from parsed fields, never the bytes that came in.
+
+Hop-by-hop fields end here (RFC 9110, 7.6.1), the agent's credentials end here where the gateway holds one, and the
+tool's own credential is put in at this last step. Everything else keeps its case, its order and its repeats.
+"""
+
+from __future__ import annotations
+
+from gateway.model import Permit, Request, Tool
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Fields about this connection only, lower-cased."""
+
+_FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"})
+
+VIA = b"1.1 toolgate"
+
+
+class Forwarder:
+    """Writes request heads for one tool."""
+
+    def __init__(self, tool: Tool) -> None:
+        self.tool = tool
+        self._host = tool.origin.authority.encode("latin-1")
+        self._inject = b"".join(b"%s: %s\r\n" % field for field in tool.inject)
+        # Host and Expect are written by us; the agent's word on forwarding is not believed.
+        self._drop = HOP_BY_HOP | _FORWARDED | tool.strip | {b"host", b"expect"}
+        self._base = tool.base_path
+        self._tails: dict[tuple[str, str], bytes] = {}
+
+    def head(self, permit: Permit, *, chunked: bool, upgrade: bytes = b"", expect: bool = False) -> bytes:
+        """The head of the request to the tool, up to and including the empty line.
+
+        ``chunked``: the body will be sent in chunks. ``upgrade``: the protocol the agent asks to switch to, or
+        nothing. ``expect``: pass on ``Expect: 100-continue``.
+        """
+        call = permit.call
+        request = call.request
+        target = call.target
+        if target != "*":
+            target = self._base + target
+            if target[:1] != "/":
+                target = "/" + target
+        drop = self._drop
+        agent = call.agent.credential
+        named = request.lookup.get(b"connection")
+        if agent or named:
+            drop = drop | {agent} | connection_options(named or b"")
+        host = request.lookup.get(b"host", b"") if self.tool.preserve_host else self._host
+        parts = [f"{request.method} {target} HTTP/1.1\r\nHost: ".encode("latin-1"), host, b"\r\n"]
+        for name, value in request.fields:
+            if name.lower() not in drop:
+                parts += (name, b": ", value, b"\r\n")
+        if chunked:
+            parts.append(b"Transfer-Encoding: chunked\r\n")
+        if upgrade:
+            parts.append(b"Connection: Upgrade\r\nUpgrade: %s\r\n" % upgrade)
+        elif b"te" in request.lookup and b"trailers" in request.lookup[b"te"].lower():
+            parts.append(b"TE: trailers\r\nConnection: TE\r\n")
+        if expect:
+            parts.append(b"Expect: 100-continue\r\n")
+        parts.append(self._tail(request, call.host))
+        return b"".join(parts)
+
+    def _tail(self, request: Request, host: str) -> bytes:
+        """What every head to this tool ends with, for one peer and one asked-for host."""
+        key = (request.peer, host)
+        tail = self._tails.get(key)
+        if tail is None:
+            if len(self._tails) >= 1024:
+                self._tails.clear()
+            tail = self._tails[key] = (
+                self._inject + b"Via: " + VIA + b"\r\n" + _forwarded(self.tool.forwarded, request.peer, host) + b"\r\n"
+            )
+        return tail
+
+
+def connection_options(value: bytes) -> frozenset[bytes]:
+    """The lower-cased field names that a Connection field names as hop-by-hop.
+
+    ``Content-Length``, ``Host`` and the like are not options and stay: naming them is a known way to make a proxy
+    drop a field that a server needs (RFC 9110, 7.6.1: "MUST NOT send a connection option corresponding to a field
+    intended for all recipients").
+    """
+    options = {option.strip().lower() for option in value.split(b",")}
+    return frozenset(options - {b"", b"close", b"host", b"content-length", b"content-type", b"cache-control"})
+
+
+def _forwarded(style: str, peer: str, host: str) -> bytes:
+    if style == "off":
+        return b""
+    if style == "rfc7239":
+        node = f'"[{peer}]"' if ":" in peer else peer
+        return f'Forwarded: for={node};host="{host}";proto=http\r\n'.encode("latin-1")
+    return f"X-Forwarded-For: {peer}\r\nX-Forwarded-Host: {host}\r\nX-Forwarded-Proto: http\r\n".encode("latin-1")

@@ -1,0 +1,610 @@
+"""One call on the wire: drives the pipeline's generator from callbacks and moves the bytes it asks for.
+
+An exchange stands between one request of an agent's connection and at most one connection to a tool. Its phases:
+
+    waiting    for its turn (pipelining), for the body (ReadBody) or for something to happen (Await)
+    connecting to the tool (Send)
+    sent       the request is going out or gone, no answer yet
+    relaying   the answer is passed on as it comes (Relay); also tunnels
+    done       the agent has its answer, or one side is gone
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from gateway.errors import ClientGone, Refused, ToolgateError, UpstreamError
+from gateway.execute.forward import HOP_BY_HOP, VIA, connection_options
+from gateway.model import Answered, Fields, Outcome, Permit, Reason, Request
+from gateway.pipeline import Await, ReadBody, Relay, Reply, Send, Way
+from gateway.understand.http import title_of
+from gateway.wire.tunnel import Tunnel
+from gateway.wire.upstream import UpstreamConnection
+
+if TYPE_CHECKING:
+    from gateway.wire.server import Connection
+
+log = logging.getLogger("gateway.wire")
+
+WAITING, CONNECTING, SENT, RELAYING, DONE = range(5)
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY"})
+"""Methods that change nothing (RFC 9110, 9.2.1), so that sending one twice does no harm."""
+
+_DROPPED = HOP_BY_HOP | {b"proxy-authenticate"}
+_JOIN_BELOW = 16 * 1024
+_HOLD = 256 * 1024
+"""Bytes of a body kept while nobody takes them; above, the agent's connection is paused."""
+
+_NOT_TUNNELLED = frozenset({b"h2c", b"http", b"tls"})
+"""Upgrades to these would let requests through that no policy sees (h2c smuggling): the field is dropped instead."""
+
+
+class Exchange:
+    """A request, its way through the pipeline, and the bytes of its answer."""
+
+    __slots__ = (
+        "_await",
+        "_began",
+        "_chunked_in",
+        "_chunked_out",
+        "_connection",
+        "_expect",
+        "_first_byte",
+        "_framed",
+        "_out",
+        "_out_size",
+        "_parts",
+        "_permit",
+        "_retried",
+        "_trailers",
+        "_tunnel",
+        "_upstream",
+        "_wanted",
+        "_way",
+        "bodiless",
+        "closing",
+        "complete",
+        "head_fields",
+        "keep_alive",
+        "phase",
+        "received",
+        "request",
+        "seen",
+        "sent",
+        "sent_whole",
+        "status",
+        "upgrade",
+    )
+
+    def __init__(self, connection: Connection, request: Request, keep_alive: bool, upgrade: bytes, expect: bool) -> None:
+        self._connection = connection
+        self.request = request
+        self.keep_alive = keep_alive
+        self.upgrade = upgrade
+        self._expect = expect
+        self.phase = WAITING
+        self.complete = request.length == 0
+        self._chunked_in = request.length < 0
+        self._parts: list[bytes] = []
+        self._trailers: list[tuple[bytes, bytes]] = []
+        self.received = self.sent = self.status = 0
+        self.closing = False
+        """The agent's connection ends after this answer."""
+        self._upstream: UpstreamConnection | None = None
+        self._tunnel: Tunnel | None = None
+        self._wanted: ReadBody | None = None
+        self._await: asyncio.Task[Any] | None = None
+        self._retried = False
+        self.sent_whole = self.bodiless = False
+        self._out: list[bytes] = []
+        self._out_size = 0
+        self._began = self._first_byte = 0.0
+        self.seen = monotonic()
+        self.head_fields = 0
+        self._chunked_out = False
+        self._framed = True
+        self._way: Way | None = None
+
+    # -- the pipeline -------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Set out. Called once, when the requests before this one on the connection are answered."""
+        self.seen = monotonic()
+        self._way = self._connection.listener.pipeline.run(self.request)
+        self._advance(None)
+
+    def _advance(self, answer: Any, error: BaseException | None = None) -> None:
+        way = self._way
+        if way is None:
+            raise RuntimeError("an exchange that never set out")
+        while True:
+            try:
+                effect = way.send(answer) if error is None else way.throw(error)
+            except StopIteration:
+                self._finish()
+                return
+            except Exception:
+                log.exception("a call was lost on its way; its connection is closed")
+                self.phase = DONE
+                self._drop_upstream()
+                self._connection.abort()
+                return
+            error = None
+            kind = type(effect)
+            if kind is Send:
+                self._send(effect.permit)
+                return
+            if kind is Relay:
+                self._open_answer(effect.fields)
+                return
+            if kind is Reply:
+                answer = self._reply(effect)
+            elif kind is ReadBody:
+                error = self._too_large(effect)
+                answer = None
+                if error is None and not self.complete:
+                    self._wanted = effect
+                    self._go_on()
+                    self._connection.resume_reading()
+                    return
+                if error is None and self.received <= effect.limit:
+                    answer = b"".join(self._parts)
+            elif kind is Await:
+                self._await = task = asyncio.ensure_future(effect.awaitable)
+                task.add_done_callback(self._awaited)
+                return
+
+    def _awaited(self, task: asyncio.Future[Any]) -> None:
+        self._await = None
+        if task.cancelled() or self.phase == DONE:
+            return
+        error = task.exception()
+        if error is not None:
+            self._advance(None, error)
+        else:
+            self._advance(task.result())
+
+    def _finish(self) -> None:
+        if self.phase != DONE:
+            self.phase = DONE
+            self._connection.exchange_done(self)
+
+    def abandon(self) -> None:
+        """The agent is gone: cancel what is under way and tell the pipeline."""
+        if self.phase == DONE:
+            return
+        upstream = 0 if self.phase != RELAYING else self.status
+        self.phase = DONE
+        if self._await is not None:
+            self._await.cancel()
+        self._drop_upstream()
+        outcome = Outcome(
+            499, upstream, "agent", "the agent closed its connection", self.received, self.sent, self._first_byte
+        )
+        if self._way is None:  # still waiting for its turn: it never set out
+            return
+        try:
+            self._way.throw(ClientGone(outcome))
+        except StopIteration:
+            pass
+        except Exception:
+            log.exception("a call was lost while it was abandoned")
+
+    def _drop_upstream(self) -> None:
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.abort()
+
+    # -- the agent's request body -------------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        """Body bytes from the agent."""
+        self.received += len(data)
+        if self._upstream is not None and self.phase >= SENT:
+            self.seen = monotonic()
+            self._upstream.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked_in else data)
+            return
+        if self.phase >= RELAYING:  # answered already: the rest is read and dropped
+            return
+        self._parts.append(data)
+        wanted = self._wanted
+        if wanted is not None:
+            if (error := self._too_large(wanted)) is not None:
+                self._wanted = None
+                self._advance(None, error)
+            elif self.received > wanted.limit:
+                self._wanted = None
+                self._advance(None)
+        elif self.received > _HOLD:
+            self._connection.pause_reading()
+
+    def feed_end(self, trailers: list[tuple[bytes, bytes]]) -> None:
+        """The agent's request is complete."""
+        self.complete = True
+        self._trailers = trailers
+        if self._wanted is not None:
+            self._wanted = None
+            self._advance(b"".join(self._parts))
+        elif self._upstream is not None and self.phase >= SENT and not self.sent_whole:
+            self.sent_whole = True
+            if self._chunked_in:
+                self._upstream.transport.write(self._last_chunk())
+
+    def feed_broken(self, complaint: str) -> None:
+        """The agent's request body is malformed, or stopped coming."""
+        self.keep_alive = False
+        self.complete = True
+        kind = Refused if self.phase == WAITING else UpstreamError
+        self._fail(kind(Reason.BAD_REQUEST, 400, complaint))
+
+    def _last_chunk(self) -> bytes:
+        return b"0\r\n%b\r\n" % b"".join([b"%b: %b\r\n" % trailer for trailer in self._trailers])
+
+    def _too_large(self, wanted: ReadBody) -> Refused | None:
+        size = max(self.request.length, self.received)
+        if size <= wanted.limit or wanted.optional:
+            return None
+        self.closing = self.closing or not self.complete
+        return Refused(
+            Reason.BODY_TOO_LARGE,
+            413,
+            f"a rule of this tool reads the body, and the body is over {wanted.limit} bytes",
+            "send less, or raise `body.limit` for this tool",
+        )
+
+    def _go_on(self) -> None:
+        """Ask for the body where the agent waits to be asked (RFC 9110, 10.1.1)."""
+        if self._expect:
+            self._expect = False
+            self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def pause_upload(self) -> None:
+        """The tool takes the body slower than the agent sends it."""
+        self._connection.pause_reading()
+
+    def resume_upload(self) -> None:
+        self._connection.resume_reading()
+
+    # -- the call to the tool -----------------------------------------------------------------------------------
+
+    def _send(self, permit: Permit) -> None:
+        self._permit = permit
+        self._began = monotonic()
+        self.phase = CONNECTING
+        try:
+            pool = self._connection.listener.pool(permit.call.tool)
+        except OSError as error:  # ssl.SSLError is one
+            self._fail(UpstreamError(Reason.UPSTREAM_UNREACHABLE, 502, f"the tool's TLS settings are of no use: {error}"))
+            return
+        upstream = pool.pop() if self.request.method != "CONNECT" else None
+        if upstream is not None:
+            self._dispatch(upstream)
+        else:
+            self._connect()
+
+    def _connect(self) -> None:
+        tool = self._permit.call.tool
+        pool = self._connection.listener.pool(tool)
+        tunnel = self.request.method == "CONNECT"
+        self._await = task = asyncio.ensure_future(pool.connect(tool.timeouts.connect, raw=tunnel))
+        task.add_done_callback(self._connected)
+
+    def _connected(self, task: asyncio.Future[UpstreamConnection]) -> None:
+        self._await = None
+        if task.cancelled():
+            return
+        error = task.exception()
+        if self.phase == DONE:
+            if error is None:
+                task.result().transport.close()
+        elif error is not None:
+            self.upstream_failed(error)
+        else:
+            self._dispatch(task.result())
+
+    def _dispatch(self, upstream: UpstreamConnection) -> None:
+        self._upstream = upstream
+        upstream.attach(self)
+        self.phase = SENT
+        if self.request.method == "CONNECT":
+            self.status = 200
+            self._advance(Answered(200, self._since()))
+            return
+        permit = self._permit
+        forwarder = self._connection.listener.forwarder(permit.call.tool)
+        expect = self._expect and not self.complete
+        self.upgrade = self._allowed_upgrade(permit.call.tool.upgrades)
+        head = forwarder.head(permit, chunked=self._chunked_in, upgrade=self.upgrade, expect=expect)
+        parts = self._parts
+        self.sent_whole = self.complete
+        if not parts and (not self._chunked_in or not self.complete):
+            upstream.transport.write(head)
+        elif self._chunked_in:
+            out = [head, *[b"%x\r\n%b\r\n" % (len(part), part) for part in parts]]
+            if self.complete:
+                out.append(self._last_chunk())
+            upstream.transport.write(b"".join(out))
+        elif len(parts) == 1 and len(parts[0]) < _JOIN_BELOW:
+            upstream.transport.write(head + parts[0])
+        else:
+            upstream.transport.writelines([head, *parts])
+        if self.complete:
+            return
+        self._parts = []
+        self._retried = True  # part of the body is gone: what is sent cannot be sent again
+        self._connection.resume_reading()
+
+    def _allowed_upgrade(self, allowed: tuple[str, ...]) -> bytes:
+        name = self.upgrade.split(b"/")[0].strip().lower()
+        if not name or name in _NOT_TUNNELLED or b"," in self.upgrade:
+            return b""
+        return self.upgrade if "*" in allowed or name.decode("latin-1") in allowed else b""
+
+    def _since(self) -> float:
+        self._first_byte = monotonic() - self._began
+        return self._first_byte
+
+    # -- what the tool says -------------------------------------------------------------------------------------
+
+    def interim(self, status: int, reason: bytes, fields: list[tuple[bytes, bytes]]) -> None:
+        """A 1xx answer: passed on, except a 100 that we have given ourselves and anything an HTTP/1.0 agent gets."""
+        if self.request.version == "1.0" or (status == 100 and not self._expect):
+            return
+        if status == 100:
+            self._expect = False
+        lines = [b"%b: %b\r\n" % field for field in fields if field[0].lower() not in _DROPPED]
+        self._connection.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, b"".join(lines)))
+
+    def answered(self, upstream: UpstreamConnection) -> None:
+        """The head of the tool's answer is complete."""
+        self.status = status = upstream.status
+        if status == 101 and not self.upgrade:
+            raise UpstreamError(Reason.UPSTREAM_PROTOCOL, 502, "the tool switched protocols and was not asked to")
+        self.head_fields = len(upstream.fields)
+        self._parts = []
+        self.bodiless = self.request.method == "HEAD"
+        self._advance(Answered(status, self._since()))
+
+    def _open_answer(self, extra: Fields) -> None:
+        """Write the head of the tool's answer, with our fields added, and choose how its body is framed."""
+        upstream = self._upstream
+        if upstream is None:
+            raise RuntimeError("an answer without a tool")
+        if self.request.method == "CONNECT":
+            self.phase = RELAYING
+            self._begin_tunnel(b"HTTP/1.1 200 Connection established\r\n%b\r\n" % _lines(extra), b"")
+            return
+        status = self.status
+        parts = [b"HTTP/1.1 %d %b\r\n" % (status, upstream.reason)]
+        drop: frozenset[bytes] | set[bytes] = _DROPPED
+        has_length = chunked = False
+        for name, value in upstream.fields:
+            low = name.lower()
+            if low in drop:
+                if low == b"transfer-encoding":
+                    chunked = True
+                    if value.strip().lower() != b"chunked":
+                        raise UpstreamError(
+                            Reason.UPSTREAM_PROTOCOL, 502, "the tool used a transfer coding other than chunked"
+                        )
+                elif low == b"connection" and len(value) > 10:
+                    drop = drop | connection_options(value)
+                continue
+            if low == b"content-length":
+                has_length = True
+            parts += (name, b": ", value, b"\r\n")
+        self.phase = RELAYING
+        if drop is not _DROPPED:
+            parts = parts[:1] + _without(parts[1:], drop)
+        parts.append(b"Via: %b\r\n" % VIA)
+        parts.append(_lines(extra))
+        if status == 101:
+            parts.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n\r\n" % self.upgrade)
+            self._out = parts
+            return
+        body = not (self.bodiless or status in (204, 304))
+        upstream.close_delimited = body and not has_length and not chunked
+        self._chunked_out = body and not has_length and self.request.version == "1.1"
+        if self._chunked_out or (chunked and self.bodiless):
+            parts.append(b"Transfer-Encoding: chunked\r\n")
+        self._framed = has_length or self._chunked_out or not body
+        self._close_or_keep(parts, framed=self._framed)
+        parts.append(b"\r\n")
+        self._out = parts
+
+    def _close_or_keep(self, parts: list[bytes], *, framed: bool) -> None:
+        connection = self._connection
+        if not self.keep_alive or not framed or connection.listener.draining or not self.complete:
+            self.closing = True
+        if self.closing:
+            parts.append(b"Connection: close\r\n")
+        elif self.request.version == "1.0":
+            parts.append(b"Connection: keep-alive\r\n")
+
+    def chunk(self, data: bytes) -> None:
+        """Body bytes from the tool."""
+        size = len(data)
+        self.sent += size
+        self._out_size += size
+        if self._chunked_out:
+            self._out += (b"%x\r\n" % size, data, b"\r\n")
+        else:
+            self._out.append(data)
+
+    def flush(self) -> None:
+        """Write what has gathered while one piece of the tool's answer was parsed."""
+        out = self._out
+        if out:
+            self._out = []
+            if self._out_size < _JOIN_BELOW:
+                self._connection.write(b"".join(out))
+            else:
+                self._connection.writelines(out)
+            self._out_size = 0
+
+    def ended(self, trailers: Fields) -> None:
+        """The tool's answer is complete."""
+        self._upstream = None
+        if self.phase != RELAYING:
+            return
+        if self._chunked_out:
+            if trailers:
+                self._out.append(b"0\r\n%b\r\n" % _lines(trailers))
+            else:
+                self._out.append(b"0\r\n\r\n")
+        self.flush()
+        self._advance(self._outcome())
+
+    def _outcome(self, fault: str = "", error: str = "") -> Outcome:
+        return Outcome(self.status, self.status, fault, error, self.received, self.sent, self._first_byte)
+
+    # -- when it goes wrong -------------------------------------------------------------------------------------
+
+    def upstream_lost(self, upstream: UpstreamConnection, exc: Exception | None) -> None:
+        """The tool's connection ended before its answer did. Retried once, only if nothing can have been processed."""
+        self._upstream = None
+        if (
+            self.phase == SENT
+            and upstream.reused
+            and not upstream.got
+            and not self._retried
+            and self.request.method in _SAFE
+        ):
+            self._retried = True
+            self.phase = CONNECTING
+            self._connect()
+            return
+        what = "broke off its answer" if self.phase == RELAYING or upstream.got else "closed the connection unanswered"
+        detail = f"the tool {what}" + (f": {exc}" if exc else "")
+        self._fail(UpstreamError(Reason.UPSTREAM_UNREACHABLE, 502, detail))
+
+    def upstream_failed(self, error: BaseException) -> None:
+        """The call to the tool cannot go on."""
+        self._upstream = None
+        if isinstance(error, ToolgateError):
+            self._fail(error)
+        else:
+            log.error("connecting to a tool failed", exc_info=error)
+            self._fail(UpstreamError(Reason.UPSTREAM_UNREACHABLE, 502, f"{type(error).__name__} while connecting"))
+
+    def _fail(self, error: ToolgateError) -> None:
+        if self.phase == DONE:
+            return
+        self._drop_upstream()
+        if self.phase < RELAYING:
+            if self._await is not None:
+                self._await.cancel()
+            self._wanted = None
+            self._advance(None, error)
+            return
+        # The head is out: the only honest signal left is an end that cannot be taken for a good one.
+        self.closing = True
+        self.keep_alive = False
+        self._out = []
+        fault = "agent" if isinstance(error, UpstreamError) and error.status < 500 else "tool"
+        outcome = self._outcome(fault, str(error))
+        self._connection.break_off(hard=not self._framed)
+        self._advance(outcome)
+
+    def check(self, now: float, stalled: bool) -> None:
+        """Look at the clock. ``stalled``: the agent does not take what we write."""
+        if self.phase in (WAITING, CONNECTING, DONE):
+            return
+        timeouts = self._permit.call.tool.timeouts
+        seen = self._tunnel.seen if self._tunnel is not None else self.seen
+        if timeouts.total and now - self._began > timeouts.total:
+            self._time_out(f"the call took longer than {timeouts.total:g} s", agent=False)
+        elif self.phase == SENT and self.sent_whole and now - max(seen, self._began) > timeouts.first_byte:
+            self._time_out(f"no answer within {timeouts.first_byte:g} s", agent=False)
+        elif now - max(seen, self._began) > timeouts.idle:
+            self._time_out(f"nothing moved for {timeouts.idle:g} s", agent=stalled)
+
+    def _time_out(self, detail: str, *, agent: bool) -> None:
+        if self._tunnel is not None:
+            self._tunnel.closed()
+            return
+        if agent:
+            self._fail(UpstreamError(Reason.REQUEST_TIMEOUT, 408, f"the agent stopped reading: {detail}"))
+        else:
+            self._fail(UpstreamError(Reason.UPSTREAM_TIMEOUT, 504, f"the tool was too slow: {detail}"))
+
+    # -- answers of our own -------------------------------------------------------------------------------------
+
+    def _reply(self, reply: Reply) -> Outcome:
+        self.phase = RELAYING
+        self.status = reply.status
+        parts = [b"HTTP/1.1 %d %b\r\n" % (reply.status, title_of(reply.status).encode())]
+        parts.append(_lines(reply.fields))
+        parts.append(b"Content-Length: %d\r\n" % len(reply.body))
+        self._close_or_keep(parts, framed=True)
+        parts.append(b"\r\n")
+        if self.request.method != "HEAD":
+            parts.append(reply.body)
+            self.sent = len(reply.body)
+        self._connection.write(b"".join(parts))
+        return Outcome(reply.status, received=self.received, sent=self.sent)
+
+    # -- tunnels ------------------------------------------------------------------------------------------------
+
+    def switched(self, rest: bytes) -> None:
+        """The tool's parser stopped at an upgrade; ``rest`` is what came behind the head."""
+        if self.status == 101 and self.phase == RELAYING:
+            head, self._out = b"".join(self._out), []
+            self._begin_tunnel(head, rest)
+
+    def _begin_tunnel(self, head: bytes, rest: bytes) -> None:
+        upstream = self._upstream
+        if upstream is None:
+            raise RuntimeError("a tunnel without a tool")
+        upstream.exchange = None
+        self._connection.write(head)
+        self._tunnel = upstream.tunnel = Tunnel(self, self._connection.transport, upstream.transport)
+        upstream.transport.resume_reading()
+        held = self._connection.tunnel_opened(self._tunnel)
+        if rest:
+            self._tunnel.from_upstream(rest)
+        if held:
+            self._tunnel.from_client(held)
+
+    def tunnel_over(self, tunnel: Tunnel) -> None:
+        """Both directions have ended."""
+        self._upstream = None
+        self.received, self.sent = tunnel.received, tunnel.sent
+        self.closing = True
+        if self.phase != DONE:
+            self._advance(self._outcome())
+
+    # -- backpressure -------------------------------------------------------------------------------------------
+
+    def pause_answer(self) -> None:
+        """The agent reads slower than the tool sends."""
+        if self._tunnel is not None:
+            self._tunnel.pause_upstream()
+        elif self._upstream is not None and not self._upstream.transport.is_closing():
+            self._upstream.transport.pause_reading()
+
+    def resume_answer(self) -> None:
+        self.seen = monotonic()
+        if self._tunnel is not None:
+            self._tunnel.resume_upstream()
+        elif self._upstream is not None and not self._upstream.transport.is_closing():
+            self._upstream.transport.resume_reading()
+
+
+def _lines(fields: Fields) -> bytes:
+    return b"".join([b"%b: %b\r\n" % field for field in fields])
+
+
+def _without(parts: list[bytes], drop: frozenset[bytes] | set[bytes]) -> list[bytes]:
+    kept: list[bytes] = []
+    for at in range(0, len(parts), 4):
+        if parts[at].lower() not in drop:
+            kept += parts[at : at + 4]
+    return kept
+
+
+__all__ = ["Exchange"]

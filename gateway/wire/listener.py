@@ -1,0 +1,150 @@
+"""Listening, the clock that bounds every connection, and the end: drain on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from time import monotonic
+
+from msgspec import Struct
+
+from gateway.execute.forward import Forwarder
+from gateway.model import Reason, Refusal, Tool
+from gateway.pipeline import Pipeline
+from gateway.understand.http import phrase, title_of
+from gateway.wire.server import Connection
+from gateway.wire.upstream import Pool, Pools
+
+TICK = 0.1
+"""Seconds between two looks at the clock; every timeout is that exact."""
+
+BACKLOG = 1024
+
+
+class Limits(Struct, frozen=True):
+    """What a connection may take. Seconds and bytes."""
+
+    head_timeout: float = 10.0
+    body_idle: float = 60.0
+    keep_alive: float = 75.0
+    half_close_grace: float = 0.5
+    max_head: int = 64 * 1024
+    max_headers: int = 128
+    max_connections: int = 10_000
+    drain: float = 30.0
+
+
+class Listener:
+    """Accepts agents' connections and hands each request to the pipeline of the moment.
+
+    ``pipeline`` is replaced whole by a reload; calls under way keep the one they began with.
+    """
+
+    def __init__(self, pipeline: Pipeline, limits: Limits) -> None:
+        self.pipeline = pipeline
+        self.limits = limits
+        self.draining = False
+        self.connections: set[Connection] = set()
+        self.pools = Pools(limits.max_head)
+        self._forwarders: dict[int, tuple[Tool, Forwarder, Pool]] = {}
+        self._server: asyncio.Server | None = None
+        self._ticker: asyncio.Task[None] | None = None
+        self._empty = asyncio.Event()
+        self.rejected = 0
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen; returns the address in use (``port`` 0 lets the system choose).
+
+        Raises:
+            OSError: the address cannot be had.
+        """
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=BACKLOG)
+        self._ticker = asyncio.ensure_future(self._tick())
+        address = self._server.sockets[0].getsockname()
+        return address[0], address[1]
+
+    async def drain(self) -> None:
+        """Stop accepting, let what is under way end (at most ``limits.drain`` seconds), then close what is left.
+
+        Connections that the system accepted for us before the listening socket closed are served too.
+        """
+        self.draining = True
+        if self._server is not None:
+            self._accept_last(self._server)
+            self._server.close()
+        if self.connections:
+            self._empty.clear()
+            try:
+                async with asyncio.timeout(self.limits.drain):
+                    await self._empty.wait()
+            except TimeoutError:
+                for connection in list(self.connections):
+                    connection.abort()
+        if self._ticker is not None:
+            self._ticker.cancel()
+        self.pools.close()
+
+    def _accept_last(self, server: asyncio.Server) -> None:
+        loop = asyncio.get_running_loop()
+        self._late = []
+        for listening in server.sockets:
+            with socket.fromfd(listening.fileno(), listening.family, socket.SOCK_STREAM) as twin:
+                twin.setblocking(False)
+                while True:
+                    try:
+                        accepted, _ = twin.accept()
+                    except OSError:
+                        break
+                    accepted.setblocking(False)
+                    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    self._late.append(
+                        asyncio.ensure_future(loop.connect_accepted_socket(lambda: Connection(self), accepted))
+                    )
+
+    def opened(self, connection: Connection) -> None:
+        """A connection begins."""
+        self.connections.add(connection)
+        if len(self.connections) > self.limits.max_connections:
+            connection.write(self.rejection(503, "this gateway has as many connections as it may"))
+            connection.transport.close()
+
+    def lost(self, connection: Connection) -> None:
+        """A connection has ended."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self._empty.set()
+
+    def pool(self, tool: Tool) -> Pool:
+        """The connections to a tool."""
+        return self._tool(tool)[2]
+
+    def forwarder(self, tool: Tool) -> Forwarder:
+        """What writes the heads of requests to a tool."""
+        return self._tool(tool)[1]
+
+    def _tool(self, tool: Tool) -> tuple[Tool, Forwarder, Pool]:
+        entry = self._forwarders.get(id(tool))
+        if entry is None or entry[0] is not tool:
+            if len(self._forwarders) > 4096:
+                self._forwarders.clear()
+            entry = self._forwarders[id(tool)] = (tool, Forwarder(tool), self.pools.of(tool))
+        return entry
+
+    def rejection(self, status: int, detail: str) -> bytes:
+        """The whole answer to bytes that never became a request; the connection ends after it."""
+        self.rejected += 1
+        reason = {400: Reason.BAD_REQUEST, 408: Reason.REQUEST_TIMEOUT}.get(status, Reason.CONCURRENCY_LIMITED)
+        advice = "send one well-formed HTTP/1.1 request" if status == 400 else ""
+        fields, body = phrase(Refusal(reason, status, detail, advice=advice), self.pipeline.ident())
+        lines = b"".join([b"%b: %b\r\n" % field for field in fields])
+        head = b"HTTP/1.1 %d %b\r\n" % (status, title_of(status).encode())
+        return head + lines + b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            now = monotonic()
+            for connection in list(self.connections):
+                connection.check(now)
+            self.pools.sweep(now)

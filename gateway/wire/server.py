@@ -1,0 +1,462 @@
+"""The agents' side of the wire: one connection, its requests in order, on llhttp.
+
+llhttp parses; what it lets pass and RFC 9112 does not is refused in ``strict``. Requests that arrive while one is under
+way (pipelining) wait in line, with reading paused, so that a connection holds at most what one read brought.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING, cast
+
+import httptools
+
+from gateway.model import Request
+from gateway.wire import strict
+from gateway.wire.exchange import Exchange
+from gateway.wire.upstream import HIGH_WATER
+
+if TYPE_CHECKING:
+    from gateway.wire.listener import Listener
+    from gateway.wire.tunnel import Tunnel
+
+_LINGER = 2.0
+"""Seconds that a closing connection is still read, so that the agent gets our answer and not a reset."""
+
+_PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Malformed(Exception):  # noqa: N818 - a verdict on bytes, raised to stop llhttp
+    """A request that is refused before it becomes one. Carries what is wrong with it."""
+
+
+class Connection(asyncio.Protocol):
+    """One agent's connection."""
+
+    __slots__ = (
+        "_begun",
+        "_body_of",
+        "_codings",
+        "_current",
+        "_eof_at",
+        "_fields",
+        "_has_length",
+        "_head_at",
+        "_held",
+        "_hosts",
+        "_idle_since",
+        "_length",
+        "_linger_at",
+        "_lookup",
+        "_method",
+        "_new",
+        "_parser",
+        "_paused",
+        "_prefix",
+        "_queue",
+        "_resuming",
+        "_size",
+        "_stalled",
+        "_tunnel",
+        "_upgrading",
+        "_url",
+        "listener",
+        "loopback",
+        "peer",
+        "transport",
+    )
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self._parser = httptools.HttpRequestParser(self)
+        self._current: Exchange | None = None
+        self._queue: deque[Exchange] = deque()
+        self._new: list[Exchange] = []
+        self._body_of: Exchange | None = None
+        self._tunnel: Tunnel | None = None
+        self._begun = False
+        """Somewhere inside a request."""
+        self._upgrading = self._resuming = self._paused = self._stalled = False
+        self._prefix = self._held = b""
+        self._method: bytes | None = None
+        self._linger_at = self._eof_at = 0.0
+        self._idle_since = self._head_at = monotonic()
+        self._new_head()
+
+    def _new_head(self) -> None:
+        self._url = b""
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._lookup: dict[bytes, bytes] = {}
+        self._size = self._hosts = self._length = 0
+        self._codings: bytes | None = None
+        self._has_length = False
+
+    # -- asyncio ------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport = cast("asyncio.Transport", transport)
+        transport.set_write_buffer_limits(HIGH_WATER)
+        peer = transport.get_extra_info("peername")
+        self.peer = peer[0] if isinstance(peer, tuple) else "unknown"
+        self.loopback = self.peer.startswith("127.") or self.peer in ("::1", "::ffff:127.0.0.1")
+        self.listener.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._tunnel is not None:
+            self._tunnel.from_client(data)
+            return
+        if self._linger_at:
+            return
+        if self._upgrading:
+            self._hold(data)
+            return
+        if not self._begun:
+            data = self._at_start(data)
+            if not data:
+                return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._stopped_at_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            self._malformed(error)
+        if self._begun and self._body_of is None and self._size + len(self._url) > self.listener.limits.max_head:
+            self._malformed(Malformed("the request head is too large"))
+        if self._new:
+            self._start_new()
+
+    def _at_start(self, data: bytes) -> bytes:
+        """At the start of a message: note the time, and give llhttp a method it knows where the agent's is our own."""
+        if self._prefix:
+            data, self._prefix = self._prefix + data, b""
+        else:
+            self._head_at = monotonic()
+        if b" " not in data and len(data) <= strict.LONGEST_METHOD and data[:1] not in b"\r\n":
+            self._prefix = data
+            return b""
+        self._method = strict.own_method(data)
+        if self._method is not None:
+            data = b"POST" + data[len(self._method) :]
+        return data
+
+    def _start_new(self) -> None:
+        """Exchanges set out after the whole read was parsed, so that a small body goes out with its head."""
+        new, self._new = self._new, []
+        for exchange in new:
+            if self._current is None:
+                self._current = exchange
+                exchange.start()
+            else:
+                self._queue.append(exchange)
+        if self._queue:
+            self.pause_reading()
+
+    def eof_received(self) -> bool:
+        if self._tunnel is not None:
+            return self._tunnel.client_eof()
+        if self._current is None or self._linger_at:
+            return False
+        # Gone, or only done talking (half-close)? TCP does not say. `check` finds out.
+        if self._body_of is not None:
+            self._body_of.feed_broken("the request body ended early")
+            return False
+        self._eof_at = monotonic()
+        self._current.keep_alive = False
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self.listener.lost(self)
+        if self._tunnel is not None:
+            self._tunnel.closed()
+        current, self._current = self._current, None
+        if current is not None:
+            current.abandon()
+        self._queue.clear()
+        self._new.clear()
+
+    def pause_writing(self) -> None:
+        self._stalled = True
+        if self._current is not None:
+            self._current.pause_answer()
+
+    def resume_writing(self) -> None:
+        self._stalled = False
+        if self._current is not None:
+            self._current.resume_answer()
+
+    # -- llhttp -------------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self._begun = True
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        fields = self._fields
+        fields.append((name, value))
+        self._size += len(name) + len(value) + 4
+        if len(fields) > self.listener.limits.max_headers or self._size > self.listener.limits.max_head:
+            raise Malformed("too many header fields, or too large ones")
+        low = name.lower()
+        lookup = self._lookup
+        if low in lookup:
+            lookup[low] = lookup[low] + b", " + value
+            if low == b"host":
+                self._hosts += 1
+            return
+        lookup[low] = value
+        if low == b"content-length":
+            self._has_length = True
+            self._length = int(value)
+        elif low == b"host":
+            self._hosts += 1
+        elif low == b"transfer-encoding":
+            self._codings = value
+            self._length = -1
+
+    def on_headers_complete(self) -> None:
+        if self._resuming:
+            return
+        parser = self._parser
+        lookup = self._lookup
+        version = parser.get_http_version()
+        method = (self._method or parser.get_method()).decode("ascii")
+        self._method = None
+        wrong = strict.complaint(
+            version, self._url, method, self._hosts, lookup.get(b"host", b""), self._codings, self._has_length
+        )
+        codings = lookup.get(b"transfer-encoding")
+        if wrong or (codings is not None and codings is not self._codings):
+            raise Malformed(wrong or "Transfer-Encoding is given twice")
+        length = self._length
+        upgrade = b""
+        if parser.should_upgrade() and not length and method != "CONNECT":
+            upgrade = lookup.get(b"upgrade", b"")
+        request = Request(
+            method,
+            self._url.decode("latin-1"),
+            version,
+            tuple(self._fields),
+            lookup,
+            length,
+            self.peer,
+            self.loopback,
+        )
+        expect = version == "1.1" and lookup.get(b"expect", b"").lower() == b"100-continue"
+        exchange = Exchange(self, request, parser.should_keep_alive(), upgrade, expect)
+        self._new_head()
+        self._body_of = exchange
+        self._new.append(exchange)
+
+    def on_body(self, data: bytes) -> None:
+        if self._body_of is not None:
+            self._body_of.feed(data)
+
+    def on_message_complete(self) -> None:
+        exchange = self._body_of
+        if exchange is None:
+            return
+        if self._parser.should_upgrade() and not self._resuming and exchange.request.length:
+            return  # llhttp stops here, but there is a body: see _stopped_at_upgrade
+        trailers, self._fields = self._fields, []
+        self._new_head()
+        self._begun = self._resuming = False
+        self._body_of = None
+        self._idle_since = monotonic()
+        exchange.feed_end(trailers)
+
+    # -- upgrades -----------------------------------------------------------------------------------------------
+
+    def _stopped_at_upgrade(self, rest: bytes) -> None:
+        """llhttp takes any Upgrade for the end of HTTP. It is that only once the tool has agreed."""
+        exchange = self._body_of
+        if exchange is not None:  # an upgrade with a body is a request like any other
+            self._parser = httptools.HttpRequestParser(self)
+            self._resuming = True
+            length = exchange.request.length
+            framing = b"Content-Length: %d" % length if length > 0 else b"Transfer-Encoding: chunked"
+            self._parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
+            self._new_head()
+            if rest:
+                self.data_received(rest)
+            return
+        self._upgrading = True
+        if rest:
+            self._hold(rest)
+
+    def _hold(self, data: bytes) -> None:
+        self._held += data
+        if len(self._held) > HIGH_WATER:
+            self.pause_reading()
+
+    def tunnel_opened(self, tunnel: Tunnel) -> bytes:
+        """From here on the connection's bytes are the tunnel's. Returns what the agent sent ahead."""
+        self._tunnel = tunnel
+        held, self._held = self._held, b""
+        self._resume(force=True)
+        return held
+
+    # -- the exchange's requests --------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def writelines(self, data: list[bytes]) -> None:
+        self.transport.writelines(data)
+
+    def pause_reading(self) -> None:
+        if not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on, unless requests wait in line."""
+        if self._paused and not self._queue:
+            self._resume()
+
+    def _resume(self, *, force: bool = False) -> None:
+        if (self._paused or force) and not self.transport.is_closing():
+            self._paused = False
+            self.transport.resume_reading()
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self.transport.abort()
+
+    def break_off(self, *, hard: bool) -> None:
+        """End the connection in the middle of an answer. ``hard``: only a reset tells the agent so."""
+        if hard:
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def exchange_done(self, exchange: Exchange) -> None:
+        """An exchange has ended; the next one in line sets out."""
+        if exchange is not self._current:
+            return
+        self._current = None
+        self._idle_since = monotonic()
+        if exchange.closing or not exchange.keep_alive:
+            self._close(lingering=not exchange.complete or bool(self._queue))
+            return
+        if self._upgrading:  # the tool declined: HTTP goes on
+            self._upgrading = False
+            self._parser = httptools.HttpRequestParser(self)
+            held, self._held = self._held, b""
+            if held:
+                self.data_received(held)
+                return
+        if self._queue:
+            self._current = following = self._queue.popleft()
+            following.start()
+            return
+        if self.listener.draining:
+            self._idle_since = monotonic()
+        self._resume()
+
+    def _close(self, *, lingering: bool) -> None:
+        self._queue.clear()
+        if self.transport.is_closing():
+            return
+        if not lingering or self._eof_at:
+            self.transport.close()
+            return
+        self._linger_at = monotonic() + _LINGER
+        self._resume()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    # -- refusals without a request -----------------------------------------------------------------------------
+
+    def _malformed(self, error: Exception) -> None:
+        """Bytes that are no request: 400 and the end, after what came before it is answered."""
+        cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else error
+        if not isinstance(cause, Malformed | httptools.HttpParserError):
+            raise error
+        if "Data after `Connection: close`" in str(cause):
+            return  # the answer to the request before it ends the connection
+        self._begun = False
+        body_of, self._body_of = self._body_of, None
+        if body_of is not None and body_of not in self._new and body_of is self._current:
+            body_of.feed_broken(f"the request body is malformed: {cause}")
+            return
+        if body_of in self._new:
+            self._new.remove(body_of)
+        if body_of in self._queue:
+            self._queue.remove(body_of)
+        self.pause_reading()
+        self._queue.append(Rejected(self, str(cause)))  # type: ignore[arg-type]
+        if self._current is None and not self._new:
+            self._current = following = self._queue.popleft()
+            following.start()
+
+    # -- the clock ----------------------------------------------------------------------------------------------
+
+    def check(self, now: float) -> None:
+        """Called a few times a second: bounds on everything that an agent could stretch."""
+        limits = self.listener.limits
+        if self._linger_at:
+            if now > self._linger_at:
+                self.transport.abort()
+            return
+        current = self._current
+        if self._begun or self._prefix:
+            body_of = self._body_of
+            if body_of is None:
+                if now - self._head_at > limits.head_timeout:
+                    self._timed_out(f"the request head took longer than {limits.head_timeout:g} s")
+                    return
+            elif not self._paused and not self._stalled and now - body_of.seen > limits.body_idle:
+                self._begun, self._body_of = False, None
+                body_of.feed_broken(f"no more of the request body came for {limits.body_idle:g} s")
+                return
+        if current is not None:
+            current.check(now, self._stalled)
+            if self._eof_at and now - self._eof_at > limits.half_close_grace and current is self._current:
+                self._probe(current)
+        elif now - self._idle_since > (1.0 if self.listener.draining else limits.keep_alive) and not self._begun:
+            self.transport.close()
+
+    def _probe(self, current: Exchange) -> None:
+        """An agent that only half-closed ignores an interim answer; the kernel of one that is gone resets us."""
+        self._eof_at = monotonic() + 3.0
+        if current.phase < 3 and current.request.version == "1.1":  # nothing of the answer is out yet
+            self.transport.write(_PROBE)
+
+    def _timed_out(self, detail: str) -> None:
+        self._begun, self._prefix = False, b""
+        self._queue.append(Rejected(self, detail, 408))  # type: ignore[arg-type]
+        if self._current is None:
+            self._current = following = self._queue.popleft()
+            following.start()
+
+
+class Rejected:
+    """Stands in the line of exchanges for bytes that never became a request."""
+
+    keep_alive = complete = False
+    closing = True
+    phase = 0
+
+    def __init__(self, connection: Connection, detail: str, status: int = 400) -> None:
+        self._connection, self._detail, self._status = connection, detail, status
+
+    def start(self) -> None:
+        """Answer and end."""
+        connection = self._connection
+        connection.write(connection.listener.rejection(self._status, self._detail))
+        connection.exchange_done(self)  # type: ignore[arg-type]
+
+    def abandon(self) -> None:
+        """Nothing is under way."""
+
+    def check(self, now: float, stalled: bool) -> None:
+        """Nothing to wait for."""
+
+    def pause_answer(self) -> None:
+        """Nothing to pause."""
+
+    resume_answer = pause_answer

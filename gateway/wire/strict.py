@@ -1,0 +1,60 @@
+"""What llhttp lets pass and we do not (RFC 9112). Quiet: bytes in, complaint out."""
+
+from __future__ import annotations
+
+import re
+
+_HOST = re.compile(rb"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::\d{0,5})?\Z")
+
+METHODS = frozenset(
+    b"DELETE GET HEAD POST PUT CONNECT OPTIONS TRACE COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND REBIND "
+    b"UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE PATCH PURGE MKCALENDAR LINK "
+    b"UNLINK SOURCE QUERY".split()
+)
+"""The methods llhttp knows."""
+
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+LONGEST_METHOD = 32
+
+
+def own_method(data: bytes) -> bytes | None:
+    """The method at the start of a message where it is a token that llhttp does not know, else None.
+
+    Only methods that differ from every known one are taken: ``get`` is not a method of ours but a mistake.
+    """
+    end = data.find(b" ", 0, LONGEST_METHOD + 1)
+    if end <= 0:
+        return None
+    method = data[:end]
+    if method in METHODS or method == b"PRI" or method.upper() in METHODS or not _TOKEN.match(method):
+        return None
+    return method
+
+
+def complaint(
+    version: str, url: bytes, method: str, hosts: int, host: bytes, codings: bytes | None, has_length: bool
+) -> str:
+    """What is wrong with a request head that llhttp accepted, or an empty string.
+
+    ``hosts`` is how many Host fields there were; ``codings`` the Transfer-Encoding field, if any.
+    """
+    if version not in ("1.1", "1.0"):
+        return f"HTTP/{version} is not spoken here; send HTTP/1.1"
+    if hosts > 1:
+        return "more than one Host field"
+    if hosts == 0 and version == "1.1":
+        return "no Host field"
+    if not _HOST.match(host):
+        return "the Host field is not a host"
+    if b"#" in url:
+        return "the request target has a fragment"
+    if codings is not None:
+        if version == "1.0":
+            return "Transfer-Encoding in an HTTP/1.0 request"
+        if codings.strip().lower() != b"chunked":
+            return "the only transfer coding accepted in requests is chunked"
+        if has_length:
+            return "both Content-Length and Transfer-Encoding"
+        if method == "CONNECT":
+            return "a body with CONNECT"
+    return ""

@@ -1,0 +1,96 @@
+"""Bytes both ways after the decision: WebSocket and other upgrades, and CONNECT.
+
+Backpressure goes through; one side's end of stream is passed on and the other side may go on talking (half-close).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.wire.exchange import Exchange
+
+
+class Tunnel:
+    """Joins an agent's transport to a tool's. Tells the exchange once, when both directions are over."""
+
+    __slots__ = (
+        "_client",
+        "_client_done",
+        "_exchange",
+        "_over",
+        "_upstream",
+        "_upstream_done",
+        "received",
+        "seen",
+        "sent",
+    )
+
+    def __init__(self, exchange: Exchange, client: asyncio.Transport, upstream: asyncio.Transport) -> None:
+        self._exchange = exchange
+        self._client, self._upstream = client, upstream
+        self._client_done = self._upstream_done = self._over = False
+        self.received = self.sent = 0
+        """Bytes from the agent, bytes to the agent."""
+        self.seen = monotonic()
+
+    def from_client(self, data: bytes) -> None:
+        self.received += len(data)
+        self.seen = monotonic()
+        self._upstream.write(data)
+
+    def from_upstream(self, data: bytes) -> None:
+        self.sent += len(data)
+        self.seen = monotonic()
+        self._client.write(data)
+
+    def client_eof(self) -> bool:
+        """The agent will send no more. True keeps its side open for what the tool still says."""
+        self._client_done = True
+        return self._pass_eof(self._upstream)
+
+    def upstream_eof(self) -> bool:
+        """The tool will send no more. True keeps its side open for what the agent still says."""
+        self._upstream_done = True
+        return self._pass_eof(self._client)
+
+    def _pass_eof(self, other: asyncio.Transport) -> bool:
+        if (self._client_done and self._upstream_done) or not other.can_write_eof():
+            self.closed()
+            return False
+        if not other.is_closing():
+            other.write_eof()
+        return True
+
+    def pause_client(self) -> None:
+        _pause(self._client)
+
+    def resume_client(self) -> None:
+        _resume(self._client)
+
+    def pause_upstream(self) -> None:
+        _pause(self._upstream)
+
+    def resume_upstream(self) -> None:
+        _resume(self._upstream)
+
+    def closed(self) -> None:
+        """A side is gone, or both are done: close both (what is written still goes out) and end the exchange."""
+        if self._over:
+            return
+        self._over = True
+        self._client.close()
+        self._upstream.close()
+        self._exchange.tunnel_over(self)
+
+
+def _pause(transport: asyncio.Transport) -> None:
+    if not transport.is_closing():
+        transport.pause_reading()
+
+
+def _resume(transport: asyncio.Transport) -> None:
+    if not transport.is_closing():
+        transport.resume_reading()

@@ -1,0 +1,339 @@
+"""The tool's side of the wire: connections on llhttp, kept in LIFO pools.
+
+A connection carries one exchange at a time. It reports to the exchange what the tool says and knows nothing of agents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import ssl
+from time import monotonic
+from typing import TYPE_CHECKING, cast
+
+import httptools
+
+from gateway.errors import UpstreamError
+from gateway.model import Origin, Reason, Tool
+
+if TYPE_CHECKING:
+    from gateway.wire.exchange import Exchange
+    from gateway.wire.tunnel import Tunnel
+
+HIGH_WATER = 256 * 1024
+"""Bytes waiting to be sent at which the other side is paused."""
+
+_PEEK_AFTER = 0.05
+"""Seconds idle after which a pooled connection is looked at before it is used: the tool may have closed it."""
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """One connection to a tool."""
+
+    __slots__ = (
+        "_raw",
+        "close_delimited",
+        "exchange",
+        "fields",
+        "got",
+        "head_done",
+        "idle_since",
+        "interim",
+        "keep",
+        "lost",
+        "parser",
+        "pool",
+        "reason",
+        "reused",
+        "size",
+        "status",
+        "transport",
+        "tunnel",
+    )
+
+    def __init__(self, pool: Pool, *, raw: bool = False) -> None:
+        self.pool = pool
+        self._raw = raw
+        self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set in connection_made
+        self.exchange: Exchange | None = None
+        self.tunnel: Tunnel | None = None
+        self.parser = httptools.HttpResponseParser(self)
+        self.reused = self.got = self.lost = False
+        self.idle_since = 0.0
+        self._reset()
+
+    def _reset(self) -> None:
+        self.fields: list[tuple[bytes, bytes]] = []
+        self.reason = b""
+        self.status = self.size = 0
+        self.head_done = self.interim = self.keep = self.close_delimited = False
+
+    def attach(self, exchange: Exchange) -> None:
+        """Carry this exchange now."""
+        self.exchange = exchange
+        self.got = False
+
+    def usable(self, now: float) -> bool:
+        """Whether an idle connection may carry a request: still open, nothing to read (data or the tool's FIN)."""
+        if self.lost or self.transport.is_closing():
+            return False
+        if now - self.idle_since < _PEEK_AFTER:
+            return True
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
+        return not poll.poll(0)
+
+    def abort(self) -> None:
+        """Drop the connection and forget the exchange: the call is over, whatever the tool still says."""
+        self.exchange = None
+        self.transport.abort()
+
+    # -- asyncio ------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport = cast("asyncio.Transport", transport)
+        self.pool.open += 1
+        transport.set_write_buffer_limits(HIGH_WATER)
+        if self._raw:  # the tool may speak first: nothing is read until the tunnel stands
+            transport.pause_reading()
+
+    def data_received(self, data: bytes) -> None:
+        if self.tunnel is not None:
+            self.tunnel.from_upstream(data)
+            return
+        exchange = self.exchange
+        if exchange is None:  # unsolicited: nothing that this connection says can be trusted any more
+            self.transport.abort()
+            return
+        self.got = True
+        exchange.seen = monotonic()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self.exchange is exchange:
+                exchange.switched(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            if self.exchange is exchange:
+                self.abort()
+                exchange.upstream_failed(_protocol_error(error))
+            else:  # the exchange had ended; there was more
+                self.transport.abort()
+        else:
+            exchange.flush()
+
+    def eof_received(self) -> bool:
+        if self.tunnel is not None:
+            return self.tunnel.upstream_eof()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        self.pool.open -= 1
+        if self.tunnel is not None:
+            self.tunnel.closed()
+            return
+        exchange, self.exchange = self.exchange, None
+        if exchange is None:
+            return
+        if self.head_done and self.close_delimited and exc is None:
+            exchange.ended(())
+        else:
+            exchange.upstream_lost(self, exc)
+
+    def pause_writing(self) -> None:
+        if self.tunnel is not None:
+            self.tunnel.pause_client()
+        elif self.exchange is not None:
+            self.exchange.pause_upload()
+
+    def resume_writing(self) -> None:
+        if self.tunnel is not None:
+            self.tunnel.resume_client()
+        elif self.exchange is not None:
+            self.exchange.resume_upload()
+
+    # -- llhttp -------------------------------------------------------------------------------------------------
+
+    def on_status(self, reason: bytes) -> None:
+        self.reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name, value))
+        self.size += len(name) + len(value)
+        if self.size > self.pool.max_head or len(self.fields) > self.pool.max_fields:
+            raise UpstreamError(Reason.UPSTREAM_PROTOCOL, 502, "the tool's answer has too large a head")
+
+    def on_headers_complete(self) -> None:
+        self.status = status = self.parser.get_status_code()
+        exchange = self.exchange
+        if exchange is None:
+            return
+        if status < 200 and status != 101:
+            self.interim = True
+            if status < 100:
+                raise UpstreamError(Reason.UPSTREAM_PROTOCOL, 502, f"the tool answered with status {status}")
+            return
+        self.keep = self.parser.should_keep_alive()
+        self.head_done = True
+        exchange.answered(self)
+        if self.exchange is exchange and exchange.bodiless:
+            # llhttp does not know that this answers a HEAD and would wait for a body: it gets a successor.
+            keep = self.keep
+            self.parser = httptools.HttpResponseParser(self)
+            self._finish(keep and not self.close_delimited)
+
+    def on_body(self, data: bytes) -> None:
+        if self.exchange is not None:
+            self.exchange.chunk(data)
+        else:
+            self.transport.abort()
+
+    def on_message_complete(self) -> None:
+        if self.exchange is None or self.status == 101:
+            return
+        if self.interim:
+            self.exchange.interim(self.status, self.reason, self.fields)
+            self._reset()
+            return
+        self._finish(self.keep)
+
+    def _finish(self, keep: bool) -> None:
+        exchange, self.exchange = self.exchange, None
+        if exchange is None:
+            return
+        trailers = tuple(self.fields[exchange.head_fields :])
+        self._reset()
+        if keep and exchange.sent_whole:
+            self.pool.release(self)
+        else:
+            self.transport.close()
+        exchange.ended(trailers)
+
+
+def _protocol_error(error: Exception) -> UpstreamError:
+    cause = error.__context__
+    if isinstance(cause, UpstreamError):
+        return cause
+    if cause is not None and not isinstance(cause, httptools.HttpParserError):
+        raise cause
+    return UpstreamError(Reason.UPSTREAM_PROTOCOL, 502, f"the tool's answer is not HTTP/1.1: {error}")
+
+
+class Pool:
+    """The connections to one origin. Idle ones are used last-in first-out, so that the pool shrinks under low load."""
+
+    def __init__(self, tool: Tool, *, max_idle: int = 256, idle_timeout: float = 30.0, max_head: int = 64 * 1024) -> None:
+        self.origin = tool.origin
+        self.ssl = _tls(tool) if tool.origin.scheme == "https" else None
+        self.server_name = tool.server_name or tool.origin.host
+        self.max_idle, self.idle_timeout, self.max_head, self.max_fields = max_idle, idle_timeout, max_head, 256
+        self.idle: list[UpstreamConnection] = []
+        self.open = 0
+
+    def pop(self) -> UpstreamConnection | None:
+        """An idle connection that is fit for use, or None."""
+        idle = self.idle
+        now = monotonic()
+        while idle:
+            connection = idle.pop()
+            if connection.usable(now):
+                connection.reused = True
+                return connection
+            connection.transport.close()
+        return None
+
+    def release(self, connection: UpstreamConnection) -> None:
+        """Take back a connection whose exchange has ended cleanly."""
+        if connection.lost or connection.transport.is_closing():
+            return
+        if len(self.idle) >= self.max_idle:
+            connection.transport.close()
+            return
+        connection.idle_since = monotonic()
+        self.idle.append(connection)
+
+    async def connect(self, timeout: float, *, raw: bool = False) -> UpstreamConnection:
+        """A new connection, within ``timeout`` seconds. ``raw``: for a tunnel, without TLS of ours, not reading yet.
+
+        Raises:
+            UpstreamError: 502 unreachable or TLS not verified, 504 not in time.
+        """
+        loop = asyncio.get_running_loop()
+        where = f"{self.origin.host}:{self.origin.port}"
+        context = None if raw else self.ssl
+        try:
+            async with asyncio.timeout(timeout):
+                _, connection = await loop.create_connection(
+                    lambda: UpstreamConnection(self, raw=raw),
+                    self.origin.host,
+                    self.origin.port,
+                    ssl=context,
+                    server_hostname=self.server_name if context else None,
+                )
+        except TimeoutError:
+            raise UpstreamError(
+                Reason.UPSTREAM_TIMEOUT, 504, f"could not connect to {where} within {timeout:g} s"
+            ) from None
+        except (ssl.SSLError, ssl.CertificateError) as error:
+            raise UpstreamError(Reason.UPSTREAM_UNREACHABLE, 502, f"TLS with {where} failed: {error}") from None
+        except OSError as error:
+            raise UpstreamError(
+                Reason.UPSTREAM_UNREACHABLE, 502, f"could not connect to {where}: {error.strerror or error}"
+            ) from None
+        return connection
+
+    def sweep(self, now: float) -> None:
+        """Close what has been idle too long: the oldest stand first."""
+        stale = 0
+        for connection in self.idle:
+            if now - connection.idle_since < self.idle_timeout and not connection.lost:
+                break
+            connection.transport.close()
+            stale += 1
+        del self.idle[:stale]
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        for connection in self.idle:
+            connection.transport.close()
+        self.idle.clear()
+
+
+class Pools:
+    """One pool for each origin and way of verifying it; they outlive reloads."""
+
+    def __init__(self, max_head: int = 64 * 1024) -> None:
+        self._pools: dict[tuple[Origin, str | None, str | None], Pool] = {}
+        self._max_head = max_head
+
+    def of(self, tool: Tool) -> Pool:
+        """The pool for a tool.
+
+        Raises:
+            OSError, ssl.SSLError: the tool's ``ca_file`` cannot be read.
+        """
+        key = (tool.origin, tool.ca_file, tool.server_name)
+        pool = self._pools.get(key)
+        if pool is None:
+            pool = self._pools[key] = Pool(tool, max_head=self._max_head)
+        return pool
+
+    def sweep(self, now: float) -> None:
+        """Close idle connections that have been kept long enough."""
+        for pool in self._pools.values():
+            pool.sweep(now)
+
+    def open(self) -> int:
+        """How many upstream connections there are."""
+        return sum(pool.open for pool in self._pools.values())
+
+    def close(self) -> None:
+        """Close all idle connections of all pools."""
+        for pool in self._pools.values():
+            pool.close()
+
+
+def _tls(tool: Tool) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tool.ca_file)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
