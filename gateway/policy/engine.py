@@ -22,7 +22,7 @@ EXPANDED_CAP = 16_384
 the growth by variables that name each other (ten doublings of a short one would be megabytes)."""
 
 NESTING_CAP = 32
-"""Brackets within brackets. cel-expr-python has the same bound of its own; without it, cel-python overflows its stack."""
+"""Brackets within brackets. cel-expr-python has this bound of its own; cel-python would overflow its stack."""
 
 LOOP_CAP = 2
 """``all``, ``exists``, ``exists_one``, ``map``, ``filter`` within one another. Each level multiplies the work by the
@@ -63,12 +63,15 @@ class EvaluationError(Refused):
 
     def __init__(self, message: str) -> None:
         super().__init__(
-            Reason.POLICY_ERROR, 403, f"a policy expression failed: {message}", "report this to the platform's operators"
+            Reason.POLICY_ERROR,
+            403,
+            f"a policy expression failed: {message}",
+            "report this to the platform's operators",
         )
         self.message = message
 
 
-class EngineUnavailable(ToolgateError):
+class EngineError(ToolgateError):
     """The configured CEL engine cannot be used here; the message says which, and what to do."""
 
 

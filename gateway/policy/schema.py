@@ -150,14 +150,16 @@ class LimitSpec(_Model):
     match: Match = Match()
     per: Annotated[tuple[Expression, ...], BeforeValidator(_listed)] = Field(
         max_length=8,
-        description="What has a bucket of its own: agent, run, tool, operation, or a CEL expression that gives a string,"
+        description="What has its own bucket: agent, run, tool, operation, or a CEL expression that gives a string,"
         " an int or a bool. [] is one bucket for all.",
     )
     rate: Rate = Field(description="Calls let through in the long run: 10/s, 100/m, 1000/h or 5000/d.")
     burst: int | None = Field(
         default=None, ge=1, description="Calls let through at once; by default one second's worth, at least 1."
     )
-    mode: Literal["reject", "wait"] = Field(default="reject", description="reject answers 429; wait holds the call back.")
+    mode: Literal["reject", "wait"] = Field(
+        default="reject", description="reject answers 429; wait holds the call back."
+    )
     max_wait: Duration | None = Field(
         default=None, description="With mode wait: the longest a call is held back before 429; by default 5s."
     )

@@ -57,7 +57,9 @@ def rate(text: object) -> tuple[float, str]:
         raise ValueError(f"not a rate: {text!r}; write 10/s, 100/m, 1000/h or 5000/d")
     tokens = float(found[1])
     if tokens <= 0:
-        raise ValueError(f"a rate must be above 0, not {text!r}; to forbid calls altogether write a rule that denies them")
+        raise ValueError(
+            f"a rate must be above 0, not {text!r}; to forbid calls altogether write a rule that denies them"
+        )
     return tokens / _SECONDS[found[2]], text
 
 

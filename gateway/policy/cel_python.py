@@ -1,0 +1,175 @@
+"""The other engine: cel-python, pure Python, 100 times slower a rule. Only where the configuration asks for it.
+
+It has no type checker, so unknown names and functions are found here by their spelling, every type is dyn, and a
+condition that is not true or false fails at evaluation. It compares an int with a double by failing (CEL compares
+them by value): write such rules with double(args.amount). Its interpreter is used, not its compiler, which turns
+expressions into Python source to execute and fails more of CEL's own conformance cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import celpy
+from celpy import celtypes
+
+from gateway.policy import hints
+from gateway.policy.engine import DYN, SOURCE_CAP, CelError, CelType, EvaluationError
+from gateway.policy.tokens import (
+    LOOPS,
+    Token,
+    chains,
+    check_caps,
+    check_shadowing,
+    loop_variables,
+    place,
+    references,
+    tokenize,
+)
+
+_WORDS = frozenset(
+    {
+        "true",
+        "false",
+        "null",
+        "in",
+        "int",
+        "uint",
+        "double",
+        "bool",
+        "string",
+        "bytes",
+        "list",
+        "map",
+        "null_type",
+        "type",
+    }
+)
+_MESSAGE_CAP = 300
+
+
+class PythonProgram:
+    """One compiled expression of CelPython."""
+
+    __slots__ = ("_runner", "references", "source", "type")
+
+    def __init__(self, source: str, runner: Any, used: frozenset[str]) -> None:
+        self._runner = runner
+        self.source = source
+        self.type: CelType = DYN
+        self.references = used
+
+    def evaluate(self, activation: Any) -> Any:
+        if isinstance(activation, _Unbindable):
+            activation = activation.without_bad(self.references)
+        try:
+            value = self._runner.evaluate(activation)
+        except Exception as error:  # noqa: BLE001 - whatever the engine raises, it has given no value
+            raise EvaluationError(_plain(error)) from None
+        return _unwrapped(value)
+
+    def is_false(self, activation: Any) -> bool:
+        try:
+            return self.evaluate(activation) is False
+        except EvaluationError:
+            return False
+
+
+class _Unbindable:
+    """Bindings of which some cannot be CEL values; reading one of those fails, the others work."""
+
+    def __init__(self, good: dict[str, Any], bad: dict[str, str]) -> None:
+        self._good, self._bad = good, bad
+
+    def without_bad(self, used: frozenset[str]) -> dict[str, Any]:
+        for name in sorted(used & self._bad.keys()):
+            raise EvaluationError(f"{name} is not a CEL value: {self._bad[name]}")
+        return self._good
+
+
+class CelPython:
+    """Compiles with cel-python."""
+
+    name = "cel-python"
+    absorbs_errors = False
+
+    def __init__(self) -> None:
+        self._environment = celpy.Environment(runner_class=celpy.InterpretedRunner)
+
+    def compile(self, source: str, variables: Mapping[str, CelType], cap: int = SOURCE_CAP) -> PythonProgram:
+        """Check and compile; see CelEngine."""
+        tokens = tokenize(source)
+        check_caps(source, tokens, cap)
+        check_shadowing(source, tokens, variables)
+        try:
+            runner = self._environment.program(self._environment.compile(source))
+        except celpy.CELParseError as error:
+            raise CelError("not CEL: cannot be read from here on", error.line or 1, error.column or 1) from None
+        except RecursionError:
+            raise CelError("the expression is nested too deep", hint="split it into several rules") from None
+        _check_names(source, tokens, variables)
+        return PythonProgram(source, runner, references(tokens, variables))
+
+    def activation(self, bindings: Mapping[str, Any]) -> Any:
+        """Bind variables; see CelEngine. Every value is converted at once."""
+        good: dict[str, Any] = {}
+        bad: dict[str, str] = {}
+        for name, value in bindings.items():
+            try:
+                converted = celpy.json_to_cel(value)
+            except (ValueError, TypeError, RecursionError) as error:
+                bad[name] = str(error)[:_MESSAGE_CAP]
+                continue
+            head, _, rest = name.partition(".")
+            if rest:
+                good.setdefault(head, celtypes.MapType())[celtypes.StringType(rest)] = converted
+            else:
+                good[head] = converted
+        return _Unbindable(good, bad) if bad else good
+
+
+def _check_names(source: str, tokens: list[Token], variables: Mapping[str, CelType]) -> None:
+    """Raise CelError for a variable or function that does not exist."""
+    bound = {token.text for token in loop_variables(tokens)} | _WORDS
+    for chain in chains(tokens):
+        path = chain.variable
+        if not path or path[0] in bound:
+            continue
+        prefixes = {".".join(path[:length]) for length in range(1, len(path) + 1)}
+        if not prefixes & variables.keys():
+            dotted = ".".join(path)
+            where = place(source, chain.tokens[0].start)
+            raise CelError(f"unknown variable {dotted}", *where, hints.undeclared(dotted, variables))
+    known = hints.FUNCTIONS | LOOPS
+    for token, following in pairwise(tokens):
+        if token.kind == "ident" and following.text == "(" and token.text not in known | _WORDS:
+            where = place(source, token.start)
+            raise CelError(f"unknown function {token.text}", *where, hints.unknown_function(token.text))
+
+
+def _unwrapped(value: Any) -> Any:
+    """Plain Python for a value of cel-python; a result that is an error is raised like any other."""
+    if isinstance(value, Exception):
+        raise EvaluationError(_plain(value))
+    if isinstance(value, celtypes.BoolType):
+        return bool(value)
+    if isinstance(value, celtypes.IntType | celtypes.UintType):
+        return int(value)
+    if isinstance(value, celtypes.DoubleType):
+        return float(value)
+    if isinstance(value, celtypes.StringType):
+        return str(value)
+    if isinstance(value, celtypes.BytesType):
+        return bytes(value)
+    if isinstance(value, celtypes.ListType):
+        return [_unwrapped(item) for item in value]
+    if isinstance(value, celtypes.MapType):
+        return {_unwrapped(key): _unwrapped(item) for key, item in value.items()}
+    return value
+
+
+def _plain(error: Exception) -> str:
+    text = str(error.args[0]) if error.args else type(error).__name__
+    return text.partition(" (in activation")[0][:_MESSAGE_CAP]

@@ -1,0 +1,109 @@
+"""From policy documents to the book, collecting every mistake on the way instead of stopping at the first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from msgspec import Struct
+
+from gateway.model import Tool
+from gateway.policy.book import PolicyBook, Scoped
+from gateway.policy.complaints import Complaint, Complaints, Path
+from gateway.policy.engine import CelEngine
+from gateway.policy.globs import matches_any
+from gateway.policy.guards import CompiledBreaker, CompiledGrant, CompiledLimit
+from gateway.policy.hints import nearest
+from gateway.policy.lower import breaker_of, grant_of, limit_of, rules_of
+from gateway.policy.rules import CompiledRule
+from gateway.policy.schema import Breaker, Grant, Limit, Policy
+
+__all__ = ["Complaint", "SourcedDocument", "compile_policies"]
+
+
+class SourcedDocument(Struct, frozen=True):
+    """A document that fits the schema. ``index`` comes back in complaints; ``source`` is a label for people."""
+
+    index: int
+    model: Policy | Grant | Limit | Breaker
+    source: str = ""
+
+
+def compile_policies(
+    documents: Sequence[SourcedDocument], tools: Sequence[Tool], engine: CelEngine
+) -> tuple[PolicyBook, list[Complaint]]:
+    """The book, and every mistake found. Never raises for what a user wrote.
+
+    Where a complaint's severity is ``error`` the book lacks what could not be compiled: do not use it.
+    """
+    complaints = Complaints()
+    grants: list[CompiledGrant] = []
+    policies: list[Scoped[tuple[CompiledRule, ...]]] = []
+    limits: list[Scoped[CompiledLimit]] = []
+    breakers: list[Scoped[CompiledBreaker]] = []
+    _check_names(documents, complaints)
+    _check_scopes(documents, tools, complaints)
+    for document in documents:
+        model = document.model
+        if isinstance(model, Grant):
+            grants.append(grant_of(model))
+        elif isinstance(model, Policy):
+            rules = rules_of(document.index, model, engine, complaints)
+            policies.append(Scoped(model.spec.match.tools, model.spec.match.operations, rules))
+        elif isinstance(model, Limit):
+            limit = limit_of(document.index, model, engine, complaints)
+            limits.append(Scoped(model.spec.match.tools, model.spec.match.operations, limit))
+        else:
+            breakers.append(Scoped(model.spec.match.tools, model.spec.match.operations, breaker_of(model)))
+    names = [tool.name for tool in tools]
+    return PolicyBook(digest(documents, engine), engine, names, grants, policies, limits, breakers), complaints.all
+
+
+def digest(documents: Sequence[SourcedDocument], engine: CelEngine) -> str:
+    """16 hex digits that differ whenever the documents, their order, or the engine do."""
+    content = [engine.name, *(document.model.model_dump(mode="json") for document in documents)]
+    return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def _check_names(documents: Sequence[SourcedDocument], complaints: Complaints) -> None:
+    seen: dict[tuple[str, str], SourcedDocument] = {}
+    for document in documents:
+        key = (document.model.kind, document.model.metadata.name)
+        first = seen.setdefault(key, document)
+        if first is not document:
+            where = f" in {first.source}" if first.source else ""
+            complaints.error(
+                document.index,
+                ("metadata", "name"),
+                f"there already is a {key[0]} named {key[1]}{where}",
+                "give each its own name",
+            )
+
+
+def _check_scopes(documents: Sequence[SourcedDocument], tools: Sequence[Tool], complaints: Complaints) -> None:
+    """Warn of globs that match no tool, and of circuits by operation that grow with every path."""
+    names = [tool.name for tool in tools]
+    for document in documents:
+        model = document.model
+        patterns, at = _tool_globs(model)
+        for number, pattern in enumerate(patterns):
+            if not any(matches_any([pattern], name) for name in names):
+                near = nearest(pattern, names)
+                hint = f"did you mean {near}?" if near else f"configured are {', '.join(names) or 'none'}"
+                complaints.warning(document.index, (*at, number), f"no configured tool matches {pattern!r}", hint)
+        if isinstance(model, Breaker) and "operation" in model.spec.per:
+            for tool in tools:
+                if not tool.operations and matches_any(patterns, tool.name):
+                    complaints.warning(
+                        document.index,
+                        ("spec", "per"),
+                        f"{tool.name} has no operations in the configuration, so each path has a circuit of its own",
+                        "list the tool's operations, or its openapi document",
+                    )
+
+
+def _tool_globs(model: Policy | Grant | Limit | Breaker) -> tuple[tuple[str, ...], Path]:
+    if isinstance(model, Grant):
+        return model.spec.tools, ("spec", "tools")
+    return model.spec.match.tools, ("spec", "match", "tools")

@@ -1,0 +1,83 @@
+"""Nearest names and plain words for what an engine says of an expression."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from gateway.policy.tokens import LOOPS
+
+FUNCTIONS = frozenset(
+    {
+        "bool",
+        "bytes",
+        "contains",
+        "double",
+        "duration",
+        "dyn",
+        "endsWith",
+        "getDate",
+        "getDayOfMonth",
+        "getDayOfWeek",
+        "getDayOfYear",
+        "getFullYear",
+        "getHours",
+        "getMilliseconds",
+        "getMinutes",
+        "getMonth",
+        "getSeconds",
+        "has",
+        "int",
+        "matches",
+        "size",
+        "startsWith",
+        "string",
+        "timestamp",
+        "type",
+        "uint",
+    }
+)
+"""CEL's own functions and methods, which both engines have."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that is most like this one, or empty."""
+    near = get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return near[0] if near else ""
+
+
+def undeclared(name: str, declared: Iterable[str]) -> str:
+    """What to write instead of a variable that does not exist; empty where nothing is near."""
+    known = sorted(declared)
+    near = nearest(name, known)
+    if near:
+        return f"did you mean {near}?"
+    head = name.partition(".")[0]
+    below = [other for other in known if other.partition(".")[0] == head]
+    if below:
+        return f"there is {', '.join(below)}"
+    heads = sorted({other.partition(".")[0] for other in known})
+    near = nearest(head, heads)
+    return f"did you mean {near}?" if near else f"known are {', '.join(heads)}; text belongs in quotes"
+
+
+def unknown_function(name: str) -> str:
+    """What to write instead of a function that does not exist."""
+    if name in LOOPS:
+        return f"write list.{name}(x, expression about x)"
+    near = nearest(name, FUNCTIONS | LOOPS)
+    return f"did you mean {near}?" if near else f"functions are {', '.join(sorted(FUNCTIONS | LOOPS))}"
+
+
+def no_overload(operator: str, types: str) -> tuple[str, str]:
+    """Message and hint for an operator or function between types that it is not defined for."""
+    plain = {"_?_:_": "?:", "_[_]": "[]", "@in": "in"}.get(operator, operator.strip("_"))
+    kinds = {kind.strip() for kind in types.strip("()").split(",")}
+    hint = ""
+    if {"int", "double"} <= kinds:
+        hint = "ints and doubles do not mix: write 1000.0 beside a double, or convert with double(x)"
+    elif {"string", "int"} <= kinds or {"string", "double"} <= kinds:
+        hint = "convert with string(x), or write the number in quotes"
+    elif plain in {"&&", "||", "!", "?:"}:
+        hint = "conditions must be true or false; compare with ==, or test a field with has(args.x)"
+    return f"{plain} cannot be applied to ({types.strip('()')})", hint

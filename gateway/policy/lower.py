@@ -1,0 +1,181 @@
+"""One document at a time from its model to its compiled form; mistakes are collected, and what has one is left out."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from gateway.model import CircuitSettings, Mode, Verdict
+from gateway.policy.complaints import Complaints, Path
+from gateway.policy.engine import BOOL, DYN, EXPANDED_CAP, INT, STRING, UINT, CelEngine, CelError, CelType, Program
+from gateway.policy.globs import glob_regex
+from gateway.policy.guards import PARTS, CompiledBreaker, CompiledGrant, CompiledLimit, Part, expression_part
+from gateway.policy.hints import nearest
+from gateway.policy.rules import CompiledRule
+from gateway.policy.schema import Breaker, Grant, Limit, Policy, Rule
+from gateway.policy.tokens import RESERVED, chains, expand, tokenize
+from gateway.policy.units import rate
+from gateway.policy.variables import TYPES
+
+DEFAULT_MAX_WAIT = 5.0
+"""Seconds that a limit in mode wait holds a call back at most, unless it says otherwise."""
+
+
+def grant_of(model: Grant) -> CompiledGrant:
+    """The grant, with its globs compiled."""
+    spec = model.spec
+    agents = tuple(glob_regex(pattern) for pattern in spec.agents)
+    return CompiledGrant(model.metadata.name, agents, frozenset(spec.roles), spec.tools, spec.operations)
+
+
+def breaker_of(model: Breaker) -> CompiledBreaker:
+    """The breaker and its settings."""
+    spec = model.spec
+    settings = CircuitSettings(
+        failures=spec.failures,
+        rate=spec.rate,
+        window=spec.window,
+        minimum=spec.minimum,
+        open=spec.open,
+        probes=spec.probes,
+        slow=spec.slow,
+        slow_rate=spec.slow_rate,
+    )
+    return CompiledBreaker(model.metadata.name, settings, "operation" in spec.per)
+
+
+def limit_of(index: int, model: Limit, engine: CelEngine, complaints: Complaints) -> CompiledLimit:
+    """The limit; parts of its key that do not compile are complained of and left out."""
+    spec, name = model.spec, model.metadata.name
+    parts: list[Part] = []
+    read: frozenset[str] = frozenset()
+    for number, text in enumerate(spec.per):
+        if text in PARTS:
+            parts.append(PARTS[text])
+            read |= {"tool.operation"} if text == "operation" else set()
+            continue
+        path: Path = ("spec", "per", number)
+        try:
+            program = engine.compile(text, TYPES)
+        except CelError as error:
+            near = nearest(text, PARTS)
+            if near:
+                error.hint = f"did you mean {near}?"
+            complaints.cel(index, path, error)
+            continue
+        if program.type not in (STRING, INT, UINT, BOOL, DYN):
+            complaints.error(
+                index, path, f"per must give a string, an int or a bool, not {program.type}", "use string(x)"
+            )
+        parts.append(expression_part(program, engine, name))
+        read |= program.references
+    tokens, _ = rate(spec.rate)
+    max_wait = (DEFAULT_MAX_WAIT if spec.max_wait is None else spec.max_wait) if spec.mode == "wait" else 0.0
+    return CompiledLimit(
+        name=name,
+        capacity=float(spec.burst or max(1.0, tokens)),
+        rate=tokens,
+        mode=spec.mode,
+        max_wait=max_wait,
+        parts=tuple(parts),
+        references=read,
+    )
+
+
+def rules_of(index: int, model: Policy, engine: CelEngine, complaints: Complaints) -> tuple[CompiledRule, ...]:
+    """The policy's rules; those that do not compile are complained of and left out."""
+    scope = _variables(index, model, engine, complaints)
+    seen: set[str] = set()
+    compiled = []
+    for number, rule in enumerate(model.spec.rules):
+        path: Path = ("spec", "rules", number)
+        if rule.name in seen:
+            complaints.error(index, (*path, "name"), f"there already is a rule {rule.name} in this policy")
+        seen.add(rule.name)
+        made = _rule(scope, model, rule, path)
+        if made is not None:
+            compiled.append(made)
+    return tuple(compiled)
+
+
+class _Scope(Struct, frozen=True):
+    """What the expressions of one policy may read. ``texts`` are the variables written out; ``broken`` those that do
+    not compile: complained of once, where they stand."""
+
+    index: int
+    engine: CelEngine
+    complaints: Complaints
+    types: dict[str, CelType]
+    texts: dict[str, str]
+    broken: set[str]
+
+    def program(self, source: str, path: Path, wanted: CelType, what: str) -> Program | None:
+        """Check ``source`` as it stands (so that places are right), then compile it with its variables written out."""
+        try:
+            checked = self.engine.compile(source, self.types)
+            if checked.type not in (wanted, DYN):
+                self.complaints.error(self.index, path, f"{what} must give a {wanted}, not {checked.type}")
+                return None
+            if self._broken(source):
+                return None
+            expanded = expand(source, self.texts)
+            return checked if expanded == source else self.engine.compile(expanded, TYPES, EXPANDED_CAP)
+        except CelError as error:
+            self.complaints.cel(self.index, path, error)
+            return None
+
+    def variable(self, source: str, path: Path) -> tuple[CelType, str | None]:
+        """Type and written-out text of a variable; no text where it, or one that it reads, does not compile."""
+        try:
+            kind = self.engine.compile(source, self.types).type
+            return kind, None if self._broken(source) else expand(source, self.texts)
+        except CelError as error:
+            self.complaints.cel(self.index, path, error)
+            return DYN, None
+
+    def _broken(self, source: str) -> bool:
+        return any(chain.names[1] in self.broken for chain in chains(tokenize(source)) if _is_variable(chain.names))
+
+
+def _is_variable(names: tuple[str, ...]) -> bool:
+    return len(names) > 1 and names[0] == "variables"
+
+
+def _variables(index: int, model: Policy, engine: CelEngine, complaints: Complaints) -> _Scope:
+    scope = _Scope(index, engine, complaints, dict(TYPES), {}, set())
+    for number, variable in enumerate(model.spec.variables):
+        path: Path = ("spec", "variables", number)
+        name = f"variables.{variable.name}"
+        if name in scope.types:
+            complaints.error(index, (*path, "name"), f"there already is a variable {variable.name} in this policy")
+            continue
+        if variable.name in RESERVED:
+            complaints.error(
+                index, (*path, "name"), f"{variable.name} is a word of CEL itself", "call it something else"
+            )
+            continue
+        scope.types[name], text = scope.variable(variable.expression, (*path, "expression"))
+        if text is None:
+            scope.broken.add(variable.name)
+        else:
+            scope.texts[variable.name] = text
+    return scope
+
+
+def _rule(scope: _Scope, model: Policy, rule: Rule, path: Path) -> CompiledRule | None:
+    program = scope.program(rule.when, (*path, "when"), BOOL, "when")
+    message = None
+    if rule.messageExpression is not None:
+        message = scope.program(rule.messageExpression, (*path, "messageExpression"), STRING, "messageExpression")
+    if program is None:
+        return None
+    return CompiledRule(
+        policy=model.metadata.name,
+        name=rule.name,
+        when=rule.when,
+        program=program,
+        verdict=Verdict(rule.then),
+        mode=Mode(rule.mode or model.spec.mode),
+        message=rule.message,
+        message_program=message,
+        ignore=model.spec.failurePolicy == "Ignore",
+    )
