@@ -33,7 +33,7 @@ class ConfigError(ToolgateError):
         self.problems = problems
 
 
-class Refused(ToolgateError):
+class Refused(ToolgateError):  # noqa: N818 - a verdict, not a fault
     """A step before the decision cannot go on; the pipeline turns it into a refusal. The agent's fault unless 5xx."""
 
     def __init__(
@@ -52,5 +52,5 @@ class UpstreamError(ToolgateError):
         self.reason, self.status, self.detail = reason, status, detail
 
 
-class ClientGone(ToolgateError):
+class ClientGone(ToolgateError):  # noqa: N818 - an event
     """The agent closed its connection before the call ended."""

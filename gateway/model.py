@@ -50,7 +50,7 @@ class Verdict(StrEnum):
 
 
 class Mode(StrEnum):
-    """Whether a policy is enforced, or only evaluated and recorded (Audit), or recorded and told to the agent (Warn)."""
+    """Whether a policy is enforced, or only recorded (Audit), or recorded and told to the agent (Warn)."""
 
     ENFORCE = "Enforce"
     AUDIT = "Audit"

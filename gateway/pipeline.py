@@ -126,7 +126,7 @@ class Pipeline(Struct, frozen=True):
         try:
             decision = story.decision = yield from self._decision(request, ident, story)
             story.decided = opened = self.clock()
-            if type(decision) is Permit:
+            if isinstance(decision, Permit):
                 try:
                     answered: Answered = yield Send(decision)
                     opened = self.clock()
@@ -141,9 +141,8 @@ class Pipeline(Struct, frozen=True):
             outcome = gone.args[0] if gone.args else ABANDONED
         finally:
             ended = self.clock()
-            decision = story.decision
-            if type(decision) is Permit:
-                self.ledger.settle(decision.holds, outcome, ended)
+            if isinstance(story.decision, Permit):
+                self.ledger.settle(story.decision.holds, outcome, ended)
             self.recorder.record(
                 Trace(
                     ident,
@@ -158,7 +157,7 @@ class Pipeline(Struct, frozen=True):
                     story.tool,
                     story.operation,
                     self.version,
-                    decision,
+                    story.decision,
                     outcome,
                     story.queued,
                 )
@@ -168,7 +167,9 @@ class Pipeline(Struct, frozen=True):
         """Identify, understand, decide. Whatever goes wrong here is a refusal."""
         try:
             if not self.recorder.available:
-                raise Refused(Reason.TRACE_UNAVAILABLE, 503, "calls cannot be recorded now, so none are made", "", (), 5)
+                raise Refused(
+                    Reason.TRACE_UNAVAILABLE, 503, "calls cannot be recorded now, so none are made", "", (), 5
+                )
             agent = story.agent = identify(request, self.sources)
             run = story.run = run_of(request, self.run_header)
             route = self.router.route(request)
@@ -199,15 +200,16 @@ class Pipeline(Struct, frozen=True):
             except StopIteration as done:
                 decision: Decision = done.value
                 return decision
-            if type(effect) is Reserve:
+            if isinstance(effect, Reserve):
                 answer = self.ledger.reserve(effect.claims, self.clock())
-            elif type(effect) is Pace:
-                answer = self.pacer.pace(effect.claim)
-                if type(answer) is not bool:
+            elif isinstance(effect, Pace):
+                paced = self.pacer.pace(effect.claim)
+                if not isinstance(paced, bool):
                     began = self.clock()
-                    answer = yield Await(answer)  # type: ignore[arg-type]
+                    paced = yield Await(paced)
                     story.queued += self.clock() - began
-            elif type(effect) is AskHuman:
+                answer = paced
+            elif isinstance(effect, AskHuman):
                 answer = None  # no approval desk yet: nobody approved
             else:
                 raise TypeError(f"decide asked for {effect!r}")

@@ -27,9 +27,7 @@ class ApiKeyIdentity:
 
     def __init__(self, header: str, keys: Iterable[Key]) -> None:
         self.header = header.lower().encode("ascii")
-        self._agents = {
-            bytes.fromhex(key.sha256): Agent(key.agent, key.roles, "api_key", self.header) for key in keys
-        }
+        self._agents = {bytes.fromhex(key.sha256): Agent(key.agent, key.roles, "api_key", self.header) for key in keys}
 
     def identify(self, request: Request) -> Agent | None:
         value = request.lookup.get(self.header)

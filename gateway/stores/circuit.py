@@ -19,7 +19,18 @@ _SLICES = 10
 class Circuit:
     """One breaker's state. Not safe for threads: the ledger calls it from one loop, never across an await."""
 
-    __slots__ = ("_at", "_calls", "_failed", "_passed", "_slow", "consecutive", "inside", "opened_at", "settings", "state")
+    __slots__ = (
+        "_at",
+        "_calls",
+        "_failed",
+        "_passed",
+        "_slow",
+        "consecutive",
+        "inside",
+        "opened_at",
+        "settings",
+        "state",
+    )
 
     def __init__(self, settings: CircuitSettings) -> None:
         self.settings = settings

@@ -31,9 +31,7 @@ class MemoryLedger:
         for claim in claims:
             if type(claim) is RateClaim:
                 key = claim.key
-                ok, full_at, left, wait = take(
-                    self._full_at.get(key, 0.0), claim.capacity, claim.rate, claim.cost, now
-                )
+                ok, full_at, left, wait = take(self._full_at.get(key, 0.0), claim.capacity, claim.rate, claim.cost, now)
                 new_full.append((key, full_at))
                 hold = Hold(claim, ok, left, wait)
             elif type(claim) is CircuitClaim:
@@ -66,7 +64,7 @@ class MemoryLedger:
         for hold in holds:
             if type(hold.claim) is CircuitClaim:
                 settings = hold.claim.settings
-                slow = settings.slow > 0 and answer.at >= settings.slow
+                slow = settings.slow > 0 and answer.first_byte >= settings.slow
                 circuit = self._circuits.get(hold.claim.key)
                 if circuit is not None:
                     circuit.leave(hold.state == PROBE, answer.status < 500, slow, now)

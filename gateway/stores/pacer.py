@@ -53,5 +53,7 @@ class WaitingRoom:
     def _forget_idle(self) -> None:
         if len(self._lanes) >= _MOST_KEYS:
             self._lanes = {
-                key: lane for key, lane in self._lanes.items() if lane.waiting or not lane.limiter.has_capacity(lane.capacity)
+                key: lane
+                for key, lane in self._lanes.items()
+                if lane.waiting or not lane.limiter.has_capacity(lane.capacity)
             }

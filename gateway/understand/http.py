@@ -87,7 +87,7 @@ class HttpReader:
         if not from_query:
             return from_body
         if both := from_query.keys() & from_body.keys():
-            raise _unreadable(400, f"{sorted(both)[0]!r} is given both in the query and in the body")
+            raise _unreadable(400, f"{min(both)!r} is given both in the query and in the body")
         return {**from_query, **from_body}
 
     def _body(self, request: Request, body: bytes) -> dict[str, Any]:

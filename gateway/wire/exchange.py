@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.errors import ClientGone, Refused, ToolgateError, UpstreamError
 from gateway.execute.forward import HOP_BY_HOP, VIA, connection_options
 from gateway.model import Answered, Fields, Outcome, Permit, Reason, Request
-from gateway.pipeline import Await, ReadBody, Relay, Reply, Send, Way
+from gateway.pipeline import ReadBody, Relay, Reply, Send, Way
 from gateway.understand.http import title_of
 from gateway.wire.tunnel import Tunnel
 from gateway.wire.upstream import UpstreamConnection
@@ -80,7 +80,9 @@ class Exchange:
         "upgrade",
     )
 
-    def __init__(self, connection: Connection, request: Request, keep_alive: bool, upgrade: bytes, expect: bool) -> None:
+    def __init__(
+        self, connection: Connection, request: Request, keep_alive: bool, upgrade: bytes, expect: bool
+    ) -> None:
         self._connection = connection
         self.request = request
         self.keep_alive = keep_alive
@@ -134,26 +136,21 @@ class Exchange:
                 self._connection.abort()
                 return
             error = None
-            kind = type(effect)
-            if kind is Send:
+            if isinstance(effect, Send):
                 self._send(effect.permit)
                 return
-            if kind is Relay:
+            if isinstance(effect, Relay):
                 self._open_answer(effect.fields)
                 return
-            if kind is Reply:
+            if isinstance(effect, Reply):
                 answer = self._reply(effect)
-            elif kind is ReadBody:
+            elif isinstance(effect, ReadBody):
                 error = self._too_large(effect)
-                answer = None
-                if error is None and not self.complete:
-                    self._wanted = effect
-                    self._go_on()
-                    self._connection.resume_reading()
+                if error is None and not self.complete and self.received <= effect.limit:
+                    self._ask_for_body(effect)
                     return
-                if error is None and self.received <= effect.limit:
-                    answer = b"".join(self._parts)
-            elif kind is Await:
+                answer = self._whole_body(effect)
+            else:
                 self._await = task = asyncio.ensure_future(effect.awaitable)
                 task.add_done_callback(self._awaited)
                 return
@@ -227,8 +224,8 @@ class Exchange:
         self.complete = True
         self._trailers = trailers
         if self._wanted is not None:
-            self._wanted = None
-            self._advance(b"".join(self._parts))
+            wanted, self._wanted = self._wanted, None
+            self._advance(self._whole_body(wanted))
         elif self._upstream is not None and self.phase >= SENT and not self.sent_whole:
             self.sent_whole = True
             if self._chunked_in:
@@ -256,11 +253,16 @@ class Exchange:
             "send less, or raise `body.limit` for this tool",
         )
 
-    def _go_on(self) -> None:
-        """Ask for the body where the agent waits to be asked (RFC 9110, 10.1.1)."""
+    def _ask_for_body(self, wanted: ReadBody) -> None:
+        """Wait for the body, and say so where the agent waits to be asked (RFC 9110, 10.1.1)."""
+        self._wanted = wanted
         if self._expect:
             self._expect = False
             self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._connection.resume_reading()
+
+    def _whole_body(self, wanted: ReadBody) -> bytes | None:
+        return b"".join(self._parts) if self.received <= wanted.limit else None
 
     def pause_upload(self) -> None:
         """The tool takes the body slower than the agent sends it."""
@@ -278,7 +280,9 @@ class Exchange:
         try:
             pool = self._connection.listener.pool(permit.call.tool)
         except OSError as error:  # ssl.SSLError is one
-            self._fail(UpstreamError(Reason.UPSTREAM_UNREACHABLE, 502, f"the tool's TLS settings are of no use: {error}"))
+            self._fail(
+                UpstreamError(Reason.UPSTREAM_UNREACHABLE, 502, f"the tool's TLS settings are of no use: {error}")
+            )
             return
         upstream = pool.pop() if self.request.method != "CONNECT" else None
         if upstream is not None:

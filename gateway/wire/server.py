@@ -383,10 +383,10 @@ class Connection(asyncio.Protocol):
         if body_of is not None and body_of not in self._new and body_of is self._current:
             body_of.feed_broken(f"the request body is malformed: {cause}")
             return
-        if body_of in self._new:
-            self._new.remove(body_of)
-        if body_of in self._queue:
-            self._queue.remove(body_of)
+        if body_of is not None:
+            for line in (self._new, self._queue):
+                if body_of in line:
+                    line.remove(body_of)
         self.pause_reading()
         self._queue.append(Rejected(self, str(cause)))  # type: ignore[arg-type]
         if self._current is None and not self._new:

@@ -222,7 +222,9 @@ def _protocol_error(error: Exception) -> UpstreamError:
 class Pool:
     """The connections to one origin. Idle ones are used last-in first-out, so that the pool shrinks under low load."""
 
-    def __init__(self, tool: Tool, *, max_idle: int = 256, idle_timeout: float = 30.0, max_head: int = 64 * 1024) -> None:
+    def __init__(
+        self, tool: Tool, *, max_idle: int = 256, idle_timeout: float = 30.0, max_head: int = 64 * 1024
+    ) -> None:
         self.origin = tool.origin
         self.ssl = _tls(tool) if tool.origin.scheme == "https" else None
         self.server_name = tool.server_name or tool.origin.host
@@ -252,8 +254,8 @@ class Pool:
         connection.idle_since = monotonic()
         self.idle.append(connection)
 
-    async def connect(self, timeout: float, *, raw: bool = False) -> UpstreamConnection:
-        """A new connection, within ``timeout`` seconds. ``raw``: for a tunnel, without TLS of ours, not reading yet.
+    async def connect(self, within: float, *, raw: bool = False) -> UpstreamConnection:
+        """A new connection, after at most ``within`` seconds. ``raw``: for a tunnel, without TLS of ours, not reading yet.
 
         Raises:
             UpstreamError: 502 unreachable or TLS not verified, 504 not in time.
@@ -262,7 +264,7 @@ class Pool:
         where = f"{self.origin.host}:{self.origin.port}"
         context = None if raw else self.ssl
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 _, connection = await loop.create_connection(
                     lambda: UpstreamConnection(self, raw=raw),
                     self.origin.host,
@@ -272,7 +274,7 @@ class Pool:
                 )
         except TimeoutError:
             raise UpstreamError(
-                Reason.UPSTREAM_TIMEOUT, 504, f"could not connect to {where} within {timeout:g} s"
+                Reason.UPSTREAM_TIMEOUT, 504, f"could not connect to {where} within {within:g} s"
             ) from None
         except (ssl.SSLError, ssl.CertificateError) as error:
             raise UpstreamError(Reason.UPSTREAM_UNREACHABLE, 502, f"TLS with {where} failed: {error}") from None
