@@ -57,28 +57,30 @@ def decide(call: Call, checks: Sequence[Check], quotas: Sequence[Quota]) -> Deci
         if not isinstance((yield AskHuman(question)), str):
             return _with(_unapproved(question), spoke, ())
 
-    claims: list[Claim] = []
-    askers: list[Quota] = []
+    paced, claimed = _claims(call, quotas)
+    for quota, claim in paced:
+        if (yield Pace(claim)) is not True:
+            return _with(quota.refusal(Hold(claim, False, retry_after=claim.wait)), spoke, ())
+    if not claimed:
+        return Permit(call, grant, (), spoke)
+    holds: tuple[Hold, ...] = yield Reserve(tuple([claim for _, claim in claimed]))
+    for (quota, _), hold in zip(claimed, holds, strict=True):
+        if not hold.granted:
+            return _with(quota.refusal(hold), spoke, holds)
+    return Permit(call, grant, holds, spoke)
+
+
+def _claims(call: Call, quotas: Sequence[Quota]) -> tuple[list[tuple[Quota, RateClaim]], list[tuple[Quota, Claim]]]:
+    """What the quotas ask for: claims that may wait for room, and claims that must be granted at once."""
     paced: list[tuple[Quota, RateClaim]] = []
+    claimed: list[tuple[Quota, Claim]] = []
     for quota in quotas:
         for claim in quota.claims(call):
             if isinstance(claim, RateClaim) and claim.wait:
                 paced.append((quota, claim))
             else:
-                claims.append(claim)
-                askers.append(quota)
-    for quota, claim in paced:
-        if (yield Pace(claim)) is not True:
-            return _with(quota.refusal(Hold(claim, False, retry_after=claim.wait)), spoke, ())
-    if not claims:
-        return Permit(call, grant, (), spoke)
-    holds: tuple[Hold, ...] = yield Reserve(tuple(claims))
-    if len(holds) != len(claims):
-        raise TypeError(f"Reserve({len(claims)} claims) was answered with {holds!r}")
-    for quota, hold in zip(askers, holds, strict=True):
-        if not hold.granted:
-            return _with(quota.refusal(hold), spoke, holds)
-    return Permit(call, grant, holds, spoke)
+                claimed.append((quota, claim))
+    return paced, claimed
 
 
 def _with(refusal: Refusal, spoke: tuple[Spoke, ...], holds: tuple[Hold, ...]) -> Refusal:

@@ -255,10 +255,10 @@ class Pool:
         self.idle.append(connection)
 
     async def connect(self, within: float, *, raw: bool = False) -> UpstreamConnection:
-        """A new connection, after at most ``within`` seconds. ``raw``: for a tunnel, without TLS of ours, not reading yet.
+        """A new connection. ``raw``: for a tunnel, so without TLS of ours, and not reading yet.
 
         Raises:
-            UpstreamError: 502 unreachable or TLS not verified, 504 not in time.
+            UpstreamError: 502 unreachable or TLS not verified, 504 not ``within`` so many seconds.
         """
         loop = asyncio.get_running_loop()
         where = f"{self.origin.host}:{self.origin.port}"
