@@ -17,7 +17,7 @@ from gateway.policy.guards import CompiledBreaker, CompiledGrant, CompiledLimit
 from gateway.policy.hints import nearest
 from gateway.policy.lower import breaker_of, grant_of, limit_of, rules_of
 from gateway.policy.rules import CompiledRule
-from gateway.policy.schema import Breaker, Grant, Limit, Policy
+from gateway.policy.schema import Breaker, Grant, GrantSpec, Limit, Match, Policy
 
 __all__ = ["Complaint", "SourcedDocument", "compile_policies"]
 
@@ -82,28 +82,36 @@ def _check_names(documents: Sequence[SourcedDocument], complaints: Complaints) -
 
 
 def _check_scopes(documents: Sequence[SourcedDocument], tools: Sequence[Tool], complaints: Complaints) -> None:
-    """Warn of globs that match no tool, and of circuits by operation that grow with every path."""
+    """Warn of globs that can match nothing, and of circuits by operation that grow with every path."""
     names = [tool.name for tool in tools]
     for document in documents:
         model = document.model
-        patterns, at = _tool_globs(model)
-        for number, pattern in enumerate(patterns):
+        scope: GrantSpec | Match = model.spec if isinstance(model, Grant) else model.spec.match
+        at: Path = ("spec",) if isinstance(model, Grant) else ("spec", "match")
+        for number, pattern in enumerate(scope.tools):
             if not any(matches_any([pattern], name) for name in names):
                 near = nearest(pattern, names)
                 hint = f"did you mean {near}?" if near else f"configured are {', '.join(names) or 'none'}"
-                complaints.warning(document.index, (*at, number), f"no configured tool matches {pattern!r}", hint)
+                path = (*at, "tools", number)
+                complaints.warning(document.index, path, f"no configured tool matches {pattern!r}", hint)
+        for number, pattern in enumerate(scope.operations):
+            method, space, path_glob = pattern.partition(" ")
+            if space and method.islower():
+                path = (*at, "operations", number)
+                hint = f"write {method.upper()} {path_glob}"
+                complaints.warning(
+                    document.index, path, f"methods are in upper case, so {pattern!r} never matches", hint
+                )
         if isinstance(model, Breaker) and "operation" in model.spec.per:
-            for tool in tools:
-                if not tool.operations and matches_any(patterns, tool.name):
-                    complaints.warning(
-                        document.index,
-                        ("spec", "per"),
-                        f"{tool.name} has no operations in the configuration, so each path has a circuit of its own",
-                        "list the tool's operations, or its openapi document",
-                    )
+            _check_circuits(document.index, scope.tools, tools, complaints)
 
 
-def _tool_globs(model: Policy | Grant | Limit | Breaker) -> tuple[tuple[str, ...], Path]:
-    if isinstance(model, Grant):
-        return model.spec.tools, ("spec", "tools")
-    return model.spec.match.tools, ("spec", "match", "tools")
+def _check_circuits(index: int, globs: Sequence[str], tools: Sequence[Tool], complaints: Complaints) -> None:
+    for tool in tools:
+        if not tool.operations and matches_any(globs, tool.name):
+            complaints.warning(
+                index,
+                ("spec", "per"),
+                f"{tool.name} has no operations in the configuration, so each path has a circuit of its own",
+                "list the tool's operations, or its openapi document",
+            )

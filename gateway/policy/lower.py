@@ -57,7 +57,7 @@ def limit_of(index: int, model: Limit, engine: CelEngine, complaints: Complaints
         try:
             program = engine.compile(text, TYPES)
         except CelError as error:
-            near = nearest(text, PARTS)
+            near = nearest(text, PARTS) if text.isidentifier() else ""
             if near:
                 error.hint = f"did you mean {near}?"
             complaints.cel(index, path, error)

@@ -1,0 +1,178 @@
+"""Rules: what speaks, what it says, and that the fast path says the same as asking one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.model import Call, Mode, Spoke, Verdict
+from gateway.policy import rules as rules_module
+from gateway.policy.book import PolicyBook
+from gateway.policy.engine import EXPANDED_CAP
+
+from .support import CPP, PYTHON, book_of, call_to, document, policy
+
+
+def judge(book: PolicyBook, call: Call) -> tuple[Spoke, ...]:
+    return book.rules(call.tool.name, call.operation).judge(call)
+
+
+CONDITIONS = [
+    "true",
+    "false",
+    "args.a > 1",
+    "args.b > 1.5",
+    'args.s == "x" // a comment',
+    "args.missing == 1",
+    "args.flag",
+    "args.s",
+    "1 / 0 == 1",
+    'agent.id == "pay-1"',
+    '"analyst" in agent.roles',
+    "has(args.a) && args.a < 0",
+    'args.s.matches("^y+$")',
+    "args.list.all(x, x > 0)",
+    "variables.v || variables.w",
+]
+VARIABLES = [{"name": "v", "expression": "args.a == 2 // ("}, {"name": "w", "expression": "variables.v && args.flag"}]
+VALUES = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.5, 2.0, "x", "yy", ""])
+ARGS = st.fixed_dictionaries(
+    {}, optional={**dict.fromkeys(["a", "b", "s", "flag"], VALUES), "list": st.lists(VALUES, max_size=3)}
+)
+
+
+def _alone(when: str, ignore: bool, call: Call) -> tuple[Spoke, ...]:
+    """What a rule says when it is the only one: no combined program is involved."""
+    return judge(book_of(_policy_of([when], ignore)), call)
+
+
+def _policy_of(conditions: list[str], ignore: bool) -> dict[str, Any]:
+    return policy("p", *conditions, variables=VARIABLES, failurePolicy="Ignore" if ignore else "Fail")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(CONDITIONS), min_size=1, max_size=8), ARGS, st.booleans())
+def test_rules_together_say_what_each_says_alone(conditions: list[str], args: dict[str, Any], ignore: bool) -> None:
+    call = call_to(args=args)
+    together = judge(book_of(_policy_of(conditions, ignore)), call)
+    alone = [
+        Spoke("p", f"r{number}", said.verdict, said.mode, said.message, said.error)
+        for number, when in enumerate(conditions)
+        for said in _alone(when, ignore, call)
+    ]
+    assert list(together) == alone
+
+
+def test_an_error_is_not_hidden_by_another_rule_that_is_true() -> None:
+    book = book_of(policy("p", "args.missing == 1", "true"))
+    assert [(said.rule, bool(said.error)) for said in judge(book, call_to())] == [("r0", True), ("r1", False)]
+
+
+def test_failure_policy_fail_denies_and_ignore_warns() -> None:
+    failing, ignoring = policy("f", "args.x > 1"), policy("i", "args.x > 1", failurePolicy="Ignore")
+    denied, warned = judge(book_of(failing, ignoring), call_to())
+    assert (denied.verdict, denied.error) == (Verdict.DENY, 'there is no key "x"')
+    assert (warned.verdict, warned.error) == (Verdict.WARN, 'there is no key "x"')
+
+
+def test_a_condition_that_is_neither_true_nor_false_is_an_error() -> None:
+    for engine in (CPP, PYTHON):
+        (said,) = judge(book_of(policy("p", "args.x"), engine=engine), call_to(args={"x": "yes"}))
+        assert (said.verdict, said.error) == (Verdict.DENY, "the condition gives text instead of true or false")
+
+
+def test_a_rule_may_override_its_policys_mode() -> None:
+    spec = [
+        {"name": "a", "when": "true", "then": "warn"},
+        {"name": "b", "when": "true", "then": "deny", "mode": "Enforce"},
+    ]
+    spoke = judge(book_of(document("Policy", "p", mode="Audit", rules=spec)), call_to())
+    assert [(said.mode, said.verdict) for said in spoke] == [(Mode.AUDIT, Verdict.WARN), (Mode.ENFORCE, Verdict.DENY)]
+
+
+def message_of(args: dict[str, Any], **rule: Any) -> str:
+    rules = [{"name": "r", "when": "true", "then": "deny", **rule}]
+    (said,) = judge(book_of(document("Policy", "p", rules=rules)), call_to(args=args))
+    return said.message
+
+
+def test_the_message_expression_wins_and_the_message_stands_in_where_it_fails() -> None:
+    both = {"message": "plain", "messageExpression": '"to " + args.who'}
+    assert message_of({"who": "Eve"}, **both) == "to Eve"
+    assert message_of({}, **both) == "plain"
+    assert message_of({"who": 3}, **both) == "plain"
+    assert message_of({}, messageExpression="args.who") == ""
+    assert message_of({"who": 3}, message="plain", messageExpression="args.who") == "plain"
+
+
+def test_a_message_that_quotes_a_huge_argument_is_cut() -> None:
+    assert len(message_of({"who": "x" * 100_000}, messageExpression="args.who")) == rules_module.MESSAGE_CAP
+
+
+def test_rules_too_large_for_one_expression_are_combined_in_parts() -> None:
+    padding = '"' + "x" * 3000 + '"'
+    conditions = [f"args.a == {number} && {padding} != args.s" for number in range(12)]
+    rules = book_of(policy("p", *conditions)).rules("bank", "POST /transfers")
+    assert 1 < len(rules._fast) < 12
+    assert all(len(program.source) <= EXPANDED_CAP for program in rules._fast)
+    assert [said.rule for said in rules.judge(call_to(args={"a": 11, "s": ""}))] == ["r11"]
+    assert rules.judge(call_to(args={"a": 12, "s": ""})) == ()
+
+
+def test_rules_nested_to_the_cap_still_work_together() -> None:
+    deep = "(" * 32 + "args.a == 1" + ")" * 32
+    book = book_of(policy("p", deep, "args.a == 2", deep))
+    assert [said.rule for said in judge(book, call_to(args={"a": 1}))] == ["r0", "r2"]
+    assert judge(book, call_to(args={"a": 3})) == ()
+
+
+def test_without_rules_nothing_is_said() -> None:
+    assert judge(book_of(), call_to()) == ()
+
+
+def test_explain_tells_each_rules_result_and_what_it_read() -> None:
+    rules = [
+        {"name": "a", "when": "variables.big", "then": "approve", "messageExpression": '"for " + agent.id'},
+        {"name": "b", "when": 'run.id == "other"', "then": "deny"},
+        {"name": "c", "when": "args.missing", "then": "deny", "mode": "Warn"},
+    ]
+    spec = {"variables": [{"name": "big", "expression": "args.amount > 10"}], "rules": rules}
+    call = call_to(args={"amount": 11})
+    a, b, c = book_of(document("Policy", "p", **spec)).rules("bank", call.operation).explain(call)
+    assert (a.result, a.when, a.verdict, a.message) == ("true", "variables.big", Verdict.APPROVE, "for pay-1")
+    assert a.read == {"args": {"amount": 11}, "agent.id": "pay-1"}
+    assert (b.result, b.read) == ("false", {"run.id": "run-1"})
+    assert (c.result, c.mode) == ('there is no key "missing"', Mode.WARN)
+
+
+def test_every_variable_is_what_the_call_says() -> None:
+    conditions = {
+        "agent.id": '== "pay-1"',
+        "agent.roles": '== ["analyst"]',
+        "run.id": '== "run-1"',
+        "tool.name": '== "bank"',
+        "tool.operation": '== "POST /transfers/{id}"',
+        "tool.protocol": '== "http"',
+        "request.method": '== "POST"',
+        "request.host": '== "bank.local"',
+        "request.path": '== "/transfers/{id}"',
+        "request.query": '== "q=1"',
+        "request.headers": '== {"x-team": "bl\\u00fce"}',
+        "request.params": '== {"id": "7"}',
+        "request.size": "== 12",
+        "args": '== {"n": [1]}',
+    }
+    assert conditions.keys() == rules_module.TYPES.keys()
+    call = call_to(
+        operation="POST /transfers/{id}",
+        args={"n": [1]},
+        roles=("analyst",),
+        headers={b"x-team": b"bl\xfce"},
+        params={"id": "7"},
+    )
+    for engine in (CPP, PYTHON):
+        book = book_of(policy("p", *(f"{name} {is_}" for name, is_ in conditions.items())), engine=engine)
+        spoke = judge(book, call)
+        assert [said.error for said in spoke] == [""] * len(conditions)
