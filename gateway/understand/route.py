@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from gateway.errors import Refused
 from gateway.model import Reason, Request, Route, Tool
 
+_REMEMBERED = 1024
+"""Routes kept: agents call few endpoints many times."""
+
 
 class Router:
     """Finds the tool by the request target and the Host field (RFC 9112, 3.2).
@@ -18,6 +21,7 @@ class Router:
         self._by_name: dict[str, Tool] = {}
         self._aliases: dict[str, Tool] = {}
         self._origins: dict[str, Tool] = {}
+        self._seen: dict[tuple[str, bytes | None], Route] = {}
         for tool in tools:
             self._by_name[tool.name] = tool
             for alias in tool.hosts:
@@ -31,24 +35,41 @@ class Router:
         Raises:
             Refused: 404 where no tool is meant, 403 for a CONNECT that is not allowed, 400 for a target of no use.
         """
-        target = request.target
-        host = request.header(b"host")
         if request.method == "CONNECT":
-            return self._tunnel(target)
+            return self._tunnel(request.target)
+        key = (request.target, request.lookup.get(b"host"))
+        route = self._seen.get(key)
+        if route is None:
+            if len(self._seen) >= _REMEMBERED:
+                self._seen.clear()
+            route = self._seen[key] = self._find(request.target, request.header(b"host"))
+        return route
+
+    def _find(self, target: str, host: str) -> Route:
         if target[:1] == "/":
-            tool = self._aliases.get(host.lower()) if self._aliases else None
+            authority = host.lower()
+            tool = self._alias(authority) if self._aliases else None
             if tool is not None:
                 return _route(tool, target, host)
-            tool = self._origins.get(host.lower())
+            tool = self._origins.get(authority)
             if tool is not None:
                 return self._below_base(tool, target, host)
             return self._by_prefix(target, host)
         if target == "*":
-            tool = self._aliases.get(host.lower()) or self._origins.get(host.lower())
+            tool = self._alias(host.lower()) or self._origins.get(host.lower())
             if tool is None:
                 raise _unknown("OPTIONS * names no tool here")
             return Route(tool, "*", "*", "", host)
         return self._absolute(target)
+
+    def _alias(self, authority: str) -> Tool | None:
+        """The tool with this alias; the port the agent reached us at is not part of it, unless a url claims it."""
+        tool = self._aliases.get(authority)
+        if tool is None and authority not in self._origins:
+            name, _, port = authority.rpartition(":")
+            if port.isdecimal():
+                return self._aliases.get(name)
+        return tool
 
     def _by_prefix(self, target: str, host: str) -> Route:
         end = len(target)
@@ -73,7 +94,7 @@ class Router:
         authority, path = rest[:end].lower(), rest[end:]
         if "@" in authority:
             raise Refused(Reason.BAD_REQUEST, 400, "user information in the request target is not accepted")
-        alias = self._aliases.get(authority)
+        alias = self._alias(authority)
         if alias is not None:
             return _route(alias, path, authority)
         tool = self._origins.get(authority)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
 _SUSPECT = re.compile(r"//|/\.\.?(?:/|$)|%(?:2[eEfF]|5[cC]|00)|[\\;]|%(?![0-9a-fA-F]{2})")
-_DOTS = re.compile(r"/(?:\.|%2[eE]){1,2}(?:/|%2[fF]|%5[cC]|\\|$)")
+# Some servers decode slashes, take backslashes for them, or cut off ";..." before they resolve dots.
+_DOTS = re.compile(r"(?:[/\\]|%2[fF]|%5[cC])(?:\.|%2[eE]){1,2}(?:[/\\;]|%2[fF]|%5[cC]|$)")
 
 
 class _Node:
