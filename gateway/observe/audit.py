@@ -1,0 +1,146 @@
+"""The trace log: costs a call one append; encoded in batches on the loop, written by a thread of its own.
+
+Bounded in records and bytes. When it is full, ``drop`` loses new records (counted) and ``refuse`` makes the pipeline
+refuse calls until there is room again: whatever was let through is on record, at the price of standing still.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from typing import Any, Literal
+
+from gateway.model import Permit, Trace
+from gateway.observe.trace import line_of
+from gateway.observe.writer import STDOUT, Writer
+
+BATCH = 128
+"""Records encoded at once at most..."""
+LINGER = 0.05
+"""... and the longest that one waits for company, in seconds."""
+MOST_BYTES = 64 << 20
+"""Encoded and unwritten bytes, at most, whatever ``capacity`` says: long lines must not eat the memory."""
+
+log = logging.getLogger("toolgate.trace")
+
+Observer = Callable[[Trace], None]
+
+
+class TraceLog:
+    """ports.Recorder for one process. Use it from one loop; ``close`` once, at the end."""
+
+    def __init__(
+        self,
+        file: str = STDOUT,
+        on_failure: Literal["drop", "refuse"] = "drop",
+        capacity: int = 100_000,
+        observers: tuple[Observer, ...] = (),
+        *,
+        write: Callable[[int, bytes], int] = os.write,
+    ) -> None:
+        """Open ``file`` (``-`` is stdout). ``capacity``: records unwritten at most.
+
+        ``observers`` are told of every trace, dropped or not, in batches and off the call's way (metrics).
+
+        Raises:
+            ConfigError: the file cannot be opened.
+        """
+        self._writer = Writer(file, write)
+        self._refuses = on_failure == "refuse"
+        self._capacity = capacity
+        self._observers = observers
+        self._pending: list[Trace] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._accepted = 0
+        self._held: list[tuple[int, int]] = []
+        """Batches not known to be written: records accepted up to their end, and their bytes."""
+        self._held_bytes = 0
+        self.dropped = 0
+        """Records lost so far."""
+
+    @property
+    def available(self) -> bool:
+        """False where calls must be refused because they could not be recorded."""
+        return not (self._refuses and self._full())
+
+    def record(self, trace: Trace) -> None:
+        """Take a trace. Costs an append; the rest happens later."""
+        pending = self._pending
+        pending.append(trace)
+        if len(pending) >= BATCH:
+            self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LINGER, self.flush)
+
+    def flush(self) -> None:
+        """Encode what is pending and hand it to the writer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        traces, self._pending = self._pending, []
+        for observe in self._observers:
+            for trace in traces:
+                observe(trace)
+        self._forget_written()
+        full = self._full()
+        lines = [line for trace in traces if (line := self._line(trace, full))]
+        if lines:
+            data = b"".join(lines)
+            self._accepted += len(lines)
+            self._held.append((self._accepted, len(data)))
+            self._held_bytes += len(data)
+            self._writer.put((data, len(lines)))
+
+    def status(self) -> dict[str, Any]:
+        """For the readiness page: where traces go, and whether they arrive."""
+        return {
+            "file": self._writer.path,
+            "available": self.available,
+            "unwritten": self._accepted - self._writer.written,
+            "dropped": self.dropped,
+            "error": self._writer.error or None,
+        }
+
+    def close(self, timeout: float = 5.0) -> int:
+        """Write what is left, for at most ``timeout`` seconds (blocking). Returns how many records were not."""
+        self.flush()
+        self._writer.close(timeout)
+        lost = self._accepted - self._writer.written
+        if lost:
+            log.error("%d traces were not written to %s before the end", lost, self._writer.path)
+        return lost
+
+    def _line(self, trace: Trace, full: bool) -> bytes:
+        """One encoded line, or nothing where there is no room for it.
+
+        A log that refuses when full still takes the calls that were let through before: these are few, at most the
+        calls in flight, and they are what it promised to keep. Refusals are not, and may be many.
+        """
+        if full and not (self._refuses and isinstance(trace.decision, Permit)):
+            self.dropped += 1
+            return b""
+        try:
+            return line_of(trace)
+        except (TypeError, ValueError, OverflowError):
+            log.exception("the trace of call %s cannot be encoded", trace.id)
+            self.dropped += 1
+            return b""
+
+    def _full(self) -> bool:
+        if self._accepted - self._writer.written >= self._capacity:
+            return True
+        if self._held_bytes < MOST_BYTES:
+            return False
+        self._forget_written()
+        return self._held_bytes >= MOST_BYTES
+
+    def _forget_written(self) -> None:
+        """Count down the bytes of batches that the writer has finished."""
+        written, held = self._writer.written, self._held
+        done = 0
+        while done < len(held) and held[done][0] <= written:
+            self._held_bytes -= held[done][1]
+            done += 1
+        del held[:done]

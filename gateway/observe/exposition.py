@@ -1,0 +1,135 @@
+"""The metrics as Prometheus sees them: one collector that reads the counters when asked; no ``_created`` series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from msgspec import Struct
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gateway import __version__
+from gateway.observe.metrics import Histogram, Metrics
+
+BREAKER_STATES = {"closed": 0, "half-open": 1, "open": 2}
+MOST_BREAKERS = 1000
+"""Circuits shown, open ones first: those kept by operation are as many as the operations that agents think of."""
+
+
+def _nothing() -> tuple[()]:
+    return ()
+
+
+class Gauges(Struct, frozen=True):
+    """Where to look for what is not counted but simply is, at the moment of asking."""
+
+    in_flight: Callable[[], Iterable[tuple[str, int]]] = _nothing
+    """Tool, and its calls under way."""
+    breakers: Callable[[], Iterable[tuple[str, str, str]]] = _nothing
+    """Breaker, key and state (closed, half-open, open)."""
+    connections: Callable[[], Iterable[tuple[str, int]]] = _nothing
+    """Side (agent, upstream), and its open connections."""
+    dropped: Callable[[], int] = int
+    """Trace records lost so far."""
+
+
+class Exposition(Collector):
+    """Reads ``metrics`` and ``gauges`` at each scrape."""
+
+    def __init__(self, metrics: Metrics, gauges: Gauges) -> None:
+        self._metrics = metrics
+        self._gauges = gauges
+
+    def collect(self) -> Iterable[Metric]:
+        """Every family, also the empty ones."""
+        yield from self._tools()
+        yield from self._policies()
+        yield from self._present()
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: names are checked at the first scrape, and registering must not ask the gauges."""
+        return ()
+
+    def _tools(self) -> Iterator[Metric]:
+        calls = CounterMetricFamily(
+            "toolgate_calls", "Calls by decision (allow, refuse, none).", labels=("tool", "decision", "reason")
+        )
+        responses = CounterMetricFamily(
+            "toolgate_upstream_responses", "Answers of tools by class of status.", labels=("tool", "code")
+        )
+        seconds = HistogramMetricFamily("toolgate_call_seconds", "From arrival to the end.", labels=("tool",))
+        first_byte = HistogramMetricFamily(
+            "toolgate_upstream_first_byte_seconds",
+            "From the start of the tool's call to the head of its answer.",
+            labels=("tool",),
+        )
+        received = CounterMetricFamily("toolgate_request_bytes", "Body bytes from agents.", labels=("tool",))
+        sent = CounterMetricFamily("toolgate_response_bytes", "Body bytes to agents.", labels=("tool",))
+        for tool, series in self._metrics.tools.items():
+            for (decision, reason), count in series.calls.items():
+                calls.add_metric((tool, decision, reason), count)
+            for code, count in series.responses.items():
+                responses.add_metric((tool, code), count)
+            _add(seconds, (tool,), series.seconds)
+            _add(first_byte, (tool,), series.first_byte)
+            received.add_metric((tool,), series.bytes_in)
+            sent.add_metric((tool,), series.bytes_out)
+        yield from (calls, responses, seconds, first_byte, received, sent)
+
+    def _policies(self) -> Iterator[Metric]:
+        decide = HistogramMetricFamily("toolgate_decide_seconds", "From arrival to the decision, without waiting.")
+        _add(decide, (), self._metrics.decide)
+        rules = CounterMetricFamily(
+            "toolgate_rule_matches", "Rules that spoke.", labels=("policy", "rule", "verdict", "mode")
+        )
+        for labels, count in self._metrics.rules.items():
+            rules.add_metric(labels, count)
+        reloads = CounterMetricFamily("toolgate_policy_reloads", "Reloads by result.", labels=("result",))
+        for result, count in self._metrics.reloads.items():
+            reloads.add_metric((result,), count)
+        yield from (decide, rules, reloads)
+
+    def _present(self) -> Iterator[Metric]:
+        gauges = self._gauges
+        version = GaugeMetricFamily(
+            "toolgate_policy_version_info", "The version of configuration and policies in force.", labels=("version",)
+        )
+        version.add_metric((self._metrics.policy_version,), 1)
+        build = GaugeMetricFamily("toolgate_build_info", "The running build.", labels=("version",))
+        build.add_metric((__version__,), 1)
+        in_flight = GaugeMetricFamily("toolgate_in_flight_calls", "Calls under way.", labels=("tool",))
+        for tool, calls in gauges.in_flight():
+            in_flight.add_metric((tool,), calls)
+        breakers = GaugeMetricFamily(
+            "toolgate_breaker_state", "0 closed, 1 half-open, 2 open.", labels=("breaker", "key")
+        )
+        states = [(BREAKER_STATES[state], name, key) for name, key, state in gauges.breakers()]
+        if len(states) > MOST_BREAKERS:
+            states = sorted(states, reverse=True)[:MOST_BREAKERS]
+        for state, name, key in states:
+            breakers.add_metric((name, key), state)
+        connections = GaugeMetricFamily("toolgate_connections", "Open connections.", labels=("side",))
+        for side, count in gauges.connections():
+            connections.add_metric((side,), count)
+        yield from (version, build, in_flight, breakers, connections)
+        yield CounterMetricFamily(
+            "toolgate_trace_records_dropped", "Trace records lost: no room, or not encodable.", value=gauges.dropped()
+        )
+
+
+def registry_of(metrics: Metrics, gauges: Gauges) -> CollectorRegistry:
+    """A registry with Toolgate's metrics and the process's own (CPU, memory, file descriptors)."""
+    registry = CollectorRegistry()
+    registry.register(Exposition(metrics, gauges))
+    ProcessCollector(registry=registry)
+    return registry
+
+
+def _add(family: HistogramMetricFamily, labels: tuple[str, ...], histogram: Histogram) -> None:
+    total = 0
+    buckets: list[tuple[str, float]] = []
+    for bound, count in zip((*histogram.bounds, float("inf")), histogram.counts, strict=True):
+        total += count
+        buckets.append(("+Inf" if bound == float("inf") else repr(bound), total))
+    family.add_metric(labels, buckets, histogram.sum)

@@ -1,0 +1,94 @@
+"""What is counted, in plain dicts and lists: an increment costs a third of one of prometheus_client's.
+
+``exposition.py`` shows these to Prometheus. Labels are bounded: tools, policies and rules come from the operator's
+files, the rest are enumerations. Nothing that an agent chooses becomes a label here.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+
+from gateway.model import Permit, Refusal, Trace
+
+CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+DECIDE_BUCKETS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.1, 1.0)
+"""Upper bounds in seconds; +Inf is one more."""
+
+
+class Histogram:
+    """Observations in buckets; not cumulative here."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one."""
+        self.counts[bisect_left(self.bounds, seconds)] += 1
+        self.sum += seconds
+
+
+class ToolSeries:
+    """What is counted for one tool."""
+
+    __slots__ = ("bytes_in", "bytes_out", "calls", "first_byte", "responses", "seconds")
+
+    def __init__(self) -> None:
+        self.calls: defaultdict[tuple[str, str], int] = defaultdict(int)
+        """By decision (allow, refuse, none) and reason."""
+        self.responses: defaultdict[str, int] = defaultdict(int)
+        """By class of status, ``2xx``; ``none`` where the tool gave no answer."""
+        self.seconds = Histogram(CALL_BUCKETS)
+        self.first_byte = Histogram(CALL_BUCKETS)
+        self.bytes_in = self.bytes_out = 0
+
+
+class Metrics:
+    """The counters of one process. All of it on one loop."""
+
+    def __init__(self) -> None:
+        self.tools: defaultdict[str, ToolSeries] = defaultdict(ToolSeries)
+        """By name of the tool; empty where the request named none that is known."""
+        self.decide = Histogram(DECIDE_BUCKETS)
+        self.rules: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)
+        """By policy, rule, verdict and mode."""
+        self.reloads = {"success": 0, "failure": 0}
+        self.policy_version = ""
+
+    def record(self, trace: Trace) -> None:
+        """Count one call. Called once for each, at its end."""
+        series = self.tools[trace.tool]
+        decision, outcome = trace.decision, trace.outcome
+        if isinstance(decision, Permit):
+            series.calls["allow", ""] += 1
+            series.responses[f"{outcome.upstream // 100}xx" if outcome.upstream else "none"] += 1
+            if outcome.first_byte:
+                series.first_byte.observe(outcome.first_byte)
+        elif isinstance(decision, Refusal):
+            series.calls["refuse", decision.reason.value] += 1
+        else:
+            series.calls["none", ""] += 1
+        series.seconds.observe(trace.ended - trace.began)
+        series.bytes_in += outcome.received
+        series.bytes_out += outcome.sent
+        self.decide.observe(max(0.0, trace.decided - trace.began - trace.queued))
+        if decision is not None:
+            for spoke in decision.spoke:
+                self.rules[spoke.policy, spoke.rule, spoke.verdict.value, spoke.mode.value] += 1
+
+    def reloaded(self, version: str) -> None:
+        """A new version of configuration and policies is in force (the first one is not a reload: see ``started``)."""
+        self.reloads["success"] += 1
+        self.policy_version = version
+
+    def reload_failed(self) -> None:
+        """A new version could not be used; the old one stays."""
+        self.reloads["failure"] += 1
+
+    def started(self, version: str) -> None:
+        """The version that the process began with."""
+        self.policy_version = version

@@ -1,0 +1,139 @@
+"""The record of a call: one JSON object a line, in keys that stay.
+
+Every key is always there; what does not apply is null (or an empty list). ``docs/trace.md`` explains each to users.
+
+==============  ====================================================================================================
+ts              arrival, RFC 3339 in UTC with milliseconds
+call            the call's id, also on the answer as ``X-Toolgate-Call``
+run             the agent's run, or null
+traceparent     the caller's W3C trace context, or null
+agent, roles    who asked; agent is null where nobody was recognised
+tool            name of the tool, or null where the request named none that is known
+operation       ``METHOD /template`` or ``METHOD /path``, or null where the request was not read so far
+method, path    as the agent sent them; never the query, never a field value
+decision        ``allow``, ``refuse``, or null where the agent left before there was one
+reason          of a refusal (model.Reason), else null
+rule            ``policy/rule`` or ``guard kind/name`` that refused, else null
+detail          of a refusal, in words
+grant           name of the grant that allows the call
+rules           every rule that spoke: ``{policy, rule, verdict, mode, message, error}``
+guards          what each guard answered: ``{guard, granted, left, state, retry_after}``
+status          what the agent got (499: it had gone)
+upstream_status what the tool answered
+fault, error    who broke the call (tool, agent, gateway) and how
+bytes_in, _out  body bytes from and to the agent
+timings         milliseconds: ``{queue_ms, decide_ms, upstream_first_byte_ms, total_ms}``
+policy_version  digest of the configuration and policies that decided
+==============  ====================================================================================================
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from gateway.model import Hold, Permit, Refusal, Spoke, Trace
+
+LONGEST = 2048
+"""Characters kept of a text that an agent has a say in: one request must not be able to fill the disk."""
+
+
+def record_of(trace: Trace) -> dict[str, Any]:
+    """The record of a call as a dict that JSON can hold. Quiet: the same trace gives the same record."""
+    decision = trace.decision
+    refusal = decision if isinstance(decision, Refusal) else None
+    agent, outcome, request = trace.agent, trace.outcome, trace.request
+    return {
+        "ts": _timestamp(trace.wall),
+        "call": trace.id,
+        "run": trace.run.id or None,
+        "traceparent": trace.run.parent or None,
+        "agent": None if agent is None else agent.id[:LONGEST],
+        "roles": [] if agent is None else agent.roles,
+        "tool": trace.tool or None,
+        "operation": trace.operation[:LONGEST] or None,
+        "method": request.method,
+        "path": path_of(request.target)[:LONGEST],
+        "decision": None if decision is None else "allow" if refusal is None else "refuse",
+        "reason": None if refusal is None else refusal.reason,
+        "rule": (refusal.rule or None) if refusal is not None else None,
+        "detail": None if refusal is None else refusal.detail[:LONGEST],
+        "grant": (decision.grant or None) if isinstance(decision, Permit) else None,
+        "rules": [] if decision is None else [_rule(spoke) for spoke in decision.spoke],
+        "guards": [] if decision is None else [_guard(hold) for hold in decision.holds],
+        "status": outcome.status,
+        "upstream_status": outcome.upstream or None,
+        "fault": outcome.fault or None,
+        "error": outcome.error[:LONGEST] or None,
+        "bytes_in": outcome.received,
+        "bytes_out": outcome.sent,
+        "timings": {
+            "queue_ms": _ms(trace.queued),
+            "decide_ms": _ms(trace.decided - trace.began - trace.queued),
+            "upstream_first_byte_ms": _ms(outcome.first_byte) if outcome.first_byte else None,
+            "total_ms": _ms(trace.ended - trace.began),
+        },
+        "policy_version": trace.policy or None,
+    }
+
+
+def line_of(trace: Trace) -> bytes:
+    """The record as one line of JSON in UTF-8, line feed included; text that is not Unicode gets ``?`` in its place."""
+    record = record_of(trace)
+    try:
+        return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:  # a lone surrogate, from a name or a message that a policy made
+        return orjson.dumps(_unicode(record), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def path_of(target: str) -> str:
+    """The path of a request target in any of its four forms: without query, fragment, and what may be a password."""
+    path = target.partition("?")[0].partition("#")[0]
+    if path[:1] in ("/", "*"):
+        return path
+    scheme, separator, rest = path.partition("://")
+    if not separator:  # CONNECT's host:port
+        return path.rpartition("@")[2]
+    authority, slash, below = rest.partition("/")
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{below}"
+
+
+def _rule(spoke: Spoke) -> dict[str, Any]:
+    return {
+        "policy": spoke.policy,
+        "rule": spoke.rule,
+        "verdict": spoke.verdict,
+        "mode": spoke.mode,
+        "message": spoke.message[:LONGEST] or None,
+        "error": spoke.error[:LONGEST] or None,
+    }
+
+
+def _guard(hold: Hold) -> dict[str, Any]:
+    return {
+        "guard": hold.claim.guard,
+        "granted": hold.granted,
+        "left": round(hold.left, 3),
+        "state": hold.state or None,
+        "retry_after": round(hold.retry_after, 3),
+    }
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1e3, 3)
+
+
+def _timestamp(wall: float) -> str:
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def _unicode(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {key: _unicode(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_unicode(item) for item in value]
+    return value

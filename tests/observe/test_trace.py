@@ -1,0 +1,121 @@
+"""The record of a call."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.model import Outcome, Permit, Reason, Refusal, Spoke
+from gateway.observe import trace as trace_module
+from gateway.observe.trace import LONGEST, line_of, path_of, record_of
+
+from .support import SPOKE, permit, refusal, trace
+
+
+def test_an_allowed_call_is_recorded_with_its_guards_rules_and_timings():
+    assert record_of(trace(permit())) == {
+        "ts": "2023-11-14T22:13:20.123Z",
+        "call": "c1",
+        "run": "r1",
+        "traceparent": "00-ab-cd-01",
+        "agent": "treasurer",
+        "roles": ("finance",),
+        "tool": "bank",
+        "operation": "POST /transfers",
+        "method": "POST",
+        "path": "/bank/transfers",
+        "decision": "allow",
+        "reason": None,
+        "rule": None,
+        "detail": None,
+        "grant": "payers",
+        "rules": [
+            {
+                "policy": "payments",
+                "rule": "large",
+                "verdict": "deny",
+                "mode": "Enforce",
+                "message": "too large",
+                "error": None,
+            }
+        ],
+        "guards": [
+            {"guard": "per-agent", "granted": True, "left": 4.0, "state": None, "retry_after": 0.0},
+            {"guard": "bank", "granted": True, "left": 0.0, "state": "half-open", "retry_after": 0.0},
+        ],
+        "status": 201,
+        "upstream_status": 201,
+        "fault": None,
+        "error": None,
+        "bytes_in": 10,
+        "bytes_out": 20,
+        "timings": {"queue_ms": 250.0, "decide_ms": 250.0, "upstream_first_byte_ms": 30.0, "total_ms": 1000.0},
+        "policy_version": "v1",
+    }
+
+
+def test_a_refused_call_says_why_and_has_no_upstream():
+    record = record_of(trace(refusal(Reason.RATE_LIMITED), Outcome(429)))
+    assert (record["decision"], record["reason"], record["rule"]) == ("refuse", "rate_limited", "payments/large")
+    assert record["upstream_status"] is None
+    assert record["timings"]["upstream_first_byte_ms"] is None
+
+
+def test_a_call_abandoned_before_its_decision_has_none():
+    record = record_of(trace(None, Outcome(499, fault="agent", error="gone")))
+    assert record["decision"] is None
+    assert (record["rules"], record["guards"], record["fault"]) == ([], [], "agent")
+
+
+@pytest.mark.parametrize("decision", [None, permit(), refusal()])
+def test_every_record_has_the_same_keys_and_the_module_names_each(decision):
+    record = record_of(trace(decision))
+    assert record.keys() == record_of(trace(permit())).keys()
+    words = trace_module.__doc__.replace("_out", "bytes_out")
+    assert [key for key in (*record, *record["timings"]) if key not in words] == []
+
+
+def test_no_query_field_value_or_argument_reaches_the_record():
+    assert b"s3cret" not in line_of(trace(permit()))
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/a/b?c=d", "/a/b"),
+        ("/a%3Fb#x?y", "/a%3Fb"),
+        ("*", "*"),
+        ("http://me:pw@tool:81/a?b", "http://tool:81/a"),
+        ("http://tool", "http://tool"),
+        ("me:pw@tool:443", "tool:443"),
+        ("tool:443", "tool:443"),
+    ],
+)
+def test_the_path_is_kept_without_query_and_password(target, path):
+    assert path_of(target) == path
+
+
+@given(st.text(), st.text(max_size=50))
+def test_any_text_makes_one_line_of_json(message, target):
+    decision = Refusal(Reason.POLICY_DENIED, 403, message, spoke=(Spoke("p", "r", SPOKE.verdict, SPOKE.mode, message),))
+    line = line_of(trace(decision, target="/" + target))
+    assert line.count(b"\n") == 1
+    assert line.endswith(b"\n")
+    assert json.loads(line)["decision"] == "refuse"
+
+
+def test_a_lone_surrogate_does_not_lose_the_record():
+    record = json.loads(line_of(trace(Refusal(Reason.POLICY_DENIED, 403, "a\ud800b"))))
+    assert record["detail"] == "a?b"
+
+
+def test_an_agent_cannot_make_a_line_as_long_as_its_request():
+    record = record_of(trace(refusal(), target="/" + "x" * 60_000))
+    assert len(record["path"]) == LONGEST
+
+
+def test_a_permit_without_a_named_grant_has_null():
+    assert record_of(trace(Permit(permit().call)))["grant"] is None
