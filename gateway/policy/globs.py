@@ -17,11 +17,6 @@ def check_glob(value: object) -> object:
     return value
 
 
-def is_plain(pattern: str) -> bool:
-    """Whether a glob can only match itself."""
-    return _WILD.search(pattern) is None
-
-
 def glob_regex(pattern: str) -> re.Pattern[str]:
     """A regex to ``fullmatch``: ``*`` is any run of characters, ``?`` is one, all else is itself, case matters.
 
@@ -48,11 +43,11 @@ def sees_path(pattern: str) -> bool:
 class OperationIndex(Generic[T]):
     """Items by the operation globs they were filed under; built once, then only asked.
 
-    Plain patterns are found by one dict lookup. Globs are grouped (many policies say ``GET *``), and those that begin
-    with a literal method are tried only for that method.
+    Plain patterns are found by one dict lookup, and globs by the literal text that they begin with (one dict lookup
+    for each length that occurs), so that a thousand of them cost no more than the few that begin like the operation.
     """
 
-    __slots__ = ("_always", "_globs", "_items", "_plain")
+    __slots__ = ("_always", "_globs", "_items", "_lengths", "_plain")
 
     def __init__(self, entries: Sequence[tuple[Iterable[str], T]]) -> None:
         self._items = [item for _, item in entries]
@@ -61,24 +56,25 @@ class OperationIndex(Generic[T]):
         self._globs: dict[str, dict[str, tuple[re.Pattern[str], list[int]]]] = {}
         for number, (patterns, _) in enumerate(entries):
             self._file(number, frozenset(patterns))
+        self._lengths = sorted({len(prefix) for prefix in self._globs})
 
     def _file(self, number: int, patterns: frozenset[str]) -> None:
         if "*" in patterns:
             self._always.append(number)
             return
         for pattern in patterns:
-            if is_plain(pattern):
+            wild = _WILD.search(pattern)
+            if wild is None:
                 self._plain.setdefault(pattern, []).append(number)
-                continue
-            method, space, _ = pattern.partition(" ")
-            bucket = self._globs.setdefault(method if space and is_plain(method) else "", {})
-            bucket.setdefault(pattern, (glob_regex(pattern), []))[1].append(number)
+            else:
+                same_start = self._globs.setdefault(pattern[: wild.start()], {})
+                same_start.setdefault(pattern, (glob_regex(pattern), []))[1].append(number)
 
     def lookup(self, operation: str) -> tuple[T, ...]:
         """The items with a pattern that matches, in the order they were given."""
         found = {*self._always, *self._plain.get(operation, ())}
-        for method in ("", operation.partition(" ")[0]):
-            for regex, numbers in self._globs.get(method, {}).values():
+        for length in self._lengths:
+            for regex, numbers in self._globs.get(operation[:length], {}).values():
                 if regex.fullmatch(operation):
                     found.update(numbers)
         return tuple(self._items[number] for number in sorted(found))

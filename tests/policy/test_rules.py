@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,6 +37,7 @@ CONDITIONS = [
     'args.s.matches("^y+$")',
     "args.list.all(x, x > 0)",
     "variables.v || variables.w",
+    "args.a == 1 ? args.b > 0 : false",
 ]
 VARIABLES = [{"name": "v", "expression": "args.a == 2 // ("}, {"name": "w", "expression": "variables.v && args.flag"}]
 VALUES = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.5, 2.0, "x", "yy", ""])
@@ -63,6 +66,23 @@ def test_rules_together_say_what_each_says_alone(conditions: list[str], args: di
         for said in _alone(when, ignore, call)
     ]
     assert list(together) == alone
+
+
+@pytest.mark.parametrize(
+    "args", [{}, {"a": 0, "b": 0, "s": "y", "flag": False, "list": []}, {"a": 1, "b": 0, "s": "-"}, {"a": 2, "b": 1}]
+)
+def test_every_pair_of_rules_says_together_what_each_says_alone(args: dict[str, Any]) -> None:
+    call = call_to(args=args)
+    alone = {when: _alone(when, False, call) for when in CONDITIONS}
+    for pair in itertools.permutations(CONDITIONS, 2):
+        spoke = judge(book_of(_policy_of(list(pair), False)), call)
+        expected = [(f"r{number}", said.error) for number, when in enumerate(pair) for said in alone[when]]
+        assert [(said.rule, said.error) for said in spoke] == expected
+
+
+def test_comments_do_not_keep_rules_from_being_combined() -> None:
+    conditions = ["args.a == 1 // one", "args.a == 2 // two", "args.a == 3"]
+    assert len(book_of(policy("p", *conditions)).rules("bank", "POST /transfers")._fast) == 1
 
 
 def test_an_error_is_not_hidden_by_another_rule_that_is_true() -> None:
