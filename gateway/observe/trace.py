@@ -30,6 +30,7 @@ policy_version  digest of the configuration and policies that decided
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -126,7 +127,13 @@ def _ms(seconds: float) -> float:
 
 
 def _timestamp(wall: float) -> str:
-    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    second, fraction = divmod(wall, 1.0)
+    return f"{_to_the_second(int(second))}.{int(fraction * 1e3):03d}Z"
+
+
+@lru_cache(maxsize=8)
+def _to_the_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat()[:-6]
 
 
 def _unicode(value: Any) -> Any:
