@@ -71,9 +71,9 @@ class Send(Struct, frozen=True):
 
 
 class Relay(Struct, frozen=True):
-    """Pass the answer on as it comes, with these fields added. Answered with the Outcome at its end."""
+    """Pass the answer on as it comes, with these field lines added. Answered with the Outcome at its end."""
 
-    fields: Fields
+    lines: bytes
 
 
 class Reply(Struct, frozen=True):
@@ -261,18 +261,20 @@ def _blame(outcome: Outcome, error: UpstreamError) -> Outcome:
     return Outcome(outcome.status, 0, fault, error.detail, outcome.received, outcome.sent)
 
 
-def _told(ident: str, deciding: float, answered: Answered, spoke: tuple[Spoke, ...]) -> Fields:
-    """The fields added to a tool's answer: timings (W3C Server-Timing), the call's id, and warnings."""
-    timing = f"decide;dur={deciding * 1e3:.3f}, upstream;dur={answered.first_byte * 1e3:.3f}"
-    fields = ((b"Server-Timing", timing.encode()), (b"X-Toolgate-Call", ident.encode()))
+def _told(ident: str, deciding: float, answered: Answered, spoke: tuple[Spoke, ...]) -> bytes:
+    """The field lines added to a tool's answer: timings (W3C Server-Timing), the call's id, and warnings."""
+    lines = (
+        f"Server-Timing: decide;dur={deciding * 1e3:.3f}, upstream;dur={answered.first_byte * 1e3:.3f}\r\n"
+        f"X-Toolgate-Call: {ident}\r\n"
+    ).encode()
     if not spoke:
-        return fields
+        return lines
     warnings = [
         f"{said.policy}/{said.rule}: {said.message}"
         for said in spoke
         if said.mode is Mode.WARN or (said.mode is Mode.ENFORCE and said.verdict is Verdict.WARN)
     ]
-    return fields + tuple((b"X-Toolgate-Warning", _one_line(warning)) for warning in warnings)
+    return lines + b"".join([b"X-Toolgate-Warning: %b\r\n" % _one_line(warning) for warning in warnings])
 
 
 def _one_line(text: str) -> bytes:

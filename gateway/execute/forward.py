@@ -59,9 +59,7 @@ class Forwarder:
             drop = drop | {agent} | connection_options(named or b"")
         host = request.lookup.get(b"host", b"") if self.tool.preserve_host else self._host
         parts = [f"{request.method} {target} HTTP/1.1\r\nHost: ".encode("latin-1"), host, b"\r\n"]
-        for name, value in request.fields:
-            if name.lower() not in drop:
-                parts += (name, b": ", value, b"\r\n")
+        parts += [b"%b: %b\r\n" % field for field in request.fields if field[0].lower() not in drop]
         if chunked:
             parts.append(b"Transfer-Encoding: chunked\r\n")
         if upgrade:

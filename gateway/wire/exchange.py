@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import ClientGone, Refused, ToolgateError, UpstreamError
-from gateway.execute.forward import HOP_BY_HOP, VIA, connection_options
+from gateway.execute.forward import HOP_BY_HOP, VIA, Forwarder, connection_options
 from gateway.model import Answered, Fields, Outcome, Permit, Reason, Request
 from gateway.pipeline import ReadBody, Relay, Reply, Send, Way
 from gateway.understand.http import title_of
@@ -35,6 +36,13 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEA
 """Methods that change nothing (RFC 9110, 9.2.1), so that sending one twice does no harm."""
 
 _DROPPED = HOP_BY_HOP | {b"proxy-authenticate"}
+_NOTED = _DROPPED | {b"content-length"}
+"""Fields of an answer that are looked at more closely."""
+
+_SHORT = len(b"keep-alive")
+"""A Connection field no longer than this names no other field."""
+
+_VIA = b"Via: %b\r\n" % VIA
 _JOIN_BELOW = 16 * 1024
 _HOLD = 256 * 1024
 """Bytes of a body kept while nobody takes them; above, the agent's connection is paused."""
@@ -46,39 +54,26 @@ _NOT_TUNNELLED = frozenset({b"h2c", b"http", b"tls"})
 class Exchange:
     """A request, its way through the pipeline, and the bytes of its answer."""
 
-    __slots__ = (
-        "_await",
-        "_began",
-        "_chunked_in",
-        "_chunked_out",
-        "_connection",
-        "_expect",
-        "_first_byte",
-        "_framed",
-        "_out",
-        "_out_size",
-        "_parts",
-        "_permit",
-        "_retried",
-        "_trailers",
-        "_tunnel",
-        "_upstream",
-        "_wanted",
-        "_way",
-        "bodiless",
-        "closing",
-        "complete",
-        "head_fields",
-        "keep_alive",
-        "phase",
-        "received",
-        "request",
-        "seen",
-        "sent",
-        "sent_whole",
-        "status",
-        "upgrade",
-    )
+    # Class attributes stand for the usual case, so that an exchange sets only what differs (it is made for each call).
+    phase = WAITING
+    closing = False
+    """The agent's connection ends after this answer."""
+    complete = False
+    """The agent's request has been read to its end."""
+    sent_whole = bodiless = False
+    received = sent = status = head_fields = 0
+    _retried = _chunked_out = False
+    _framed = True
+    _first_byte = _began = 0.0
+    _out_size = 0
+    _upstream: UpstreamConnection | None = None
+    _tunnel: Tunnel | None = None
+    _wanted: ReadBody | None = None
+    _await: asyncio.Future[Any] | None = None
+    _way: Way | None = None
+    _trailers: Sequence[tuple[bytes, bytes]] = ()
+    _permit: Permit
+    _forwarder: Forwarder
 
     def __init__(
         self, connection: Connection, request: Request, keep_alive: bool, upgrade: bytes, expect: bool
@@ -88,28 +83,10 @@ class Exchange:
         self.keep_alive = keep_alive
         self.upgrade = upgrade
         self._expect = expect
-        self.phase = WAITING
-        self.complete = request.length == 0
         self._chunked_in = request.length < 0
         self._parts: list[bytes] = []
-        self._trailers: list[tuple[bytes, bytes]] = []
-        self.received = self.sent = self.status = 0
-        self.closing = False
-        """The agent's connection ends after this answer."""
-        self._upstream: UpstreamConnection | None = None
-        self._tunnel: Tunnel | None = None
-        self._wanted: ReadBody | None = None
-        self._await: asyncio.Task[Any] | None = None
-        self._retried = False
-        self.sent_whole = self.bodiless = False
         self._out: list[bytes] = []
-        self._out_size = 0
-        self._began = self._first_byte = 0.0
         self.seen = monotonic()
-        self.head_fields = 0
-        self._chunked_out = False
-        self._framed = True
-        self._way: Way | None = None
 
     # -- the pipeline -------------------------------------------------------------------------------------------
 
@@ -140,7 +117,7 @@ class Exchange:
                 self._send(effect.permit)
                 return
             if isinstance(effect, Relay):
-                self._open_answer(effect.fields)
+                self._open_answer(effect.lines)
                 return
             if isinstance(effect, Reply):
                 answer = self._reply(effect)
@@ -278,7 +255,7 @@ class Exchange:
         self._began = monotonic()
         self.phase = CONNECTING
         try:
-            pool = self._connection.listener.pool(permit.call.tool)
+            self._forwarder, pool = self._connection.listener.way_to(permit.call.tool)
         except OSError as error:  # ssl.SSLError is one
             self._fail(
                 UpstreamError(Reason.UPSTREAM_UNREACHABLE, 502, f"the tool's TLS settings are of no use: {error}")
@@ -292,7 +269,7 @@ class Exchange:
 
     def _connect(self) -> None:
         tool = self._permit.call.tool
-        pool = self._connection.listener.pool(tool)
+        _, pool = self._connection.listener.way_to(tool)
         tunnel = self.request.method == "CONNECT"
         self._await = task = asyncio.ensure_future(pool.connect(tool.timeouts.connect, raw=tunnel))
         task.add_done_callback(self._connected)
@@ -319,10 +296,10 @@ class Exchange:
             self._advance(Answered(200, self._since()))
             return
         permit = self._permit
-        forwarder = self._connection.listener.forwarder(permit.call.tool)
         expect = self._expect and not self.complete
-        self.upgrade = self._allowed_upgrade(permit.call.tool.upgrades)
-        head = forwarder.head(permit, chunked=self._chunked_in, upgrade=self.upgrade, expect=expect)
+        if self.upgrade:
+            self.upgrade = self._allowed_upgrade(permit.call.tool.upgrades)
+        head = self._forwarder.head(permit, chunked=self._chunked_in, upgrade=self.upgrade, expect=expect)
         parts = self._parts
         self.sent_whole = self.complete
         if not parts and (not self._chunked_in or not self.complete):
@@ -373,39 +350,38 @@ class Exchange:
         self.bodiless = self.request.method == "HEAD"
         self._advance(Answered(status, self._since()))
 
-    def _open_answer(self, extra: Fields) -> None:
+    def _open_answer(self, lines: bytes) -> None:
         """Write the head of the tool's answer, with our fields added, and choose how its body is framed."""
         upstream = self._upstream
         if upstream is None:
             raise RuntimeError("an answer without a tool")
         if self.request.method == "CONNECT":
             self.phase = RELAYING
-            self._begin_tunnel(b"HTTP/1.1 200 Connection established\r\n%b\r\n" % _lines(extra), b"")
+            self._begin_tunnel(b"HTTP/1.1 200 Connection established\r\n%b\r\n" % lines, b"")
             return
         status = self.status
         parts = [b"HTTP/1.1 %d %b\r\n" % (status, upstream.reason)]
-        drop: frozenset[bytes] | set[bytes] = _DROPPED
+        drop: frozenset[bytes] = _NOTED
         has_length = chunked = False
-        for name, value in upstream.fields:
-            low = name.lower()
-            if low in drop:
-                if low == b"transfer-encoding":
-                    chunked = True
-                    if value.strip().lower() != b"chunked":
-                        raise UpstreamError(
-                            Reason.UPSTREAM_PROTOCOL, 502, "the tool used a transfer coding other than chunked"
-                        )
-                elif low == b"connection" and len(value) > 10:
-                    drop = drop | connection_options(value)
-                continue
-            if low == b"content-length":
+        for field in upstream.fields:
+            low = field[0].lower()
+            if low not in drop:
+                parts.append(b"%b: %b\r\n" % field)
+            elif low == b"content-length":
                 has_length = True
-            parts += (name, b": ", value, b"\r\n")
+                parts.append(b"%b: %b\r\n" % field)
+            elif low == b"transfer-encoding":
+                chunked = True
+                if field[1].strip().lower() != b"chunked":
+                    raise UpstreamError(
+                        Reason.UPSTREAM_PROTOCOL, 502, "the tool used a transfer coding other than chunked"
+                    )
+        if len(options := upstream.connection_field()) > _SHORT:
+            named = connection_options(options)
+            parts[1:] = [part for part in parts[1:] if part.partition(b":")[0].lower() not in named]
         self.phase = RELAYING
-        if drop is not _DROPPED:
-            parts = parts[:1] + _without(parts[1:], drop)
-        parts.append(b"Via: %b\r\n" % VIA)
-        parts.append(_lines(extra))
+        parts.append(_VIA)
+        parts.append(lines)
         if status == 101:
             parts.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n\r\n" % self.upgrade)
             self._out = parts
@@ -601,14 +577,6 @@ class Exchange:
 
 def _lines(fields: Fields) -> bytes:
     return b"".join([b"%b: %b\r\n" % field for field in fields])
-
-
-def _without(parts: list[bytes], drop: frozenset[bytes] | set[bytes]) -> list[bytes]:
-    kept: list[bytes] = []
-    for at in range(0, len(parts), 4):
-        if parts[at].lower() not in drop:
-            kept += parts[at : at + 4]
-    return kept
 
 
 __all__ = ["Exchange"]

@@ -19,6 +19,7 @@ TICK = 0.1
 """Seconds between two looks at the clock; every timeout is that exact."""
 
 BACKLOG = 1024
+_MOST_WAYS = 4096
 
 
 class Limits(Struct, frozen=True):
@@ -46,11 +47,13 @@ class Listener:
         self.draining = False
         self.connections: set[Connection] = set()
         self.pools = Pools(limits.max_head)
-        self._forwarders: dict[int, tuple[Tool, Forwarder, Pool]] = {}
+        self._ways: dict[int, tuple[Tool, tuple[Forwarder, Pool]]] = {}
         self._server: asyncio.Server | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._empty = asyncio.Event()
         self.rejected = 0
+        self.hosts: set[bytes | None] = set()
+        """Host fields that were looked at and found well-formed."""
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listen; returns the address in use (``port`` 0 lets the system choose).
@@ -115,21 +118,25 @@ class Listener:
         if not self.connections:
             self._empty.set()
 
-    def pool(self, tool: Tool) -> Pool:
-        """The connections to a tool."""
-        return self._tool(tool)[2]
+    def remember_host(self, host: bytes | None) -> None:
+        """This Host field is well-formed (a missing one never is: it is allowed in HTTP/1.0 only)."""
+        if host is not None:
+            if len(self.hosts) >= 1024:
+                self.hosts.clear()
+            self.hosts.add(host)
 
-    def forwarder(self, tool: Tool) -> Forwarder:
-        """What writes the heads of requests to a tool."""
-        return self._tool(tool)[1]
+    def way_to(self, tool: Tool) -> tuple[Forwarder, Pool]:
+        """What writes the heads of requests to a tool, and the connections to it.
 
-    def _tool(self, tool: Tool) -> tuple[Tool, Forwarder, Pool]:
-        entry = self._forwarders.get(id(tool))
+        Raises:
+            OSError: the tool's TLS files cannot be read.
+        """
+        entry = self._ways.get(id(tool))
         if entry is None or entry[0] is not tool:
-            if len(self._forwarders) > 4096:
-                self._forwarders.clear()
-            entry = self._forwarders[id(tool)] = (tool, Forwarder(tool), self.pools.of(tool))
-        return entry
+            if len(self._ways) > _MOST_WAYS:
+                self._ways.clear()
+            entry = self._ways[id(tool)] = (tool, (Forwarder(tool), self.pools.of(tool)))
+        return entry[1]
 
     def rejection(self, status: int, detail: str) -> bytes:
         """The whole answer to bytes that never became a request; the connection ends after it."""

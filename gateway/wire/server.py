@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 _LINGER = 2.0
 """Seconds that a closing connection is still read, so that the agent gets our answer and not a reset."""
 
+_COMMON = (b"POST /", b"GET /", b"PUT /", b"DELETE /", b"PATCH /")
+"""How most requests begin: nothing to look at more closely."""
+
+_SINGLE = frozenset({b"host", b"transfer-encoding", b"content-length"})
+
 _PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -38,16 +43,12 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_begun",
         "_body_of",
-        "_codings",
         "_current",
         "_eof_at",
         "_fields",
-        "_has_length",
         "_head_at",
         "_held",
-        "_hosts",
         "_idle_since",
-        "_length",
         "_linger_at",
         "_lookup",
         "_method",
@@ -56,6 +57,7 @@ class Connection(asyncio.Protocol):
         "_paused",
         "_prefix",
         "_queue",
+        "_repeated",
         "_resuming",
         "_size",
         "_stalled",
@@ -80,6 +82,8 @@ class Connection(asyncio.Protocol):
         """Somewhere inside a request."""
         self._upgrading = self._resuming = self._paused = self._stalled = False
         self._prefix = self._held = b""
+        self._size = 0
+        """Bytes read since the head under way began."""
         self._method: bytes | None = None
         self._linger_at = self._eof_at = 0.0
         self._idle_since = self._head_at = monotonic()
@@ -89,9 +93,7 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._fields: list[tuple[bytes, bytes]] = []
         self._lookup: dict[bytes, bytes] = {}
-        self._size = self._hosts = self._length = 0
-        self._codings: bytes | None = None
-        self._has_length = False
+        self._repeated = False
 
     # -- asyncio ------------------------------------------------------------------------------------------------
 
@@ -113,16 +115,21 @@ class Connection(asyncio.Protocol):
             self._hold(data)
             return
         if not self._begun:
-            data = self._at_start(data)
-            if not data:
-                return
+            self._size = 0
+            if self._prefix or not data.startswith(_COMMON):
+                data = self._at_start(data)
+                if not data:
+                    return
+            else:
+                self._head_at = monotonic()
+        self._size += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._stopped_at_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._malformed(error)
-        if self._begun and self._body_of is None and self._size + len(self._url) > self.listener.limits.max_head:
+        if self._size > self.listener.limits.max_head and self._begun and self._body_of is None:
             self._malformed(Malformed("the request head is too large"))
         if self._new:
             self._start_new()
@@ -195,27 +202,15 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        fields = self._fields
-        fields.append((name, value))
-        self._size += len(name) + len(value) + 4
-        if len(fields) > self.listener.limits.max_headers or self._size > self.listener.limits.max_head:
-            raise Malformed("too many header fields, or too large ones")
+        self._fields.append((name, value))
         low = name.lower()
         lookup = self._lookup
         if low in lookup:
-            lookup[low] = lookup[low] + b", " + value
-            if low == b"host":
-                self._hosts += 1
-            return
-        lookup[low] = value
-        if low == b"content-length":
-            self._has_length = True
-            self._length = int(value)
-        elif low == b"host":
-            self._hosts += 1
-        elif low == b"transfer-encoding":
-            self._codings = value
-            self._length = -1
+            lookup[low] += b", " + value
+            if low in _SINGLE:
+                self._repeated = True
+        else:
+            lookup[low] = value
 
     def on_headers_complete(self) -> None:
         if self._resuming:
@@ -225,16 +220,24 @@ class Connection(asyncio.Protocol):
         version = parser.get_http_version()
         method = (self._method or parser.get_method()).decode("ascii")
         self._method = None
-        wrong = strict.complaint(
-            version, self._url, method, self._hosts, lookup.get(b"host", b""), self._codings, self._has_length
-        )
+        limits = self.listener.limits
+        if len(self._fields) > limits.max_headers:
+            raise Malformed(f"more than {limits.max_headers} header fields")
+        if self._size > limits.max_head and self._head_size() > limits.max_head:
+            raise Malformed("the request head is too large")
+        host = lookup.get(b"host")
         codings = lookup.get(b"transfer-encoding")
-        if wrong or (codings is not None and codings is not self._codings):
-            raise Malformed(wrong or "Transfer-Encoding is given twice")
-        length = self._length
+        if host not in self.listener.hosts or version != "1.1" or codings is not None or self._repeated:
+            wrong = strict.complaint(version, method, host, codings, repeated=self._repeated)
+            if wrong:
+                raise Malformed(wrong)
+            self.listener.remember_host(host)
+        if b"#" in self._url:
+            raise Malformed("the request target has a fragment")
+        length = -1 if codings is not None else int(lookup.get(b"content-length", 0))
         upgrade = b""
-        if parser.should_upgrade() and not length and method != "CONNECT":
-            upgrade = lookup.get(b"upgrade", b"")
+        if b"upgrade" in lookup and not length and parser.should_upgrade():
+            upgrade = lookup[b"upgrade"]
         request = Request(
             method,
             self._url.decode("latin-1"),
@@ -245,11 +248,14 @@ class Connection(asyncio.Protocol):
             self.peer,
             self.loopback,
         )
-        expect = version == "1.1" and lookup.get(b"expect", b"").lower() == b"100-continue"
+        expect = b"expect" in lookup and version == "1.1" and lookup[b"expect"].lower() == b"100-continue"
         exchange = Exchange(self, request, parser.should_keep_alive(), upgrade, expect)
         self._new_head()
         self._body_of = exchange
         self._new.append(exchange)
+
+    def _head_size(self) -> int:
+        return len(self._url) + sum([len(name) + len(value) + 4 for name, value in self._fields])
 
     def on_body(self, data: bytes) -> None:
         if self._body_of is not None:
@@ -259,10 +265,11 @@ class Connection(asyncio.Protocol):
         exchange = self._body_of
         if exchange is None:
             return
-        if self._parser.should_upgrade() and not self._resuming and exchange.request.length:
+        if exchange.request.length and not self._resuming and self._parser.should_upgrade():
             return  # llhttp stops here, but there is a body: see _stopped_at_upgrade
-        trailers, self._fields = self._fields, []
-        self._new_head()
+        trailers = self._fields
+        if trailers:
+            self._new_head()
         self._begun = self._resuming = False
         self._body_of = None
         self._idle_since = monotonic()

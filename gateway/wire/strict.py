@@ -31,30 +31,25 @@ def own_method(data: bytes) -> bytes | None:
     return method
 
 
-def complaint(
-    version: str, url: bytes, method: str, hosts: int, host: bytes, codings: bytes | None, has_length: bool
-) -> str:
+def complaint(version: str, method: str, host: bytes | None, codings: bytes | None, *, repeated: bool) -> str:
     """What is wrong with a request head that llhttp accepted, or an empty string.
 
-    ``hosts`` is how many Host fields there were; ``codings`` the Transfer-Encoding field, if any.
+    ``codings`` is the Transfer-Encoding field, if any. ``repeated``: a field that may stand once (Host,
+    Transfer-Encoding, Content-Length) stood more often.
     """
     if version not in ("1.1", "1.0"):
         return f"HTTP/{version} is not spoken here; send HTTP/1.1"
-    if hosts > 1:
-        return "more than one Host field"
-    if hosts == 0 and version == "1.1":
+    if repeated:
+        return "Host, Transfer-Encoding or Content-Length is given more than once"
+    if host is None and version == "1.1":
         return "no Host field"
-    if not _HOST.match(host):
+    if host is not None and not _HOST.match(host):
         return "the Host field is not a host"
-    if b"#" in url:
-        return "the request target has a fragment"
     if codings is not None:
         if version == "1.0":
             return "Transfer-Encoding in an HTTP/1.0 request"
         if codings.strip().lower() != b"chunked":
             return "the only transfer coding accepted in requests is chunked"
-        if has_length:
-            return "both Content-Length and Transfer-Encoding"
         if method == "CONNECT":
             return "a body with CONNECT"
     return ""

@@ -83,6 +83,13 @@ class UpstreamConnection(asyncio.Protocol):
         poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
         return not poll.poll(0)
 
+    def connection_field(self) -> bytes:
+        """The Connection field of the answer, or nothing."""
+        for name, value in self.fields:
+            if len(name) == 10 and name.lower() == b"connection":
+                return value
+        return b""
+
     def abort(self) -> None:
         """Drop the connection and forget the exchange: the call is over, whatever the tool still says."""
         self.exchange = None
@@ -107,6 +114,14 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self.got = True
         exchange.seen = monotonic()
+        if not self.head_done:
+            self.size += len(data)
+            if self.size > self.pool.max_head + len(data):
+                self.abort()
+                exchange.upstream_failed(
+                    UpstreamError(Reason.UPSTREAM_PROTOCOL, 502, "the head of the tool's answer is too large")
+                )
+                return
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -159,9 +174,6 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.fields.append((name, value))
-        self.size += len(name) + len(value)
-        if self.size > self.pool.max_head or len(self.fields) > self.pool.max_fields:
-            raise UpstreamError(Reason.UPSTREAM_PROTOCOL, 502, "the tool's answer has too large a head")
 
     def on_headers_complete(self) -> None:
         self.status = status = self.parser.get_status_code()
