@@ -1,0 +1,94 @@
+"""Health, readiness and metrics on the admin address. Reads only: nothing here changes state.
+
+So a page in somebody's browser that reaches this port (DNS rebinding) can do nothing with it.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from gateway.errors import ConfigError, Problem
+
+Status = Callable[[], Mapping[str, Any]]
+"""What /readyz shows, asked each time: ``ready`` and ``draining`` (bool), ``policy_version``, ``loaded_at``
+(RFC 3339), ``last_reload_error`` (None, or a mapping of ``at`` and ``problems``), ``trace`` (a mapping)."""
+
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+async def start(address: tuple[str, int], status: Status, registry: CollectorRegistry) -> web.AppRunner:
+    """Serve on ``address`` (port 0: the system chooses; see ``addresses`` of what is returned).
+
+    The caller ends it with ``await runner.cleanup()``.
+
+    Raises:
+        ConfigError: the address cannot be had.
+    """
+    runner = web.AppRunner(make_app(status, registry), access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    await runner.setup()
+    host, port = address
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ConfigError(
+            [Problem("admin", 0, 0, f"cannot listen on {host}:{port}: {_why(error)}", _fix(error))]
+        ) from error
+    return runner
+
+
+def make_app(status: Status, registry: CollectorRegistry) -> web.Application:
+    """The application without a socket."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n", headers=_HEADERS)
+
+    async def readyz(_: web.Request) -> web.Response:
+        return _readiness(status())
+
+    async def metrics(request: web.Request) -> web.Response:
+        encode, kind = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(registry), headers={**_HEADERS, "Content-Type": kind})
+
+    app = web.Application()
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", metrics)
+    return app
+
+
+def _readiness(told: Mapping[str, Any]) -> web.Response:
+    """200 where calls are taken. A failed reload is shown, and stays 200: the version before it is in force."""
+    draining, ready = bool(told["draining"]), bool(told["ready"])
+    word = "draining" if draining else "ready" if ready else "not ready"
+    body = {"status": word, **{key: value for key, value in told.items() if key != "ready"}}
+    return web.Response(
+        body=orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE),
+        status=200 if word == "ready" else 503,
+        headers={**_HEADERS, "Content-Type": "application/json"},
+    )
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "something else listens there"
+    if error.errno == errno.EACCES:
+        return "this user may not listen on that port"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "this machine has no such address"
+    return error.strerror or str(error)
+
+
+def _fix(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "stop it, or give `admin` another port"
+    if error.errno == errno.EACCES:
+        return "give `admin` a port above 1023"
+    return "give `admin` an address of this machine, such as 127.0.0.1:9090"
