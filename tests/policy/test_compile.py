@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.policy.engine import EXPANDED_CAP
 
@@ -115,6 +117,41 @@ def test_a_circuit_for_every_path_is_a_warning() -> None:
 def test_the_other_engine_finds_misspelt_names_too() -> None:
     complaint = only(policy("p", "agent.idd == args.x"), engine=PYTHON)
     assert complaint.hint == "did you mean agent.id?"
+
+
+WORDS = [
+    "args",
+    ".",
+    "x",
+    "agent.id",
+    "variables.v",
+    "==",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    "?",
+    ":",
+    "||",
+    "&&",
+    "!",
+    "-",
+]
+WORDS += ["1", "1.5", "1u", '"s"', "'", '"', "r'", "`a`", "//", "\n", "in", "has(", ".exists(", ".map(x,", ",", "null"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=12).map("".join) | st.text(min_size=1, max_size=20))
+def test_whatever_is_written_as_an_expression_gives_complaints_and_decisions_and_no_crash(text: str) -> None:
+    variables = [{"name": "v", "expression": text}]
+    rules = [{"name": "r", "when": text, "then": "deny", "messageExpression": text}]
+    limit = document("Limit", "l", per=[text], rate="1/s")
+    for engine in (CPP, PYTHON):
+        book, _ = compiled(document("Policy", "p", variables=variables, rules=rules), limit, engine=engine)
+        call = call_to(args={"x": 1})
+        assert len(book.rules("bank", call.operation).judge(call)) <= 1
 
 
 @pytest.mark.parametrize("engine", [CPP, PYTHON], ids=lambda engine: engine.name)
