@@ -6,6 +6,7 @@ the rule and the tool could see different calls.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -18,6 +19,7 @@ from gateway.understand import strict_json
 from gateway.understand.templates import Templates, ambiguous, dot_segments
 
 MOST_PARAMETERS = 1000
+_CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]*)")
 NO_ARGS: Mapping[str, Any] = {}
 NO_PARAMS: Mapping[str, str] = {}
 
@@ -94,7 +96,11 @@ class HttpReader:
         encoding = request.header(b"content-encoding", "identity").strip().lower()
         if encoding != "identity":
             raise _unreadable(415, f"a rule reads the arguments, and the body is compressed ({encoding})")
-        kind = request.header(b"content-type").partition(";")[0].strip().lower()
+        kind, _, parameters = request.header(b"content-type").lower().partition(";")
+        kind = kind.strip()
+        charsets = _CHARSET.findall(parameters)
+        if any(charset not in ("utf-8", "us-ascii") for charset in charsets):
+            raise _unreadable(415, f"a rule reads the arguments, and reads the charset utf-8 only, not {charsets!r}")
         if kind in ("", "application/json") or kind.endswith("+json"):
             try:
                 value = strict_json.parse(body)
@@ -184,7 +190,7 @@ def phrase(refusal: Refusal, call_id: str) -> tuple[Fields, bytes]:
     wait = retry_after(refusal.retry_after)
     if wait:
         fields.append((b"Retry-After", b"%d" % wait))
-    if refusal.status != 429:
+    if refusal.status != 429 or refusal.retry_after > LONGEST_RETRY_AFTER:
         fields.append((b"x-should-retry", b"false"))
     fields.append((b"X-Toolgate-Call", call_id.encode()))
     fields.extend(refusal.fields)
