@@ -1,0 +1,63 @@
+# Everything a fresh machine needs is Python 3.11+ and make. `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help run test unit lint types contracts check bench bench-peers fuzz soak schemas clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+run: $(STAMP) ## install, start the gateway in front of demo tools, show it working, stay up
+	$(BIN)/toolgate demo
+
+test: $(DEV_STAMP) ## install and run all tests
+	$(BIN)/python -m pytest
+
+unit: $(DEV_STAMP) ## the fast tests only (no processes, no sockets)
+	$(BIN)/python -m pytest --ignore tests/e2e --ignore tests/demo --ignore tests/fuzz
+
+lint: $(DEV_STAMP) ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check gateway tests benchmarks
+
+types: $(DEV_STAMP) ## mypy --strict
+	$(BIN)/mypy
+
+contracts: $(DEV_STAMP) ## who may import whom
+	$(BIN)/lint-imports
+
+check: lint types contracts test ## all that CI runs
+
+bench: $(DEV_STAMP) ## side by side with nginx, HAProxy, Envoy, aiohttp (see docs/performance.md)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-peers: $(DEV_STAMP) ## side by side with LiteLLM, mitmproxy, Portkey, ContextForge
+	$(BIN)/python -m benchmarks.peers $(ARGS)
+
+fuzz: $(DEV_STAMP) ## a longer look for input that breaks the wire
+	TOOLGATE_FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest tests/fuzz
+
+schemas: $(DEV_STAMP) ## write docs/schema/*.json from the models
+	$(BIN)/toolgate schema config > docs/schema/config.schema.json
+	$(BIN)/toolgate schema policy > docs/schema/policy.schema.json
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/out
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Toolgate needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ $(STAMP)
