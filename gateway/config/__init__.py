@@ -1,1 +1,1 @@
-"""One YAML file and a policy folder into frozen nouns."""
+"""Reads the configuration and the policies, names every mistake with its place, and watches for changes."""
