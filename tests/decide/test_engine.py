@@ -1,0 +1,167 @@
+"""The deciding generator: what it asks for, in which order, and what it makes of the answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.decide.engine import AskHuman, Pace, Reserve, decide
+from gateway.decide.shapes import NOTHING, Judgement
+from gateway.model import Hold, Permit, Question, Reason, Refusal, Verdict
+from tests.builders import call, circuit, rate, slot, spoke
+from tests.decide.playbook import play
+
+CALL = call()
+NO = Refusal(Reason.POLICY_DENIED, 403, "no")
+WARNING = spoke(Verdict.WARN)
+DENIAL = spoke(Verdict.DENY)
+
+
+class Says:
+    """A check that gives one judgement, and notes that it was asked."""
+
+    def __init__(self, judgement: Judgement = NOTHING) -> None:
+        self.judgement, self.asked = judgement, 0
+
+    def judge(self, call):
+        self.asked += 1
+        return self.judgement
+
+
+class Counts:
+    """A quota with these claims."""
+
+    def __init__(self, *claims, name: str = "") -> None:
+        self._claims, self.name = claims, name
+
+    def claims(self, call):
+        return self._claims
+
+    def refusal(self, hold):
+        return Refusal(Reason.RATE_LIMITED, 429, f"{self.name}: {hold.claim.key[-1]}", retry_after=hold.retry_after)
+
+
+def granted(*claims):
+    return tuple(Hold(claim, True) for claim in claims)
+
+
+def test_nothing_to_hold_it_back_permits_the_call():
+    assert play(CALL, [], []) == Permit(CALL)
+
+
+def test_a_permit_says_which_grant_and_carries_what_was_said_and_held():
+    decision = play(
+        CALL,
+        [Says(Judgement(grant="readers")), Says(Judgement(spoke=(WARNING,)))],
+        [Counts(slot())],
+        (Reserve((slot(),)), granted(slot())),
+    )
+    assert decision == Permit(CALL, "readers", granted(slot()), (WARNING,))
+
+
+def test_the_first_refusal_ends_it_and_no_counter_moves():
+    later = Says()
+    decision = play(
+        CALL, [Says(Judgement(spoke=(WARNING,))), Says(Judgement(NO, spoke=(DENIAL,))), later], [Counts(slot())]
+    )
+    assert decision == Refusal(Reason.POLICY_DENIED, 403, "no", spoke=(WARNING, DENIAL))
+    assert later.asked == 0
+
+
+def test_nothing_of_a_refusal_is_lost():
+    full = Refusal(Reason.POLICY_DENIED, 403, "no", "p/r", 7.0, True, "wait", fields=((b"A", b"b"),))
+    assert play(CALL, [Says(Judgement(full))], []) == full
+
+
+def test_people_are_asked_after_all_checks_and_before_any_counter():
+    question = Question("payments/large", "transfer of 5000?")
+    decision = play(
+        CALL,
+        [Says(Judgement(question=question)), Says(Judgement(grant="g"))],
+        [Counts(slot())],
+        (AskHuman(question), "ada"),
+        (Reserve((slot(),)), granted(slot())),
+    )
+    assert isinstance(decision, Permit)
+
+
+def test_a_refusal_after_a_question_asks_nobody():
+    assert play(CALL, [Says(Judgement(question=Question("p/r", "?"))), Says(Judgement(NO))], []) == NO
+
+
+@pytest.mark.parametrize("answer", [None, False, True, 1, b"ada"])
+def test_only_a_name_approves(answer):
+    question = Question("payments/large", "transfer of 5000?")
+    decision = play(
+        CALL, [Says(Judgement(question=question, spoke=(WARNING,)))], [Counts(slot())], (AskHuman(question), answer)
+    )
+    assert isinstance(decision, Refusal)
+    assert (decision.reason, decision.status) == (Reason.APPROVAL_REQUIRED, 403)
+    assert (decision.rule, decision.detail) == ("payments/large", "transfer of 5000?")
+    assert decision.spoke == (WARNING,)
+    assert not decision.retryable
+
+
+def test_every_question_is_asked_until_one_is_not_approved():
+    first, second = Question("a/b", "1"), Question("c/d", "2")
+    checks = [Says(Judgement(question=first)), Says(Judgement(question=second))]
+    assert isinstance(play(CALL, checks, [], (AskHuman(first), "ada"), (AskHuman(second), "ada")), Permit)
+    assert play(CALL, checks, [], (AskHuman(first), "ada"), (AskHuman(second), None)).rule == "c/d"  # type: ignore[union-attr]
+    assert play(CALL, checks, [], (AskHuman(first), None)).rule == "a/b"  # type: ignore[union-attr]
+
+
+def test_limits_that_wait_come_before_the_counters_and_everything_is_reserved_at_once():
+    waits, plain, place, breaker = rate(wait=5), rate(key="b"), slot(), circuit()
+    decision = play(
+        CALL,
+        [],
+        [Counts(plain, waits), Counts(breaker), Counts(place)],
+        (Pace(waits), True),
+        (Reserve((plain, breaker, place)), granted(plain, breaker, place)),
+    )
+    assert decision == Permit(CALL, "", granted(plain, breaker, place))
+
+
+@pytest.mark.parametrize("answer", [False, None, 1, "yes"])
+def test_no_room_in_time_is_the_limits_refusal_and_nothing_is_reserved(answer):
+    waits = rate(wait=5)
+    decision = play(CALL, [], [Counts(waits, name="limits"), Counts(slot())], (Pace(waits), answer))
+    assert decision == Refusal(Reason.RATE_LIMITED, 429, "limits: report-1", retry_after=5)
+
+
+def test_the_first_claim_that_was_not_granted_words_the_refusal_and_all_numbers_are_kept():
+    first, second, third = rate(), circuit(), slot()
+    holds = (Hold(first, True, 1.0), Hold(second, False, retry_after=9.0, state="open"), Hold(third, False))
+    decision = play(
+        CALL,
+        [],
+        [Counts(first, name="limits"), Counts(second, name="breakers"), Counts(third, name="bulkhead")],
+        (Reserve((first, second, third)), holds),
+    )
+    assert isinstance(decision, Refusal)
+    assert decision.detail == "breakers: github"
+    assert decision.holds == holds
+
+
+@pytest.mark.parametrize("answer", [(), granted(slot()), granted(slot(), slot(), slot())])
+def test_an_answer_that_does_not_fit_the_question_permits_nothing(answer):
+    with pytest.raises(ValueError):
+        play(CALL, [], [Counts(slot(), slot())], (Reserve((slot(), slot())), answer))
+
+
+def test_a_guard_that_breaks_permits_nothing():
+    class Broken:
+        def judge(self, call):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        play(CALL, [Broken()], [])
+
+
+def test_deciding_can_be_dropped_at_any_effect_without_a_trace():
+    """The agent leaves while somebody thinks: closing the generator asks for nothing more."""
+    question = Question("a/b", "?")
+    deciding = decide(CALL, [Says(Judgement(question=question))], [Counts(rate(wait=1), slot())])
+    assert deciding.send(None) == AskHuman(question)
+    deciding.close()
+    with pytest.raises(StopIteration):
+        deciding.send("ada")
