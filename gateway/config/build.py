@@ -1,0 +1,138 @@
+"""From what the configuration says to the nouns that the gateway works with, and the checks between settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from gateway.config.fields import origin_of, shape_of
+from gateway.config.files import Files
+from gateway.config.model_errors import Mistake
+from gateway.config.openapi import operations_of
+from gateway.config.schema import Config, ToolConfig
+from gateway.model import Timeouts, Tool
+
+AGENT_CREDENTIALS = frozenset({b"authorization", b"proxy-authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+"""Where agents usually put credentials. A tool that has one of the gateway's gets none of these from the agent."""
+
+
+def tools_of(config: Config, base: Path, files: Files) -> tuple[list[Tool], list[Mistake], list[Mistake]]:
+    """The tools, the mistakes that make the configuration unusable, and what to warn of.
+
+    ``base`` is the folder that relative paths begin at. A tool with a mistake is made as far as it can be.
+    """
+    tools, errors, warnings = [], [], []
+    for name, tool in config.tools.items():
+        operations = tool.operations
+        if tool.openapi is not None:
+            read, wrong, doubtful = _from_openapi(name, tool.openapi, base, files)
+            operations = tuple(read)
+            errors += wrong
+            warnings += doubtful
+        tools.append(_tool(name, tool, operations, base))
+        errors += _contradictions(name, tool, base, files)
+    errors += _shared_hosts(config)
+    errors += _identities(config)
+    return tools, errors, warnings
+
+
+def _tool(name: str, config: ToolConfig, operations: Sequence[str], base: Path) -> Tool:
+    origin, base_path = origin_of(config.url)
+    inject = tuple((one.header.encode("ascii"), one.value.encode("ascii")) for one in config.credential)
+    strip = {header.lower().encode("ascii") for header in config.strip}
+    if inject:
+        strip |= AGENT_CREDENTIALS | {header.lower() for header, _ in inject}
+    limits = config.limits
+    return Tool(
+        name=name,
+        origin=origin,
+        protocol=config.protocol,
+        base_path=base_path,
+        hosts=config.hosts,
+        preserve_host=config.preserve_host,
+        inject=inject,
+        strip=frozenset(strip),
+        operations=tuple(operations),
+        timeouts=Timeouts(limits.connect, limits.first_byte, limits.idle, limits.timeout),
+        concurrency=limits.concurrency,
+        body_limit=config.body.limit,
+        head_only=config.body.otherwise == "head-only",
+        repeated_parameters=config.repeated_parameters == "list",
+        ambiguous_paths=config.ambiguous_paths,
+        connect=config.connect,
+        upgrades=tuple(upgrade.lower() for upgrade in config.upgrades),
+        forwarded=config.forwarded,
+        ca_file=str(base / config.tls.ca_file) if config.tls.ca_file else None,
+        server_name=config.tls.server_name,
+    )
+
+
+def _from_openapi(name: str, document: str, base: Path, files: Files) -> tuple[list[str], list[Mistake], list[Mistake]]:
+    path = ("tools", name, "openapi")
+    try:
+        operations, warnings = operations_of(base / document, files.read(base / document))
+    except OSError as error:
+        message = f"cannot read {base / document}: {error.strerror or error}"
+        return [], [Mistake(path, message, "correct the path; it begins at the configuration's folder")], []
+    except ValueError as error:
+        message, _, hint = str(error).partition("; ")
+        return [], [Mistake(path, message, hint)], []
+    return operations, [], [Mistake(path, warning) for warning in warnings]
+
+
+def _contradictions(name: str, tool: ToolConfig, base: Path, files: Files) -> Iterator[Mistake]:
+    path = ("tools", name)
+    if tool.operations and tool.openapi is not None:
+        yield Mistake((*path, "openapi"), "operations and openapi are both given", "keep one of them")
+    seen: dict[str, str] = {}
+    for number, operation in enumerate(tool.operations):
+        first = seen.setdefault(shape_of(operation), operation)
+        if number and first is not operation:
+            message = f"{operation!r} matches the same requests as {first!r}"
+            yield Mistake((*path, "operations", number), message, "remove one of the two")
+    headers: set[str] = set()
+    for number, credential in enumerate(tool.credential):
+        if credential.header.lower() in headers:
+            message = f"the credential sets {credential.header} twice"
+            yield Mistake((*path, "credential", number, "header"), message, "remove one of the two")
+        headers.add(credential.header.lower())
+    if tool.url.lower().startswith("http:") and (tool.tls.ca_file or tool.tls.server_name):
+        yield Mistake((*path, "tls"), "tls has no effect with an http URL", "write https in url, or remove tls")
+    if tool.tls.ca_file:
+        yield from _authorities((*path, "tls", "ca_file"), base / tool.tls.ca_file, files)
+
+
+def _authorities(path: tuple[str | int, ...], file: Path, files: Files) -> Iterator[Mistake]:
+    try:
+        content = files.read(file)
+    except OSError as error:
+        message = f"cannot read {file}: {error.strerror or error}"
+        yield Mistake(path, message, "correct the path; it begins at the configuration's folder")
+        return
+    if b"-----BEGIN CERTIFICATE-----" not in content:
+        yield Mistake(path, f"{file} holds no certificate", "give a PEM file")
+
+
+def _shared_hosts(config: Config) -> Iterator[Mistake]:
+    owners: dict[str, str] = {}
+    for name, tool in config.tools.items():
+        for number, host in enumerate(tool.hosts):
+            owner = owners.setdefault(host, name)
+            if owner != name:
+                message = f"the host {host} already means the tool {owner}"
+                yield Mistake(("tools", name, "hosts", number), message, "give each tool hosts of its own")
+
+
+def _identities(config: Config) -> Iterator[Mistake]:
+    last = len(config.identify) - 1
+    known: set[str] = set()
+    for number, source in enumerate(config.identify):
+        if source.anonymous is not None and number != last:
+            message = "anonymous recognises everybody, so that what follows is never reached"
+            yield Mistake(("identify", number, "anonymous"), message, "move it to the end of the list")
+        keys = source.api_key.keys if source.api_key is not None else ()
+        for at, key in enumerate(keys):
+            if key.sha256 in known:
+                place = ("identify", number, "api_key", "keys", at, "sha256")
+                yield Mistake(place, "this key is given twice", "give each agent a key of its own")
+            known.add(key.sha256)

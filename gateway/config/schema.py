@@ -1,0 +1,194 @@
+"""The configuration file as pydantic models: what may be written, its defaults, and what editors complete from.
+
+Models only say what a file looks like; build.py turns it into the nouns of ``gateway.model``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from gateway.config.fields import (
+    Address,
+    Authority,
+    Bytes,
+    FreeHeaderName,
+    HeaderName,
+    HeaderValue,
+    Listed,
+    ListenAddress,
+    Model,
+    Operation,
+    Sha256,
+    Url,
+)
+from gateway.policy.schema import Duration
+
+
+class ApiKey(Model):
+    """One key, known only by its SHA-256."""
+
+    sha256: Sha256 = Field(description="SHA-256 of the key, in hex; toolgate hash-key makes one.")
+    agent: str = Field(min_length=1, max_length=128, description="Id of the agent whose key it is.")
+    roles: Listed[str] = Field(default=(), description="Roles of that agent.")
+
+
+class ApiKeys(Model):
+    """Agents that show a key."""
+
+    header: HeaderName = Field(default="authorization", description='Where the key is: "Bearer KEY" or the bare key.')
+    keys: Listed[ApiKey] = Field(min_length=1, description="The keys that are known.")
+
+
+class Identify(Model):
+    """One way to recognise an agent: exactly one of the keys."""
+
+    header: HeaderName | None = Field(
+        default=None, description="The agent's id is in this header; believed only from loopback peers."
+    )
+    api_key: ApiKeys | None = Field(default=None, description="The agent shows a key.")
+    anonymous: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
+        default=None, description="Everybody else is the agent with this id; must be the last one."
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Identify:
+        if len([given for given in (self.header, self.api_key, self.anonymous) if given is not None]) != 1:
+            raise ValueError("give exactly one of header, api_key and anonymous; begin each with its own -")
+        return self
+
+
+class Credential(Model):
+    """A header that the gateway adds, so that agents never hold the tool's secret."""
+
+    header: FreeHeaderName = Field(description="Name of the header, such as Authorization.")
+    value: HeaderValue = Field(description='Its value, such as "Bearer ${file:/run/secrets/github}".')
+
+
+class Limits(Model):
+    """How much, and for how long."""
+
+    concurrency: int = Field(default=0, ge=0, description="Calls in flight at once; 0 means no bound.")
+    connect: Duration = Field(default=5.0, gt=0, description="To the connection, TLS included.")
+    timeout: Duration = Field(default=0.0, description="For the whole call; 0 means no bound, for long streams.")
+    first_byte: Duration = Field(default=60.0, gt=0, description="To the first byte of the answer.")
+    idle: Duration = Field(default=300.0, gt=0, description="Between two pieces of the answer.")
+
+
+class Body(Model):
+    """What happens to request bodies that a rule reads."""
+
+    limit: Bytes = Field(default=1 << 20, ge=1, description="Bytes read ahead at most where a rule reads arguments.")
+    otherwise: Literal["refuse", "head-only"] = Field(
+        default="refuse",
+        description="Where the body is too large or unreadable for the rules: refuse the call, or decide on the head.",
+    )
+
+
+class Tls(Model):
+    """How the tool's certificate is verified. Verification cannot be turned off."""
+
+    ca_file: str | None = Field(
+        default=None, min_length=1, description="PEM file of the authorities to trust instead of the system's."
+    )
+    server_name: str | None = Field(
+        default=None, min_length=1, description="The name that the certificate must be for, instead of the URL's host."
+    )
+
+
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, dict) else tuple(value) if isinstance(value, list) else value
+
+
+class ToolConfig(Model):
+    """One upstream that agents may be let through to."""
+
+    url: Url = Field(description="Where the tool is: http(s)://host[:port][/base].")
+    protocol: Literal["http"] = Field(default="http", description="What the tool speaks.")
+    hosts: Listed[Authority] = Field(default=(), description="More Host names that mean this tool.")
+    preserve_host: bool = Field(default=False, description="Pass on the agent's Host instead of the URL's.")
+    credential: Annotated[tuple[Credential, ...], BeforeValidator(_several)] = Field(
+        default=(), description="One header or a list of them, added to each call; the agent's own are stripped."
+    )
+    operations: Listed[Operation] = Field(
+        default=(), description="Route templates that name operations: METHOD /path/{name}."
+    )
+    openapi: str | None = Field(
+        default=None, min_length=1, description="OpenAPI document (YAML or JSON) to read the operations from instead."
+    )
+    limits: Limits = Limits()
+    body: Body = Body()
+    repeated_parameters: Literal["refuse", "list"] = Field(
+        default="refuse", description="A query or form key given twice: refuse the call, or make it a list in args."
+    )
+    ambiguous_paths: Literal["auto", "refuse", "forward"] = Field(
+        default="auto",
+        description="Paths that servers read in different ways (//, /../, %2f, ;): refuse or forward them; auto"
+        " refuses where a rule or grant of this tool tells paths apart.",
+    )
+    connect: bool = Field(default=False, description="Whether CONNECT to the URL's host and port is allowed.")
+    upgrades: Listed[str] = Field(default=("*",), description='Protocols that may be upgraded to; "*" is any.')
+    forwarded: Literal["x-forwarded", "rfc7239", "off"] = Field(
+        default="x-forwarded", description="What the tool is told about the agent's connection."
+    )
+    strip: Listed[FreeHeaderName] = Field(default=(), description="Request headers that are never forwarded.")
+    tls: Tls = Tls()
+
+
+class Wire(Model):
+    """Bounds on agents' connections."""
+
+    head_timeout: Duration = Field(default=10.0, gt=0, description="For the whole head of a request.")
+    body_idle: Duration = Field(default=60.0, gt=0, description="Between two pieces of a request's body.")
+    keep_alive: Duration = Field(default=75.0, gt=0, description="An idle connection is kept for so long.")
+    max_head: Bytes = Field(default=64 * 1024, ge=1024, description="Bytes of a head.")
+    max_headers: int = Field(default=128, ge=1, description="Headers in a head.")
+    max_connections: int = Field(default=10_000, ge=1, description="Agents' connections at once.")
+    half_close_grace: Duration = Field(
+        default=0.5, description="A client that has closed its sending side is still answered within this time."
+    )
+    drain: Duration = Field(default=30.0, description="After SIGTERM, calls under way may take so long to end.")
+
+
+class TraceConfig(Model):
+    """The record: one JSON line a call."""
+
+    file: str = Field(default="-", min_length=1, description='Where to; "-" is the standard output.')
+    on_failure: Literal["drop", "refuse"] = Field(
+        default="drop", description="Where lines cannot be written: drop them and count, or refuse calls."
+    )
+    capacity: int = Field(default=100_000, ge=1, description="Lines kept in memory while they cannot be written.")
+
+
+class Log(Model):
+    """The gateway's own log, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least that is logged.")
+
+
+ToolName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
+
+
+class Config(Model):
+    """The configuration file."""
+
+    listen: ListenAddress = Field(default=Address("127.0.0.1", 8080), description="Where agents call.")
+    admin: ListenAddress = Field(default=Address("127.0.0.1", 9090), description="Health and metrics.")
+    state: Literal["memory:"] = Field(
+        default="memory:", description="Where counters are kept; memory: keeps nothing over a restart."
+    )
+    policies: str = Field(default="./policies", min_length=1, description="Folder of policy files, or one file.")
+    cel: Literal["cel-expr-python", "cel-python"] = Field(
+        default="cel-expr-python", description="The engine that evaluates expressions."
+    )
+    identify: Listed[Identify] = Field(
+        default=(Identify(header="x-agent-id"),),
+        min_length=1,
+        description="Who is asking: tried in order, the first that recognises the request wins; none: 401.",
+    )
+    run_header: HeaderName = Field(default="x-run-id", description="The header in which agents name their run.")
+    tools: dict[ToolName, ToolConfig] = Field(min_length=1, description="The tools, by name.")
+    wire: Wire = Wire()
+    trace: TraceConfig = TraceConfig()
+    log: Log = Log()
