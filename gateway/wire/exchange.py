@@ -490,6 +490,10 @@ class Exchange:
         self._connection.break_off(hard=not self._framed)
         self._advance(outcome)
 
+    def calling(self) -> str:
+        """The tool that is being called, or nothing yet."""
+        return self._permit.call.tool.name if CONNECTING <= self.phase < DONE and self._began else ""
+
     def check(self, now: float, stalled: bool) -> None:
         """Look at the clock. ``stalled``: the agent does not take what we write."""
         if self.phase in (WAITING, CONNECTING, DONE):

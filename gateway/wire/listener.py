@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
+from collections.abc import Iterator
 from time import monotonic
 
 from msgspec import Struct
@@ -137,6 +139,11 @@ class Listener:
                 self._ways.clear()
             entry = self._ways[id(tool)] = (tool, (Forwarder(tool), self.pools.of(tool)))
         return entry[1]
+
+    def in_flight(self) -> Iterator[tuple[str, int]]:
+        """Tools, and how many calls to them are under way."""
+        tools = [connection.calling() for connection in self.connections]
+        return iter(Counter([tool for tool in tools if tool]).items())
 
     def rejection(self, status: int, detail: str) -> bytes:
         """The whole answer to bytes that never became a request; the connection ends after it."""

@@ -329,6 +329,11 @@ class Connection(asyncio.Protocol):
             self._paused = False
             self.transport.resume_reading()
 
+    def calling(self) -> str:
+        """The tool that is being called on this connection, or nothing."""
+        current = self._current
+        return current.calling() if isinstance(current, Exchange) else ""
+
     def abort(self) -> None:
         """Drop the connection."""
         self.transport.abort()

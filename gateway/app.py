@@ -1,0 +1,234 @@
+"""The composition root: the one file that knows which class stands behind which port.
+
+A reload builds one new frozen ``Pipeline`` and swaps it in; counters, circuits, connections and the trace log stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import uvloop
+
+from gateway import __version__
+from gateway.admin import server as admin_server
+from gateway.config.load import Loaded, load
+from gateway.config.reload import watch
+from gateway.config.schema import Identify, Wire
+from gateway.decide.breakers import Breakers
+from gateway.decide.bulkhead import Bulkhead
+from gateway.decide.grants import Grants
+from gateway.decide.limits import Limits
+from gateway.decide.rules import Rules
+from gateway.decide.shapes import Quota
+from gateway.errors import ConfigError, Problem
+from gateway.identify import Source
+from gateway.identify.api_key import ApiKeyIdentity, Key
+from gateway.identify.header import Anonymous, HeaderIdentity
+from gateway.observe.audit import TraceLog
+from gateway.observe.exposition import Gauges, registry_of
+from gateway.observe.metrics import Metrics
+from gateway.pipeline import Pipeline, Street
+from gateway.ports import Ledger, Pacer, Recorder
+from gateway.stores.memory import MemoryLedger
+from gateway.stores.pacer import WaitingRoom
+from gateway.understand.http import HttpReader
+from gateway.understand.route import Router
+from gateway.wire.listener import Limits as WireLimits
+from gateway.wire.listener import Listener
+
+log = logging.getLogger("toolgate")
+
+
+def run(path: str) -> int:
+    """Serve until SIGTERM or SIGINT; SIGHUP reloads. Returns the exit code: 0 drained, 1 could not start.
+
+    ``path`` is the configuration file. Every mistake in it is printed to stderr, each with its place.
+    """
+    try:
+        loaded = load(path)
+        logging.basicConfig(
+            stream=sys.stderr, level=loaded.config.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+        )
+        for warning in loaded.warnings:
+            log.warning("%s", warning)
+        uvloop.run(App(path, loaded).serve())
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
+class App:
+    """One process: what outlives reloads, and the pipeline of the moment."""
+
+    def __init__(self, path: str, loaded: Loaded) -> None:
+        self._path = path
+        self._loaded = loaded
+        self._loaded_at = _now()
+        self._reload_error: dict[str, Any] | None = None
+        self._ready = False
+        self._stop = asyncio.Event()
+        self._ledger = MemoryLedger()
+        self._pacer = WaitingRoom()
+        self._metrics = Metrics()
+        self._metrics.started(loaded.version)
+        self._ident = _idents()
+        trace = loaded.config.trace
+        self._traces = TraceLog(trace.file, trace.on_failure, trace.capacity, (self._metrics.record,))
+        self._listener = Listener(self._pipeline(loaded), _wire_limits(loaded.config.wire))
+
+    async def serve(self) -> None:
+        """Listen, watch the files, and drain when told to stop.
+
+        Raises:
+            ConfigError: an address cannot be had.
+        """
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_now)
+        config = self._loaded.config
+        gauges = Gauges(self._listener.in_flight, self._ledger.breakers, self._connections, lambda: self._traces.dropped)
+        operators = await admin_server.start(tuple(config.admin), self._status, registry_of(self._metrics, gauges))
+        try:
+            host, port = await self._listener.start(*config.listen)
+        except OSError as error:
+            await operators.cleanup()
+            raise ConfigError(
+                [Problem(self._path, 0, 0, f"cannot listen on {config.listen}: {error.strerror or error}")]
+            ) from None
+        watching = asyncio.create_task(watch(self._path, self._loaded, self._changed, self._failed, self._stop))
+        _settle_garbage()
+        self._ready = True
+        tools = ", ".join(sorted(tool.name for tool in self._loaded.tools))
+        log.info("toolgate %s on %s:%s, policy %s, tools: %s", __version__, host, port, self._loaded.version, tools)
+        await self._stop.wait()
+        log.info("draining: %d connections, up to %g s", len(self._listener.connections), config.wire.drain)
+        await self._listener.drain()
+        await watching
+        await operators.cleanup()
+        lost = self._traces.close()
+        log.info("drained; %d traces lost", lost)
+
+    # -- reload -------------------------------------------------------------------------------------------------
+
+    def _changed(self, loaded: Loaded) -> None:
+        """A new valid version: calls from now on take it."""
+        before, after = self._loaded.config, loaded.config
+        for key in ("listen", "admin", "trace", "log"):
+            if getattr(before, key) != getattr(after, key):
+                log.warning("%s has changed in %s: that needs a restart", key, self._path)
+        self._listener.limits = _wire_limits(after.wire)
+        self._listener.pipeline = self._pipeline(loaded)
+        self._loaded, self._loaded_at, self._reload_error = loaded, _now(), None
+        self._metrics.reloaded(loaded.version)
+        for warning in loaded.warnings:
+            log.warning("%s", warning)
+        log.info("reloaded: policy %s", loaded.version)
+
+    def _failed(self, error: ConfigError) -> None:
+        """A new version that cannot be used: the old one stays, and everybody is told."""
+        self._metrics.reload_failed()
+        self._reload_error = {"at": _now(), "problems": [str(problem) for problem in error.problems]}
+        for problem in error.problems:
+            log.error("not reloaded, %s stays in force: %s", self._loaded.version, problem)
+
+    def _reload_now(self) -> None:
+        try:
+            self._changed(load(self._path))
+        except ConfigError as error:
+            self._failed(error)
+
+    def _pipeline(self, loaded: Loaded) -> Pipeline:
+        config, book = loaded.config, loaded.book
+        checks = (Grants(book), Rules(book))
+        counting: tuple[Quota, ...] = (Limits(book), Breakers(book))
+        streets = {}
+        for tool in loaded.tools:
+            reader = HttpReader(
+                tool, reads_args=book.reads_args(tool.name), looks_at_path=book.looks_at_path(tool.name)
+            )
+            quotas = (*counting, Bulkhead(tool)) if tool.concurrency else counting
+            streets[tool.name] = Street(tool, reader, checks, quotas)
+        ledger: Ledger = self._ledger
+        pacer: Pacer = self._pacer
+        recorder: Recorder = self._traces
+        return Pipeline(
+            loaded.version,
+            tuple(_source(each) for each in config.identify),
+            config.run_header.lower().encode("ascii"),
+            Router(loaded.tools),
+            streets,
+            ledger,
+            pacer,
+            recorder,
+            time.monotonic,
+            time.time,
+            self._ident.__next__,
+        )
+
+    # -- what operators see -------------------------------------------------------------------------------------
+
+    def _status(self) -> Mapping[str, Any]:
+        return {
+            "ready": self._ready,
+            "draining": self._listener.draining,
+            "policy_version": self._loaded.version,
+            "loaded_at": self._loaded_at,
+            "last_reload_error": self._reload_error,
+            "trace": self._traces.status(),
+        }
+
+    def _connections(self) -> Iterator[tuple[str, int]]:
+        yield "agent", len(self._listener.connections)
+        yield "upstream", self._listener.pools.open()
+
+
+def _source(source: Identify) -> Source:
+    if source.header is not None:
+        return HeaderIdentity(source.header)
+    if source.api_key is not None:
+        keys = [Key(key.sha256, key.agent, tuple(key.roles)) for key in source.api_key.keys]
+        return ApiKeyIdentity(source.api_key.header, keys)
+    return Anonymous(source.anonymous or "")
+
+
+def _wire_limits(wire: Wire) -> WireLimits:
+    return WireLimits(
+        wire.head_timeout,
+        wire.body_idle,
+        wire.keep_alive,
+        wire.half_close_grace,
+        wire.max_head,
+        wire.max_headers,
+        wire.max_connections,
+        wire.drain,
+    )
+
+
+def _idents() -> Iterator[str]:
+    """Ids of calls: unlike those of any other process, and in the order of arrival."""
+    start = f"{int(time.time()):08x}{os.urandom(4).hex()}"
+    return (f"{start}-{number:06x}" for number in itertools.count(1))
+
+
+def _settle_garbage() -> None:
+    """What is loaded stays loaded: the collector need not look at it again, nor look as often as it does by default."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
