@@ -57,7 +57,7 @@ class Forwarder:
         named = request.lookup.get(b"connection")
         if agent or named:
             drop = drop | {agent} | connection_options(named or b"")
-        host = request.lookup.get(b"host", b"") if self.tool.preserve_host else self._host
+        host = call.host.encode("latin-1") if self.tool.preserve_host else self._host
         parts = [f"{request.method} {target} HTTP/1.1\r\nHost: ".encode("latin-1"), host, b"\r\n"]
         parts += [b"%b: %b\r\n" % field for field in request.fields if field[0].lower() not in drop]
         if chunked:
