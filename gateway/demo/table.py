@@ -1,0 +1,125 @@
+"""What the demo prints: each call as the agent saw it, and why, from the refusal and from the call's trace."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+ALLOWED, REFUSED, THROTTLED = "ALLOWED", "REFUSED", "THROTTLED"
+SHORTED, HELD, FAILED = "SHORT-CIRCUITED", "HELD BACK", "TOOL FAILED"
+"""What can become of a call."""
+
+_COLOURS = {ALLOWED: "32", REFUSED: "31", THROTTLED: "33", SHORTED: "35", HELD: "36", FAILED: "31;1"}
+_WIDTH = 112
+_INDENT = 30
+
+
+class Seen(Struct, frozen=True):
+    """One call as the agent saw it. ``problem`` is the body of a refusal, else empty."""
+
+    agent: str
+    call: str
+    status: int
+    ident: str
+    problem: Mapping[str, Any] = {}
+    warnings: tuple[str, ...] = ()
+    note: str = ""
+
+
+def outcome_of(seen: Seen, record: Mapping[str, Any]) -> str:
+    """What became of the call, in one of the words above. ``record`` is its trace, or empty."""
+    if seen.problem:
+        return {"rate_limited": THROTTLED, "circuit_open": SHORTED}.get(seen.problem["reason"], REFUSED)
+    if seen.status >= 500:
+        return FAILED
+    return HELD if record and record["timings"]["queue_ms"] >= 1 else ALLOWED
+
+
+def why(seen: Seen, record: Mapping[str, Any]) -> list[str]:
+    """The reasons, a line each."""
+    lines = _refused(seen.problem) if seen.problem else []
+    if seen.note:
+        lines.append(seen.note)
+    if record:
+        if not seen.problem:
+            lines.append(_numbers(record))
+        lines += [
+            f"rule {rule['policy']}/{rule['rule']} ({rule['mode']}) would {rule['verdict']}: {rule['message']}"
+            for rule in record["rules"]
+            if rule["mode"] == "Audit"
+        ]
+    return lines + [f"warned by {warning}" for warning in seen.warnings]
+
+
+def _refused(problem: Mapping[str, Any]) -> list[str]:
+    by = f" by {problem['rule']}" if problem["rule"] else ""
+    lines = [f"{problem['reason']}{by}: {problem['detail']}"]
+    wait = f"retry after {problem['retry_after']:.2g} s" if problem["retry_after"] else ""
+    told = "; ".join(part for part in (problem["advice"], wait) if part)
+    return [*lines, f"told: {told}"] if told else lines
+
+
+def _numbers(record: Mapping[str, Any]) -> str:
+    timings = record["timings"]
+    parts = [f"grant {record['grant']}"] if record["grant"] else []
+    parts += [
+        f"{guard['guard']} {guard['state'] or format(guard['left'], '.2g') + ' left'}" for guard in record["guards"]
+    ]
+    if timings["queue_ms"] >= 1:
+        parts.append(f"held back {timings['queue_ms']:.0f} ms")
+    parts.append(f"decided in {timings['decide_ms']:.2f} ms")
+    if timings["upstream_first_byte_ms"]:
+        parts.append(f"tool took {timings['upstream_first_byte_ms']:.1f} ms")
+    return ", ".join(parts)
+
+
+class Table:
+    """Prints scenes and counts outcomes. Colours only on a terminal, and not where NO_COLOR is set."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        self._last: list[str] = []
+
+    def say(self, text: str = "", style: str = "") -> None:
+        """A line of text; ``style`` is an ANSI SGR code."""
+        print(self._paint(text, style) if style else text, flush=True)
+
+    def scene(self, title: str, about: str) -> None:
+        """The head of a scene."""
+        self._last = []
+        self.say()
+        self.say(title, "1")
+        self.say(textwrap.fill(about, _WIDTH, initial_indent="  ", subsequent_indent="  "), "2")
+
+    def row(self, seen: Seen, record: Mapping[str, Any]) -> str:
+        """One call and why; returns what became of it. A reason that the row above gave is not repeated."""
+        outcome = outcome_of(seen, record)
+        self.counts[outcome] += 1
+        head = f"{seen.agent:<12}{seen.call:<66}{seen.status:>4}"
+        self.say(f"  {self._paint(f'{outcome:<16}', _COLOURS[outcome])}{head}")
+        reasons = why(seen, record)
+        if reasons and not (seen.problem and self._same(reasons[0])):
+            pad = " " * _INDENT
+            for line in reasons:
+                self.say(textwrap.fill(line, _WIDTH, initial_indent=pad, subsequent_indent=pad + "  "), "2")
+        return outcome
+
+    def summary(self) -> None:
+        """How often each outcome came."""
+        parts = [self._paint(f"{count} {outcome.lower()}", _COLOURS[outcome]) for outcome, count in self.counts.items()]
+        self.say()
+        self.say("In all: " + ", ".join(parts))
+
+    def _same(self, reason: str) -> bool:
+        last, self._last = self._last, [reason]
+        return last == [reason]
+
+    def _paint(self, text: str, style: str) -> str:
+        return f"\x1b[{style}m{text}\x1b[0m" if self._coloured else text

@@ -1,0 +1,79 @@
+"""What the demo prints."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.demo.table import ALLOWED, FAILED, HELD, REFUSED, SHORTED, THROTTLED, Seen, Table, outcome_of, why
+
+
+def record(queue: float = 0.0, rules: tuple[dict, ...] = ()) -> dict:
+    return {
+        "grant": "research",
+        "guards": [{"guard": "pace", "left": 2.96, "state": None}, {"guard": "health", "left": 0, "state": "probe"}],
+        "rules": list(rules),
+        "timings": {"queue_ms": queue, "decide_ms": 0.123, "upstream_first_byte_ms": 1.26, "total_ms": 2.0},
+    }
+
+
+def refused(reason: str, retry_after: float | None = None, rule: str = "limit/x") -> Seen:
+    problem = {"reason": reason, "rule": rule, "detail": "the detail", "advice": "wait", "retry_after": retry_after}
+    return Seen("a", "GET /x", 403, "c1", problem)
+
+
+@pytest.mark.parametrize(
+    ("seen", "trace", "outcome"),
+    [
+        (Seen("a", "GET /x", 200, "c"), record(), ALLOWED),
+        (Seen("a", "GET /x", 200, "c"), {}, ALLOWED),
+        (Seen("a", "GET /x", 200, "c"), record(queue=200), HELD),
+        (Seen("a", "GET /x", 404, "c"), record(), ALLOWED),
+        (Seen("a", "GET /x", 503, "c"), record(), FAILED),
+        (refused("rate_limited"), record(), THROTTLED),
+        (refused("circuit_open"), {}, SHORTED),
+        (refused("policy_denied"), {}, REFUSED),
+    ],
+)
+def test_the_outcome_of_a_call(seen, trace, outcome):
+    assert outcome_of(seen, trace) == outcome
+
+
+def test_an_allowed_call_shows_grant_guards_and_times():
+    assert why(Seen("a", "GET /x", 200, "c"), record(queue=200)) == [
+        "grant research, pace 3 left, health probe, held back 200 ms, decided in 0.12 ms, tool took 1.3 ms"
+    ]
+
+
+def test_a_refused_call_shows_reason_rule_detail_advice_and_wait():
+    assert why(refused("rate_limited", 0.5), record()) == [
+        "rate_limited by limit/x: the detail",
+        "told: wait; retry after 0.5 s",
+    ]
+    assert why(refused("unauthenticated", rule=""), {})[0] == "unauthenticated: the detail"
+
+
+def test_shadow_rules_and_warnings_are_shown():
+    shadow = {"policy": "night", "rule": "small", "mode": "Audit", "verdict": "deny", "message": "too much"}
+    lines = why(Seen("a", "GET /x", 200, "c", {}, ("p/r: careful",)), record(rules=(shadow,)))
+    assert lines[1:] == ["rule night/small (Audit) would deny: too much", "warned by p/r: careful"]
+
+
+def test_a_table_says_a_repeated_reason_once_counts_and_has_no_colours_in_a_pipe(capsys):
+    table = Table()
+    table.scene("1. Title", "About.")
+    assert [table.row(refused("rate_limited"), {}) for _ in range(2)] == [THROTTLED, THROTTLED]
+    table.summary()
+    text = capsys.readouterr().out
+    assert text.count("the detail") == 1
+    assert text.count(THROTTLED) == 2
+    assert "In all: 2 throttled" in text
+    assert "\x1b" not in text
+
+
+def test_a_table_is_coloured_on_a_terminal_unless_asked_not_to_be(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    Table().say("x", "1")
+    assert "\x1b[1mx\x1b[0m" in capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    Table().say("x", "1")
+    assert "\x1b" not in capsys.readouterr().out
