@@ -1,0 +1,1 @@
+"""Toolgate beside other proxies, measured in one run. See docs/performance.md."""
