@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -62,7 +64,7 @@ def _tool(name: str, config: ToolConfig, operations: Sequence[str], base: Path) 
         connect=config.connect,
         upgrades=tuple(upgrade.lower() for upgrade in config.upgrades),
         forwarded=config.forwarded,
-        ca_file=str(base / config.tls.ca_file) if config.tls.ca_file else None,
+        ca_file=os.path.abspath(base / config.tls.ca_file) if config.tls.ca_file else None,
         server_name=config.tls.server_name,
     )
 
@@ -109,8 +111,10 @@ def _authorities(path: tuple[str | int, ...], file: Path, files: Files) -> Itera
         message = f"cannot read {file}: {error.strerror or error}"
         yield Mistake(path, message, "correct the path; it begins at the configuration's folder")
         return
-    if b"-----BEGIN CERTIFICATE-----" not in content:
-        yield Mistake(path, f"{file} holds no certificate", "give a PEM file")
+    try:
+        ssl.create_default_context(cadata=content.decode("ascii"))
+    except (ssl.SSLError, ValueError):
+        yield Mistake(path, f"{file} holds no certificate that can be read", "give a PEM file")
 
 
 def _shared_hosts(config: Config) -> Iterator[Mistake]:

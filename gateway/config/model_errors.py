@@ -14,8 +14,8 @@ from gateway.policy.hints import nearest
 Path = tuple[str | int, ...]
 LONGEST = 60
 """Characters of a value that a message quotes."""
-_SECRET = frozenset({"credential", "keys"})
-"""Below these keys no value is quoted."""
+SECRET = frozenset({"credential", "keys"})
+"""Below these keys no value is quoted, and no line is shown."""
 _KINDS = {dict: "a mapping", list: "a list", tuple: "a list", bool: "true or false", type(None): "nothing"}
 _WANTED = {
     "string_type": "text",
@@ -73,7 +73,7 @@ def _mistake(
 
 def _told(kind: str, path: Path, value: Any, context: Mapping[str, Any]) -> tuple[str, str]:
     """Message and hint for the common kinds; an empty message for the others."""
-    shown = "" if _SECRET & set(path) else quoted(value)
+    shown = "" if SECRET & set(path) else quoted(value)
     instead = f", not {shown}" if shown else ""
     if kind in ("literal_error", "enum"):
         expected = re.findall(r"'([^']*)'", str(context["expected"]))
@@ -124,7 +124,7 @@ def _pattern(pattern: str, shown: str) -> tuple[str, str]:
     if pattern == r"^[a-z0-9][a-z0-9._-]*$":
         return (
             f"{subject} is not a tool's name",
-            "write lower-case letters, digits, '.', '_', '-'; it is part of the URL",
+            "write lower-case letters, digits, '.', '_' and '-': it stands in URLs",
         )
     if pattern == r"^[A-Za-z_][A-Za-z0-9_]*$":
         return f"{subject} is not a variable's name", "write letters, digits and '_', not beginning with a digit"

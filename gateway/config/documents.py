@@ -1,0 +1,69 @@
+"""YAML files as documents that can say where each of their values stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from gateway.config import marks
+from gateway.config.files import Files
+from gateway.config.marks import Node
+from gateway.config.model_errors import SECRET, Mistake
+from gateway.config.problems import Found, ShownProblem, excerpt_of, lines_of
+from gateway.config.scalars import place_in
+from gateway.errors import Problem
+
+
+class Document(Struct, frozen=True):
+    """One document. ``file`` is its path as it is shown to people."""
+
+    file: str
+    text: str
+    root: Node
+
+    def mistake(self, mistake: Mistake) -> ShownProblem:
+        """The problem that a mistake at a path is."""
+        node = self.root.key_at(mistake.path) if mistake.at_key else self.root.at(mistake.path)
+        return self._problem(mistake.path, node.line, node.column, mistake.message, mistake.hint)
+
+    def inside(self, path: Sequence[str | int], line: int, column: int, message: str, hint: str) -> ShownProblem:
+        """A problem at a place (from 1) within the text at ``path``, or with the whole of it where ``line`` is 0."""
+        node = self.root.at(path)
+        place = place_in(self.text, node, line, column) if line else (node.line, node.column)
+        return self._problem(path, *place, message, hint)
+
+    def _problem(self, path: Sequence[str | int], line: int, column: int, message: str, hint: str) -> ShownProblem:
+        value = self.root.at(path)
+        if value.raw is not None and value.value:
+            # What a reference stands for may be a secret; what the file says is not.
+            message, hint = message.replace(value.value, value.raw), hint.replace(value.value, value.raw)
+        shown = "" if SECRET & set(path) else excerpt_of(self.text, line, column)
+        return ShownProblem(self.file, line, column, message, hint, shown)
+
+
+def read_documents(path: Path, files: Files) -> tuple[list[Document], list[Problem]]:
+    """The documents of a YAML file, empty ones left out, and what is wrong with its syntax.
+
+    Never raises: a file that cannot be read is a problem.
+    """
+    shown = str(path)
+    try:
+        content = files.read(path)
+    except OSError as error:
+        return [], [Problem(shown, 0, 0, f"cannot be read: {error.strerror or error}", "check the path")]
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = lines_of(content[: error.start].decode())
+        place = len(before), len(before[-1]) + 1
+        return [], [Problem(shown, *place, "this is not UTF-8 text", "save the file as UTF-8")]
+    nodes, found = marks.read(text)
+    documents = [Document(shown, text, node) for node in nodes if node.value is not None]
+    return documents, problems_of(shown, found)
+
+
+def problems_of(file: str, found: Sequence[Found]) -> list[Problem]:
+    """The mistakes found in a file's text."""
+    return [Problem(file, one.line, one.column, one.message, one.hint) for one in found]

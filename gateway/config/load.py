@@ -1,0 +1,190 @@
+"""Configuration and policies, read together: everything usable, or every mistake at once."""
+
+from __future__ import annotations
+
+import json
+import os
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+from pydantic import ValidationError
+
+from gateway.config.build import tools_of
+from gateway.config.documents import Document, problems_of, read_documents
+from gateway.config.files import Files
+from gateway.config.model_errors import Mistake, mistakes
+from gateway.config.policies import Policies
+from gateway.config.problems import in_order
+from gateway.config.references import expand
+from gateway.config.schema import Config
+from gateway.errors import ConfigError, Problem
+from gateway.model import Origin, Tool
+from gateway.policy.book import PolicyBook
+from gateway.policy.engine import EngineError
+from gateway.policy.engines import ENGINES, load_engine
+from gateway.policy.schema import Breaker, Grant, Limit, Policy
+
+DEFAULT_POLICIES = "./policies"
+
+
+class Loaded(Struct, frozen=True):
+    """One usable version of configuration and policies.
+
+    ``version`` is 12 hex digits over both; secrets cannot be guessed from it, and changing only one leaves it as it is.
+    ``files`` are all files and folders whose change makes another version. ``documents`` are the policy documents.
+    """
+
+    config: Config
+    tools: tuple[Tool, ...]
+    book: PolicyBook
+    version: str
+    files: frozenset[Path]
+    warnings: list[Problem]
+    documents: tuple[Policy | Grant | Limit | Breaker, ...]
+    fingerprint: str
+
+
+class Attempt(Struct, frozen=True):
+    """What came of reading. ``loaded`` is None where there are ``errors``; ``files`` remembers what was read."""
+
+    loaded: Loaded | None
+    errors: list[Problem]
+    warnings: list[Problem]
+    files: Files
+
+
+def load(path: str | os.PathLike[str]) -> Loaded:
+    """Read the configuration file at ``path`` and the policies that it names.
+
+    Raises:
+        ConfigError: they cannot be used; it holds every problem that was found, with file, line and column.
+    """
+    made = attempt(path)
+    if made.loaded is None:
+        raise ConfigError(made.errors)
+    return made.loaded
+
+
+def attempt(path: str | os.PathLike[str]) -> Attempt:
+    """As ``load``, without raising."""
+    files = Files()
+    reading = _Reading(Path(path), files)
+    book = reading.book()
+    errors = in_order(reading.errors)
+    warnings = in_order(reading.warnings)
+    config = reading.config
+    if errors or config is None or book is None:
+        return Attempt(None, errors, warnings, files)
+    loaded = Loaded(
+        config=config,
+        tools=tuple(reading.tools),
+        book=book,
+        version=reading.version(book),
+        files=frozenset(files.read_files) | files.folders,
+        warnings=warnings,
+        documents=tuple(document.model for document in reading.policies.sourced),
+        fingerprint=files.fingerprint(),
+    )
+    return Attempt(loaded, [], warnings, files)
+
+
+class _Reading:
+    """The steps of one attempt. Each does what it can with what the ones before it made."""
+
+    def __init__(self, path: Path, files: Files) -> None:
+        self.base = path.parent
+        self._files = files
+        self.errors: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self.config: Config | None = None
+        self.tools: list[Tool] = []
+        self._written: Any = None
+        documents, problems = read_documents(path, files)
+        self.errors += problems
+        self._document = documents[0] if documents else None
+        if self._document is not None:
+            self._check(self._document)
+        elif not problems:
+            self.errors.append(Problem(str(path), 1, 1, "the configuration is empty", "write at least tools:"))
+        for more in documents[1:]:
+            self.errors.append(more.mistake(Mistake((), "a configuration is one document", "remove this one")))
+        self.policies = self._policies()
+
+    def _check(self, document: Document) -> None:
+        if not isinstance(document.root.value, dict):
+            message = "a configuration must be a mapping of settings"
+            self.errors.append(document.mistake(Mistake((), message, "write at least tools:")))
+            return
+        self._written = document.root.plain()
+        self.errors += problems_of(document.file, expand(document.root, self.base, self._files))
+        try:
+            config = Config.model_validate(document.root.plain())
+        except ValidationError as error:
+            self.errors += [document.mistake(mistake) for mistake in mistakes(error, Config)]
+            return
+        self.tools, errors, warnings = tools_of(config, self.base, self._files)
+        self.errors += [document.mistake(mistake) for mistake in errors]
+        self.warnings += [document.mistake(mistake) for mistake in warnings]
+        if config.trace.file != "-":
+            file = os.path.abspath(self.base / config.trace.file)
+            config = config.model_copy(update={"trace": config.trace.model_copy(update={"file": file})})
+        self.config = config
+
+    def _policies(self) -> Policies:
+        """The policies that are named, also where the configuration has mistakes elsewhere: all are told at once."""
+        named = self._setting("policies", DEFAULT_POLICIES)
+        folder = Path(os.path.normpath(self.base / named))
+        if not folder.exists():
+            self._files.look(folder)
+            if self._document is not None:
+                message = f"the policy folder {folder} does not exist"
+                hint = "create it, or correct policies:; the path begins at the configuration's folder"
+                self.errors.append(self._document.mistake(Mistake(("policies",), message, hint)))
+            return Policies((), self._files)
+        return Policies(self._files.policies(folder), self._files)
+
+    def _setting(self, key: str, default: str) -> str:
+        node = self._document.root.items.get(key) if self._document is not None else None
+        return node.value if node is not None and isinstance(node.value, str) and node.value else default
+
+    def book(self) -> PolicyBook | None:
+        """The compiled policies, or None where there is no engine to compile them."""
+        if self._document is None:
+            return None
+        policies = self.policies
+        try:
+            name = self._setting("cel", ENGINES[0])
+            engine = load_engine(name if name in ENGINES else ENGINES[0])
+        except EngineError as error:
+            message, _, hint = str(error).partition("; ")
+            self.errors.append(self._document.mistake(Mistake(("cel",), message, hint)))
+            self.errors += policies.errors
+            return None
+        book = policies.compile(self.tools or self._named_tools(), engine)
+        if not policies.grants and not policies.errors:
+            message = "no policy document is a Grant, so every call will be refused"
+            policies.warnings.append(self._document.mistake(Mistake(("policies",), message, "write a kind: Grant")))
+        self.errors += policies.errors
+        self.warnings += policies.warnings
+        return book
+
+    def _named_tools(self) -> list[Tool]:
+        """Stand-ins where the configuration has mistakes, so that policies are not blamed for naming its tools."""
+        tools = self._document.root.items.get("tools") if self._document is not None else None
+        return [Tool(str(name), Origin("http", "", 80)) for name in tools.items] if tools is not None else []
+
+    def version(self, book: PolicyBook) -> str:
+        """Digest of what is written, not of what secrets it stands for."""
+        content = [_without_secrets(self._written), [tool.operations for tool in self.tools], book.digest]
+        return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=6).hexdigest()
+
+
+def _without_secrets(value: Any, secret: bool = False) -> Any:
+    """Values of credentials left out: a short one that is written in the file could be guessed from a digest."""
+    if isinstance(value, dict):
+        return {key: _without_secrets(item, secret or key == "credential") for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(item, secret) for item in value]
+    return "" if secret else value

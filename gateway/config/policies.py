@@ -1,0 +1,103 @@
+"""Policy files, from the folder to the compiled book."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from gateway.config.documents import Document, read_documents
+from gateway.config.files import Files
+from gateway.config.model_errors import Mistake, mistakes
+from gateway.errors import Problem
+from gateway.model import Tool
+from gateway.policy.book import PolicyBook
+from gateway.policy.compile import SourcedDocument, compile_policies
+from gateway.policy.engine import CelEngine
+from gateway.policy.hints import nearest
+from gateway.policy.schema import KINDS, Breaker, Grant, Limit, Policy
+
+_ALL_KINDS = ", ".join([*KINDS][:-1]) + f" or {[*KINDS][-1]}"
+
+
+class Policies:
+    """The documents of these files. ``errors`` and ``warnings`` grow as they are read and compiled."""
+
+    def __init__(self, paths: Iterable[Path], files: Files) -> None:
+        self.errors: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self.sourced: list[SourcedDocument] = []
+        self._documents: list[Document] = []
+        for path in paths:
+            documents, problems = read_documents(path, files)
+            self.errors += problems
+            for document in documents:
+                self._add(document)
+
+    def _add(self, document: Document) -> None:
+        self._documents.append(document)
+        for mistake in _references(document):
+            self.warnings.append(document.mistake(mistake))
+        try:
+            model = _model_of(document)
+            parsed = model.model_validate(document.root.plain())
+        except _UnfitError as unfit:
+            self.errors.append(document.mistake(unfit.mistake))
+        except ValidationError as error:
+            self.errors += [document.mistake(mistake) for mistake in mistakes(error, model)]
+        else:
+            self.sourced.append(SourcedDocument(len(self._documents) - 1, parsed, document.file))
+
+    def compile(self, tools: Sequence[Tool], engine: CelEngine) -> PolicyBook:
+        """The book; of no use where there are ``errors`` afterwards."""
+        book, complaints = compile_policies(self.sourced, tools, engine)
+        for said in complaints:
+            document = self._documents[said.document_index]
+            problem = document.inside(said.path, said.line_in_scalar, said.column_in_scalar, said.message, said.hint)
+            (self.errors if said.severity == "error" else self.warnings).append(problem)
+        return book
+
+    @property
+    def grants(self) -> bool:
+        """Whether any document is a grant; without one every call is refused."""
+        return any(isinstance(one.model, Grant) for one in self.sourced)
+
+
+class _UnfitError(Exception):
+    def __init__(self, mistake: Mistake) -> None:
+        super().__init__(mistake.message)
+        self.mistake = mistake
+
+
+def _model_of(document: Document) -> type[Policy | Grant | Limit | Breaker]:
+    if not isinstance(document.root.value, dict):
+        hint = "begin with apiVersion: toolgate/v1, kind, metadata and spec"
+        raise _UnfitError(Mistake((), "a policy document must be a mapping", hint))
+    if "kind" not in document.root.items:
+        raise _UnfitError(Mistake((), "kind is missing", f"write kind: {_ALL_KINDS}"))
+    kind = document.root.items["kind"].value
+    if not isinstance(kind, str) or kind not in KINDS:
+        near = nearest(kind, KINDS) if isinstance(kind, str) else ""
+        shown = repr(kind) if isinstance(kind, str | int | float) else "that"
+        hint = f"did you mean {near}?" if near else ""
+        raise _UnfitError(Mistake(("kind",), f"kind must be {_ALL_KINDS}, not {shown}", hint))
+    return KINDS[kind]
+
+
+def _references(document: Document) -> Iterator[Mistake]:
+    """Policies are read as they stand: what a rule reads is written to traces, so secrets have no place there."""
+    for path, value in _texts(document.root.plain(), ()):
+        if "${env:" in value or "${file:" in value:
+            yield Mistake(path, "${...} is not replaced in policies", "write the value itself")
+
+
+def _texts(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(item, (*path, key))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _texts(item, (*path, number))
