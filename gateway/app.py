@@ -57,7 +57,9 @@ def run(path: str) -> int:
     try:
         loaded = load(path)
         logging.basicConfig(
-            stream=sys.stderr, level=loaded.config.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+            stream=sys.stderr,
+            level=loaded.config.log.level.upper(),
+            format="%(asctime)s %(levelname)s %(name)s %(message)s",
         )
         for warning in loaded.warnings:
             log.warning("%s", warning)
@@ -99,7 +101,9 @@ class App:
             loop.add_signal_handler(name, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload_now)
         config = self._loaded.config
-        gauges = Gauges(self._listener.in_flight, self._ledger.breakers, self._connections, lambda: self._traces.dropped)
+        gauges = Gauges(
+            self._listener.in_flight, self._ledger.breakers, self._connections, lambda: self._traces.dropped
+        )
         operators = await admin_server.start(tuple(config.admin), self._status, registry_of(self._metrics, gauges))
         try:
             host, port = await self._listener.start(*config.listen)

@@ -26,6 +26,7 @@ class Circuit:
         "_passed",
         "_slow",
         "consecutive",
+        "epoch",
         "inside",
         "opened_at",
         "settings",
@@ -39,6 +40,8 @@ class Circuit:
         self.consecutive = 0
         self.inside = 0
         """Probes under way."""
+        self.epoch = 0
+        """How often the circuit has been half-open: a probe of an earlier time must not pass for one of this."""
         self._passed = 0
         self._calls = [0] * _SLICES
         self._failed = [0] * _SLICES
@@ -53,21 +56,21 @@ class Circuit:
             waited = now - self.opened_at
             if waited < self.settings.open:
                 return False, self.settings.open - waited
-            self.state, self.inside, self._passed = HALF_OPEN, 0, 0
+            self._half_open()
         if self.inside + self._passed < self.settings.probes:
             return True, 0.0
         return False, min(1.0, self.settings.open)
 
-    def enter(self) -> bool:
-        """Take the passage that ``admits`` offered; True where it is a probe's."""
+    def enter(self) -> int:
+        """Take the passage that ``admits`` offered; the epoch (above 0) where it is a probe's, else 0."""
         if self.state != HALF_OPEN:
-            return False
+            return 0
         self.inside += 1
-        return True
+        return self.epoch
 
-    def leave(self, probe: bool, ok: bool | None, slow: bool, now: float) -> None:
-        """Tell how a call ended: ``ok`` None means nobody knows (abandoned)."""
-        if probe and self.state == HALF_OPEN:
+    def leave(self, probe: int, ok: bool | None, slow: bool, now: float) -> None:
+        """Tell how a call ended: ``probe`` is what ``enter`` gave, ``ok`` None means nobody knows (abandoned)."""
+        if probe == self.epoch and self.state == HALF_OPEN:
             self.inside = max(0, self.inside - 1)
             if ok is None:
                 return
@@ -81,6 +84,14 @@ class Circuit:
         if self.state != CLOSED or ok is None:
             return
         self._count(ok, slow, now)
+
+    def adopt(self, settings: CircuitSettings) -> None:
+        """Go on under new settings (a reload). Open stays open; what was counted under the old ones is forgotten."""
+        self.settings = settings
+        self._forget()
+        self._at = 0
+        if self.state == HALF_OPEN:
+            self._half_open()
 
     def _count(self, ok: bool, slow: bool, now: float) -> None:
         settings = self.settings
@@ -119,7 +130,14 @@ class Circuit:
     def _trip(self, now: float) -> None:
         self.state, self.opened_at, self.inside, self._passed = OPEN, now, 0, 0
 
+    def _half_open(self) -> None:
+        self.state, self.inside, self._passed = HALF_OPEN, 0, 0
+        self.epoch += 1
+
     def _close(self) -> None:
         self.state, self.consecutive = CLOSED, 0
+        self._forget()
+
+    def _forget(self) -> None:
         for counts in (self._calls, self._failed, self._slow):
             counts[:] = [0] * _SLICES

@@ -9,7 +9,7 @@ from gateway.stores.bucket import take
 from gateway.stores.circuit import CLOSED, HALF_OPEN, OPEN, Circuit
 
 PROBE = "probe"
-"""The state written on a hold that passed a half-open circuit."""
+"""The state written on a hold that passed a half-open circuit; its ``left`` is the circuit's epoch."""
 
 _SWEEP = 10_000
 
@@ -55,8 +55,8 @@ class MemoryLedger:
         for at, claim in enumerate(claims):
             if type(claim) is SlotClaim:
                 self._taken[claim.key] = self._taken.get(claim.key, 0) + 1
-            elif type(claim) is CircuitClaim and self._circuits[claim.key].enter():
-                holds[at] = Hold(claim, True, 0.0, 0.0, PROBE)
+            elif type(claim) is CircuitClaim and (epoch := self._circuits[claim.key].enter()):
+                holds[at] = Hold(claim, True, epoch, 0.0, PROBE)
         return tuple(holds)
 
     def answered(self, holds: Sequence[Hold], answer: Answered, now: float) -> None:
@@ -67,7 +67,7 @@ class MemoryLedger:
                 slow = settings.slow > 0 and answer.first_byte >= settings.slow
                 circuit = self._circuits.get(hold.claim.key)
                 if circuit is not None:
-                    circuit.leave(hold.state == PROBE, answer.status < 500, slow, now)
+                    circuit.leave(_probe(hold), answer.status < 500, slow, now)
 
     def settle(self, holds: Sequence[Hold], outcome: Outcome, now: float) -> None:
         """Give back places; tell circuits of calls that never got an answer, or whose answer broke off."""
@@ -85,9 +85,9 @@ class MemoryLedger:
                     continue
                 broken = outcome.fault == "tool"
                 if not outcome.upstream:
-                    circuit.leave(hold.state == PROBE, False if broken else None, False, now)
+                    circuit.leave(_probe(hold), False if broken else None, False, now)
                 elif broken and outcome.upstream < 500:
-                    circuit.leave(False, False, False, now)
+                    circuit.leave(0, False, False, now)
 
     def breakers(self) -> Iterator[tuple[str, str, str]]:
         """Name, key and state of every circuit, for the metrics."""
@@ -104,13 +104,17 @@ class MemoryLedger:
         if circuit is None:
             circuit = self._circuits[claim.key] = Circuit(claim.settings)
         elif circuit.settings is not claim.settings and circuit.settings != claim.settings:
-            circuit.settings = claim.settings
+            circuit.adopt(claim.settings)
         return circuit
 
     def _forget_full(self, now: float) -> None:
         """A bucket that is full again needs no memory; look again when twice as many have gathered."""
         self._full_at = {key: at for key, at in self._full_at.items() if at > now}
         self._sweep_at = max(_SWEEP, 2 * len(self._full_at))
+
+
+def _probe(hold: Hold) -> int:
+    return int(hold.left) if hold.state == PROBE else 0
 
 
 __all__ = ["CLOSED", "HALF_OPEN", "OPEN", "PROBE", "MemoryLedger"]

@@ -76,8 +76,9 @@ class Listener:
         """
         self.draining = True
         if self._server is not None:
-            self._accept_last(self._server)
+            late = self._accept_last(self._server)
             self._server.close()
+            await asyncio.gather(*late, return_exceptions=True)
         if self.connections:
             self._empty.clear()
             try:
@@ -90,9 +91,9 @@ class Listener:
             self._ticker.cancel()
         self.pools.close()
 
-    def _accept_last(self, server: asyncio.Server) -> None:
+    def _accept_last(self, server: asyncio.Server) -> list[asyncio.Future[object]]:
         loop = asyncio.get_running_loop()
-        self._late = []
+        late: list[asyncio.Future[object]] = []
         for listening in server.sockets:
             with socket.fromfd(listening.fileno(), listening.family, socket.SOCK_STREAM) as twin:
                 twin.setblocking(False)
@@ -103,9 +104,8 @@ class Listener:
                         break
                     accepted.setblocking(False)
                     accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    self._late.append(
-                        asyncio.ensure_future(loop.connect_accepted_socket(lambda: Connection(self), accepted))
-                    )
+                    late.append(asyncio.ensure_future(loop.connect_accepted_socket(lambda: Connection(self), accepted)))
+        return late
 
     def opened(self, connection: Connection) -> None:
         """A connection begins."""

@@ -170,11 +170,11 @@ class Connection(asyncio.Protocol):
             self._body_of.feed_broken("the request body ended early")
             return False
         self._eof_at = monotonic()
-        self._current.keep_alive = False
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self.listener.lost(self)
+        del self._parser  # it holds us, we hold it
         if self._tunnel is not None:
             self._tunnel.closed()
         current, self._current = self._current, None
@@ -364,10 +364,10 @@ class Connection(asyncio.Protocol):
         if self._queue:
             self._current = following = self._queue.popleft()
             following.start()
-            return
-        if self.listener.draining:
-            self._idle_since = monotonic()
-        self._resume()
+        elif self._eof_at:
+            self.transport.close()
+        else:
+            self._resume()
 
     def _close(self, *, lingering: bool) -> None:
         self._queue.clear()

@@ -31,6 +31,8 @@ class UpstreamConnection(asyncio.Protocol):
     """One connection to a tool."""
 
     __slots__ = (
+        "_clean",
+        "_finished",
         "_raw",
         "close_delimited",
         "exchange",
@@ -58,7 +60,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.exchange: Exchange | None = None
         self.tunnel: Tunnel | None = None
         self.parser = httptools.HttpResponseParser(self)
-        self.reused = self.got = self.lost = False
+        self.reused = self.got = self.lost = self._finished = self._clean = False
         self.idle_since = 0.0
         self._reset()
 
@@ -134,7 +136,18 @@ class UpstreamConnection(asyncio.Protocol):
             else:  # the exchange had ended; there was more
                 self.transport.abort()
         else:
-            exchange.flush()
+            if self._finished:
+                self._settle()
+            else:
+                exchange.flush()
+
+    def _settle(self) -> None:
+        """The exchange has ended and all that was read is parsed: only now is it known that nothing came behind."""
+        self._finished = False
+        if self._clean and not self.status and not self.reason and not self.fields:
+            self.pool.release(self)
+        else:
+            self.transport.close()
 
     def eof_received(self) -> bool:
         if self.tunnel is not None:
@@ -144,6 +157,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
         self.pool.open -= 1
+        del self.parser  # it holds us, we hold it
         if self.tunnel is not None:
             self.tunnel.closed()
             return
@@ -215,10 +229,8 @@ class UpstreamConnection(asyncio.Protocol):
             return
         trailers = tuple(self.fields[exchange.head_fields :])
         self._reset()
-        if keep and exchange.sent_whole:
-            self.pool.release(self)
-        else:
-            self.transport.close()
+        self._finished = True
+        self._clean = keep and exchange.sent_whole
         exchange.ended(trailers)
 
 

@@ -7,12 +7,13 @@ import base64
 import gzip
 import hashlib
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
+from websockets.typing import Subprotocol
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -126,11 +127,15 @@ class WebSocketServer:
 
     def __init__(self) -> None:
         self._server: Server = serve(
-            self._talk, "127.0.0.1", 0, subprotocols=["chat.v2", "chat.v1"], process_request=self._look,
+            self._talk, "127.0.0.1", 0, select_subprotocol=self._choose, process_request=self._look,
             max_size=1 << 24, compression="deflate",
         )  # fmt: skip
         self.port: int = self._server.socket.getsockname()[1]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @staticmethod
+    def _choose(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        return Subprotocol("chat.v2") if "chat.v2" in offered else None
 
     @staticmethod
     def _look(connection: ServerConnection, request: Request) -> Response | None:
