@@ -48,6 +48,7 @@ http {{
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_request_buffering off;
+      client_body_buffer_size 128k;
       proxy_buffering off;
       proxy_buffer_size 64k;
       proxy_buffers 8 64k;

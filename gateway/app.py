@@ -61,6 +61,7 @@ def run(path: str) -> int:
             level=loaded.config.log.level.upper(),
             format="%(asctime)s %(levelname)s %(name)s %(message)s",
         )
+        logging.getLogger("watchfiles").setLevel(logging.WARNING)
         for warning in loaded.warnings:
             log.warning("%s", warning)
         uvloop.run(App(path, loaded).serve())
@@ -81,6 +82,7 @@ class App:
         self._reload_error: dict[str, Any] | None = None
         self._ready = False
         self._stop = asyncio.Event()
+        self._reload = asyncio.Event()
         self._ledger = MemoryLedger()
         self._pacer = WaitingRoom()
         self._metrics = Metrics()
@@ -99,20 +101,24 @@ class App:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload_now)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         config = self._loaded.config
         gauges = Gauges(
             self._listener.in_flight, self._ledger.breakers, self._connections, lambda: self._traces.dropped
         )
-        operators = await admin_server.start(tuple(config.admin), self._status, registry_of(self._metrics, gauges))
+        operators = await admin_server.start(
+            (config.admin.host, config.admin.port), self._status, registry_of(self._metrics, gauges)
+        )
         try:
-            host, port = await self._listener.start(*config.listen)
+            host, port = await self._listener.start(config.listen.host, config.listen.port)
         except OSError as error:
             await operators.cleanup()
             raise ConfigError(
                 [Problem(self._path, 0, 0, f"cannot listen on {config.listen}: {error.strerror or error}")]
             ) from None
-        watching = asyncio.create_task(watch(self._path, self._loaded, self._changed, self._failed, self._stop))
+        watching = asyncio.create_task(
+            watch(self._path, self._loaded, self._changed, self._failed, self._stop, self._reload)
+        )
         _settle_garbage()
         self._ready = True
         tools = ", ".join(sorted(tool.name for tool in self._loaded.tools))
@@ -147,12 +153,6 @@ class App:
         self._reload_error = {"at": _now(), "problems": [str(problem) for problem in error.problems]}
         for problem in error.problems:
             log.error("not reloaded, %s stays in force: %s", self._loaded.version, problem)
-
-    def _reload_now(self) -> None:
-        try:
-            self._changed(load(self._path))
-        except ConfigError as error:
-            self._failed(error)
 
     def _pipeline(self, loaded: Loaded) -> Pipeline:
         config, book = loaded.config, loaded.book

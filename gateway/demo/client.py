@@ -113,4 +113,5 @@ class Client:
         problem = orjson.loads(content) if answer.content_type == "application/problem+json" else {}
         warnings: Sequence[str] = answer.headers.getall("X-Toolgate-Warning", ())
         ident = answer.headers.get("X-Toolgate-Call", "")
-        return Seen(agent, call, answer.status, ident, problem, tuple(warnings), note)
+        wait = answer.headers.get("Retry-After", "")
+        return Seen(agent, call, answer.status, ident, problem, tuple(warnings), note, wait)

@@ -64,11 +64,13 @@ async def _run(once: bool, wanted: Path | None, table: Table) -> int:
             Client(f"http://{place.agents}", f"http://{place.admin}", traces, table)
         )
         stage = Stage(client, place.folder / "policies", place.search)
-        ended = stack.enter_context(_Cancelling(asyncio.ensure_future(gateway.wait()))).task
-        stopped = stack.enter_context(_Cancelling(asyncio.ensure_future(stop.wait()))).task
-        playing = stack.enter_context(_Cancelling(asyncio.ensure_future(_play(client, stage)))).task
+        ended, stopped, playing = (
+            asyncio.ensure_future(each) for each in (gateway.wait(), stop.wait(), _play(client, stage))
+        )
+        for task in (ended, stopped, playing):
+            stack.callback(task.cancel)
         await asyncio.wait((playing, ended, stopped), return_when=asyncio.FIRST_COMPLETED)
-        if playing.done():
+        if playing.done() and not ended.done():
             playing.result()
             table.summary()
             _goodbye(table, place, once)
@@ -77,19 +79,6 @@ async def _run(once: bool, wanted: Path | None, table: Table) -> int:
         if ended.done() and not stop.is_set():
             raise Failed(f"the gateway ended (exit code {gateway.returncode}); its last words:\n{_last_words(place)}")
     return 0
-
-
-class _Cancelling:
-    """Cancels a task on the way out."""
-
-    def __init__(self, task: asyncio.Future[object]) -> None:
-        self.task = task
-
-    def __enter__(self) -> _Cancelling:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.task.cancel()
 
 
 async def _build(stack: AsyncExitStack, folder: Path, table: Table) -> Place:
@@ -141,7 +130,10 @@ async def _play(client: Client, stage: Stage) -> None:
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise Failed(f"the gateway was not ready after {_PATIENCE:g} s") from None
-    await play(stage)
+    try:
+        await play(stage)
+    except aiohttp.ClientError as error:
+        raise Failed(f"the gateway broke off: {error!r}") from error
 
 
 async def _ready(client: Client) -> bool:

@@ -16,8 +16,8 @@ SHORTED, HELD, FAILED = "SHORT-CIRCUITED", "HELD BACK", "TOOL FAILED"
 """What can become of a call."""
 
 _COLOURS = {ALLOWED: "32", REFUSED: "31", THROTTLED: "33", SHORTED: "35", HELD: "36", FAILED: "31;1"}
-_WIDTH = 112
-_INDENT = 30
+_WIDTH = 110
+_INDENT = 24
 
 
 class Seen(Struct, frozen=True):
@@ -30,6 +30,8 @@ class Seen(Struct, frozen=True):
     problem: Mapping[str, Any] = {}
     warnings: tuple[str, ...] = ()
     note: str = ""
+    retry_after: str = ""
+    """The Retry-After field, in seconds."""
 
 
 def outcome_of(seen: Seen, record: Mapping[str, Any]) -> str:
@@ -43,12 +45,11 @@ def outcome_of(seen: Seen, record: Mapping[str, Any]) -> str:
 
 def why(seen: Seen, record: Mapping[str, Any]) -> list[str]:
     """The reasons, a line each."""
-    lines = _refused(seen.problem) if seen.problem else []
+    lines = _refused(seen) if seen.problem else []
     if seen.note:
         lines.append(seen.note)
     if record:
-        if not seen.problem:
-            lines.append(_numbers(record))
+        lines += [numbers] if (numbers := _numbers(record)) else []
         lines += [
             f"rule {rule['policy']}/{rule['rule']} ({rule['mode']}) would {rule['verdict']}: {rule['message']}"
             for rule in record["rules"]
@@ -57,23 +58,25 @@ def why(seen: Seen, record: Mapping[str, Any]) -> list[str]:
     return lines + [f"warned by {warning}" for warning in seen.warnings]
 
 
-def _refused(problem: Mapping[str, Any]) -> list[str]:
+def _refused(seen: Seen) -> list[str]:
+    problem = seen.problem
     by = f" by {problem['rule']}" if problem["rule"] else ""
-    lines = [f"{problem['reason']}{by}: {problem['detail']}"]
-    wait = f"retry after {problem['retry_after']:.2g} s" if problem["retry_after"] else ""
-    told = "; ".join(part for part in (problem["advice"], wait) if part)
-    return [*lines, f"told: {told}"] if told else lines
+    field = f"(Retry-After: {seen.retry_after})" if seen.retry_after else ""
+    told = " ".join(part for part in (problem["advice"], field) if part)
+    return [f"{problem['reason']}{by}: {problem['detail']}", *([f"told: {told}"] if told else [])]
 
 
 def _numbers(record: Mapping[str, Any]) -> str:
+    """What the guards said, and how long things took where the call was made."""
     timings = record["timings"]
     parts = [f"grant {record['grant']}"] if record["grant"] else []
     parts += [
-        f"{guard['guard']} {guard['state'] or format(guard['left'], '.2g') + ' left'}" for guard in record["guards"]
+        f"{guard['guard']}: {guard['state'] or format(guard['left'], '.1f') + ' left'}" for guard in record["guards"]
     ]
     if timings["queue_ms"] >= 1:
         parts.append(f"held back {timings['queue_ms']:.0f} ms")
-    parts.append(f"decided in {timings['decide_ms']:.2f} ms")
+    if record["decision"] == "allow":
+        parts.append(f"decided in {timings['decide_ms']:.2f} ms")
     if timings["upstream_first_byte_ms"]:
         parts.append(f"tool took {timings['upstream_first_byte_ms']:.1f} ms")
     return ", ".join(parts)
@@ -85,7 +88,7 @@ class Table:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        self._last: list[str] = []
+        self._last = ""
 
     def say(self, text: str = "", style: str = "") -> None:
         """A line of text; ``style`` is an ANSI SGR code."""
@@ -93,19 +96,21 @@ class Table:
 
     def scene(self, title: str, about: str) -> None:
         """The head of a scene."""
-        self._last = []
+        self._last = ""
         self.say()
         self.say(title, "1")
-        self.say(textwrap.fill(about, _WIDTH, initial_indent="  ", subsequent_indent="  "), "2")
+        self.say(textwrap.fill(" ".join(about.split()), _WIDTH, initial_indent="  ", subsequent_indent="  "), "2")
 
     def row(self, seen: Seen, record: Mapping[str, Any]) -> str:
         """One call and why; returns what became of it. A reason that the row above gave is not repeated."""
         outcome = outcome_of(seen, record)
         self.counts[outcome] += 1
-        head = f"{seen.agent:<12}{seen.call:<66}{seen.status:>4}"
-        self.say(f"  {self._paint(f'{outcome:<16}', _COLOURS[outcome])}{head}")
+        head = f"{seen.status}  {seen.agent:<12}{seen.call}"
+        self.say(f"  {self._paint(f'{outcome:<17}', _COLOURS[outcome])}{head}")
         reasons = why(seen, record)
-        if reasons and not (seen.problem and self._same(reasons[0])):
+        reason = reasons[0] if seen.problem else ""
+        repeated, self._last = reason and reason == self._last, reason
+        if not repeated:
             pad = " " * _INDENT
             for line in reasons:
                 self.say(textwrap.fill(line, _WIDTH, initial_indent=pad, subsequent_indent=pad + "  "), "2")
@@ -116,10 +121,6 @@ class Table:
         parts = [self._paint(f"{count} {outcome.lower()}", _COLOURS[outcome]) for outcome, count in self.counts.items()]
         self.say()
         self.say("In all: " + ", ".join(parts))
-
-    def _same(self, reason: str) -> bool:
-        last, self._last = self._last, [reason]
-        return last == [reason]
 
     def _paint(self, text: str, style: str) -> str:
         return f"\x1b[{style}m{text}\x1b[0m" if self._coloured else text

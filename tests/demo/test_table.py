@@ -9,6 +9,7 @@ from gateway.demo.table import ALLOWED, FAILED, HELD, REFUSED, SHORTED, THROTTLE
 
 def record(queue: float = 0.0, rules: tuple[dict, ...] = ()) -> dict:
     return {
+        "decision": "allow",
         "grant": "research",
         "guards": [{"guard": "pace", "left": 2.96, "state": None}, {"guard": "health", "left": 0, "state": "probe"}],
         "rules": list(rules),
@@ -16,9 +17,9 @@ def record(queue: float = 0.0, rules: tuple[dict, ...] = ()) -> dict:
     }
 
 
-def refused(reason: str, retry_after: float | None = None, rule: str = "limit/x") -> Seen:
-    problem = {"reason": reason, "rule": rule, "detail": "the detail", "advice": "wait", "retry_after": retry_after}
-    return Seen("a", "GET /x", 403, "c1", problem)
+def refused(reason: str, retry_after: str = "", rule: str = "limit/x") -> Seen:
+    problem = {"reason": reason, "rule": rule, "detail": "the detail", "advice": "wait"}
+    return Seen("a", "GET /x", 403, "c1", problem, retry_after=retry_after)
 
 
 @pytest.mark.parametrize(
@@ -40,14 +41,17 @@ def test_the_outcome_of_a_call(seen, trace, outcome):
 
 def test_an_allowed_call_shows_grant_guards_and_times():
     assert why(Seen("a", "GET /x", 200, "c"), record(queue=200)) == [
-        "grant research, pace 3 left, health probe, held back 200 ms, decided in 0.12 ms, tool took 1.3 ms"
+        "grant research, pace: 3.0 left, health: probe, held back 200 ms, decided in 0.12 ms, tool took 1.3 ms"
     ]
 
 
-def test_a_refused_call_shows_reason_rule_detail_advice_and_wait():
-    assert why(refused("rate_limited", 0.5), record()) == [
+def test_a_refused_call_shows_reason_rule_detail_advice_wait_and_what_the_guards_said():
+    trace = {**record(), "decision": "refuse", "grant": None}
+    trace["timings"]["upstream_first_byte_ms"] = None
+    assert why(refused("rate_limited", "1"), trace) == [
         "rate_limited by limit/x: the detail",
-        "told: wait; retry after 0.5 s",
+        "told: wait (Retry-After: 1)",
+        "pace: 3.0 left, health: probe",
     ]
     assert why(refused("unauthenticated", rule=""), {})[0] == "unauthenticated: the detail"
 
@@ -61,12 +65,13 @@ def test_shadow_rules_and_warnings_are_shown():
 def test_a_table_says_a_repeated_reason_once_counts_and_has_no_colours_in_a_pipe(capsys):
     table = Table()
     table.scene("1. Title", "About.")
-    assert [table.row(refused("rate_limited"), {}) for _ in range(2)] == [THROTTLED, THROTTLED]
+    rows = [refused("rate_limited")] * 2 + [Seen("a", "GET /y", 200, "c")] + [refused("rate_limited")]
+    assert [table.row(row, {}) for row in rows] == [THROTTLED, THROTTLED, ALLOWED, THROTTLED]
     table.summary()
     text = capsys.readouterr().out
-    assert text.count("the detail") == 1
-    assert text.count(THROTTLED) == 2
-    assert "In all: 2 throttled" in text
+    assert text.count("the detail") == 2, "again after a row that has another reason"
+    assert text.count(THROTTLED) == 3
+    assert "In all: 3 throttled, 1 allowed" in text
     assert "\x1b" not in text
 
 
