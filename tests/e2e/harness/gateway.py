@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from .http1 import Message, read_response, request
 from .net import PATIENCE, Peer, connect, eventually, free_port
 
 ALL = """
@@ -148,3 +149,34 @@ class Gateway:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def call(
+    gateway: Gateway,
+    method: str,
+    target: str,
+    fields: list[tuple[str, str]] | None = None,
+    body: bytes = b"",
+    host: str = "gateway.test",
+) -> Message:
+    """One call on a connection of its own."""
+    with gateway.connect() as peer:
+        peer.send(request(method, target, [*(fields or []), ("Connection", "close")], body, host))
+        return read_response(peer, method)
+
+
+def problem_of(answer: Message, reason: str, status: int) -> dict[str, Any]:
+    """The problem in a refusal, after checking what every refusal promises (RFC 9457 and Toolgate's own members)."""
+    assert answer.status == status, (answer.line, answer.body)
+    assert answer.all("content-type") == [b"application/problem+json"]
+    problem: dict[str, Any] = answer.json()
+    assert {"type", "title", "status", "detail", "reason", "call_id", "retryable", "advice"} <= problem.keys()
+    assert {"rule", "retry_after"} <= problem.keys()
+    assert (problem["reason"], problem["status"]) == (reason, status)
+    assert problem["title"]
+    assert problem["detail"]
+    assert isinstance(problem["retryable"], bool)
+    assert answer.all("x-toolgate-call") == [problem["call_id"].encode()]
+    if status != 429:
+        assert answer.all("x-should-retry") == [b"false"]
+    return problem
