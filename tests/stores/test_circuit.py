@@ -1,0 +1,195 @@
+"""The circuit breaker as a state machine, against a model that remembers everything."""
+
+from __future__ import annotations
+
+from hypothesis import settings as profile
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from gateway.model import CircuitSettings
+from gateway.stores.circuit import CLOSED, HALF_OPEN, OPEN, Circuit
+
+SLICES = 10
+
+SETTINGS = st.builds(
+    CircuitSettings,
+    failures=st.integers(0, 4),
+    rate=st.sampled_from([0.0, 0.3, 0.5, 1.0]),
+    window=st.just(10.0),
+    minimum=st.integers(1, 6),
+    open=st.just(5.0),
+    probes=st.integers(1, 3),
+    slow=st.just(1.0),
+    slow_rate=st.sampled_from([0.0, 0.5, 1.0]),
+)
+
+
+class Model:
+    """The same rules, written for the reader: a list of all results, and a set of the probes inside."""
+
+    def __init__(self, settings: CircuitSettings) -> None:
+        self.settings = settings
+        self.state, self.opened = CLOSED, 0.0
+        self.results: list[tuple[int, bool, bool]] = []  # slice of the window, failed, slow
+        self.probes: set[int] = set()
+        self.passed = 0
+
+    def admits(self, now: float) -> bool:
+        if self.state == OPEN and now - self.opened >= self.settings.open:
+            self.state, self.probes, self.passed = HALF_OPEN, set(), 0
+        if self.state == HALF_OPEN:
+            return len(self.probes) + self.passed < self.settings.probes
+        return self.state == CLOSED
+
+    def left(self, call: int, ok: bool | None, slow: bool, now: float) -> None:
+        if self.state == HALF_OPEN and call in self.probes:
+            self.probes.discard(call)
+            if ok is None:
+                return
+            if not ok or slow:
+                self.state, self.opened = OPEN, now
+                return
+            self.passed += 1
+            if self.passed == self.settings.probes:
+                self.state, self.results = CLOSED, []
+        elif self.state == CLOSED and ok is not None:
+            self.results.append((int(now * SLICES / self.settings.window), not ok, slow))
+            if (not ok or slow) and self.too_many(now, just_failed=not ok):
+                self.state, self.opened = OPEN, now
+
+    def too_many(self, now: float, *, just_failed: bool) -> bool:
+        row = 0
+        for _, failed, _ in reversed(self.results):
+            if not failed:
+                break
+            row += 1
+        if just_failed and self.settings.failures and row >= self.settings.failures:
+            return True
+        this = int(now * SLICES / self.settings.window)
+        recent = [(failed, slow) for at, failed, slow in self.results if at > this - SLICES]
+        if len(recent) < self.settings.minimum:
+            return False
+        failed, slow = sum(failed for failed, _ in recent), sum(slow for _, slow in recent)
+        return bool(
+            (self.settings.rate and failed >= self.settings.rate * len(recent))
+            or (self.settings.slow_rate and slow >= self.settings.slow_rate * len(recent))
+        )
+
+
+class CircuitLife(RuleBasedStateMachine):
+    """Calls come, go in where they may, and end well, badly, slowly or not at all, while time passes."""
+
+    @initialize(settings=SETTINGS, start=st.floats(0, 1e5))
+    def begin(self, settings: CircuitSettings, start: float) -> None:
+        self.circuit, self.model = Circuit(settings), Model(settings)
+        self.now = start
+        self.calls: dict[int, int] = {}  # call -> what `enter` gave
+        self.number = 0
+
+    @rule(seconds=st.sampled_from([0.01, 0.3, 1.0, 2.5, 5.0, 11.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def a_call_comes(self) -> None:
+        admitted, wait = self.circuit.admits(self.now)
+        assert admitted == self.model.admits(self.now)
+        assert self.circuit.admits(self.now)[0] == admitted, "asking takes nothing"
+        assert (wait > 0) != admitted
+        if admitted:
+            self.number += 1
+            probe = self.circuit.enter()
+            assert bool(probe) == (self.model.state == HALF_OPEN)
+            if probe:
+                self.model.probes.add(self.number)
+            self.calls[self.number] = probe
+
+    @precondition(lambda self: self.calls)
+    @rule(pick=st.integers(0, 100), ok=st.sampled_from([True, False, False, None]), slow=st.booleans())
+    def a_call_ends(self, pick: int, ok: bool | None, slow: bool) -> None:
+        call = sorted(self.calls)[pick % len(self.calls)]
+        slow = slow and ok is not None
+        self.circuit.leave(self.calls.pop(call), ok, slow, self.now)
+        self.model.left(call, ok, slow, self.now)
+
+    @rule(count=st.integers(1, 6), ok=st.booleans(), slow=st.booleans())
+    def calls_come_and_end_at_once(self, count: int, ok: bool, slow: bool) -> None:
+        for _ in range(count):
+            before = set(self.calls)
+            self.a_call_comes()
+            for call in set(self.calls) - before:
+                self.circuit.leave(self.calls.pop(call), ok, slow, self.now)
+                self.model.left(call, ok, slow, self.now)
+
+    @precondition(lambda self: self.model.state == OPEN)
+    @rule()
+    def what_an_open_circuit_says_of_the_wait_is_true(self) -> None:
+        admitted, wait = self.circuit.admits(self.now)
+        assert self.model.admits(self.now) == admitted
+        if not admitted:
+            assert 0 < wait <= self.circuit.settings.open
+            assert not self.model.admits(self.now + wait * 0.999)
+            self.now += wait * (1 + 1e-9) + 1e-6
+            assert self.circuit.admits(self.now)[0]
+            assert self.model.admits(self.now)
+
+    @precondition(lambda self: self.model.state == HALF_OPEN)
+    @rule()
+    def everybody_leaves_and_it_is_not_jammed(self) -> None:
+        for call in sorted(self.calls):
+            self.circuit.leave(self.calls.pop(call), None, False, self.now)
+            self.model.left(call, None, False, self.now)
+        assert self.circuit.admits(self.now)[0]
+
+    @invariant()
+    def it_is_in_the_models_state(self) -> None:
+        if hasattr(self, "circuit"):
+            assert self.circuit.state == self.model.state
+
+    @invariant()
+    def no_more_probes_inside_than_allowed(self) -> None:
+        if hasattr(self, "circuit") and self.circuit.state == HALF_OPEN:
+            assert self.circuit.inside == len(self.model.probes)
+            assert self.circuit.inside <= self.circuit.settings.probes
+
+
+CircuitLife.TestCase.settings = profile(max_examples=200, stateful_step_count=40)
+TestCircuitLife = CircuitLife.TestCase
+
+
+def closed(**settings: float) -> Circuit:
+    return Circuit(CircuitSettings(**settings))  # type: ignore[arg-type]
+
+
+def ended(circuit: Circuit, *oks: bool, now: float = 100.0, slow: bool = False) -> str:
+    for ok in oks:
+        circuit.leave(0, ok, slow, now)
+    return circuit.state
+
+
+def test_one_success_breaks_a_row_of_failures():
+    circuit = closed(failures=3, rate=0)
+    assert ended(circuit, False, False, True, False, False) == CLOSED
+    assert ended(circuit, False) == OPEN
+
+
+def test_the_rate_counts_from_the_minimum_on():
+    circuit = closed(failures=0, rate=0.5, minimum=4)
+    assert ended(circuit, False, True, False) == CLOSED
+    assert ended(circuit, False) == OPEN
+
+
+def test_failures_leave_the_window_with_time():
+    circuit = closed(failures=0, rate=0.5, minimum=4, window=10)
+    assert ended(circuit, False, False, False, now=100.0) == CLOSED
+    assert ended(circuit, True, True, False, now=110.0) == CLOSED
+    assert ended(circuit, False, now=110.0) == OPEN
+
+
+def test_slow_calls_alone_open_it_where_a_slow_rate_is_set():
+    assert ended(closed(slow_rate=0.5, minimum=4), True, True, True, True, slow=True) == OPEN
+    assert ended(closed(slow_rate=0.0, minimum=4), *[True] * 50, slow=True) == CLOSED
+
+
+def test_a_trigger_of_zero_is_off():
+    assert ended(closed(failures=0, rate=0.0), *[False] * 100) == CLOSED
