@@ -87,9 +87,11 @@ async def too_fast(stage: Stage) -> None:
     the call goes through."""
     call = stage.client.call
     seen = [await call("researcher", "POST /notes/notes", {"text": f"thought {number}"}) for number in range(1, 7)]
-    await _expect(stage, *((one, ALLOWED if at < 4 else THROTTLED) for at, one in enumerate(seen)))
-    await asyncio.sleep(seen[-1].problem["retry_after"])
-    await _expect(stage, (await call("researcher", "POST /notes/notes", {"text": "thought 6 again"}), ALLOWED))
+    outcomes = await stage.client.show(*seen)
+    if outcomes[:4] != [ALLOWED] * 4 or THROTTLED not in outcomes:  # on a slow machine, a token may come back meanwhile
+        raise Surprise(f"four of six notes should have been taken, then none, but: {outcomes}")
+    await asyncio.sleep(int(seen[outcomes.index(THROTTLED)].retry_after))
+    await _expect(stage, (await call("researcher", "POST /notes/notes", {"text": "one more"}), ALLOWED))
 
 
 async def held_back(stage: Stage) -> None:
@@ -112,7 +114,7 @@ async def failing(stage: Stage) -> None:
         await _expect(stage, (seen, expected))
     await stage.client.direct(chaos, {"broken": False})
     stage.client.table.say("  (the tool is repaired; the agent waits as long as it was told to)", "2")
-    await asyncio.sleep(seen.problem["retry_after"])
+    await asyncio.sleep(int(seen.retry_after))
     for _ in range(2):
         await _expect(stage, (await call("researcher", "GET /search/search?q=storm"), ALLOWED))
 
@@ -128,12 +130,13 @@ async def edited(stage: Stage) -> None:
     call, file = stage.client.call, stage.policies / "payments.yaml"
     before = await asyncio.to_thread(file.read_text, "utf-8")
     order = {"recipient": "DE33", "amount": 40}
+    await _expect(stage, (await call("treasurer", "POST /bank/transfers", order), REFUSED))
     try:
-        await _expect(stage, (await call("treasurer", "POST /bank/transfers", order), REFUSED))
         await _edit(stage, file, before.replace('["DE11", "DE22"]', '["DE11", "DE22", "DE33"]'))
         await _expect(stage, (await call("treasurer", "POST /bank/transfers", order), ALLOWED))
-    finally:
         await _edit(stage, file, before)
+    finally:
+        file.write_text(before, "utf-8")  # also where the scene is cut short
     await _expect(stage, (await call("treasurer", "POST /bank/transfers", order), REFUSED))
 
 

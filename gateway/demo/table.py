@@ -70,9 +70,7 @@ def _numbers(record: Mapping[str, Any]) -> str:
     """What the guards said, and how long things took where the call was made."""
     timings = record["timings"]
     parts = [f"grant {record['grant']}"] if record["grant"] else []
-    parts += [
-        f"{guard['guard']}: {guard['state'] or format(guard['left'], '.1f') + ' left'}" for guard in record["guards"]
-    ]
+    parts += [f"{guard['guard']}: {guard['state'] or _left(guard['left'])}" for guard in record["guards"]]
     if timings["queue_ms"] >= 1:
         parts.append(f"held back {timings['queue_ms']:.0f} ms")
     if record["decision"] == "allow":
@@ -80,6 +78,10 @@ def _numbers(record: Mapping[str, Any]) -> str:
     if timings["upstream_first_byte_ms"]:
         parts.append(f"tool took {timings['upstream_first_byte_ms']:.1f} ms")
     return ", ".join(parts)
+
+
+def _left(tokens: float) -> str:
+    return f"{tokens:.1f}".removesuffix(".0") + " left"
 
 
 class Table:

@@ -41,7 +41,7 @@ def test_the_outcome_of_a_call(seen, trace, outcome):
 
 def test_an_allowed_call_shows_grant_guards_and_times():
     assert why(Seen("a", "GET /x", 200, "c"), record(queue=200)) == [
-        "grant research, pace: 3.0 left, health: probe, held back 200 ms, decided in 0.12 ms, tool took 1.3 ms"
+        "grant research, pace: 3 left, health: probe, held back 200 ms, decided in 0.12 ms, tool took 1.3 ms"
     ]
 
 
@@ -51,7 +51,7 @@ def test_a_refused_call_shows_reason_rule_detail_advice_wait_and_what_the_guards
     assert why(refused("rate_limited", "1"), trace) == [
         "rate_limited by limit/x: the detail",
         "told: wait (Retry-After: 1)",
-        "pace: 3.0 left, health: probe",
+        "pace: 3 left, health: probe",
     ]
     assert why(refused("unauthenticated", rule=""), {})[0] == "unauthenticated: the detail"
 
