@@ -116,10 +116,9 @@ def _sample(
     site: Site, upstream: Upstream, who: Contestant, case: Case, connections: int, number: int, seconds: int
 ) -> Sample:
     pids = tree(who.roots)
-    before, upstream_before, started = cpu_seconds(pids), cpu_seconds([upstream.pid]), time.monotonic()
+    before, upstream_before = cpu_seconds(pids), cpu_seconds([upstream.pid])
     found = load.run(site, who.target, case, connections, seconds)
     time.sleep(SETTLE)
-    elapsed = time.monotonic() - started
     used = cpu_seconds(pids) - before
     load_used = found.cpu_seconds + cpu_seconds([upstream.pid]) - upstream_before
     if who.roots and set(tree(who.roots)) != set(pids):
@@ -136,8 +135,8 @@ def _sample(
         p99_ms=found.p99_ms,
         errors=found.errors,
         cpu_us=used / found.calls * 1e6 if found.calls else float("nan"),
-        proxy_busy=used / elapsed,
-        load_busy=load_used / elapsed,
+        proxy_busy=used / found.seconds,
+        load_busy=load_used / found.seconds,
         rss_mb=rss,
         pss_mb=pss,
     )

@@ -139,29 +139,34 @@ class Pipeline(Struct, frozen=True):
                 outcome = yield _reply(decision, ident)
         except ClientGone as gone:
             outcome = gone.args[0] if gone.args else ABANDONED
+        except Exception as error:
+            outcome = Outcome(500, fault="gateway", error=f"{type(error).__name__}: {error}")
+            raise
         finally:
             ended = self.clock()
-            if isinstance(story.decision, Permit):
-                self.ledger.settle(story.decision.holds, outcome, ended)
-            self.recorder.record(
-                Trace(
-                    ident,
-                    self.wall() - (ended - began),
-                    began,
-                    story.decided,
-                    opened,
-                    ended,
-                    request,
-                    story.agent,
-                    story.run,
-                    story.tool,
-                    story.operation,
-                    self.version,
-                    story.decision,
-                    outcome,
-                    story.queued,
+            try:
+                if isinstance(story.decision, Permit):
+                    self.ledger.settle(story.decision.holds, outcome, ended)
+            finally:
+                self.recorder.record(
+                    Trace(
+                        ident,
+                        self.wall() - (ended - began),
+                        began,
+                        story.decided,
+                        opened,
+                        ended,
+                        request,
+                        story.agent,
+                        story.run,
+                        story.tool,
+                        story.operation,
+                        self.version,
+                        story.decision,
+                        outcome,
+                        story.queued,
+                    )
                 )
-            )
 
     def _decision(self, request: Request, ident: str, story: Story) -> Generator[Effect, Any, Decision]:
         """Identify, understand, decide. Whatever goes wrong here is a refusal."""

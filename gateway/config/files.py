@@ -9,7 +9,7 @@ from pathlib import Path
 LARGEST = 32 * 1024 * 1024
 """Bytes of one file: OpenAPI documents reach several MiB, and a path to a log or a device should not fill memory."""
 
-MISSING = "missing"
+MISSING, FOLDER = "missing", "folder"
 
 
 class Files:
@@ -28,7 +28,7 @@ class Files:
         """
         path = Path(os.path.abspath(path))  # not resolve(): the symlink is what gets swapped
         if path not in self._contents:
-            self.read_files[path] = MISSING
+            self.read_files[path] = FOLDER if path.is_dir() else MISSING
             content = self._contents[path] = _content(path)
             self.read_files[path] = _digest(content)
         return self._contents[path]
@@ -55,11 +55,11 @@ class Files:
         return again.fingerprint()
 
     def look(self, path: Path) -> None:
-        """Read without complaint: what cannot be read counts as missing."""
+        """Read without complaint: what cannot be read counts as missing, or as the folder that it is."""
         try:
             self.read(path)
         except OSError:
-            self.read_files[Path(os.path.abspath(path))] = MISSING
+            self.read_files[Path(os.path.abspath(path))] = FOLDER if path.is_dir() else MISSING
 
 
 def policy_files(folder: Path) -> list[Path]:
