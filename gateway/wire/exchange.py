@@ -123,7 +123,8 @@ class Exchange:
                 answer = self._reply(effect)
             elif isinstance(effect, ReadBody):
                 error = self._too_large(effect)
-                if error is None and not self.complete and self.received <= effect.limit:
+                size = max(self.request.length, self.received)
+                if error is None and not self.complete and size <= effect.limit:
                     self._ask_for_body(effect)
                     return
                 answer = self._whole_body(effect)
@@ -239,7 +240,7 @@ class Exchange:
         self._connection.resume_reading()
 
     def _whole_body(self, wanted: ReadBody) -> bytes | None:
-        return b"".join(self._parts) if self.received <= wanted.limit else None
+        return b"".join(self._parts) if self.complete and self.received <= wanted.limit else None
 
     def pause_upload(self) -> None:
         """The tool takes the body slower than the agent sends it."""
