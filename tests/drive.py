@@ -1,0 +1,151 @@
+"""Drives a pipeline by hand: the world stands still, and every effect is answered by the test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from gateway.decide.shapes import NOTHING, Judgement
+from gateway.identify.header import Anonymous
+from gateway.model import Answered, Hold, Outcome, Permit, RateClaim, Reason, Refusal, Request, Trace
+from gateway.pipeline import Pipeline, Reply, Street
+from gateway.understand.http import HttpReader
+from gateway.understand.route import Router
+from tests.builders import request, slot, tool
+
+TOOL = tool("bank", body_limit=1000)
+DONE = Outcome(200, upstream=200, received=3, sent=5)
+
+
+class World:
+    """Ledger, pacer, recorder and clock, all of which note what they were told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.available: Any = True
+        self.traces: list[Trace] = []
+        self.reserved: list[tuple[Any, ...]] = []
+        self.heard: list[Answered] = []
+        self.settled: list[tuple[tuple[Hold, ...], Outcome]] = []
+        self.grants = True
+        self.paced: Any = True
+
+    def __call__(self) -> float:
+        self.now += 0.001
+        return self.now
+
+    def reserve(self, claims, now):
+        self.reserved.append(tuple(claims))
+        return tuple(Hold(claim, self.grants, retry_after=0.0 if self.grants else 3.0) for claim in claims)
+
+    def answered(self, holds, answer, now):
+        self.heard.append(answer)
+
+    def settle(self, holds, outcome, now):
+        self.settled.append((tuple(holds), outcome))
+
+    def pace(self, claim):
+        return self.paced
+
+    def record(self, trace):
+        self.traces.append(trace)
+
+
+class Check:
+    def __init__(self, judgement: Judgement | Exception) -> None:
+        self.judgement = judgement
+
+    def judge(self, call):
+        if isinstance(self.judgement, Exception):
+            raise self.judgement
+        return self.judgement
+
+
+class Quota:
+    def __init__(self, *claims: RateClaim) -> None:
+        self._claims = claims
+
+    def claims(self, call):
+        return self._claims
+
+    def refusal(self, hold):
+        return Refusal(Reason.RATE_LIMITED, 429, "slow down", "limit/x", hold.retry_after, True)
+
+
+@dataclass
+class Drive:
+    """A pipeline for one tool, and one call driven through it by hand."""
+
+    check: Judgement | Exception = NOTHING
+    quotas: tuple[Quota, ...] = (Quota(slot()),)
+    reads_args: bool = False
+    sources: tuple[Any, ...] = (Anonymous("report-1"),)
+    world: World = field(default_factory=World)
+
+    def __post_init__(self) -> None:
+        reader = HttpReader(TOOL, reads_args=self.reads_args, looks_at_path=False)
+        world = self.world
+
+        class Recorder:
+            record = staticmethod(world.record)
+
+            @property
+            def available(self):
+                if isinstance(world.available, Exception):
+                    raise world.available
+                return world.available
+
+        self.pipeline = Pipeline(
+            "v1",
+            self.sources,
+            b"x-run-id",
+            Router([TOOL]),
+            {"bank": Street(TOOL, reader, (Check(self.check),), self.quotas)},
+            world,
+            world,
+            Recorder(),
+            world,
+            lambda: 1_700_000_000.0,
+            lambda: "call-7",
+        )
+
+    def go(self, of: Request | None = None) -> Any:
+        """Set out; returns the first effect."""
+        self.way = self.pipeline.run(of or request("POST", "/bank/transfers", length=3))
+        return self.way.send(None)
+
+    def answer(self, value: Any) -> Any:
+        """Answer the last effect; returns the next, or None at the end of the way."""
+        try:
+            return self.way.send(value)
+        except StopIteration:
+            return None
+
+    def throw(self, error: BaseException) -> Any:
+        """Let the last effect fail; returns the next, or None at the end."""
+        try:
+            return self.way.throw(error)
+        except StopIteration:
+            return None
+
+    def recorded(self) -> Trace:
+        """The one trace of the call, which must be all there is; settled once if and only if it was permitted."""
+        assert len(self.world.traces) == 1
+        (trace,) = self.world.traces
+        permitted = isinstance(trace.decision, Permit)
+        assert len(self.world.settled) == permitted
+        if permitted:
+            assert self.world.settled == [(trace.decision.holds, trace.outcome)]
+        assert trace.began <= trace.decided <= trace.opened <= trace.ended
+        assert self.way.gi_frame is None, "the way has ended"
+        return trace
+
+
+def problem(reply: Any) -> dict[str, Any]:
+    assert isinstance(reply, Reply)
+    body = orjson.loads(reply.body)
+    assert body["call_id"] == "call-7"
+    assert body["status"] == reply.status
+    return body
