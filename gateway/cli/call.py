@@ -1,0 +1,98 @@
+"""A call described in a file, as the Call that the gateway would make of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import Field, JsonValue, ValidationError, model_validator
+
+from gateway.config.documents import Document, read_documents
+from gateway.config.fields import HeaderName, Listed, Model
+from gateway.config.files import Files
+from gateway.config.load import Loaded
+from gateway.config.model_errors import Mistake, mistakes
+from gateway.errors import ConfigError, Problem
+from gateway.model import Agent, Call, Request, Run
+from gateway.policy.hints import nearest
+from gateway.understand.http import HttpReader
+from gateway.understand.route import Router
+
+
+class Described(Model):
+    """A call in words. ``args`` or ``body`` stand for the request's body; a ``body`` of text is sent as it stands."""
+
+    agent: str = Field(min_length=1)
+    roles: Listed[str] = ()
+    run: str = ""
+    tool: str
+    method: str = Field(default="GET", pattern=r"^[A-Za-z-]+$")
+    path: str = Field(default="/", pattern=r"^/[!-~]*$")
+    query: str = ""
+    headers: dict[HeaderName, str] = {}
+    args: dict[str, JsonValue] | None = None
+    body: JsonValue = None
+
+    @model_validator(mode="after")
+    def _one_body(self) -> Described:
+        if self.args is not None and self.body is not None:
+            raise ValueError("args and body are both given; keep one of them")
+        return self
+
+
+def described(path: Path, loaded: Loaded) -> Described:
+    """Read the description of one call.
+
+    Raises:
+        ConfigError: it cannot be used; with every mistake and its place.
+    """
+    documents, problems = read_documents(path, Files())
+    if problems or len(documents) != 1:
+        raise ConfigError(
+            problems or [Problem(str(path), 1, 1, "describe one call", "write agent, tool, method, path")]
+        )
+    document = documents[0]
+    try:
+        call = Described.model_validate(document.root.plain())
+    except ValidationError as error:
+        raise ConfigError([document.mistake(mistake) for mistake in mistakes(error, Described)]) from None
+    _check_tool(document, call, loaded)
+    return call
+
+
+def _check_tool(document: Document, call: Described, loaded: Loaded) -> None:
+    names = [tool.name for tool in loaded.tools]
+    if call.tool not in names:
+        near = nearest(call.tool, names)
+        hint = f"did you mean {near}?" if near else f"configured are {', '.join(names)}"
+        raise ConfigError([document.mistake(Mistake(("tool",), f"no tool named {call.tool!r} is configured", hint))])
+
+
+def call_of(described: Described, loaded: Loaded) -> Call:
+    """The call, read as a request of this agent would be.
+
+    Raises:
+        Refused: the request cannot be read in one way only; the gateway would refuse it for that.
+    """
+    body = _body(described)
+    headers = {name.lower(): value for name, value in described.headers.items()}
+    headers.setdefault("host", str(loaded.config.listen))
+    if body and not isinstance(described.body, str):
+        headers.setdefault("content-type", "application/json")
+    fields = tuple((name.encode("latin-1"), value.encode("utf-8")) for name, value in headers.items())
+    query = f"?{described.query}" if described.query else ""
+    target = f"/{described.tool}{described.path}{query}"
+    request = Request(described.method.upper(), target, "1.1", fields, dict(fields), len(body), "127.0.0.1", True)
+    route = Router(loaded.tools).route(request)
+    book, tool = loaded.book, route.tool
+    reader = HttpReader(tool, reads_args=book.reads_args(tool.name), looks_at_path=book.looks_at_path(tool.name))
+    agent = Agent(described.agent, described.roles, "described")
+    return reader.read("explain", request, route, agent, Run(described.run), body or None)
+
+
+def _body(described: Described) -> bytes:
+    if isinstance(described.body, str):
+        return described.body.encode()
+    value: Any = described.args if described.args is not None else described.body
+    return b"" if value is None else orjson.dumps(value)

@@ -1,0 +1,155 @@
+"""What the policies make of one call: every grant, rule, limit and breaker that has to do with it, as plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.config.load import Loaded
+from gateway.decide.breakers import Breakers
+from gateway.decide.bulkhead import Bulkhead
+from gateway.decide.engine import AskHuman, Reserve, decide
+from gateway.decide.grants import Grants
+from gateway.decide.limits import Limits
+from gateway.decide.rules import Rules
+from gateway.decide.shapes import Quota
+from gateway.errors import Refused
+from gateway.model import Agent, Call, Decision, Hold, Refusal
+from gateway.policy.globs import matches_any
+from gateway.policy.guards import CompiledLimit
+from gateway.policy.rules import Explained
+from gateway.policy.schema import Grant
+
+NEAREST = 3
+"""Grants that are named where none allows the call."""
+
+
+def explanation_of(call: Call, loaded: Loaded) -> dict[str, Any]:
+    """Everything that has to do with the call, and the verdict with counters at rest and circuits closed."""
+    book, tool = loaded.book, call.tool
+    grant = book.grant(call.agent, tool.name, call.operation)
+    return {
+        "version": loaded.version,
+        "call": {
+            "agent": call.agent.id,
+            "roles": list(call.agent.roles),
+            "run": call.run.id or None,
+            "tool": tool.name,
+            "operation": call.operation,
+            "params": dict(call.params),
+            "args": dict(call.args),
+        },
+        "grant": grant,
+        "nearest_grants": [] if grant is not None else _nearest(call, loaded),
+        "rules": [_rule(said) for said in book.rules(tool.name, call.operation).explain(call)],
+        "limits": [_limit(limit, call) for limit in book.limits(tool.name, call.operation)],
+        "breakers": [
+            {"breaker": breaker.name, "key": list(breaker.key(call)[1:])}
+            for breaker in book.breakers(tool.name, call.operation)
+        ],
+        "concurrency": tool.concurrency or None,
+        "verdict": verdict_of(_decided(call, loaded)),
+    }
+
+
+def refused_early(refused: Refused, loaded: Loaded) -> dict[str, Any]:
+    """The explanation of a request that the gateway would refuse before any policy sees it."""
+    refusal = Refusal(refused.reason, refused.status, refused.detail, advice=refused.advice)
+    return {"version": loaded.version, "call": None, "verdict": verdict_of(refusal)}
+
+
+def verdict_of(decision: Decision) -> dict[str, Any]:
+    """``allow``, or ``refuse`` with what the agent would be told."""
+    if not isinstance(decision, Refusal):
+        return {"decision": "allow", "grant": decision.grant}
+    return {
+        "decision": "refuse",
+        "reason": decision.reason.value,
+        "status": decision.status,
+        "rule": decision.rule or None,
+        "detail": decision.detail,
+        "advice": decision.advice or None,
+    }
+
+
+def _decided(call: Call, loaded: Loaded) -> Decision:
+    book = loaded.book
+    quotas: list[Quota] = [Limits(book), Breakers(book)]
+    if call.tool.concurrency:
+        quotas.append(Bulkhead(call.tool))
+    deciding = decide(call, (Grants(book), Rules(book)), quotas)
+    answer: object = None
+    try:
+        while True:
+            effect = deciding.send(answer)
+            if isinstance(effect, Reserve):
+                answer = tuple(Hold(claim, True) for claim in effect.claims)
+            else:
+                answer = None if isinstance(effect, AskHuman) else True
+    except StopIteration as done:
+        decision: Decision = done.value
+        return decision
+    except Refused as refused:
+        return Refusal(refused.reason, refused.status, refused.detail, advice=refused.advice)
+
+
+def _nearest(call: Call, loaded: Loaded) -> list[dict[str, Any]]:
+    """The grants that miss the call by least, and by what."""
+    found = [
+        {"grant": document.metadata.name, "misses": _misses(document, call)}
+        for document in loaded.documents
+        if isinstance(document, Grant)
+    ]
+    return sorted(found, key=lambda one: len(one["misses"]))[:NEAREST]
+
+
+def _misses(grant: Grant, call: Call) -> list[str]:
+    spec = grant.spec
+    misses = []
+    if not _names(grant, call.agent):
+        wanted = [f"agents {_listed(spec.agents)}"] if spec.agents else []
+        wanted += [f"roles {_listed(spec.roles)}"] if spec.roles else []
+        roles = f" with roles {_listed(call.agent.roles)}" if call.agent.roles else ""
+        misses.append(f"agent {call.agent.id}{roles} is not in {' or '.join(wanted)}")
+    if not matches_any(spec.tools, call.tool.name):
+        misses.append(f"tool {call.tool.name} is not in tools {_listed(spec.tools)}")
+    if not matches_any(spec.operations, call.operation):
+        misses.append(f"operation {call.operation!r} is not in operations {_listed(spec.operations)}")
+    return misses
+
+
+def _names(grant: Grant, agent: Agent) -> bool:
+    return matches_any(grant.spec.agents, agent.id) or not set(grant.spec.roles).isdisjoint(agent.roles)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return f"[{', '.join(names)}]"
+
+
+def _rule(said: Explained) -> dict[str, Any]:
+    return {
+        "policy": said.policy,
+        "rule": said.rule,
+        "then": said.verdict.value,
+        "mode": said.mode.value,
+        "when": said.when,
+        "result": said.result,
+        "message": said.message or None,
+        "read": said.read,
+    }
+
+
+def _limit(limit: CompiledLimit, call: Call) -> dict[str, Any]:
+    try:
+        key: list[str] | None = list(limit.key(call)[1:])
+        error = None
+    except Refused as refused:
+        key, error = None, refused.detail
+    return {
+        "limit": limit.name,
+        "key": key,
+        "error": error,
+        "per_second": limit.rate,
+        "burst": limit.capacity,
+        "mode": limit.mode,
+        "max_wait": limit.max_wait or None,
+    }

@@ -1,0 +1,23 @@
+"""All commands."""
+
+from __future__ import annotations
+
+import click
+
+from gateway import __version__
+from gateway.cli.check import check
+from gateway.cli.demo import demo
+from gateway.cli.explain import explain
+from gateway.cli.hash_key import hash_key
+from gateway.cli.run import run
+from gateway.cli.schema import schema
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="toolgate")
+def toolgate() -> None:
+    """The execution gateway between AI agents and their tools."""
+
+
+for command in (run, check, explain, schema, hash_key, demo):
+    toolgate.add_command(command)

@@ -1,0 +1,73 @@
+"""The recorded story of one call, out of the trace log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+
+def record_of(ident: str, file: Path) -> dict[str, Any]:
+    """The record of the call with this id.
+
+    Raises:
+        click.ClickException: the file cannot be read, or has no such call.
+    """
+    wanted = ident.encode()
+    try:
+        with file.open("rb") as lines:
+            for line in lines:
+                if wanted in line and (record := _record(line)) and record.get("call") == ident:
+                    return record
+    except OSError as error:
+        raise click.ClickException(f"cannot read {file}: {error.strerror or error}") from None
+    hint = "is it the right file? A log that was rotated has it in an older one"
+    raise click.ClickException(f"there is no call {ident!r} in {file} ({hint})")
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None  # torn by a crash, or not ours
+    return record if isinstance(record, dict) else None
+
+
+def tell(record: dict[str, Any]) -> None:
+    """Write the story for people."""
+    who = record["agent"] or "nobody who was recognised"
+    roles = f" ({', '.join(record['roles'])})" if record["roles"] else ""
+    click.echo(f"{record['ts']}  call {record['call']}, policy {record['policy_version'] or '-'}")
+    click.echo(f"  {who}{roles}" + (f", run {record['run']}" if record["run"] else ""))
+    operation = f", operation {record['operation']}" if record["operation"] else ""
+    click.echo(f"  {record['method']} {record['path']} -> tool {record['tool'] or '-'}{operation}")
+    if record["grant"]:
+        click.echo(f"  granted by {record['grant']}")
+    for rule in record["rules"]:
+        text = (rule["error"] and f"could not be evaluated: {rule['error']}") or rule["message"] or ""
+        click.echo(f"  rule {rule['policy']}/{rule['rule']}: {rule['verdict']} ({rule['mode']}) {text}".rstrip())
+    for guard in record["guards"]:
+        state = f", {guard['state']}" if guard["state"] else ""
+        click.echo(
+            f"  guard {guard['guard']}: {'granted' if guard['granted'] else 'refused'}, {guard['left']:g} left{state}"
+        )
+    _tell_end(record)
+
+
+def _tell_end(record: dict[str, Any]) -> None:
+    decision = record["decision"] or "the agent left before a decision"
+    if record["reason"]:
+        decision = f"refused: {record['reason']}" + (f" by {record['rule']}" if record["rule"] else "")
+        decision += f": {record['detail']}"
+    click.echo(f"  decision: {decision}")
+    timings = record["timings"]
+    upstream = f"tool answered {record['upstream_status']}" if record["upstream_status"] else "tool was not asked"
+    if record["upstream_status"] and timings["upstream_first_byte_ms"] is not None:
+        upstream += f" after {timings['upstream_first_byte_ms']:g} ms"
+    click.echo(
+        f"  {upstream}; agent got {record['status']}, {record['bytes_out']} bytes, in {timings['total_ms']:g} ms"
+    )
+    if record["error"]:
+        click.echo(f"  broken by the {record['fault'] or 'gateway'}: {record['error']}")

@@ -1,0 +1,42 @@
+"""The published JSON Schemas, from the same models that check the files."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gateway.config.schema import Config
+from gateway.policy.schema import schema_json
+
+NAMES = ("config", "policy")
+"""The schemas there are; each is published as ``docs/schema/NAME.schema.json``."""
+
+
+def schema_of(name: str) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of that name. Raises KeyError for a name that is not in NAMES."""
+    return {"config": _config, "policy": schema_json}[name]()
+
+
+def text_of(name: str) -> str:
+    """The schema as it is published."""
+    return json.dumps(schema_of(name), indent=2, ensure_ascii=False) + "\n"
+
+
+def _config() -> dict[str, Any]:
+    schema = Config.model_json_schema()
+    defs = schema["$defs"]
+    tool = defs["ToolConfig"]["properties"]
+    # One credential may be written without the list.
+    tool["credential"] = {
+        "anyOf": [{"$ref": "#/$defs/Credential"}, {"type": "array", "items": {"$ref": "#/$defs/Credential"}}],
+        "description": tool["credential"]["description"],
+    }
+    for name, field in defs["Identify"]["properties"].items():
+        field.pop("default")
+        defs["Identify"]["properties"][name] = {**field, "anyOf": field["anyOf"][:1]}
+    defs["Identify"] |= {"minProperties": 1, "maxProperties": 1}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Toolgate configuration",
+        **{key: value for key, value in schema.items() if key != "title"},
+    }
