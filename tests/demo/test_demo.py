@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from gateway.demo.agent import SCENES
+from gateway.demo.stage import AGENTS, TOOL_PORTS
 
 CODE = """
 import sys, pathlib
@@ -78,9 +81,22 @@ def test_the_demo_plays_every_scene_as_it_must_and_ends(demo, tmp_path):
         assert (tmp_path / "policies" / packaged.name).read_text() == packaged.read_text(), "the edit is taken back"
 
 
-def test_the_demo_stays_up_for_the_user_until_interrupted(demo, tmp_path):
+@pytest.fixture
+def taken():
+    """Ports of the demo that something else listens on: the gateway's and one tool's."""
+    ports = (AGENTS, TOOL_PORTS["search"])
+    with contextlib.ExitStack() as stack:
+        for port in ports:
+            with contextlib.suppress(OSError):  # somebody has it already: just as well
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+        yield ports
+
+
+def test_the_demo_stays_up_on_other_ports_until_interrupted(demo, tmp_path, taken):
     process = demo(once=False, scenes=1)
     shown = read_until(process, "Change a policy")
+    for port in taken:
+        assert f"Port {port} is taken; using" in shown
     url = re.search(r"-H 'x-agent-id: researcher' (\S+/notes/notes)$", shown, re.MULTILINE)[1]
     request = urllib.request.Request(url, headers={"x-agent-id": "researcher"})
     with urllib.request.urlopen(request, timeout=5) as answer:
