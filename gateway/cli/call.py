@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from pydantic import Field, JsonValue, ValidationError, model_validator
+from pydantic import AfterValidator, Field, JsonValue, ValidationError, model_validator
 
-from gateway.config.documents import Document, read_documents
-from gateway.config.fields import HeaderName, Listed, Model
+from gateway.config.documents import Document, documents_in, read_documents
+from gateway.config.fields import HeaderName, HeaderValue, Listed, Model
 from gateway.config.files import Files
 from gateway.config.load import Loaded
 from gateway.config.model_errors import Mistake, mistakes
@@ -20,6 +22,12 @@ from gateway.understand.http import HttpReader
 from gateway.understand.route import Router
 
 
+def _path(value: str) -> str:
+    if not re.fullmatch(r"/[!-~]*", value) or "?" in value or "#" in value:
+        raise ValueError(f"not a path: {value!r}; write it below the tool, such as /notes/1, percent-encoded")
+    return value
+
+
 class Described(Model):
     """A call in words. ``args`` or ``body`` stand for the request's body; a ``body`` of text is sent as it stands."""
 
@@ -27,10 +35,10 @@ class Described(Model):
     roles: Listed[str] = ()
     run: str = ""
     tool: str
-    method: str = Field(default="GET", pattern=r"^[A-Za-z-]+$")
-    path: str = Field(default="/", pattern=r"^/[!-~]*$")
+    method: HeaderName = "GET"
+    path: Annotated[str, AfterValidator(_path)] = "/"
     query: str = ""
-    headers: dict[HeaderName, str] = {}
+    headers: dict[HeaderName, HeaderValue] = Field(default={})
     args: dict[str, JsonValue] | None = None
     body: JsonValue = None
 
@@ -42,12 +50,15 @@ class Described(Model):
 
 
 def described(path: Path, loaded: Loaded) -> Described:
-    """Read the description of one call.
+    """Read the description of one call; the path ``-`` is standard input.
 
     Raises:
         ConfigError: it cannot be used; with every mistake and its place.
     """
-    documents, problems = read_documents(path, Files())
+    if str(path) == "-":
+        documents, problems = documents_in("<stdin>", sys.stdin.buffer.read())
+    else:
+        documents, problems = read_documents(path, Files())
     if problems or len(documents) != 1:
         raise ConfigError(
             problems or [Problem(str(path), 1, 1, "describe one call", "write agent, tool, method, path")]

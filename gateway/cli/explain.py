@@ -50,7 +50,7 @@ def _described(config: Path, path: Path, as_json: bool) -> None:
 
     try:
         loaded = load(config)
-        call = described(Path("/dev/stdin") if str(path) == "-" else path, loaded)
+        call = described(path, loaded)
     except ConfigError as error:
         show(error.problems, "error")
         sys.exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from gateway.config.load import Loaded
@@ -17,7 +18,7 @@ from gateway.model import Agent, Call, Decision, Hold, Refusal
 from gateway.policy.globs import matches_any
 from gateway.policy.guards import CompiledLimit
 from gateway.policy.rules import Explained
-from gateway.policy.schema import Grant
+from gateway.policy.schema import Grant, Limit, Policy
 
 NEAREST = 3
 """Grants that are named where none allows the call."""
@@ -40,8 +41,8 @@ def explanation_of(call: Call, loaded: Loaded) -> dict[str, Any]:
         },
         "grant": grant,
         "nearest_grants": [] if grant is not None else _nearest(call, loaded),
-        "rules": [_rule(said) for said in book.rules(tool.name, call.operation).explain(call)],
-        "limits": [_limit(limit, call) for limit in book.limits(tool.name, call.operation)],
+        "rules": [_rule(said, loaded) for said in book.rules(tool.name, call.operation).explain(call)],
+        "limits": [_limit(limit, call, loaded) for limit in book.limits(tool.name, call.operation)],
         "breakers": [
             {"breaker": breaker.name, "key": list(breaker.key(call)[1:])}
             for breaker in book.breakers(tool.name, call.operation)
@@ -125,20 +126,33 @@ def _listed(names: tuple[str, ...]) -> str:
     return f"[{', '.join(names)}]"
 
 
-def _rule(said: Explained) -> dict[str, Any]:
+def _rule(said: Explained, loaded: Loaded) -> dict[str, Any]:
     return {
         "policy": said.policy,
         "rule": said.rule,
         "then": said.verdict.value,
         "mode": said.mode.value,
         "when": said.when,
+        "variables": _variables(said, loaded),
         "result": said.result,
         "message": said.message or None,
         "read": said.read,
     }
 
 
-def _limit(limit: CompiledLimit, call: Call) -> dict[str, Any]:
+def _variables(said: Explained, loaded: Loaded) -> dict[str, str]:
+    """The expressions behind the variables that a condition names."""
+    policies = (one for one in loaded.documents if isinstance(one, Policy) and one.metadata.name == said.policy)
+    return {
+        variable.name: variable.expression
+        for policy in policies
+        for variable in policy.spec.variables
+        if re.search(rf"\bvariables\s*\.\s*{variable.name}\b", said.when)
+    }
+
+
+def _limit(limit: CompiledLimit, call: Call, loaded: Loaded) -> dict[str, Any]:
+    rates = (one.spec.rate for one in loaded.documents if isinstance(one, Limit) and one.metadata.name == limit.name)
     try:
         key: list[str] | None = list(limit.key(call)[1:])
         error = None
@@ -148,7 +162,7 @@ def _limit(limit: CompiledLimit, call: Call) -> dict[str, Any]:
         "limit": limit.name,
         "key": key,
         "error": error,
-        "per_second": limit.rate,
+        "rate": next(rates),
         "burst": limit.capacity,
         "mode": limit.mode,
         "max_wait": limit.max_wait or None,

@@ -51,18 +51,20 @@ def _rules(rules: list[dict[str, Any]]) -> None:
         click.echo(
             f"{label:<10}{rule['policy']}/{rule['rule']}: {click.style(result, fg=color)}, then {rule['then']}{mode}"
         )
-        _line(f"when {' '.join(rule['when'].split())}")
+        _line(f"  when {' '.join(rule['when'].split())}")
+        for name, expression in rule["variables"].items():
+            _line(f"  where {name} is {' '.join(expression.split())}")
         for name, value in rule["read"].items():
-            _line(f"read {name} = {_shown(value)}")
+            _line(f"  read {name} = {_shown(value)}")
         if rule["message"]:
-            _line(f"says {rule['message']}")
+            _line(f"  says {rule['message']}")
 
 
 def _guards(explanation: dict[str, Any]) -> None:
     for limit in explanation["limits"]:
         wait = f", waits up to {limit['max_wait']:g} s" if limit["max_wait"] else ""
         key = f"key {_key(limit['key'])}" if limit["error"] is None else f"refuses: {limit['error']}"
-        click.echo(f"limit     {limit['limit']}: {limit['per_second']:g}/s, bursts of {limit['burst']:g}{wait}; {key}")
+        click.echo(f"limit     {limit['limit']}: {limit['rate']}, bursts of {limit['burst']:g}{wait}; {key}")
     for breaker in explanation["breakers"]:
         click.echo(f"breaker   {breaker['breaker']}: key {_key(breaker['key'])}")
     if explanation["concurrency"]:

@@ -22,9 +22,7 @@ def hash_key() -> None:
     else:
         key = sys.stdin.readline().rstrip("\r\n")
         if not key.strip():
-            raise click.ClickException(
-                "no key on standard input; write one line, or run this on a terminal to make one"
-            )
+            raise click.ClickException("no key on standard input; write one line, or run this on a terminal")
         if key != key.strip() or not (key.isascii() and key.isprintable()):
             raise click.ClickException("a key must be visible ASCII without spaces around it: it travels in a header")
     click.echo(hashlib.sha256(key.encode("ascii")).hexdigest())

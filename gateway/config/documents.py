@@ -53,6 +53,11 @@ def read_documents(path: Path, files: Files) -> tuple[list[Document], list[Probl
         content = files.read(path)
     except OSError as error:
         return [], [Problem(shown, 0, 0, f"cannot be read: {error.strerror or error}", "check the path")]
+    return documents_in(shown, content)
+
+
+def documents_in(shown: str, content: bytes) -> tuple[list[Document], list[Problem]]:
+    """As ``read_documents``, of what was read already. ``shown`` is what problems name the file."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

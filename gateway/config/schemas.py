@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
+
 from gateway.config.schema import Config
 from gateway.policy.schema import schema_json
 
@@ -22,8 +24,14 @@ def text_of(name: str) -> str:
     return json.dumps(schema_of(name), indent=2, ensure_ascii=False) + "\n"
 
 
+class _Generator(GenerateJsonSchema):
+    ignored_warning_kinds: set[JsonSchemaWarningKind] = {"non-serializable-default"}  # noqa: RUF012 - addresses, see below
+
+
 def _config() -> dict[str, Any]:
-    schema = Config.model_json_schema()
+    schema = Config.model_json_schema(schema_generator=_Generator)
+    for name in ("listen", "admin"):
+        schema["properties"][name]["default"] = str(Config.model_fields[name].default)
     defs = schema["$defs"]
     tool = defs["ToolConfig"]["properties"]
     # One credential may be written without the list.
