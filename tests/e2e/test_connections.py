@@ -56,10 +56,10 @@ def test_close_is_obeyed(gateway: Gateway, upstream: Upstream) -> None:
 
 def test_http10_keeps_the_connection_only_where_asked(gateway: Gateway, upstream: Upstream) -> None:
     with upstream.playing(_mirror), gateway.connect() as peer:
-        peer.send(b"GET /raw/x HTTP/1.0\r\nHost: tool.test\r\nConnection: keep-alive\r\n\r\n")
+        peer.send(b"GET /raw/x HTTP/1.0\r\nHost: gateway.test\r\nConnection: keep-alive\r\n\r\n")
         message = http1.read_response(peer)
         if b"keep-alive" in b",".join(message.all("connection")).lower():
-            peer.send(b"GET /raw/y HTTP/1.0\r\nHost: tool.test\r\n\r\n")
+            peer.send(b"GET /raw/y HTTP/1.0\r\nHost: gateway.test\r\n\r\n")
             assert http1.read_response(peer).body == b"/y|"
         assert peer.at_end()
 

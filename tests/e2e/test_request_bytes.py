@@ -197,7 +197,7 @@ def test_an_old_client_is_served(gateway: Gateway, upstream: Upstream) -> None:
     """HTTP/1.0 has no chunked coding: the answer ends with the connection, and so it must without keep-alive."""
     answer = http1.response("200 OK", [("Transfer-Encoding", "chunked")], http1.chunked(b"he", b"llo"))
     with upstream.recording(answer), gateway.connect() as peer:
-        peer.send(b"GET /raw/old HTTP/1.0\r\nHost: tool.test\r\n\r\n")
+        peer.send(b"GET /raw/old HTTP/1.0\r\nHost: gateway.test\r\n\r\n")
         message = http1.read_response(peer)
         assert not message.chunked
         assert message.body == b"hello"

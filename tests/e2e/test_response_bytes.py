@@ -121,7 +121,7 @@ def test_an_old_client_is_spared_1xx(gateway: Gateway, upstream: Upstream) -> No
     """RFC 9110, 15.2: no 1xx to an HTTP/1.0 client."""
     answer = b"HTTP/1.1 103 Early Hints\r\n\r\n" + http1.response("200 OK", body=b"done")
     with upstream.recording(answer), gateway.connect() as peer:
-        peer.send(b"GET /raw/x HTTP/1.0\r\nHost: tool.test\r\n\r\n")
+        peer.send(b"GET /raw/x HTTP/1.0\r\nHost: gateway.test\r\n\r\n")
         message = http1.read_response(peer)
     assert not message.interim
     assert message.body == b"done"

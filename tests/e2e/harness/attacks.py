@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-HOST = b"Host: tool.test\r\n"
-NEXT = b"GET /raw/smuggled HTTP/1.1\r\nHost: tool.test\r\n\r\n"
+HOST = b"Host: gateway.test\r\n"
+NEXT = b"GET /raw/smuggled HTTP/1.1\r\nHost: gateway.test\r\n\r\n"
 """What an attacker hopes the tool takes for a second request."""
 
 

@@ -54,11 +54,11 @@ class Pair:
         body: bytes = b"",
         answer: Script | bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
     ) -> tuple[Exchange, Exchange]:
-        """The exchange (direct, through the gateway); both with the upstream's own Host."""
+        """The exchange (direct, through the gateway), each with the Host that a client would send."""
         host = f"127.0.0.1:{self.upstream.port}"
         direct = self._once(self.upstream.port, http1.request(method, target, fields, body, host), answer)
         prefixed = "/raw" + target if target.startswith("/") else target
-        through = self._once(self.gateway.port, http1.request(method, prefixed, fields, body, host), answer)
+        through = self._once(self.gateway.port, http1.request(method, prefixed, fields, body), answer)
         return direct, through
 
     def same_request(self, *args: object, **options: object) -> tuple[Exchange, Exchange]:

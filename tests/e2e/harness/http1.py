@@ -132,7 +132,7 @@ def read_response(peer: Peer, method: str = "GET") -> Message:
 
 
 def request(
-    method: str, target: str, fields: list[tuple[str, str]] | None = None, body: bytes = b"", host: str = "tool.test"
+    method: str, target: str, fields: list[tuple[str, str]] | None = None, body: bytes = b"", host: str = "gateway.test"
 ) -> bytes:
     """A well-formed HTTP/1.1 request; Content-Length is added where there is a body and no framing field."""
     fields = list(fields or [])
