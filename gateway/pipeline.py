@@ -20,7 +20,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.decide.engine import AskHuman, Pace, Reserve, decide
+from gateway.decide.engine import AskHuman, Look, Pace, Reserve, decide
 from gateway.decide.shapes import Check, Quota
 from gateway.errors import ClientGone, Refused, UpstreamError
 from gateway.identify import NO_RUN, Source, identify, run_of
@@ -207,6 +207,8 @@ class Pipeline(Struct, frozen=True):
                 return decision
             if isinstance(effect, Reserve):
                 answer = self.ledger.reserve(effect.claims, self.clock())
+            elif isinstance(effect, Look):
+                answer = self.ledger.look(effect.claims, self.clock())
             elif isinstance(effect, Pace):
                 paced = self.pacer.pace(effect.claim)
                 if not isinstance(paced, bool):

@@ -17,6 +17,9 @@ class Ledger(Protocol):
 
     def reserve(self, claims: Sequence[Claim], now: float) -> tuple[Hold, ...]: ...
 
+    def look(self, claims: Sequence[Claim], now: float) -> tuple[Hold, ...]:
+        """What ``reserve`` would answer, without taking anything."""
+
     def answered(self, holds: Sequence[Hold], answer: Answered, now: float) -> None:
         """The head of the tool's answer is here: circuits learn now, not at the end of a long stream."""
 

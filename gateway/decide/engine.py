@@ -34,7 +34,13 @@ class Reserve(Struct, frozen=True):
     claims: tuple[Claim, ...]
 
 
-Effect = AskHuman | Pace | Reserve
+class Look(Struct, frozen=True):
+    """As Reserve, but nothing is taken: what would be refused now?"""
+
+    claims: tuple[Claim, ...]
+
+
+Effect = AskHuman | Look | Pace | Reserve
 Deciding = Generator[Effect, Any, Decision]
 
 
@@ -58,16 +64,43 @@ def decide(call: Call, checks: Sequence[Check], quotas: Sequence[Quota]) -> Deci
             return _with(_unapproved(question), spoke, ())
 
     paced, claimed = _claims(call, quotas)
-    for quota, claim in paced:
-        if (yield Pace(claim)) is not True:
-            return _with(quota.refusal(Hold(claim, False, retry_after=claim.wait)), spoke, ())
+    waited: tuple[Hold, ...] = ()
+    if paced:
+        refusal, waited = yield from _queue(paced, claimed)
+        if refusal is not None:
+            return _with(refusal, spoke, waited)
     if not claimed:
-        return Permit(call, grant, (), spoke)
+        return Permit(call, grant, waited, spoke)
     holds: tuple[Hold, ...] = yield Reserve(tuple([claim for _, claim in claimed]))
+    refusal = _refused(claimed, holds)
+    if refusal is not None:
+        return _with(refusal, spoke, waited + holds)
+    return Permit(call, grant, waited + holds, spoke)
+
+
+def _queue(
+    paced: list[tuple[Quota, RateClaim]], claimed: list[tuple[Quota, Claim]]
+) -> Generator[Effect, Any, tuple[Refusal | None, tuple[Hold, ...]]]:
+    """Wait in line for every limit that waits, but not for what would be refused at the end of it (an open circuit)."""
+    if claimed:
+        looked: tuple[Hold, ...] = yield Look(tuple([claim for _, claim in claimed]))
+        refusal = _refused(claimed, looked)
+        if refusal is not None:
+            return refusal, looked
+    waited: list[Hold] = []
+    for quota, claim in paced:
+        granted = (yield Pace(claim)) is True
+        waited.append(Hold(claim, granted, 0.0, 0.0 if granted else claim.wait, "paced"))
+        if not granted:
+            return quota.refusal(waited[-1]), tuple(waited)
+    return None, tuple(waited)
+
+
+def _refused(claimed: list[tuple[Quota, Claim]], holds: tuple[Hold, ...]) -> Refusal | None:
     for (quota, _), hold in zip(claimed, holds, strict=True):
         if not hold.granted:
-            return _with(quota.refusal(hold), spoke, holds)
-    return Permit(call, grant, holds, spoke)
+            return quota.refusal(hold)
+    return None
 
 
 def _claims(call: Call, quotas: Sequence[Quota]) -> tuple[list[tuple[Quota, RateClaim]], list[tuple[Quota, Claim]]]:

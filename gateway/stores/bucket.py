@@ -19,5 +19,10 @@ def take(full_at: float, capacity: float, rate: float, cost: float, now: float) 
     full_at = max(full_at, now)
     left = capacity - (full_at - now) * rate
     if left + _SLACK >= cost:
-        return True, full_at + cost / rate, left - cost, 0.0
+        return True, spend(full_at, rate, cost, now), left - cost, 0.0
     return False, full_at, left, (cost - left) / rate
+
+
+def spend(full_at: float, rate: float, cost: float, now: float) -> float:
+    """When the bucket will be full again once ``cost`` tokens are taken at ``now``."""
+    return max(full_at, now) + cost / rate

@@ -48,6 +48,11 @@ class Circuit:
         self._slow = [0] * _SLICES
         self._at = 0
 
+    @property
+    def healthy(self) -> bool:
+        """Closed, and the last call did well."""
+        return self.state == CLOSED and self.consecutive == 0
+
     def admits(self, now: float) -> tuple[bool, float]:
         """Whether a call may pass now, else the seconds until asking again makes sense. Takes nothing."""
         if self.state == CLOSED:

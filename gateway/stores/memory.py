@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gateway.model import Answered, CircuitClaim, Claim, Hold, Outcome, RateClaim, SlotClaim
-from gateway.stores.bucket import take
+from gateway.stores.bucket import spend, take
 from gateway.stores.circuit import CLOSED, HALF_OPEN, OPEN, Circuit
 
 PROBE = "probe"
 """The state written on a hold that passed a half-open circuit; its ``left`` is the circuit's epoch."""
 
 _SWEEP = 10_000
+"""Keys of one kind at which those that say nothing are forgotten."""
 
 
 class MemoryLedger:
@@ -21,43 +22,42 @@ class MemoryLedger:
         self._full_at: dict[tuple[str, ...], float] = {}
         self._taken: dict[tuple[str, ...], int] = {}
         self._circuits: dict[tuple[str, ...], Circuit] = {}
-        self._sweep_at = _SWEEP
+        self._sweep_at = self._circuits_sweep_at = _SWEEP
 
     def reserve(self, claims: Sequence[Claim], now: float) -> tuple[Hold, ...]:
         """One hold for each claim, all granted or none taken. ``now`` is in seconds, monotonic."""
-        holds: list[Hold] = []
-        refused = False
-        new_full: list[tuple[tuple[str, ...], float]] = []
-        for claim in claims:
-            if type(claim) is RateClaim:
-                key = claim.key
-                ok, full_at, left, wait = take(self._full_at.get(key, 0.0), claim.capacity, claim.rate, claim.cost, now)
-                new_full.append((key, full_at))
-                hold = Hold(claim, ok, left, wait)
-            elif type(claim) is CircuitClaim:
-                circuit = self._circuit(claim)
-                ok, wait = circuit.admits(now)
-                hold = Hold(claim, ok, 0.0, wait, circuit.state)
-            elif type(claim) is SlotClaim:
-                left = claim.capacity - self._taken.get(claim.key, 0)
-                ok = left > 0
-                hold = Hold(claim, ok, left - 1 if ok else 0)
-            else:
-                raise TypeError(f"unknown claim {claim!r}")
-            holds.append(hold)
-            refused = refused or not ok
-        if refused:
-            return tuple(holds)
-        for key, full_at in new_full:
-            self._full_at[key] = full_at
+        holds = [self._look(claim, now) for claim in claims]
+        for hold in holds:
+            if not hold.granted:
+                return tuple(holds)
+        for at, claim in enumerate(claims):
+            if isinstance(claim, RateClaim):
+                self._full_at[claim.key] = spend(self._full_at.get(claim.key, 0.0), claim.rate, claim.cost, now)
+            elif isinstance(claim, SlotClaim):
+                self._taken[claim.key] = self._taken.get(claim.key, 0) + 1
+            elif epoch := self._circuits[claim.key].enter():
+                holds[at] = Hold(claim, True, epoch, 0.0, PROBE)
         if len(self._full_at) > self._sweep_at:
             self._forget_full(now)
-        for at, claim in enumerate(claims):
-            if type(claim) is SlotClaim:
-                self._taken[claim.key] = self._taken.get(claim.key, 0) + 1
-            elif type(claim) is CircuitClaim and (epoch := self._circuits[claim.key].enter()):
-                holds[at] = Hold(claim, True, epoch, 0.0, PROBE)
         return tuple(holds)
+
+    def look(self, claims: Sequence[Claim], now: float) -> tuple[Hold, ...]:
+        """What ``reserve`` would answer, without taking anything."""
+        return tuple([self._look(claim, now) for claim in claims])
+
+    def _look(self, claim: Claim, now: float) -> Hold:
+        if isinstance(claim, RateClaim):
+            full_at = self._full_at.get(claim.key, 0.0)
+            granted, _, left, wait = take(full_at, claim.capacity, claim.rate, claim.cost, now)
+            return Hold(claim, granted, left, wait)
+        if isinstance(claim, CircuitClaim):
+            circuit = self._circuit(claim)
+            ok, wait = circuit.admits(now)
+            return Hold(claim, ok, 0.0, wait, circuit.state)
+        if isinstance(claim, SlotClaim):
+            free = claim.capacity - self._taken.get(claim.key, 0)
+            return Hold(claim, free > 0, max(0, free - 1))
+        raise TypeError(f"unknown claim {claim!r}")
 
     def answered(self, holds: Sequence[Hold], answer: Answered, now: float) -> None:
         """Circuits learn from the head of the answer: 5xx is a failure, 4xx (429 too) is not the tool's fault."""
@@ -102,10 +102,17 @@ class MemoryLedger:
     def _circuit(self, claim: CircuitClaim) -> Circuit:
         circuit = self._circuits.get(claim.key)
         if circuit is None:
+            if len(self._circuits) >= self._circuits_sweep_at:
+                self._forget_healthy()
             circuit = self._circuits[claim.key] = Circuit(claim.settings)
         elif circuit.settings is not claim.settings and circuit.settings != claim.settings:
             circuit.adopt(claim.settings)
         return circuit
+
+    def _forget_healthy(self) -> None:
+        """A closed circuit without a failure to remember is as good as a new one."""
+        self._circuits = {key: circuit for key, circuit in self._circuits.items() if not circuit.healthy}
+        self._circuits_sweep_at = max(_SWEEP, 2 * len(self._circuits))
 
     def _forget_full(self, now: float) -> None:
         """A bucket that is full again needs no memory; look again when twice as many have gathered."""
