@@ -9,7 +9,7 @@ import orjson
 
 from gateway.decide.shapes import NOTHING, Judgement
 from gateway.identify.header import Anonymous
-from gateway.model import Answered, Hold, Outcome, Permit, RateClaim, Reason, Refusal, Request, Trace
+from gateway.model import Answered, Hold, Outcome, Permit, RateClaim, Reason, Refusal, Request, Tool, Trace
 from gateway.pipeline import Pipeline, Reply, Street
 from gateway.understand.http import HttpReader
 from gateway.understand.route import Router
@@ -81,11 +81,12 @@ class Drive:
     check: Judgement | Exception = NOTHING
     quotas: tuple[Quota, ...] = (Quota(slot()),)
     reads_args: bool = False
+    to: Tool = TOOL
     sources: tuple[Any, ...] = (Anonymous("report-1"),)
     world: World = field(default_factory=World)
 
     def __post_init__(self) -> None:
-        reader = HttpReader(TOOL, reads_args=self.reads_args, looks_at_path=False)
+        reader = HttpReader(self.to, reads_args=self.reads_args, looks_at_path=False)
         world = self.world
 
         class Recorder:
@@ -101,8 +102,8 @@ class Drive:
             "v1",
             self.sources,
             b"x-run-id",
-            Router([TOOL]),
-            {"bank": Street(TOOL, reader, (Check(self.check),), self.quotas)},
+            Router([self.to]),
+            {self.to.name: Street(self.to, reader, (Check(self.check),), self.quotas)},
             world,
             world,
             Recorder(),

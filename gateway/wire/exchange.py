@@ -39,8 +39,8 @@ _DROPPED = HOP_BY_HOP | {b"proxy-authenticate"}
 _NOTED = _DROPPED | {b"content-length"}
 """Fields of an answer that are looked at more closely."""
 
-_SHORT = len(b"keep-alive")
-"""A Connection field no longer than this names no other field."""
+_PLAIN = frozenset({b"", b"close", b"keep-alive"})
+"""Connection fields that name no other field."""
 
 _VIA = b"Via: %b\r\n" % VIA
 _JOIN_BELOW = 16 * 1024
@@ -362,11 +362,11 @@ class Exchange:
             return
         status = self.status
         parts = [b"HTTP/1.1 %d %b\r\n" % (status, upstream.reason)]
-        drop: frozenset[bytes] = _NOTED
+        options = b""
         has_length = chunked = False
         for field in upstream.fields:
             low = field[0].lower()
-            if low not in drop:
+            if low not in _NOTED:
                 parts.append(b"%b: %b\r\n" % field)
             elif low == b"content-length":
                 has_length = True
@@ -377,7 +377,9 @@ class Exchange:
                     raise UpstreamError(
                         Reason.UPSTREAM_PROTOCOL, 502, "the tool used a transfer coding other than chunked"
                     )
-        if len(options := upstream.connection_field()) > _SHORT:
+            elif low == b"connection":
+                options = options + b"," + field[1] if options else field[1]
+        if options.lower() not in _PLAIN:
             named = connection_options(options)
             parts[1:] = [part for part in parts[1:] if part.partition(b":")[0].lower() not in named]
         self.phase = RELAYING

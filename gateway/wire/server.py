@@ -83,7 +83,7 @@ class Connection(asyncio.Protocol):
         self._upgrading = self._resuming = self._paused = self._stalled = False
         self._prefix = self._held = b""
         self._size = 0
-        """Bytes read since the head under way began."""
+        """Bytes read since the head under way began; 0 while it is in the read that ended the request before it."""
         self._method: bytes | None = None
         self._linger_at = self._eof_at = 0.0
         self._idle_since = self._head_at = monotonic()
@@ -223,7 +223,7 @@ class Connection(asyncio.Protocol):
         limits = self.listener.limits
         if len(self._fields) > limits.max_headers:
             raise Malformed(f"more than {limits.max_headers} header fields")
-        if self._size > limits.max_head and self._head_size() > limits.max_head:
+        if (self._size > limits.max_head or not self._size) and self._head_size() > limits.max_head:
             raise Malformed("the request head is too large")
         host = lookup.get(b"host")
         codings = lookup.get(b"transfer-encoding")
@@ -272,6 +272,7 @@ class Connection(asyncio.Protocol):
             self._new_head()
         self._begun = self._resuming = False
         self._body_of = None
+        self._size = 0
         self._idle_since = monotonic()
         exchange.feed_end(trailers)
 
@@ -363,6 +364,8 @@ class Connection(asyncio.Protocol):
                 return
         if self._queue:
             self._current = following = self._queue.popleft()
+            if not self._queue:  # read on: it is how we learn that the agent has gone
+                self._resume()
             following.start()
         elif self._eof_at:
             self.transport.close()

@@ -85,13 +85,6 @@ class UpstreamConnection(asyncio.Protocol):
         poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
         return not poll.poll(0)
 
-    def connection_field(self) -> bytes:
-        """The Connection field of the answer, or nothing."""
-        for name, value in self.fields:
-            if len(name) == 10 and name.lower() == b"connection":
-                return value
-        return b""
-
     def abort(self) -> None:
         """Drop the connection and forget the exchange: the call is over, whatever the tool still says."""
         self.exchange = None
