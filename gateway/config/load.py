@@ -72,8 +72,8 @@ def attempt(path: str | os.PathLike[str]) -> Attempt:
     files = Files()
     reading = _Reading(Path(path), files)
     book = reading.book()
-    errors = in_order(reading.errors)
-    warnings = in_order(reading.warnings)
+    errors = in_order(reading.errors, str(path))
+    warnings = in_order(reading.warnings, str(path))
     config = reading.config
     if errors or config is None or book is None:
         return Attempt(None, errors, warnings, files)
@@ -118,11 +118,15 @@ class _Reading:
             self.errors.append(document.mistake(Mistake((), message, "write at least tools:")))
             return
         self._written = document.root.plain()
-        self.errors += problems_of(document.file, expand(document.root, self.base, self._files))
+        unresolved = expand(document.root, self.base, self._files)
+        self.errors += problems_of(document.file, unresolved)
         try:
             config = Config.model_validate(document.root.plain())
         except ValidationError as error:
-            self.errors += [document.mistake(mistake) for mistake in mistakes(error, Config)]
+            found = [document.mistake(mistake) for mistake in mistakes(error, Config)]
+            # What a reference should have stood for is not known, so nothing more is said of its value.
+            known = {(one.line, one.column) for one in unresolved}
+            self.errors += [problem for problem in found if (problem.line, problem.column) not in known]
             return
         self.tools, errors, warnings = tools_of(config, self.base, self._files)
         self.errors += [document.mistake(mistake) for mistake in errors]
@@ -163,7 +167,9 @@ class _Reading:
             self.errors += policies.errors
             return None
         book = policies.compile(self.tools or self._named_tools(), engine)
-        if not policies.grants and not policies.errors:
+        if self.config is None:
+            policies.warnings.clear()  # they are about tools, which are not known now
+        elif not (policies.grants or policies.errors or self.errors):
             message = "no policy document is a Grant, so every call will be refused"
             policies.warnings.append(self._document.mistake(Mistake(("policies",), message, "write a kind: Grant")))
         self.errors += policies.errors
@@ -173,7 +179,8 @@ class _Reading:
     def _named_tools(self) -> list[Tool]:
         """Stand-ins where the configuration has mistakes, so that policies are not blamed for naming its tools."""
         tools = self._document.root.items.get("tools") if self._document is not None else None
-        return [Tool(str(name), Origin("http", "", 80)) for name in tools.items] if tools is not None else []
+        names = tools.items if tools is not None and isinstance(tools.value, dict) else ()
+        return [Tool(str(name), Origin("http", "", 80)) for name in names]
 
     def version(self, book: PolicyBook) -> str:
         """Digest of what is written, not of what secrets it stands for."""

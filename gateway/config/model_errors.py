@@ -49,9 +49,16 @@ class Mistake(Struct, frozen=True):
 
 def mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[Mistake]:
     """Every mistake that pydantic found in a document of ``model``."""
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    for detail in details:
+        if detail["type"] == "too_short" and any(_below(detail["loc"], other["loc"]) for other in details):
+            continue  # entries with mistakes do not count, and are told of themselves
         path: Path = tuple(step for step in detail["loc"] if step != "[key]")
         yield _mistake(detail["type"], path, detail.get("input"), detail.get("ctx", {}), detail["msg"], model)
+
+
+def _below(path: Path, other: Path) -> bool:
+    return len(other) > len(path) and other[: len(path)] == path
 
 
 def _mistake(
@@ -62,7 +69,8 @@ def _mistake(
         return _unknown_key(path, model)
     if kind == "missing":
         about = _description(model, path)
-        return Mistake(path, f"{where} is missing", f"write {path[-1]}: {about}" if about else f"add {path[-1]}:", True)
+        hint = f"add {path[-1]}:" + (f" {about}" if about else "")
+        return Mistake(path, f"{where} is missing", hint, at_key=True)
     label = f"{where}: " if where else ""
     if kind == "value_error":
         message, _, hint = str(context.get("error", text)).partition("; ")
@@ -73,14 +81,15 @@ def _mistake(
 
 def _told(kind: str, path: Path, value: Any, context: Mapping[str, Any]) -> tuple[str, str]:
     """Message and hint for the common kinds; an empty message for the others."""
-    shown = "" if SECRET & set(path) else quoted(value)
+    secret = bool(SECRET & set(path))
+    shown = "" if secret else quoted(value)
     instead = f", not {shown}" if shown else ""
     if kind in ("literal_error", "enum"):
         expected = re.findall(r"'([^']*)'", str(context["expected"]))
         near = nearest(value, expected) if isinstance(value, str) else ""
         return f"must be {_either(expected)}{instead}", f"did you mean {near}?" if near else ""
     if kind in _WANTED:
-        return f"must be {_WANTED[kind]}{instead}", _how(kind, value)
+        return f"must be {_WANTED[kind]}{instead}", "write it in quotes" if secret else _how(kind, value)
     if kind in _BOUNDS:
         words, key = _BOUNDS[kind]
         return f"must be {words} {context[key]:g}{instead}", ""
@@ -114,6 +123,8 @@ def _how(kind: str, value: Any) -> str:
         return f'write "{str(value).lower() if isinstance(value, bool) else value}" in quotes'
     if kind == "bool_type" and isinstance(value, str) and value.lower() in ("yes", "on", "no", "off", "y", "n"):
         return "write true" if value.lower() in ("yes", "on", "y") else "write false"
+    if kind == "tuple_type" and isinstance(value, str):
+        return f"write [{value}]"
     if kind == "int_type" and isinstance(value, str) and value.strip().isdigit():
         return f"write {value.strip()} without quotes"
     return ""
@@ -136,6 +147,8 @@ def quoted(value: Any) -> str:
     kind = _KINDS.get(type(value))
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
     return kind or (repr(value) if len(repr(value)) <= LONGEST else f"{repr(value)[:LONGEST]}...")
 
 
@@ -179,4 +192,4 @@ def _description(model: type[BaseModel], path: Path) -> str:
     parent = model_at(model, path[:-1])
     field = parent.model_fields.get(str(path[-1])) if parent is not None else None
     text = (field.description or "") if field is not None else ""
-    return text.removesuffix(".")
+    return text[:1].lower() + text[1:].removesuffix(".")

@@ -49,8 +49,7 @@ def lines_of(text: str) -> list[str]:
     return _BREAK.split(text)
 
 
-def in_order(problems: Sequence[Problem]) -> list[Problem]:
-    """By file as they came, then by place; each once."""
-    files = {problem.file: number for number, problem in reversed(list(enumerate(problems)))}
+def in_order(problems: Sequence[Problem], first: str) -> list[Problem]:
+    """The problems of the file ``first``, then of the others by name; in each by place, and each once."""
     unique = {str(problem): problem for problem in problems}
-    return sorted(unique.values(), key=lambda problem: (files[problem.file], problem.line, problem.column))
+    return sorted(unique.values(), key=lambda one: (one.file != first, one.file, one.line, one.column))

@@ -98,7 +98,11 @@ class Tls(Model):
 
 
 def _several(value: object) -> object:
-    return (value,) if isinstance(value, dict) else tuple(value) if isinstance(value, list) else value
+    if isinstance(value, dict):
+        return (value,)
+    if isinstance(value, list | tuple):
+        return tuple(value)
+    raise ValueError("must be a mapping, or a list of them; write {header: ..., value: ...}")
 
 
 class ToolConfig(Model):

@@ -35,7 +35,7 @@ _KNOWN = {
         "the mapping that opens with { goes wrong here",
         "separate entries by commas; close it with }",
     ),
-    "did not find expected node content": ("a value is missing here", _QUOTES),
+    "did not find expected node content": ("a value is missing here", "write one, or close the [ or { above"),
     "found unexpected end of stream": ("a quote is never closed", "close it, or double a ' inside '...'"),
     "found unexpected document indicator": ("a quote is never closed", "close it, or double a ' inside '...'"),
     "found unknown escape character": (

@@ -1,0 +1,93 @@
+"""Golden messages: every class of mistake, with its place and the fix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gateway.config.load import load
+from gateway.errors import ConfigError
+from tests.config.support import CONFIG, GRANT, policy, told, written
+
+HERE = Path(__file__).parent
+
+
+def cases(name: str) -> list[object]:
+    entries = yaml.safe_load((HERE / name).read_text())
+    return [pytest.param(entry["text"], entry["told"], id=entry["name"]) for entry in entries]
+
+
+@pytest.mark.parametrize(("text", "expected"), cases("mistakes_config.yaml"))
+def test_a_mistake_in_the_configuration(
+    text: str, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NOPE", raising=False)
+    assert told(written(tmp_path, text)) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), cases("mistakes_policies.yaml"))
+def test_a_mistake_in_a_policy(text: str, expected: list[str], tmp_path: Path) -> None:
+    assert told(written(tmp_path, p=text)) == expected
+
+
+def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        CONFIG + "plicies: x\nwire: {max_headers: many}\n",
+        a=policy("    - {name: a, when: agent.idd == 'x', then: deny}\n    - {name: b, when: 'true', then: block}\n"),
+        b=policy("    - {name: a, when: agent.idd == 'x', then: deny}\n").replace("name: all", "name: more"),
+        c="a: [\n",
+    )
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert [str(problem).replace(f"{tmp_path}/", "") for problem in caught.value.problems] == [
+        "toolgate.yaml:3:1: unknown key 'plicies' (did you mean policies?)",
+        "toolgate.yaml:4:21: wire.max_headers: must be a whole number, not 'many'",
+        "policies/a.yaml:12:37: spec.rules[1].then: must be deny, approve or warn, not 'block'",
+        "policies/b.yaml:11:23: unknown variable agent.idd (did you mean agent.id?)",
+        "policies/c.yaml:2:1: a value is missing here (write one, or close the [ or { above)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [
+        '{header: A, value: "${env:TOKEN}\\n"}',
+        "{header: A, value: 4711081547}",
+        "{header: A, value: 4711081547, extra: 1}",
+        "[4711081547]",
+        "{header: A, value: [4711081547]}",
+    ],
+)
+def test_messages_and_excerpts_betray_no_secret(
+    credential: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "4711081547")
+    config = f'tools:\n  github:\n    url: "http://a"\n    credential: {credential}\n'
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, config))
+    for problem in caught.value.problems:
+        assert "4711081547" not in str(problem) + getattr(problem, "excerpt", "")
+
+
+def test_messages_show_a_reference_and_not_what_it_stands_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHERE", "ftp://hidden.example")
+    (message,) = told(written(tmp_path, "tools: {a: {url: '${env:WHERE}'}}\n", a="# nothing\n"))
+    assert message.startswith("toolgate.yaml:1:18: tools.a.url: not a URL: '${env:WHERE}'")
+
+
+def test_a_problem_shows_its_line_with_a_caret_below_the_place(tmp_path: Path) -> None:
+    path = written(tmp_path, a=policy("    - name: a\n      when: agent.idd == 'x'\n      then: deny\n"))
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    (problem,) = caught.value.problems
+    assert getattr(problem, "excerpt", "") == "  12 |       when: agent.idd == 'x'\n     |             ^"
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    assert told(tmp_path / "none.yaml") == ["none.yaml: cannot be read: No such file or directory (check the path)"]
+    path = written(tmp_path)
+    (tmp_path / "policies" / "bad.yaml").write_bytes(GRANT.encode() + b"# \xff\n")
+    assert told(path) == ["policies/bad.yaml:5:3: this is not UTF-8 text (save the file as UTF-8)"]
