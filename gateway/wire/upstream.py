@@ -245,7 +245,7 @@ class Pool:
         self.origin = tool.origin
         self.ssl = _tls(tool) if tool.origin.scheme == "https" else None
         self.server_name = tool.server_name or tool.origin.host
-        self.max_idle, self.idle_timeout, self.max_head, self.max_fields = max_idle, idle_timeout, max_head, 256
+        self.max_idle, self.idle_timeout, self.max_head = max_idle, idle_timeout, max_head
         self.idle: list[UpstreamConnection] = []
         self.open = 0
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import h11
 
-from gateway.model import Tool
 from gateway.wire.listener import Limits, Listener
 from gateway.wire.server import Connection
 from gateway.wire.upstream import UpstreamConnection
-from tests.builders import tool
+from tests.builders import slot, tool
 from tests.drive import Drive, Quota
 
 BANK = tool("bank", ("http", "127.0.0.1", 7000), body_limit=100_000, upgrades=("websocket",), connect=True)
@@ -193,4 +192,22 @@ def status_of(data: bytes) -> int:
     return int(data.split(b" ", 2)[1]) if data else 0
 
 
-__all__ = ["BANK", "Rig", "Side", "Tool", "Transport", "answers", "requests", "status_of", "untimed"]
+GET = b"GET /bank/a HTTP/1.1\r\nHost: gate\r\n\r\n"
+POST = b"POST /bank/t HTTP/1.1\r\nHost: gate\r\nContent-Length: 4\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+
+
+def rig_of(**settings) -> Rig:
+    """A rig whose calls hold a place, so that settling shows."""
+    settings.setdefault("to", BANK)
+    tools = settings.pop("tools", 1)
+    limits = settings.pop("limits", None)
+    return Rig(drive=Drive(quotas=(Quota(slot()),), **settings), tools=tools, limits=limits)
+
+
+def settled(called: Rig):
+    """The outcome of the one call, which was settled and recorded once."""
+    (trace,) = called.traces
+    ((_, outcome),) = called.drive.world.settled
+    assert outcome == trace.outcome
+    return outcome
