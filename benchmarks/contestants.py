@@ -81,7 +81,7 @@ def _said(*command: str) -> str:
 
 def direct(site: Site, upstream: Upstream) -> Contestant:
     """No proxy at all: what load and upstream can do."""
-    return Contestant("direct", Target(upstream.port, "/", {}, {}), ())
+    return Contestant("direct", Target(upstream.port, "/", {}), ())
 
 
 def nginx(site: Site, upstream: Upstream) -> Contestant:
@@ -89,7 +89,7 @@ def nginx(site: Site, upstream: Upstream) -> Contestant:
     child = _nginx(site, "nginx", configs.nginx(port, upstream.port), site.proxy_core)
     site.await_port("nginx", child, port)
     version = _said(_command("nginx"), "-v").removeprefix("nginx version: ")
-    return Contestant("nginx", Target(port, "/up/", AGENT, {}), (child.pid,), version)
+    return Contestant("nginx", Target(port, "/up/", AGENT), (child.pid,), version)
 
 
 def haproxy(site: Site, upstream: Upstream) -> Contestant:
@@ -98,7 +98,7 @@ def haproxy(site: Site, upstream: Upstream) -> Contestant:
     child = site.spawn("haproxy", [_command("haproxy"), "-db", "-f", str(path)], site.proxy_core)
     site.await_port("haproxy", child, port)
     version = _said(_command("haproxy"), "-v").partition("-")[0].replace("HAProxy version ", "haproxy/")
-    return Contestant("haproxy", Target(port, "/up/", AGENT, {}), (child.pid,), version)
+    return Contestant("haproxy", Target(port, "/up/", AGENT), (child.pid,), version)
 
 
 def _envoy_binary() -> str:
@@ -133,7 +133,7 @@ def _envoy(site: Site, upstream: Upstream, name: str, authz: int | None, roots: 
     version = re.search(r"/(\d+\.\d+\.\d+)/", _said(binary, "--version"))
     return Contestant(
         name,
-        Target(port, "/up/", AGENT, {}),
+        Target(port, "/up/", AGENT),
         (child.pid, *roots),
         f"envoy/{version[1] if version else '?'}",
         bool(roots),
@@ -162,7 +162,7 @@ def aiohttp(site: Site, upstream: Upstream) -> Contestant:
     child = site.spawn("aiohttp", [sys.executable, script, str(port), str(upstream.port)], site.proxy_core)
     site.await_port("aiohttp", child, port)
     version = _said(sys.executable, "-c", "import aiohttp; print('aiohttp/' + aiohttp.__version__)")
-    return Contestant("aiohttp", Target(port, "/up/", AGENT, {}), (child.pid,), version)
+    return Contestant("aiohttp", Target(port, "/up/", AGENT), (child.pid,), version)
 
 
 def _toolgate(site: Site, upstream: Upstream, name: str, *, full: bool) -> Contestant:
@@ -175,7 +175,7 @@ def _toolgate(site: Site, upstream: Upstream, name: str, *, full: bool) -> Conte
     child = site.spawn(name, [str(command), "run", "-c", str(config)], site.proxy_core)
     site.await_port(name, child, port)
     version = _said(sys.executable, "-c", "import gateway; print('toolgate/' + gateway.__version__)")
-    return Contestant(name, Target(port, "/up/", AGENT, {}), (child.pid,), version, governed=full)
+    return Contestant(name, Target(port, "/up/", AGENT), (child.pid,), version, governed=full)
 
 
 def toolgate_bare(site: Site, upstream: Upstream) -> Contestant:

@@ -73,7 +73,7 @@ def assemble(
     """Those that started and answer every case right, and for the others why they are left out."""
     ready: list[Contestant] = []
     skipped: dict[str, str] = {}
-    origin = load.Target(upstream.port, "/", {}, {})
+    origin = load.Target(upstream.port, "/", {})
     expected = {case.name: load.fetch(origin, case)[1] for case in cases}
     for name, build in builders.items():
         try:
@@ -97,8 +97,13 @@ def _verify_governed(contestant: Contestant) -> None:
         raise Unavailable(f"its policy is not asked: GET /deny gave {status}, not 403")
 
 
-def measure(site: Site, upstream: Upstream, contestants: Sequence[Contestant], plan: Plan) -> list[Sample]:
-    """All samples of a plan. The order of the contestants rotates from round to round."""
+def measure(
+    site: Site, upstream: Upstream, contestants: Sequence[Contestant], plan: Plan, left: dict[str, str]
+) -> list[Sample]:
+    """All samples of a plan. The order of the contestants rotates from round to round.
+
+    A contestant whose processes end on the way takes no further part; ``left`` then says so.
+    """
     for case, contestant in itertools.product(plan.cases, contestants):
         load.run(site, contestant.target, case, 32, 1)
     samples: list[Sample] = []
@@ -107,7 +112,13 @@ def measure(site: Site, upstream: Upstream, contestants: Sequence[Contestant], p
         order = [*contestants[turn:], *contestants[:turn]]
         for case, connections in itertools.product(plan.cases, plan.connections):
             for contestant in order:
-                samples.append(_sample(site, upstream, contestant, case, connections, number, plan.seconds))
+                if contestant.name in left:
+                    continue
+                try:
+                    samples.append(_sample(site, upstream, contestant, case, connections, number, plan.seconds))
+                except Unavailable as reason:
+                    left[contestant.name] = f"left in round {number + 1}: {reason}"
+                    say(f"{contestant.name} {left[contestant.name]}")
             say(f"round {number + 1}/{plan.rounds}: {case.name}, {connections} connections")
     return samples
 
@@ -122,7 +133,7 @@ def _sample(
     used = cpu_seconds(pids) - before
     load_used = found.cpu_seconds + cpu_seconds([upstream.pid]) - upstream_before
     if who.roots and set(tree(who.roots)) != set(pids):
-        raise Unavailable(f"{who.name}: processes came or went during {case.name}, so its CPU time is not known")
+        raise Unavailable(f"its processes came or went during {case.name}, so its CPU time is not known")
     rss, pss = memory_mb(pids)
     return Sample(
         contestant=who.name,

@@ -82,7 +82,7 @@ def markdown(results: Results) -> str:
     parts = [f"`{results.command}`, {datetime.now(UTC):%Y-%m-%d}, {machine()}.", "", versions(results)]
     parts += [f"Not measured: **{name}** ({reason})." for name, reason in results.skipped.items()]
     parts += [*results.notes, ""]
-    if any(s.case == "json" and s.connections == 32 for s in results.samples) and not results.base.startswith("direct"):
+    if results.base == "nginx" and any(s.case == "json" and s.connections == 32 for s in results.samples):
         parts += list(goals(results))
     if results.flats:
         parts += list(flats(results.flats))
