@@ -173,14 +173,24 @@ CLIENTS: dict[str, Client] = {
 }
 
 
-def comparable(got: Got) -> tuple[int, list[tuple[str, str]], Any]:
+MOVED = {"host", "expect", "transfer-encoding"}
+"""Fields that a proxy makes anew: their presence and value count, not their place or case."""
+
+
+def _fields(pairs: list[tuple[str, str]], dropped: set[str]) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """What is end to end, in order; and beside it what a proxy makes anew."""
+    lowered = [(name.lower(), name, value) for name, value in pairs]
+    in_order = [(name, value) for key, name, value in lowered if key not in dropped | MOVED]
+    return in_order, {key: value for key, _, value in lowered if key in MOVED - dropped}
+
+
+def comparable(got: Got) -> tuple[Any, ...]:
     """What must not differ between direct and through: without dates and what a proxy adds; echoes opened up."""
     status, headers, body = got
-    dropped = ADDED_TO_RESPONSE | OF_THE_HOP | {"date", "content-length"}
-    kept = [(name.lower(), value) for name, value in headers if name.lower() not in dropped]
+    answer = _fields(headers, ADDED_TO_RESPONSE | OF_THE_HOP | {"date", "content-length"})
     if not body.startswith(b'{"method"'):
-        return status, kept, body
+        return status, answer, body
     told = json.loads(body)
-    gone = ADDED_TO_REQUEST | OF_THE_HOP
-    told["fields"] = [pair for pair in told["fields"] if pair[0].lower() not in gone]
-    return status, kept, told
+    # A body that came with the head needs nobody's leave, so Expect may be gone by then.
+    asked = _fields(told.pop("fields"), ADDED_TO_REQUEST | OF_THE_HOP | {"expect"})
+    return status, answer, told, asked

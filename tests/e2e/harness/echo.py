@@ -68,7 +68,7 @@ async def cookies(request: web.Request) -> web.Response:
     """Two Set-Cookie fields, which must never be joined."""
     answer = web.Response(text="two")
     answer.headers.add("Set-Cookie", "a=1; Path=/; Expires=Wed, 09 Jun 2027 10:18:14 GMT")
-    answer.headers.add("Set-Cookie", "b=2; HttpOnly")
+    answer.headers.add("Set-Cookie", "b=2; Path=/; HttpOnly")
     return answer
 
 
