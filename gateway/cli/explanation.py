@@ -8,7 +8,7 @@ from typing import Any
 from gateway.config.load import Loaded
 from gateway.decide.breakers import Breakers
 from gateway.decide.bulkhead import Bulkhead
-from gateway.decide.engine import AskHuman, Reserve, decide
+from gateway.decide.engine import AskHuman, Look, Reserve, decide
 from gateway.decide.grants import Grants
 from gateway.decide.limits import Limits
 from gateway.decide.rules import Rules
@@ -82,7 +82,7 @@ def _decided(call: Call, loaded: Loaded) -> Decision:
     try:
         while True:
             effect = deciding.send(answer)
-            if isinstance(effect, Reserve):
+            if isinstance(effect, Look | Reserve):
                 answer = tuple(Hold(claim, True) for claim in effect.claims)
             else:
                 answer = None if isinstance(effect, AskHuman) else True

@@ -154,7 +154,7 @@ def _url(value: str) -> str:
 Url = Annotated[
     str,
     AfterValidator(_url),
-    Field(json_schema_extra={"pattern": "^https?://[^/?#@]+[^?#]*$", "examples": ["https://api.github.com"]}),
+    Field(json_schema_extra={"pattern": "^https?://[^/?#@]+(/[^?#]*)?$", "examples": ["https://api.github.com"]}),
 ]
 
 

@@ -16,7 +16,20 @@ NAMES = ("config", "policy")
 
 def schema_of(name: str) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of that name. Raises KeyError for a name that is not in NAMES."""
-    return {"config": _config, "policy": schema_json}[name]()
+    schema = {"config": _config, "policy": schema_json}[name]()
+    _count_items(schema)
+    return schema
+
+
+def _count_items(schema: Any) -> None:
+    """Bounds on the length of a list are minItems and maxItems; pydantic writes those of text beside a validator."""
+    parts = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    for part in parts:
+        _count_items(part)
+    if isinstance(schema, dict) and schema.get("type") == "array":
+        for end in ("min", "max"):
+            if f"{end}Length" in schema:
+                schema[f"{end}Items"] = schema.pop(f"{end}Length")
 
 
 def text_of(name: str) -> str:
@@ -32,6 +45,8 @@ def _config() -> dict[str, Any]:
     schema = Config.model_json_schema(schema_generator=_Generator)
     for name in ("listen", "admin"):
         schema["properties"][name]["default"] = str(Config.model_fields[name].default)
+    ways = Config.model_fields["identify"].default
+    schema["properties"]["identify"]["default"] = [way.model_dump(exclude_none=True) for way in ways]
     defs = schema["$defs"]
     tool = defs["ToolConfig"]["properties"]
     # One credential may be written without the list.

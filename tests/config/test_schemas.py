@@ -1,0 +1,90 @@
+"""The published JSON Schemas are fresh, and agree with what the loader accepts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from gateway.config import marks
+from gateway.config.schemas import NAMES, schema_of, text_of
+from tests.config.support import CONFIG, GRANT
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_published_schema_is_what_the_models_say(name: str) -> None:
+    published = (ROOT / "docs" / "schema" / f"{name}.schema.json").read_text()
+    assert published == text_of(name), f"run: toolgate schema {name} > docs/schema/{name}.schema.json"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_schema_is_a_schema(name: str) -> None:
+    jsonschema.Draft202012Validator.check_schema(schema_of(name))
+
+
+def valid(name: str, text: str) -> list[bool]:
+    validator = jsonschema.Draft202012Validator(schema_of(name))
+    return [validator.is_valid(document.plain()) for document in marks.read(text)[0]]
+
+
+def test_shipped_files_fit_their_schema_and_name_it() -> None:
+    files = [(ROOT / "config.example.yaml", "config")]
+    files += [(path, "policy") for path in sorted((ROOT / "policies").glob("*.yaml"))]
+    assert len(files) > 1
+    for path, name in files:
+        text = path.read_text()
+        assert all(valid(name, text)), path
+        modeline = text.partition("\n")[0]
+        schema = modeline.partition("$schema=")[2]
+        assert (path.parent / schema).resolve() == ROOT / "docs" / "schema" / f"{name}.schema.json", path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CONFIG + "listen: 127.0.0.1:0\n",
+        CONFIG + "identify: [{api_key: {keys: [{sha256: " + "a" * 64 + ", agent: b}]}}, {anonymous: c}]\n",
+        "tools: {a: {url: 'http://b', credential: {header: A, value: b}}}",
+        "tools: {a: {url: 'http://b', credential: [{header: A, value: b}], limits: {timeout: 1.5, connect: 250ms}}}",
+    ],
+)
+def test_what_loads_fits_the_schema(text: str) -> None:
+    assert valid("config", text) == [True]
+
+
+SAID_ELSEWHERE = {
+    # Only the loader can know these: they need other values, other files, or an expression to be compiled.
+    "two documents", "tool name", "port", "zero", "small", "header name", "structural", "url idn", "url port0",
+    "url path",
+    "host", "shared host", "operation", "operation mix", "operation twice name", "operation shape", "both",
+    "openapi missing", "credential empty", "credential break", "credential header", "credential twice", "tls", "ca",
+    "anonymous first", "key twice", "env", "file", "reference", "open reference", "no policies", "unix",
+    "nobody", "class", "two names", "unknown tool", "when type", "typo plain", "typo quoted", "typo block",
+    "typo folded",
+    "syntax", "mix", "variable", "two rules", "message type", "per", "max_wait", "slow", "fraction", "empty folder",
+}  # fmt: skip
+
+
+def mistakes(name: str) -> list[Any]:
+    entries = yaml.safe_load((HERE / name).read_text())
+    return [pytest.param(one["text"], id=one["name"]) for one in entries if one["name"] not in SAID_ELSEWHERE]
+
+
+@pytest.mark.parametrize("text", mistakes("mistakes_config.yaml"))
+def test_editors_see_the_mistakes_of_shape_in_a_configuration(text: str) -> None:
+    assert True not in valid("config", text)
+
+
+@pytest.mark.parametrize("text", mistakes("mistakes_policies.yaml"))
+def test_editors_see_the_mistakes_of_shape_in_a_policy(text: str) -> None:
+    assert False in valid("policy", text)
+
+
+def test_a_grant_fits_the_schema() -> None:
+    assert valid("policy", GRANT) == [True]
