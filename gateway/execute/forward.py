@@ -26,6 +26,9 @@ _FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b
 
 VIA = b"1.1 toolgate"
 
+_LONGEST_HOST = 256
+"""Heads for longer hosts (no name is) are made each time, so that agents cannot fill the memory."""
+
 
 class Forwarder:
     """Writes request heads for one tool."""
@@ -76,11 +79,12 @@ class Forwarder:
         key = (request.peer, host)
         tail = self._tails.get(key)
         if tail is None:
-            if len(self._tails) >= 1024:
-                self._tails.clear()
-            tail = self._tails[key] = (
-                self._inject + b"Via: " + VIA + b"\r\n" + _forwarded(self.tool.forwarded, request.peer, host) + b"\r\n"
-            )
+            forwarded = _forwarded(self.tool.forwarded, request.peer, host)
+            tail = self._inject + b"Via: " + VIA + b"\r\n" + forwarded + b"\r\n"
+            if len(host) <= _LONGEST_HOST:
+                if len(self._tails) >= 1024:
+                    self._tails.clear()
+                self._tails[key] = tail
         return tail
 
 

@@ -10,6 +10,9 @@ from gateway.model import Reason, Request, Route, Tool
 _REMEMBERED = 1024
 """Routes kept: agents call few endpoints many times."""
 
+_LONGEST_REMEMBERED = 1024
+"""Characters of target and host; longer ones are looked up each time, so that agents cannot fill the memory."""
+
 
 class Router:
     """Finds the tool by the request target and the Host field (RFC 9112, 3.2).
@@ -21,7 +24,7 @@ class Router:
         self._by_name: dict[str, Tool] = {}
         self._aliases: dict[str, Tool] = {}
         self._origins: dict[str, Tool] = {}
-        self._seen: dict[tuple[str, bytes | None], Route] = {}
+        self._seen: dict[tuple[str, bytes], Route] = {}
         for tool in tools:
             self._by_name[tool.name] = tool
             for alias in tool.hosts:
@@ -37,12 +40,15 @@ class Router:
         """
         if request.method == "CONNECT":
             return self._tunnel(request.target)
-        key = (request.target, request.lookup.get(b"host"))
+        host = request.lookup.get(b"host", b"")
+        key = (request.target, host)
         route = self._seen.get(key)
         if route is None:
-            if len(self._seen) >= _REMEMBERED:
-                self._seen.clear()
-            route = self._seen[key] = self._find(request.target, request.header(b"host"))
+            route = self._find(request.target, host.decode("latin-1"))
+            if len(request.target) + len(host) <= _LONGEST_REMEMBERED:
+                if len(self._seen) >= _REMEMBERED:
+                    self._seen.clear()
+                self._seen[key] = route
         return route
 
     def _find(self, target: str, host: str) -> Route:

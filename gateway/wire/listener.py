@@ -122,7 +122,7 @@ class Listener:
 
     def remember_host(self, host: bytes | None) -> None:
         """This Host field is well-formed (a missing one never is: it is allowed in HTTP/1.0 only)."""
-        if host is not None:
+        if host is not None and len(host) <= 256:
             if len(self.hosts) >= 1024:
                 self.hosts.clear()
             self.hosts.add(host)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -256,3 +258,17 @@ VALUE = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=10)
 @given(st.lists(st.tuples(TOKEN, VALUE), max_size=10))
 def test_end_to_end_fields_pass_untouched_whatever_they_are(fields):
     assert head(*fields)[2:-4] == [f"{name}: {value}" for name, value in fields]
+
+
+def test_what_is_remembered_of_hosts_cannot_fill_the_memory():
+    forwarder = Forwarder(tool())
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(500):
+            host = f"{number:020000}"
+            forwarder.head(Permit(call(of=request(host=host), host=host)), chunked=False)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1_000_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -213,3 +215,16 @@ def test_a_url_that_claims_an_aliass_port_keeps_it():
     router = Router([tool(hosts=("local",)), tool("notes", ("http", "local", 7001))])
     assert router.route(request(target="/x", host="local:7001")).tool.name == "notes"
     assert router.route(request(target="/x", host="local:7002")).tool.name == "github"
+
+
+def test_what_is_remembered_of_targets_cannot_fill_the_memory():
+    router = Router([GITHUB])
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(1000):
+            router.route(request(target=f"/github/{number:020000}"))
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1_000_000
