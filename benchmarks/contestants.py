@@ -12,10 +12,9 @@ from pathlib import Path
 
 from benchmarks import configs
 from benchmarks.load import MIB, Target
-from benchmarks.processes import Site, Unavailable
+from benchmarks.processes import ROOT, Site, Unavailable
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent
 AGENT = {"x-agent-id": "bench"}
 
 

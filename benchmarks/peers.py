@@ -20,7 +20,6 @@ from contextlib import suppress
 from benchmarks import report
 from benchmarks.__main__ import arguments, guard, pin, plan_of, publish
 from benchmarks.contestants import (
-    ROOT,
     Builder,
     Contestant,
     Upstream,
@@ -31,7 +30,7 @@ from benchmarks.contestants import (
 )
 from benchmarks.load import CASES, Target, tools
 from benchmarks.measure import assemble, measure, say
-from benchmarks.processes import Site, Unavailable
+from benchmarks.processes import ROOT, Site, Unavailable
 
 HOME = ROOT / ".venv-peers"
 START = 90.0  # seconds; the largest of them import for half a minute
