@@ -1,0 +1,131 @@
+"""What a user may write is documented, and the documentation is true."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from gateway.config import marks
+from gateway.config.load import attempt
+from gateway.config.schema import Config, Identify, Log, ToolConfig, TraceConfig, Wire
+from gateway.model import Reason
+from gateway.policy.engine import EXPANDED_CAP, LOOP_CAP, NESTING_CAP, SOURCE_CAP
+from gateway.policy.hints import FUNCTIONS
+from gateway.policy.schema import KINDS
+from gateway.policy.tokens import LOOPS
+from gateway.policy.variables import VARIABLES
+from tests.config.support import GRANT, written
+
+DOCS = Path(__file__).parents[2] / "docs"
+CONFIGURATION = (DOCS / "configuration.md").read_text()
+POLICIES = (DOCS / "policies.md").read_text()
+ROW = re.compile(r"^\| `([a-zA-Z0-9_.]+)` \| (.+?) \| .+ \|$", re.MULTILINE)
+DEFAULTS = dict(ROW.findall(CONFIGURATION))
+
+
+def model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := model_in(part)) is not None), None)
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Dotted names of every key below a model, sections themselves left out where they have no row of their own."""
+    for name, field in model.model_fields.items():
+        inner = model_in(field.annotation)
+        if inner is not None and inner is not ToolConfig:
+            yield from keys(inner, f"{prefix}{name}.")
+        if inner is None or f"{prefix}{name}" in DEFAULTS:
+            yield f"{prefix}{name}"
+
+
+SECTIONS: dict[type[BaseModel], str] = {
+    Config: "",
+    ToolConfig: "",
+    Identify: "",
+    Wire: "",
+    TraceConfig: "trace.",
+    Log: "log.",
+}
+
+
+@pytest.mark.parametrize("model", SECTIONS)
+def test_every_key_of_the_configuration_has_a_row(model: type[BaseModel]) -> None:
+    own = set(keys(model, SECTIONS[model]))
+    if model is Config:
+        own = {key for key in own if "." not in key} | set(Config.model_fields)
+    assert own - set(DEFAULTS) == set()
+
+
+def test_every_row_is_a_key() -> None:
+    known = {key for model, prefix in SECTIONS.items() for key in keys(model, prefix)} | set(Config.model_fields)
+    assert set(DEFAULTS) - known == set()
+
+
+@pytest.mark.parametrize("key", [key for key, default in DEFAULTS.items() if default.startswith("`")])
+def test_a_documented_default_is_the_default(key: str) -> None:
+    for model, prefix in SECTIONS.items():
+        name = key.removeprefix(prefix)
+        if key.startswith(prefix) and name.partition(".")[0] in model.model_fields and "keys." not in name:
+            minimal = {"url": "http://a"} if model is ToolConfig else {"tools": {"a": {"url": "http://a"}}}
+            if model is Identify:
+                minimal = {}
+                name = name.removeprefix("api_key.")
+                model = model_in(Identify.model_fields["api_key"].annotation) or model
+                minimal = {"keys": [{"sha256": "a" * 64, "agent": "b"}]}
+            elif model in (Wire, TraceConfig, Log):
+                minimal = {}
+            (written_out,), _ = marks.read(DEFAULTS[key].strip("`"))
+            nested: Any = written_out.plain()
+            for step in reversed(name.split(".")):
+                nested = {step: nested}
+            assert model.model_validate({**minimal, **nested}) == model.model_validate(minimal)
+            return
+    assert "keys." in key
+
+
+def test_every_variable_is_documented_with_its_type() -> None:
+    for variable in VARIABLES.values():
+        assert f"| `{variable.name}` | {variable.type} |" in POLICIES, variable.name
+
+
+def test_every_reason_is_documented() -> None:
+    for reason in Reason:
+        assert f"| `{reason.value}` |" in POLICIES, reason
+
+
+def test_every_function_and_cap_is_documented() -> None:
+    for name in FUNCTIONS | LOOPS:
+        assert re.search(rf"`(\w+\.)?{name}\b", POLICIES), name
+    for cap in (SOURCE_CAP, EXPANDED_CAP, NESTING_CAP, LOOP_CAP):
+        assert re.search(rf"\b{cap:,}\b", POLICIES), cap
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_key_of_a_policy_document_is_documented(kind: str) -> None:
+    section = POLICIES.partition(f"\n## {kind}\n")[2].partition("\n## ")[0]
+    spec = model_in(KINDS[kind].model_fields["spec"].annotation)
+    assert spec is not None
+    for name in spec.model_fields:
+        assert f"`{name}" in section, name
+
+
+def examples() -> list[str]:
+    return re.findall(r"```yaml\n(apiVersion: .*?)```", POLICIES, re.DOTALL)
+
+
+def test_every_example_of_a_policy_loads(tmp_path: Path) -> None:
+    names = ("github", "notes", "bank", "search")
+    config = "tools:\n" + "".join(f"  {name}: {{url: 'http://{name}'}}\n" for name in names)
+    assert len(examples()) >= len(KINDS)
+    for number, text in enumerate(examples()):
+        policies = {"grants": GRANT, "example": text} if "kind: Grant" not in text else {"example": text}
+        for old in (tmp_path / "policies").glob("*"):
+            old.unlink()
+        made = attempt(written(tmp_path, config, **policies))
+        assert [str(problem) for problem in [*made.errors, *made.warnings]] == [], number
