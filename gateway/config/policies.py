@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from gateway.config.documents import Document, read_documents
 from gateway.config.files import Files
+from gateway.config.mending import mended
 from gateway.config.model_errors import Mistake, mistakes
 from gateway.errors import Problem
 from gateway.model import Tool
@@ -45,9 +46,15 @@ class Policies:
         except _UnfitError as unfit:
             self.errors.append(document.mistake(unfit.mistake))
         except ValidationError as error:
-            self.errors += [document.mistake(mistake) for mistake in mistakes(error, model)]
+            found = list(mistakes(error, model))
+            self.errors += [document.mistake(mistake) for mistake in found]
+            if model is Policy and (rest := mended(document.root.plain(), found)) is not None:
+                self._source(rest, document)
         else:
-            self.sourced.append(SourcedDocument(len(self._documents) - 1, parsed, document.file))
+            self._source(parsed, document)
+
+    def _source(self, model: Policy | Grant | Limit | Breaker, document: Document) -> None:
+        self.sourced.append(SourcedDocument(len(self._documents) - 1, model, document.file))
 
     def compile(self, tools: Sequence[Tool], engine: CelEngine) -> PolicyBook:
         """The book; of no use where there are ``errors`` afterwards."""

@@ -150,7 +150,8 @@ class Wire(Model):
     max_headers: int = Field(default=128, ge=1, description="Headers in a head.")
     max_connections: int = Field(default=10_000, ge=1, description="Agents' connections at once.")
     half_close_grace: Duration = Field(
-        default=0.5, description="A client that has closed its sending side is still answered within this time."
+        default=0.5,
+        description="After a client has closed its sending side: when to find out whether it is still there.",
     )
     drain: Duration = Field(default=30.0, description="After SIGTERM, calls under way may take so long to end.")
 

@@ -37,7 +37,9 @@ def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
         tmp_path,
         CONFIG + "plicies: x\nwire: {max_headers: many}\n",
         a=policy("    - {name: a, when: agent.idd == 'x', then: deny}\n    - {name: b, when: 'true', then: block}\n"),
-        b=policy("    - {name: a, when: agent.idd == 'x', then: deny}\n").replace("name: all", "name: more"),
+        b=policy("    - {name: a, when: agent.idd == 'x', then: deny}\n")
+        .replace("name: all", "name: q")
+        .replace("name: p", "name: q"),
         c="a: [\n",
     )
     with pytest.raises(ConfigError) as caught:
@@ -45,9 +47,41 @@ def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     assert [str(problem).replace(f"{tmp_path}/", "") for problem in caught.value.problems] == [
         "toolgate.yaml:3:1: unknown key 'plicies' (did you mean policies?)",
         "toolgate.yaml:4:21: wire.max_headers: must be a whole number, not 'many'",
+        "policies/a.yaml:11:23: unknown variable agent.idd (did you mean agent.id?)",
         "policies/a.yaml:12:37: spec.rules[1].then: must be deny, approve or warn, not 'block'",
         "policies/b.yaml:11:23: unknown variable agent.idd (did you mean agent.id?)",
         "policies/c.yaml:2:1: a value is missing here (write one, or close the [ or { above)",
+    ]
+
+
+def test_expressions_beside_mistakes_of_shape_are_checked_in_the_same_go(tmp_path: Path) -> None:
+    rules = (
+        "    - {name: a b, when: agent.idd == 'x', then: deny}\n"
+        "    - {when: true, then: deny, message: 3, messageExpression: agnt.id}\n"
+        "    - {name: c, whn: 'true', then: deny, mode: audit}\n"
+        "    - {name: d, when: size(agent.id), then: deny}\n"
+    )
+    assert told(written(tmp_path, p=policy(rules, "  failurePolicy: Maybe\n"))) == [
+        "policies/p.yaml:10:18: spec.failurePolicy: must be Fail or Ignore, not 'Maybe'",
+        (
+            "policies/p.yaml:12:14: spec.rules[0].name: 'a b' is not a name (write letters, digits, '.', '_' and '-', "
+            "beginning with a letter or digit)"
+        ),
+        "policies/p.yaml:12:25: unknown variable agent.idd (did you mean agent.id?)",
+        (
+            "policies/p.yaml:13:7: spec.rules[1].name is missing (add name: unique in its policy; shown in traces and "
+            "refusals as POLICY/RULE)"
+        ),
+        'policies/p.yaml:13:14: spec.rules[1].when: must be text, not true (write "true" in quotes)',
+        'policies/p.yaml:13:41: spec.rules[1].message: must be text, not 3 (write "3" in quotes)',
+        "policies/p.yaml:13:63: unknown variable agnt.id (did you mean agent.id?)",
+        (
+            "policies/p.yaml:14:7: spec.rules[2].when is missing (add when: a CEL expression that is true or false, at "
+            "most 4096 characters)"
+        ),
+        "policies/p.yaml:14:17: unknown key 'whn' in spec.rules[2] (did you mean when?)",
+        "policies/p.yaml:14:48: spec.rules[2].mode: must be Enforce, Audit or Warn, not 'audit' (did you mean Audit?)",
+        "policies/p.yaml:15:23: when must give a bool, not int",
     ]
 
 

@@ -64,7 +64,7 @@ SAID_ELSEWHERE = {
     "url path",
     "host", "shared host", "operation", "operation mix", "operation twice name", "operation shape", "both",
     "openapi missing", "credential empty", "credential break", "credential header", "credential twice", "tls", "ca",
-    "anonymous first", "key twice", "env", "file", "reference", "open reference", "no policies", "unix",
+    "anonymous first", "key twice", "env", "file", "reference", "open reference", "no policies",
     "nobody", "class", "two names", "unknown tool", "when type", "typo plain", "typo quoted", "typo block",
     "typo folded",
     "syntax", "mix", "variable", "two rules", "message type", "per", "max_wait", "slow", "fraction", "empty folder",
