@@ -40,6 +40,9 @@ class World:
         self.reserved.append(tuple(claims))
         return tuple(Hold(claim, self.grants, retry_after=0.0 if self.grants else 3.0) for claim in claims)
 
+    def look(self, claims, now):
+        return tuple(Hold(claim, self.grants) for claim in claims)
+
     def answered(self, holds, answer, now):
         self.heard.append(answer)
 

@@ -26,6 +26,7 @@ class MemoryLedger:
 
     def reserve(self, claims: Sequence[Claim], now: float) -> tuple[Hold, ...]:
         """One hold for each claim, all granted or none taken. ``now`` is in seconds, monotonic."""
+        self._tidy(now)
         holds = [self._look(claim, now) for claim in claims]
         for hold in holds:
             if not hold.granted:
@@ -37,12 +38,11 @@ class MemoryLedger:
                 self._taken[claim.key] = self._taken.get(claim.key, 0) + 1
             elif epoch := self._circuits[claim.key].enter():
                 holds[at] = Hold(claim, True, epoch, 0.0, PROBE)
-        if len(self._full_at) > self._sweep_at:
-            self._forget_full(now)
         return tuple(holds)
 
     def look(self, claims: Sequence[Claim], now: float) -> tuple[Hold, ...]:
         """What ``reserve`` would answer, without taking anything."""
+        self._tidy(now)
         return tuple([self._look(claim, now) for claim in claims])
 
     def _look(self, claim: Claim, now: float) -> Hold:
@@ -102,12 +102,17 @@ class MemoryLedger:
     def _circuit(self, claim: CircuitClaim) -> Circuit:
         circuit = self._circuits.get(claim.key)
         if circuit is None:
-            if len(self._circuits) >= self._circuits_sweep_at:
-                self._forget_healthy()
             circuit = self._circuits[claim.key] = Circuit(claim.settings)
         elif circuit.settings is not claim.settings and circuit.settings != claim.settings:
             circuit.adopt(claim.settings)
         return circuit
+
+    def _tidy(self, now: float) -> None:
+        """Forget what says nothing. Before a claim, never within one: it may have just made what would be forgotten."""
+        if len(self._full_at) > self._sweep_at:
+            self._forget_full(now)
+        if len(self._circuits) > self._circuits_sweep_at:
+            self._forget_healthy()
 
     def _forget_healthy(self) -> None:
         """A closed circuit without a failure to remember is as good as a new one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.decide.engine import AskHuman, Pace, Reserve, decide
+from gateway.decide.engine import AskHuman, Look, Pace, Reserve, decide
 from gateway.decide.shapes import NOTHING, Judgement
 from gateway.model import Hold, Permit, Question, Reason, Refusal, Verdict
 from tests.builders import call, circuit, rate, slot, spoke
@@ -115,17 +115,60 @@ def test_limits_that_wait_come_before_the_counters_and_everything_is_reserved_at
         CALL,
         [],
         [Counts(plain, waits), Counts(breaker), Counts(place)],
+        (Look((plain, breaker, place)), granted(plain, breaker, place)),
         (Pace(waits), True),
         (Reserve((plain, breaker, place)), granted(plain, breaker, place)),
     )
-    assert decision == Permit(CALL, "", granted(plain, breaker, place))
+    assert decision == Permit(CALL, "", (Hold(waits, True, state="paced"), *granted(plain, breaker, place)))
+
+
+def test_nobody_waits_in_line_for_a_refusal():
+    """A call that an open circuit would refuse at the end of the queue is refused at its beginning."""
+    waits, breaker = rate(wait=5), circuit()
+    looked = (Hold(breaker, False, retry_after=9.0, state="open"),)
+    decision = play(
+        CALL, [], [Counts(waits, name="limits"), Counts(breaker, name="breakers")], (Look((breaker,)), looked)
+    )
+    assert decision == Refusal(Reason.RATE_LIMITED, 429, "breakers: github", retry_after=9.0, holds=looked)
+
+
+def test_where_nothing_else_is_claimed_there_is_nothing_to_look_at():
+    waits = rate(wait=5)
+    assert play(CALL, [], [Counts(waits)], (Pace(waits), True)) == Permit(CALL, "", (Hold(waits, True, state="paced"),))
+
+
+def test_the_end_of_the_queue_is_no_promise():
+    waits, place = rate(wait=5), slot()
+    decision = play(
+        CALL,
+        [],
+        [Counts(waits), Counts(place, name="bulkhead")],
+        (Look((place,)), granted(place)),
+        (Pace(waits), True),
+        (Reserve((place,)), (Hold(place, False),)),
+    )
+    assert decision == Refusal(
+        Reason.RATE_LIMITED, 429, "bulkhead: github", holds=(Hold(waits, True, state="paced"), Hold(place, False))
+    )
 
 
 @pytest.mark.parametrize("answer", [False, None, 1, "yes"])
 def test_no_room_in_time_is_the_limits_refusal_and_nothing_is_reserved(answer):
     waits = rate(wait=5)
-    decision = play(CALL, [], [Counts(waits, name="limits"), Counts(slot())], (Pace(waits), answer))
-    assert decision == Refusal(Reason.RATE_LIMITED, 429, "limits: report-1", retry_after=5)
+    decision = play(
+        CALL,
+        [],
+        [Counts(waits, name="limits"), Counts(slot())],
+        (Look((slot(),)), granted(slot())),
+        (Pace(waits), answer),
+    )
+    assert decision == Refusal(
+        Reason.RATE_LIMITED,
+        429,
+        "limits: report-1",
+        retry_after=5,
+        holds=(Hold(waits, False, retry_after=5, state="paced"),),
+    )
 
 
 def test_the_first_claim_that_was_not_granted_words_the_refusal_and_all_numbers_are_kept():

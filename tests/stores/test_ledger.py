@@ -79,6 +79,24 @@ def test_where_another_claim_fails_the_probe_of_a_half_open_circuit_is_not_used_
     assert granted(ledger.reserve((breaker, place), 20.0)) == [True, True]
 
 
+@pytest.mark.parametrize("claims", [(rate(1, 0.001),), (slot(1),), (rate(1, 0.001), slot(1), circuit())])
+def test_looking_says_what_reserving_would_and_takes_nothing(ledger, claims):
+    for _ in range(3):
+        assert granted(ledger.look(claims, 10.0)) == [True] * len(claims)
+    assert granted(ledger.reserve(claims, 10.0)) == [True] * len(claims)
+    looked, refused = ledger.look(claims, 10.0), ledger.reserve(claims, 10.0)
+    assert looked == refused
+    assert not all(granted(looked))
+
+
+def test_looking_does_not_use_up_the_probe_of_a_half_open_circuit(ledger):
+    breaker = circuit(failures=1, open=5, probes=1)
+    call_through(ledger, 10.0, 500, breaker)
+    assert granted(ledger.look((breaker,), 20.0) + ledger.look((breaker,), 20.0)) == [True, True]
+    assert granted(ledger.reserve((breaker,), 20.0)) == [True]
+    assert granted(ledger.look((breaker,), 20.0)) == [False]
+
+
 CLAIMS = st.sampled_from([rate(3, 0.5), rate(1, 2, key="b"), slot(1), slot(2, "notes"), circuit(failures=2, open=5)])
 
 
@@ -334,6 +352,22 @@ def test_a_reload_with_a_longer_window_still_forgets_old_failures(ledger):
         assert call_through(ledger, 1001.0 + step, 200, long)
     now = 5000.0
     assert all(call_through(ledger, now + step * 200, 500, long) for step in range(10)), "one failure in each window"
+
+
+def test_forgetting_healthy_circuits_never_forgets_one_that_is_being_claimed(ledger):
+    """Keys come from agents, so healthy circuits are forgotten when many have gathered; but not within a claim."""
+    place = slot(1)
+    sick = circuit("sick", failures=2, open=1e6)
+    call_through(ledger, 1.0, 500, sick)
+    for number in range(0, 25_000, 2):
+        claims = (place, circuit(f"a{number}"), circuit(f"b{number}"))
+        holds = ledger.reserve(claims, 2.0)
+        assert granted(holds) == [True, True, True]
+        ledger.settle(holds, OK, 2.0)
+    assert call_through(ledger, 3.0, 500, sick)
+    assert granted(ledger.reserve((sick,), 3.0)) == [False], "one that had a failure to remember is remembered"
+    if isinstance(ledger, MemoryLedger):
+        assert len(list(ledger.breakers())) < 12_000
 
 
 def test_an_unknown_claim_is_an_error_and_takes_nothing(ledger):
