@@ -9,6 +9,7 @@ import pytest
 from .harness.compare import Pair
 from .harness.echo import EchoServer, WebSocketServer
 from .harness.gateway import Gateway
+from .harness.governed import IDENTIFY, POLICIES, tools
 from .harness.upstream import Upstream
 
 
@@ -62,3 +63,14 @@ def pair(gateway: Gateway, upstream: Upstream) -> Pair:
 def base(request: pytest.FixtureRequest, gateway: Gateway, echo: EchoServer) -> str:
     """The base URL of the real tool: its own, and the gateway's. Every client must see the same at both."""
     return f"http://127.0.0.1:{echo.port}" if request.param == "direct" else f"{gateway.url}/echo"
+
+
+@pytest.fixture(scope="session")
+def governed(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Gateway]:
+    """A gateway with identities, grants, rules, limits and breakers."""
+    folder = tmp_path_factory.mktemp("governed")
+    secret = folder / "secret"
+    secret.write_text("s3cr3t-token\n")
+    process = Gateway(folder, tools(f"http://127.0.0.1:{upstream.port}", secret), POLICIES, identify=IDENTIFY).start()
+    yield process
+    process.stop()

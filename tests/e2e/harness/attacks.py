@@ -115,6 +115,8 @@ HEADS = {
     "Host with open bracket": _get(b"Host: [::1\r\n"),
     "absolute form without Host": b"GET http://tool.test/x HTTP/1.1\r\n\r\n",
     "no version": b"GET /raw/x\r\n" + HOST + b"\r\n",
+    "a method alone": b"GET\r\n\r\n",
+    "one word": b"nonsense\r\n\r\n",
     "lower-case version": _get(HOST, b"GET /raw/x http/1.1"),
     "version 2": _get(HOST, b"GET /raw/x HTTP/2.0"),
     "version 1.2": _get(HOST, b"GET /raw/x HTTP/1.2"),
