@@ -36,6 +36,20 @@ def test_pipelined_calls_are_answered_in_order(gateway: Gateway, upstream: Upstr
             assert http1.read_response(peer).body == b"/%d|%s" % (number, body)
 
 
+@pytest.mark.parametrize("trailers", [b"", b"X-T: 1\r\n"])
+def test_nothing_of_a_pipelined_request_leaks_into_the_one_before(
+    gateway: Gateway, upstream: Upstream, trailers: bytes
+) -> None:
+    """All in one segment: fields of the second must not pass for trailers of the first."""
+    first = http1.request("POST", "/raw/1", [("Transfer-Encoding", "chunked")]) + http1.chunked(b"x", trailers=trailers)
+    second = http1.request("GET", "/raw/2", [("Authorization", "Bearer second")])
+    with upstream.recording() as seen, gateway.connect() as peer:
+        peer.send(first + second)
+        assert [http1.read_response(peer).status for _ in range(2)] == [200, 200]
+    assert [name for name, _ in seen.requests[0].trailers] == ([b"X-T"] if trailers else [])
+    assert seen.raw.count(b"Bearer second") == 1
+
+
 def test_a_pipelined_refusal_keeps_its_place(gateway: Gateway, upstream: Upstream) -> None:
     raw = http1.request("GET", "/raw/a") + http1.request("GET", "/nobody/b") + http1.request("GET", "/raw/c")
     with upstream.playing(_mirror), gateway.connect() as peer:

@@ -76,6 +76,23 @@ def test_a_malformed_request_names_its_call_too(governed: Gateway, raw: bytes) -
     assert answer.json()["call_id"].encode() == answer.get("x-toolgate-call")
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_a_call_that_breaks_in_its_body_is_in_the_record(governed: Gateway, upstream: Upstream, together: bool) -> None:
+    """A call id that the agent was given can be found again, whatever became of the call."""
+    head = http1.request("POST", "/open/x", [WHO, ("Transfer-Encoding", "chunked")]) + b"3\r\nabc\r\n"
+    with upstream.recording() as seen, governed.connect() as peer:
+        if together:
+            peer.send(head + b"broken\r\n")
+        else:
+            peer.send(head)
+            eventually(lambda: seen.turns, what="the call is under way")
+            peer.send(b"broken\r\n")
+        answer = http1.read_response(peer)
+    assert answer.status == 400
+    record = governed.trace(answer.get("x-toolgate-call"))
+    assert (record["status"], record["fault"]) == (400, "agent")
+
+
 def test_call_ids_are_unique(governed: Gateway, upstream: Upstream) -> None:
     with upstream.recording():
         names = [call(governed, "GET", "/open/x", [WHO]).get("x-toolgate-call") for _ in range(20)]

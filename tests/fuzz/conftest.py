@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from tests.e2e.harness.gateway import Gateway
 from tests.e2e.harness.upstream import Upstream
-
-settings.register_profile(
-    "wire",
-    max_examples=int(os.environ.get("TOOLGATE_FUZZ_EXAMPLES", "80")),
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
 
 
 @pytest.fixture(scope="session")

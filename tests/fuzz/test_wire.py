@@ -6,8 +6,9 @@ TOOLGATE_FUZZ_EXAMPLES sets the number of examples of each test.
 from __future__ import annotations
 
 import itertools
+import os
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.e2e.harness import http1
@@ -17,7 +18,12 @@ from tests.e2e.harness.upstream import Seen, Upstream
 
 from .grammar import answers, damaged, requests
 
-wire = settings(settings.get_profile("wire"))
+wire = settings(
+    max_examples=int(os.environ.get("TOOLGATE_FUZZ_EXAMPLES", "80")),
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 FROM_TOOL = "X-From-Tool"
 
 
