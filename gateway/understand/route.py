@@ -23,14 +23,17 @@ class Router:
     def __init__(self, tools: Iterable[Tool]) -> None:
         self._by_name: dict[str, Tool] = {}
         self._aliases: dict[str, Tool] = {}
-        self._origins: dict[str, Tool] = {}
+        self._origins: dict[str, list[Tool]] = {}
+        """The tools behind an authority, the longest base path first."""
         self._seen: dict[tuple[str, bytes], Route] = {}
         for tool in tools:
             self._by_name[tool.name] = tool
             for alias in tool.hosts:
                 self._aliases[alias.lower()] = tool
             for authority in _authorities(tool):
-                self._origins.setdefault(authority, tool)
+                self._origins.setdefault(authority, []).append(tool)
+        for behind in self._origins.values():
+            behind.sort(key=lambda tool: -len(tool.base_path))
 
     def route(self, request: Request) -> Route:
         """The tool, and the path and query below its base path.
@@ -57,12 +60,11 @@ class Router:
             tool = self._alias(authority) if self._aliases else None
             if tool is not None:
                 return _route(tool, target, host)
-            tool = self._origins.get(authority)
-            if tool is not None:
-                return self._below_base(tool, target, host)
+            if authority in self._origins:
+                return self._below_base(authority, target, host)
             return self._by_prefix(target, host)
         if target == "*":
-            tool = self._alias(host.lower()) or self._origins.get(host.lower())
+            tool = self._alias(host.lower()) or next(iter(self._origins.get(host.lower(), ())), None)
             if tool is None:
                 raise _unknown("OPTIONS * names no tool here")
             return Route(tool, "*", "*", "", host)
@@ -103,31 +105,29 @@ class Router:
         alias = self._alias(authority)
         if alias is not None:
             return _route(alias, path, authority)
-        tool = self._origins.get(authority)
-        if tool is None:
+        if authority not in self._origins:
             raise _unknown(f"{authority[:128]!r} is not the host of a configured tool")
-        return self._below_base(tool, path if path[:1] == "/" else "/" + path, authority)
+        return self._below_base(authority, path if path[:1] == "/" else "/" + path, authority)
 
     def _tunnel(self, target: str) -> Route:
-        tool = self._origins.get(target.lower())
-        if tool is None or not tool.connect or not target.lower().endswith(f":{tool.origin.port}"):
-            raise Refused(
-                Reason.UNKNOWN_TOOL,
-                403,
-                f"CONNECT to {target[:128]!r} is not allowed",
-                "CONNECT works only for tools with `connect: true`, by the host and port of their url",
-            )
-        return Route(tool, "", "", "", target)
+        for tool in self._origins.get(target.lower(), ()):
+            if tool.connect and target.endswith(f":{tool.origin.port}"):
+                return Route(tool, "", "", "", target)
+        raise Refused(
+            Reason.UNKNOWN_TOOL,
+            403,
+            f"CONNECT to {target[:128]!r} is not allowed",
+            "CONNECT works only for tools with `connect: true`, by the host and port of their url",
+        )
 
-    @staticmethod
-    def _below_base(tool: Tool, target: str, host: str) -> Route:
-        base = tool.base_path
-        if base:
-            rest = target[len(base) :]
-            if not target.startswith(base) or rest[:1] not in ("", "/", "?"):
-                raise _unknown(f"the tool {tool.name!r} is configured below {base!r} only")
-            return _route(tool, rest, host)
-        return _route(tool, target, host)
+    def _below_base(self, authority: str, target: str, host: str) -> Route:
+        tools = self._origins[authority]
+        for tool in tools:
+            rest = target[len(tool.base_path) :]
+            if target.startswith(tool.base_path) and (not tool.base_path or rest[:1] in ("", "/", "?")):
+                return _route(tool, rest, host)
+        bases = " and ".join(repr(tool.base_path) for tool in tools)
+        raise _unknown(f"the tools at {authority!r} are configured below {bases} only")
 
 
 def _route(tool: Tool, rest: str, host: str) -> Route:

@@ -83,7 +83,7 @@ class Exchange:
         self.keep_alive = keep_alive
         self.upgrade = upgrade
         self._expect = expect
-        self._chunked_in = request.length < 0
+        self.chunked = request.length < 0
         self._parts: list[bytes] = []
         self._out: list[bytes] = []
         self.seen = monotonic()
@@ -181,7 +181,7 @@ class Exchange:
         self.received += len(data)
         if self._upstream is not None and self.phase >= SENT:
             self.seen = monotonic()
-            self._upstream.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked_in else data)
+            self._upstream.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data)
             return
         if self.phase >= RELAYING:  # answered already: the rest is read and dropped
             return
@@ -206,15 +206,18 @@ class Exchange:
             self._advance(self._whole_body(wanted))
         elif self._upstream is not None and self.phase >= SENT and not self.sent_whole:
             self.sent_whole = True
-            if self._chunked_in:
+            if self.chunked:
                 self._upstream.transport.write(self._last_chunk())
 
-    def feed_broken(self, complaint: str) -> None:
+    def feed_broken(self, complaint: str, *, timed_out: bool = False) -> None:
         """The agent's request body is malformed, or stopped coming."""
         self.keep_alive = False
         self.complete = True
         kind = Refused if self.phase == WAITING else UpstreamError
-        self._fail(kind(Reason.BAD_REQUEST, 400, complaint))
+        if timed_out:
+            self._fail(kind(Reason.REQUEST_TIMEOUT, 408, complaint))
+        else:
+            self._fail(kind(Reason.BAD_REQUEST, 400, complaint))
 
     def _last_chunk(self) -> bytes:
         return b"0\r\n%b\r\n" % b"".join([b"%b: %b\r\n" % trailer for trailer in self._trailers])
@@ -300,12 +303,12 @@ class Exchange:
         expect = self._expect and not self.complete
         if self.upgrade:
             self.upgrade = self._allowed_upgrade(permit.call.tool.upgrades)
-        head = self._forwarder.head(permit, chunked=self._chunked_in, upgrade=self.upgrade, expect=expect)
+        head = self._forwarder.head(permit, chunked=self.chunked, upgrade=self.upgrade, expect=expect)
         parts = self._parts
         self.sent_whole = self.complete
-        if not parts and (not self._chunked_in or not self.complete):
+        if not parts and (not self.chunked or not self.complete):
             upstream.transport.write(head)
-        elif self._chunked_in:
+        elif self.chunked:
             out = [head, *[b"%x\r\n%b\r\n" % (len(part), part) for part in parts]]
             if self.complete:
                 out.append(self._last_chunk())

@@ -15,7 +15,7 @@ import httptools
 
 from gateway.model import Request
 from gateway.wire import strict
-from gateway.wire.exchange import Exchange
+from gateway.wire.exchange import RELAYING, Exchange
 from gateway.wire.upstream import HIGH_WATER
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ _COMMON = (b"POST /", b"GET /", b"PUT /", b"DELETE /", b"PATCH /")
 
 _SINGLE = frozenset({b"host", b"transfer-encoding", b"content-length"})
 
+_FRAMING = 16
+"""Bytes that framing one chunk may take: its size in hex and two line ends."""
+
 _PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -43,16 +46,19 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_begun",
         "_body_of",
+        "_chunks",
         "_current",
         "_eof_at",
         "_fields",
         "_head_at",
         "_held",
         "_idle_since",
+        "_line_runs",
         "_linger_at",
         "_lookup",
         "_method",
         "_new",
+        "_overhead",
         "_parser",
         "_paused",
         "_prefix",
@@ -80,7 +86,9 @@ class Connection(asyncio.Protocol):
         self._tunnel: Tunnel | None = None
         self._begun = False
         """Somewhere inside a request."""
-        self._upgrading = self._resuming = self._paused = self._stalled = False
+        self._upgrading = self._resuming = self._paused = self._stalled = self._line_runs = False
+        self._chunks = self._overhead = 0
+        """Of a chunked body: chunks in this read, and bytes so far that were neither content nor chunk sizes."""
         self._prefix = self._held = b""
         self._size = 0
         """Bytes read since the head under way began; 0 while it is in the read that ended the request before it."""
@@ -123,16 +131,46 @@ class Connection(asyncio.Protocol):
             else:
                 self._head_at = monotonic()
         self._size += len(data)
+        body_of = self._body_of
+        received = body_of.received if body_of is not None else 0
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._stopped_at_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._malformed(error)
-        if self._size > self.listener.limits.max_head and self._begun and self._body_of is None:
-            self._malformed(Malformed("the request head is too large"))
+        else:
+            if self._size or self._chunks:
+                self._check_sizes(body_of or self._body_of, len(data) + received)
         if self._new:
-            self._start_new()
+            self._line_up()
+
+    def _check_sizes(self, exchange: Exchange | None, read: int) -> None:
+        """Bound what is read and not passed on: a head that does not end, chunk extensions.
+
+        ``exchange`` is the one whose body is coming; ``read`` what is read now and its body bytes before.
+        """
+        if exchange is None and not self._chunks:
+            if self._size > self.listener.limits.max_head and self._begun:
+                self._malformed(Malformed("the request head is too large"))
+            return
+        exchange = exchange or self._new[-1]
+        if not exchange.chunked:
+            return
+        if exchange in self._new:  # its head came in this read
+            self._overhead = 0
+            read -= len(exchange.request.target) + sum([len(n) + len(v) + 4 for n, v in exchange.request.fields])
+        self._overhead = max(0, self._overhead + read - exchange.received - _FRAMING * self._chunks)
+        self._chunks = 0
+        if self._overhead > self.listener.limits.max_head:
+            self._malformed(Malformed("the chunked body is mostly chunk extensions"), exchange)
+
+    def _line_up(self) -> None:
+        self._queue.extend(self._new)
+        self._new.clear()
+        self._run_line()
+        if self._queue:
+            self.pause_reading()
 
     def _at_start(self, data: bytes) -> bytes:
         """At the start of a message: note the time, and give llhttp a method it knows where the agent's is our own."""
@@ -140,25 +178,33 @@ class Connection(asyncio.Protocol):
             data, self._prefix = self._prefix + data, b""
         else:
             self._head_at = monotonic()
-        if b" " not in data and len(data) <= strict.LONGEST_METHOD and data[:1] not in b"\r\n":
+        if strict.is_part_of_a_method(data):
             self._prefix = data
+            return b""
+        if strict.starts_oddly(data):
+            self._malformed(Malformed("the request line has more than one space after the method"))
+            self._line_up()
             return b""
         self._method = strict.own_method(data)
         if self._method is not None:
             data = b"POST" + data[len(self._method) :]
         return data
 
-    def _start_new(self) -> None:
-        """Exchanges set out after the whole read was parsed, so that a small body goes out with its head."""
-        new, self._new = self._new, []
-        for exchange in new:
-            if self._current is None:
-                self._current = exchange
-                exchange.start()
-            else:
-                self._queue.append(exchange)
-        if self._queue:
-            self.pause_reading()
+    def _run_line(self) -> None:
+        """Let the first in line set out, and the next where that one is answered at once (a loop, not a recursion).
+
+        Exchanges set out after the whole read was parsed, so that a small body goes out with its head; and not while
+        the agent does not take the answers it has.
+        """
+        if self._line_runs:
+            return
+        self._line_runs = True
+        while self._queue and self._current is None and not self._stalled:
+            self._current = following = self._queue.popleft()
+            if self._paused and not self._queue:  # read on: it is how we learn that the agent has gone
+                self._resume()
+            following.start()
+        self._line_runs = False
 
     def eof_received(self) -> bool:
         if self._tunnel is not None:
@@ -169,6 +215,8 @@ class Connection(asyncio.Protocol):
         if self._body_of is not None:
             self._body_of.feed_broken("the request body ended early")
             return False
+        if self._current.phase >= RELAYING and not self._queue:
+            return False  # nobody stops talking in the middle of an answer: the agent has gone
         self._eof_at = monotonic()
         return True
 
@@ -192,6 +240,9 @@ class Connection(asyncio.Protocol):
         self._stalled = False
         if self._current is not None:
             self._current.resume_answer()
+        else:
+            self._run_line()
+            self._rest()
 
     # -- llhttp -------------------------------------------------------------------------------------------------
 
@@ -257,6 +308,9 @@ class Connection(asyncio.Protocol):
     def _head_size(self) -> int:
         return len(self._url) + sum([len(name) + len(value) + 4 for name, value in self._fields])
 
+    def on_chunk_header(self) -> None:
+        self._chunks += 1
+
     def on_body(self, data: bytes) -> None:
         if self._body_of is not None:
             self._body_of.feed(data)
@@ -269,6 +323,9 @@ class Connection(asyncio.Protocol):
             return  # llhttp stops here, but there is a body: see _stopped_at_upgrade
         trailers = self._fields
         if trailers:
+            wrong = strict.trailer_complaint(trailers, self.listener.limits.max_headers, self.listener.limits.max_head)
+            if wrong:
+                raise Malformed(wrong)
             self._new_head()
         self._begun = self._resuming = False
         self._body_of = None
@@ -361,16 +418,16 @@ class Connection(asyncio.Protocol):
             held, self._held = self._held, b""
             if held:
                 self.data_received(held)
-                return
-        if self._queue:
-            self._current = following = self._queue.popleft()
-            if not self._queue:  # read on: it is how we learn that the agent has gone
+        self._run_line()
+        self._rest()
+
+    def _rest(self) -> None:
+        """Nothing is under way or in line: read on, or end where the agent has said all and is answered."""
+        if self._current is None and not self._queue and not self._stalled:
+            if self._eof_at:
+                self.transport.close()
+            else:
                 self._resume()
-            following.start()
-        elif self._eof_at:
-            self.transport.close()
-        else:
-            self._resume()
 
     def _close(self, *, lingering: bool) -> None:
         self._queue.clear()
@@ -386,15 +443,19 @@ class Connection(asyncio.Protocol):
 
     # -- refusals without a request -----------------------------------------------------------------------------
 
-    def _malformed(self, error: Exception) -> None:
-        """Bytes that are no request: 400 and the end, after what came before it is answered."""
+    def _malformed(self, error: Exception, of: Exchange | None = None) -> None:
+        """Bytes that are no request: 400 and the end, after what came before it is answered.
+
+        ``of`` is the exchange whose body they belong to, where its request seemed complete.
+        """
         cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else error
         if not isinstance(cause, Malformed | httptools.HttpParserError):
             raise error
         if "Data after `Connection: close`" in str(cause):
             return  # the answer to the request before it ends the connection
         self._begun = False
-        body_of, self._body_of = self._body_of, None
+        self._chunks = 0
+        body_of, self._body_of = of or self._body_of, None
         if body_of is not None and body_of not in self._new and body_of is self._current:
             body_of.feed_broken(f"the request body is malformed: {cause}")
             return
@@ -403,10 +464,7 @@ class Connection(asyncio.Protocol):
                 if body_of in line:
                     line.remove(body_of)
         self.pause_reading()
-        self._queue.append(Rejected(self, str(cause)))  # type: ignore[arg-type]
-        if self._current is None and not self._new:
-            self._current = following = self._queue.popleft()
-            following.start()
+        self._new.append(Rejected(self, str(cause)))  # type: ignore[arg-type]
 
     # -- the clock ----------------------------------------------------------------------------------------------
 
@@ -426,7 +484,7 @@ class Connection(asyncio.Protocol):
                     return
             elif not self._paused and not self._stalled and now - body_of.seen > limits.body_idle:
                 self._begun, self._body_of = False, None
-                body_of.feed_broken(f"no more of the request body came for {limits.body_idle:g} s")
+                body_of.feed_broken(f"no more of the request body came for {limits.body_idle:g} s", timed_out=True)
                 return
         if current is not None:
             current.check(now, self._stalled)
@@ -438,15 +496,13 @@ class Connection(asyncio.Protocol):
     def _probe(self, current: Exchange) -> None:
         """An agent that only half-closed ignores an interim answer; the kernel of one that is gone resets us."""
         self._eof_at = monotonic() + 3.0
-        if current.phase < 3 and current.request.version == "1.1":  # nothing of the answer is out yet
+        if current.phase < RELAYING and current.request.version == "1.1":  # nothing of the answer is out yet
             self.transport.write(_PROBE)
 
     def _timed_out(self, detail: str) -> None:
         self._begun, self._prefix = False, b""
         self._queue.append(Rejected(self, detail, 408))  # type: ignore[arg-type]
-        if self._current is None:
-            self._current = following = self._queue.popleft()
-            following.start()
+        self._run_line()
 
 
 class Rejected:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_HOST = re.compile(rb"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::\d{0,5})?\Z")
+_HOST = re.compile(rb"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._~%-]+)(?::\d{0,5})?\Z")
 
 METHODS = frozenset(
     b"DELETE GET HEAD POST PUT CONNECT OPTIONS TRACE COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND REBIND "
@@ -29,6 +29,34 @@ def own_method(data: bytes) -> bytes | None:
     if method in METHODS or method == b"PRI" or method.upper() in METHODS or not _TOKEN.match(method):
         return None
     return method
+
+
+def is_part_of_a_method(data: bytes) -> bool:
+    """Whether this is the beginning of a method and nothing more, so that only the next read can tell which."""
+    return len(data) <= LONGEST_METHOD and _TOKEN.match(data) is not None
+
+
+def starts_oddly(data: bytes) -> bool:
+    """Whether a message has more than one space after its method, which llhttp skips (RFC 9112, 3: exactly one)."""
+    end = data.find(b" ", 0, LONGEST_METHOD + 1)
+    return end > 0 and data[end + 1 : end + 2] == b" "
+
+
+NOT_IN_TRAILERS = frozenset(
+    b"host content-length transfer-encoding content-encoding content-type content-range trailer connection te upgrade "
+    b"expect authorization proxy-authorization cookie set-cookie cache-control forwarded via".split()
+)
+"""Fields that mean something only in a head: framing, routing, credentials, how to read the body (RFC 9110, 6.5.1)."""
+
+
+def trailer_complaint(trailers: list[tuple[bytes, bytes]], most: int, size: int) -> str:
+    """What is wrong with trailers, or an empty string. At most ``most`` fields of ``size`` bytes together."""
+    if len(trailers) > most or sum([len(name) + len(value) + 4 for name, value in trailers]) > size:
+        return "too many trailers, or too large ones"
+    for name, _ in trailers:
+        if name.lower() in NOT_IN_TRAILERS:
+            return f"{name.decode('ascii')} is not allowed in trailers"
+    return ""
 
 
 def complaint(version: str, method: str, host: bytes | None, codings: bytes | None, *, repeated: bool) -> str:

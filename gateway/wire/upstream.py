@@ -15,6 +15,7 @@ import httptools
 
 from gateway.errors import UpstreamError
 from gateway.model import Origin, Reason, Tool
+from gateway.wire.strict import NOT_IN_TRAILERS
 
 if TYPE_CHECKING:
     from gateway.wire.exchange import Exchange
@@ -184,6 +185,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self.status = status = self.parser.get_status_code()
+        if self.parser.get_http_version() not in ("1.1", "1.0"):
+            raise UpstreamError(Reason.UPSTREAM_PROTOCOL, 502, "the tool does not speak HTTP/1.1")
         exchange = self.exchange
         if exchange is None:
             return
@@ -220,7 +223,9 @@ class UpstreamConnection(asyncio.Protocol):
         exchange, self.exchange = self.exchange, None
         if exchange is None:
             return
-        trailers = tuple(self.fields[exchange.head_fields :])
+        trailers = tuple(
+            [field for field in self.fields[exchange.head_fields :] if field[0].lower() not in NOT_IN_TRAILERS]
+        )
         self._reset()
         self._finished = True
         self._clean = keep and exchange.sent_whole
