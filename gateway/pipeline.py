@@ -119,57 +119,68 @@ class Pipeline(Struct, frozen=True):
 
     def run(self, request: Request) -> Way:
         """The way of one call. Ends when the agent has its answer, or has gone."""
-        began = opened = self.clock()
-        ident = self.ident()
-        story = Story(began)
+        story = Story(self.ident(), request, self.clock())
         outcome = ABANDONED
         try:
-            decision = story.decision = yield from self._decision(request, ident, story)
-            story.decided = opened = self.clock()
+            decision = story.decision = yield from self._decision(story)
+            story.decided = story.opened = self.clock()
             if isinstance(decision, Permit):
                 try:
                     answered: Answered = yield Send(decision)
-                    opened = self.clock()
-                    self.ledger.answered(decision.holds, answered, opened)
-                    outcome = yield Relay(_told(ident, story.decided - began, answered, decision.spoke))
+                    story.opened = self.clock()
+                    self.ledger.answered(decision.holds, answered, story.opened)
+                    outcome = yield Relay(_told(story, answered, decision.spoke))
                 except UpstreamError as error:
-                    outcome = yield _reply(_broken(error), ident)
+                    outcome = yield _reply(_broken(error), story.ident)
                     outcome = _blame(outcome, error)
             else:
-                outcome = yield _reply(decision, ident)
+                outcome = yield _reply(decision, story.ident)
         except ClientGone as gone:
             outcome = gone.args[0] if gone.args else ABANDONED
         except Exception as error:
             outcome = Outcome(500, fault="gateway", error=f"{type(error).__name__}: {error}")
             raise
         finally:
-            ended = self.clock()
-            try:
-                if isinstance(story.decision, Permit):
-                    self.ledger.settle(story.decision.holds, outcome, ended)
-            finally:
-                self.recorder.record(
-                    Trace(
-                        ident,
-                        self.wall() - (ended - began),
-                        began,
-                        story.decided,
-                        opened,
-                        ended,
-                        request,
-                        story.agent,
-                        story.run,
-                        story.tool,
-                        story.operation,
-                        self.version,
-                        story.decision,
-                        outcome,
-                        story.queued,
-                    )
-                )
+            self._end(story, outcome)
 
-    def _decision(self, request: Request, ident: str, story: Story) -> Generator[Effect, Any, Decision]:
+    def reject(self, request: Request, refusal: Refusal) -> Reply:
+        """The answer to bytes that never became a call (``request`` is as far as they were read): recorded too."""
+        story = Story(self.ident(), request, self.clock())
+        story.decision = refusal
+        reply = _reply(refusal, story.ident)
+        self._end(story, Outcome(refusal.status, fault="agent", error=refusal.detail, sent=len(reply.body)))
+        return reply
+
+    def _end(self, story: Story, outcome: Outcome) -> None:
+        """Settle what was reserved and record the call, even where settling breaks."""
+        ended = self.clock()
+        try:
+            if isinstance(story.decision, Permit):
+                self.ledger.settle(story.decision.holds, outcome, ended)
+        finally:
+            self.recorder.record(
+                Trace(
+                    story.ident,
+                    self.wall() - (ended - story.began),
+                    story.began,
+                    story.decided,
+                    story.opened,
+                    ended,
+                    story.request,
+                    story.agent,
+                    story.run,
+                    story.tool,
+                    story.operation,
+                    self.version,
+                    story.decision,
+                    outcome,
+                    story.queued,
+                )
+            )
+
+    def _decision(self, story: Story) -> Generator[Effect, Any, Decision]:
         """Identify, understand, decide. Whatever goes wrong here is a refusal."""
+        request = story.request
         try:
             if not self.recorder.available:
                 raise Refused(
@@ -183,7 +194,7 @@ class Pipeline(Struct, frozen=True):
             body = None
             if street.reader.wants_body(request):
                 body = yield ReadBody(route.tool.body_limit, route.tool.head_only)
-            call = street.reader.read(ident, request, route, agent, run, body)
+            call = street.reader.read(story.ident, request, route, agent, run, body)
             story.operation = call.operation
             return (yield from self._decide(call, street.checks, street.quotas, story))
         except Refused as refused:
@@ -225,14 +236,28 @@ class Pipeline(Struct, frozen=True):
 class Story:
     """What is known of a call so far, for its record."""
 
-    __slots__ = ("agent", "decided", "decision", "operation", "queued", "run", "tool")
+    __slots__ = (
+        "agent",
+        "began",
+        "decided",
+        "decision",
+        "ident",
+        "opened",
+        "operation",
+        "queued",
+        "request",
+        "run",
+        "tool",
+    )
 
-    def __init__(self, began: float) -> None:
+    def __init__(self, ident: str, request: Request, began: float) -> None:
+        self.ident = ident
+        self.request = request
+        self.began = self.decided = self.opened = began
         self.agent: Agent | None = None
         self.run: Run = NO_RUN
         self.tool = self.operation = ""
         self.decision: Decision | None = None
-        self.decided = began
         self.queued = 0.0
 
 
@@ -268,11 +293,11 @@ def _blame(outcome: Outcome, error: UpstreamError) -> Outcome:
     return Outcome(outcome.status, 0, fault, error.detail, outcome.received, outcome.sent)
 
 
-def _told(ident: str, deciding: float, answered: Answered, spoke: tuple[Spoke, ...]) -> bytes:
+def _told(story: Story, answered: Answered, spoke: tuple[Spoke, ...]) -> bytes:
     """The field lines added to a tool's answer: timings (W3C Server-Timing), the call's id, and warnings."""
     lines = (
-        f"Server-Timing: decide;dur={deciding * 1e3:.3f}, upstream;dur={answered.first_byte * 1e3:.3f}\r\n"
-        f"X-Toolgate-Call: {ident}\r\n"
+        f"Server-Timing: decide;dur={(story.decided - story.began) * 1e3:.3f}, "
+        f"upstream;dur={answered.first_byte * 1e3:.3f}\r\nX-Toolgate-Call: {story.ident}\r\n"
     ).encode()
     if not spoke:
         return lines

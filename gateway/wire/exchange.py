@@ -197,7 +197,7 @@ class Exchange:
         elif self.received > _HOLD:
             self._connection.pause_reading()
 
-    def feed_end(self, trailers: list[tuple[bytes, bytes]]) -> None:
+    def feed_end(self, trailers: Sequence[tuple[bytes, bytes]]) -> None:
         """The agent's request is complete."""
         self.complete = True
         self._trailers = trailers

@@ -11,9 +11,9 @@ from time import monotonic
 from msgspec import Struct
 
 from gateway.execute.forward import Forwarder
-from gateway.model import Reason, Refusal, Tool
+from gateway.model import Reason, Refusal, Request, Tool
 from gateway.pipeline import Pipeline
-from gateway.understand.http import phrase, title_of
+from gateway.understand.http import title_of
 from gateway.wire.server import Connection
 from gateway.wire.upstream import Pool, Pools
 
@@ -53,7 +53,6 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._empty = asyncio.Event()
-        self.rejected = 0
         self.hosts: set[bytes | None] = set()
         """Host fields that were looked at and found well-formed."""
 
@@ -111,7 +110,8 @@ class Listener:
         """A connection begins."""
         self.connections.add(connection)
         if len(self.connections) > self.limits.max_connections:
-            connection.write(self.rejection(503, "this gateway has as many connections as it may"))
+            request = Request("", "", "", (), {}, 0, connection.peer, connection.loopback)
+            connection.write(self.rejection(503, "this gateway has as many connections as it may", request))
             connection.transport.close()
 
     def lost(self, connection: Connection) -> None:
@@ -145,15 +145,14 @@ class Listener:
         tools = [connection.calling() for connection in self.connections]
         return iter(Counter([tool for tool in tools if tool]).items())
 
-    def rejection(self, status: int, detail: str) -> bytes:
-        """The whole answer to bytes that never became a request; the connection ends after it."""
-        self.rejected += 1
+    def rejection(self, status: int, detail: str, request: Request) -> bytes:
+        """The whole answer to what never became a call, which is recorded; the connection ends after it."""
         reason = {400: Reason.BAD_REQUEST, 408: Reason.REQUEST_TIMEOUT}.get(status, Reason.CONCURRENCY_LIMITED)
         advice = "send one well-formed HTTP/1.1 request" if status == 400 else ""
-        fields, body = phrase(Refusal(reason, status, detail, advice=advice), self.pipeline.ident())
-        lines = b"".join([b"%b: %b\r\n" % field for field in fields])
+        reply = self.pipeline.reject(request, Refusal(reason, status, detail, advice=advice))
+        lines = b"".join([b"%b: %b\r\n" % field for field in reply.fields])
         head = b"HTTP/1.1 %d %b\r\n" % (status, title_of(status).encode())
-        return head + lines + b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body
+        return head + lines + b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(reply.body) + reply.body
 
     async def _tick(self) -> None:
         while True:

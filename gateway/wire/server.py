@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
@@ -141,29 +142,32 @@ class Connection(asyncio.Protocol):
             self._malformed(error)
         else:
             if self._size or self._chunks:
-                self._check_sizes(body_of or self._body_of, len(data) + received)
+                self._check_sizes(body_of, len(data) + received)
         if self._new:
             self._line_up()
 
-    def _check_sizes(self, exchange: Exchange | None, read: int) -> None:
+    def _check_sizes(self, going_on: Exchange | None, read: int) -> None:
         """Bound what is read and not passed on: a head that does not end, chunk extensions.
 
-        ``exchange`` is the one whose body is coming; ``read`` what is read now and its body bytes before.
+        ``going_on`` is the exchange whose body began in an earlier read; ``read`` its body bytes then, and what is
+        read now.
         """
-        if exchange is None and not self._chunks:
-            if self._size > self.listener.limits.max_head and self._begun:
-                self._malformed(Malformed("the request head is too large"))
+        limits = self.listener.limits
+        if self._begun and self._body_of is None and self._size > limits.max_head:
+            self._malformed(Malformed("the request head is too large"))
             return
-        exchange = exchange or self._new[-1]
-        if not exchange.chunked:
+        fed = [going_on, *self._new] if going_on is not None else self._new
+        chunked = [exchange for exchange in fed if exchange.chunked]
+        if not chunked:
             return
-        if exchange in self._new:  # its head came in this read
+        if going_on is None:
             self._overhead = 0
-            read -= len(exchange.request.target) + sum([len(n) + len(v) + 4 for n, v in exchange.request.fields])
-        self._overhead = max(0, self._overhead + read - exchange.received - _FRAMING * self._chunks)
+        heads = sum([_head_size(exchange.request.target, exchange.request.fields) for exchange in self._new])
+        self._overhead += read - heads - sum([exchange.received for exchange in fed]) - _FRAMING * self._chunks
+        self._overhead = max(0, self._overhead)
         self._chunks = 0
-        if self._overhead > self.listener.limits.max_head:
-            self._malformed(Malformed("the chunked body is mostly chunk extensions"), exchange)
+        if self._overhead > limits.max_head:
+            self._malformed(Malformed("the chunked body is mostly chunk extensions"), chunked[0])
 
     def _line_up(self) -> None:
         self._queue.extend(self._new)
@@ -274,7 +278,7 @@ class Connection(asyncio.Protocol):
         limits = self.listener.limits
         if len(self._fields) > limits.max_headers:
             raise Malformed(f"more than {limits.max_headers} header fields")
-        if (self._size > limits.max_head or not self._size) and self._head_size() > limits.max_head:
+        if (self._size > limits.max_head or not self._size) and _head_size(self._url, self._fields) > limits.max_head:
             raise Malformed("the request head is too large")
         host = lookup.get(b"host")
         codings = lookup.get(b"transfer-encoding")
@@ -305,9 +309,6 @@ class Connection(asyncio.Protocol):
         self._body_of = exchange
         self._new.append(exchange)
 
-    def _head_size(self) -> int:
-        return len(self._url) + sum([len(name) + len(value) + 4 for name, value in self._fields])
-
     def on_chunk_header(self) -> None:
         self._chunks += 1
 
@@ -321,8 +322,9 @@ class Connection(asyncio.Protocol):
             return
         if exchange.request.length and not self._resuming and self._parser.should_upgrade():
             return  # llhttp stops here, but there is a body: see _stopped_at_upgrade
-        trailers = self._fields
-        if trailers:
+        trailers: Sequence[tuple[bytes, bytes]] = ()
+        if self._fields:
+            trailers = self._fields
             wrong = strict.trailer_complaint(trailers, self.listener.limits.max_headers, self.listener.limits.max_head)
             if wrong:
                 raise Malformed(wrong)
@@ -464,7 +466,8 @@ class Connection(asyncio.Protocol):
                 if body_of in line:
                     line.remove(body_of)
         self.pause_reading()
-        self._new.append(Rejected(self, str(cause)))  # type: ignore[arg-type]
+        request = body_of.request if body_of is not None else None
+        self._new.append(Rejected(self, str(cause), 400, request))  # type: ignore[arg-type]
 
     # -- the clock ----------------------------------------------------------------------------------------------
 
@@ -505,6 +508,10 @@ class Connection(asyncio.Protocol):
         self._run_line()
 
 
+def _head_size(target: str | bytes, fields: Iterable[tuple[bytes, bytes]]) -> int:
+    return len(target) + sum([len(name) + len(value) + 4 for name, value in fields])
+
+
 class Rejected:
     """Stands in the line of exchanges for bytes that never became a request."""
 
@@ -512,13 +519,15 @@ class Rejected:
     closing = True
     phase = 0
 
-    def __init__(self, connection: Connection, detail: str, status: int = 400) -> None:
+    def __init__(self, connection: Connection, detail: str, status: int, request: Request | None = None) -> None:
         self._connection, self._detail, self._status = connection, detail, status
+        self._request = request
 
     def start(self) -> None:
         """Answer and end."""
         connection = self._connection
-        connection.write(connection.listener.rejection(self._status, self._detail))
+        request = self._request or Request("", "", "", (), {}, 0, connection.peer, connection.loopback)
+        connection.write(connection.listener.rejection(self._status, self._detail, request))
         connection.exchange_done(self)  # type: ignore[arg-type]
 
     def abandon(self) -> None:

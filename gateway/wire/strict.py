@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _HOST = re.compile(rb"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._~%-]+)(?::\d{0,5})?\Z")
 
@@ -49,7 +50,7 @@ NOT_IN_TRAILERS = frozenset(
 """Fields that mean something only in a head: framing, routing, credentials, how to read the body (RFC 9110, 6.5.1)."""
 
 
-def trailer_complaint(trailers: list[tuple[bytes, bytes]], most: int, size: int) -> str:
+def trailer_complaint(trailers: Sequence[tuple[bytes, bytes]], most: int, size: int) -> str:
     """What is wrong with trailers, or an empty string. At most ``most`` fields of ``size`` bytes together."""
     if len(trailers) > most or sum([len(name) + len(value) + 4 for name, value in trailers]) > size:
         return "too many trailers, or too large ones"
