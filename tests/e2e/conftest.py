@@ -51,6 +51,7 @@ def gateway(
     ).start()
     yield process
     process.stop()
+    assert "Traceback" not in process.output, process.output
 
 
 @pytest.fixture
@@ -74,3 +75,4 @@ def governed(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> It
     process = Gateway(folder, tools(f"http://127.0.0.1:{upstream.port}", secret), POLICIES, identify=IDENTIFY).start()
     yield process
     process.stop()
+    assert "Traceback" not in process.output, process.output

@@ -86,3 +86,14 @@ def test_client_reaches_tools_through_http_proxy(
         told, headers = json.loads(body), {"x-toolgate-call": call}
     assert told["target"] == "/by-proxy?x=1"
     assert headers["x-toolgate-call"]
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_client_sees_the_refusal_of_a_large_upload(name: str, gateway: Gateway) -> None:
+    """The gateway has said no long before the body is sent: the client must get to read it."""
+    if name in ("curl", "node") and shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+    upload = Step("POST", "/nobody/x", {"Content-Type": "application/octet-stream"}, bytes(4 << 20))
+    status, _, body = CLIENTS[name](gateway.url, [upload])[0]
+    assert status == 404
+    assert b"unknown_tool" in body

@@ -31,12 +31,12 @@ def test_a_limit_refuses_with_all_that_a_client_needs(governed: Gateway, upstrea
     assert seen.turns == 3
     assert problem["rule"] == "limit/three"
     assert problem["retryable"] is True
-    assert 0 < problem["retry_after"] <= 1
+    assert 0 < problem["retry_after"] <= 2
     retry_after = answer.get("retry-after")
     assert retry_after is not None
     assert 1 <= int(retry_after) <= 60
-    assert re.fullmatch(rb'"three";r=0;t=1', answer.get("ratelimit") or b"")
-    assert re.fullmatch(rb'"three";q=3;w=3', answer.get("ratelimit-policy") or b"")
+    assert re.fullmatch(rb'"three";r=0;t=[12]', answer.get("ratelimit") or b"")
+    assert re.fullmatch(rb'"three";q=3;w=6', answer.get("ratelimit-policy") or b"")
     assert answer.all("x-should-retry") != [b"false"], "a short wait helps"
 
 

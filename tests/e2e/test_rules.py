@@ -184,6 +184,30 @@ def test_a_body_that_no_rule_reads_is_nobodys_business(governed: Gateway, upstre
     assert seen.requests[0].body == body
 
 
+def test_a_client_that_waits_for_leave_is_given_it_where_a_rule_reads_the_body(
+    governed: Gateway, upstream: Upstream
+) -> None:
+    """Expect: 100-continue: the gateway asks for the body itself, and the decision follows."""
+    body = b'{"amount": 2000}'
+    fields = [WHO, JSON, ("Expect", "100-continue"), ("Content-Length", str(len(body)))]
+    with upstream.recording() as seen, governed.connect() as peer:
+        peer.send(http1.request("POST", "/bank/transfers", fields))
+        assert http1.read_head(peer).status == 100
+        peer.send(body)
+        problem_of(http1.read_response(peer), "policy_denied", 403)
+    assert not seen.turns
+
+
+def test_a_client_that_waits_for_leave_is_refused_without_its_body(governed: Gateway, upstream: Upstream) -> None:
+    fields = [("X-Agent-Id", "stranger"), ("Expect", "100-continue"), ("Content-Length", "1000")]
+    with upstream.recording() as seen, governed.connect() as peer:
+        peer.send(http1.request("POST", "/open/x", fields))
+        answer = http1.read_response(peer)
+        assert not answer.interim
+        problem_of(answer, "not_granted", 403)
+    assert not seen.turns
+
+
 def test_head_only_decides_without_arguments(governed: Gateway, upstream: Upstream) -> None:
     """The rule needs an argument that it cannot have: Fail refuses, and says so."""
     body = json.dumps({"amount": 20, "note": "x" * 500}).encode()

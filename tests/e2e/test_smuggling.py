@@ -125,6 +125,21 @@ def test_a_body_that_looks_like_a_request_stays_a_body(gateway: Gateway, upstrea
     assert seen.requests[0].body == NEXT
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_the_body_of_a_refused_call_is_no_request(gateway: Gateway, upstream: Upstream, chunked: bool) -> None:
+    """The connection either ends, or goes on behind the body."""
+    framing = [("Transfer-Encoding", "chunked")] if chunked else [("Content-Length", str(len(NEXT)))]
+    with upstream.recording() as seen, gateway.connect() as peer:
+        peer.send(http1.request("POST", "/nobody/x", framing, http1.chunked(NEXT) if chunked else NEXT))
+        assert http1.read_response(peer).status == 404
+        try:
+            peer.send(http1.request("GET", "/raw/honest"))
+            followed = http1.read_response(peer).status == 200
+        except (Ended, OSError):
+            followed = False
+    assert [message.target for message in seen.requests] == ([b"/honest"] if followed else [])
+
+
 def test_a_body_without_framing_is_a_next_request_for_everyone(gateway: Gateway, upstream: Upstream) -> None:
     """CL.0: the tool must be told so little about a body as the gateway was."""
     with upstream.recording() as seen, gateway.connect() as peer:

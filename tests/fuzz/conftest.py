@@ -26,3 +26,4 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Ite
     ).start()
     yield process
     process.stop()
+    assert "Traceback" not in process.output, process.output

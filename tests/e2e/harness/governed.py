@@ -70,7 +70,7 @@ spec:
 apiVersion: toolgate/v1
 kind: Limit
 metadata: {name: three}
-spec: {match: {tools: [limited]}, per: [agent], rate: 1/s, burst: 3, mode: reject}
+spec: {match: {tools: [limited]}, per: [agent], rate: 30/m, burst: 3, mode: reject}
 ---
 apiVersion: toolgate/v1
 kind: Limit
