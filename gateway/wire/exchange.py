@@ -212,7 +212,6 @@ class Exchange:
     def feed_broken(self, complaint: str, *, timed_out: bool = False) -> None:
         """The agent's request body is malformed, or stopped coming."""
         self.keep_alive = False
-        self.complete = True
         kind = Refused if self.phase == WAITING else UpstreamError
         if timed_out:
             self._fail(kind(Reason.REQUEST_TIMEOUT, 408, complaint))

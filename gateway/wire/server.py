@@ -458,13 +458,15 @@ class Connection(asyncio.Protocol):
         self._begun = False
         self._chunks = 0
         body_of, self._body_of = of or self._body_of, None
-        if body_of is not None and body_of not in self._new and body_of is self._current:
+        if body_of is not None and body_of is self._current:
+            self._queue.clear()
+            self._new.clear()
             body_of.feed_broken(f"the request body is malformed: {cause}")
             return
-        if body_of is not None:
-            for line in (self._new, self._queue):
-                if body_of in line:
-                    line.remove(body_of)
+        for line in (self._queue, self._new):
+            if body_of in line:  # it, and whatever was made of the bytes behind it
+                while line.pop() is not body_of:
+                    pass
         self.pause_reading()
         request = body_of.request if body_of is not None else None
         self._new.append(Rejected(self, str(cause), 400, request))  # type: ignore[arg-type]
