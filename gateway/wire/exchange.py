@@ -214,6 +214,7 @@ class Exchange:
         self.keep_alive = False
         kind = Refused if self.phase == WAITING else UpstreamError
         if timed_out:
+            self.complete = True  # nothing more will come that the agent should be let finish
             self._fail(kind(Reason.REQUEST_TIMEOUT, 408, complaint))
         else:
             self._fail(kind(Reason.BAD_REQUEST, 400, complaint))
