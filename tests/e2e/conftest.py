@@ -22,6 +22,14 @@ def upstream() -> Iterator[Upstream]:
 
 
 @pytest.fixture(scope="session")
+def torn() -> Iterator[Upstream]:
+    """A second scripted tool, behind ``/torn``: what breaks off there may arrive late without disturbing others."""
+    server = Upstream()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
 def echo() -> Iterator[EchoServer]:
     server = EchoServer()
     yield server
@@ -37,13 +45,18 @@ def websocket() -> Iterator[WebSocketServer]:
 
 @pytest.fixture(scope="session")
 def gateway(
-    tmp_path_factory: pytest.TempPathFactory, upstream: Upstream, echo: EchoServer, websocket: WebSocketServer
+    tmp_path_factory: pytest.TempPathFactory,
+    upstream: Upstream,
+    torn: Upstream,
+    echo: EchoServer,
+    websocket: WebSocketServer,
 ) -> Iterator[Gateway]:
     """A gateway that lets everybody do everything."""
     process = Gateway(
         tmp_path_factory.mktemp("open"),
         {
             "raw": {"url": f"http://127.0.0.1:{upstream.port}", "hosts": ["tool.test"], "connect": True},
+            "torn": {"url": f"http://127.0.0.1:{torn.port}"},
             "echo": {"url": f"http://127.0.0.1:{echo.port}"},
             "ws": {"url": f"http://127.0.0.1:{websocket.port}"},
             "based": {"url": f"http://127.0.0.1:{upstream.port}/api/v1"},

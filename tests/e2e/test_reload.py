@@ -38,6 +38,13 @@ def living(tmp_path: Path, upstream: Upstream) -> Iterator[Gateway]:
     gateway.stop()
 
 
+def _replace(file: Path, text: str) -> None:
+    """As careful editors write: in one step, so that nobody ever reads half of it."""
+    beside = file.with_suffix(".new")
+    beside.write_text(text)
+    beside.rename(file)
+
+
 def _status(gateway: Gateway) -> int:
     return call(gateway, "GET", "/raw/x").status
 
@@ -62,7 +69,7 @@ def test_an_edited_policy_takes_effect_and_back(living: Gateway, upstream: Upstr
 def test_a_broken_policy_keeps_the_old_and_says_so(living: Gateway, upstream: Upstream) -> None:
     version = living.ready()["policy_version"]
     with upstream.recording():
-        living.policy_file.write_text(ALL + DENY.replace("request.path", "request.pth"))
+        _replace(living.policy_file, ALL + DENY.replace("request.path", "request.pth"))
 
         def complaint() -> Any:
             return living.ready().get("last_reload_error")
@@ -74,7 +81,7 @@ def test_a_broken_policy_keeps_the_old_and_says_so(living: Gateway, upstream: Up
         assert _status(living) == 200
         assert living.ready()["policy_version"] == version
         assert "pth" in living.output, "the log tells too"
-        living.policy_file.write_text(ALL + DENY)
+        _replace(living.policy_file, ALL + DENY)
         eventually(lambda: _status(living) == 403, what="the mended policy is in force")
         assert not complaint()
 

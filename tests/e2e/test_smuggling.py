@@ -75,7 +75,7 @@ def test_the_target_and_not_host_names_the_tool(gateway: Gateway, upstream: Upst
 
 
 @pytest.mark.parametrize("name", CHUNKS)
-def test_malformed_chunks_end_both_connections(gateway: Gateway, upstream: Upstream, name: str) -> None:
+def test_malformed_chunks_end_both_connections(gateway: Gateway, torn: Upstream, name: str) -> None:
     """A streamed body may be on its way when its mistake comes: then the tool must not see it end well."""
     complete: list[http1.Message] = []
 
@@ -83,13 +83,14 @@ def test_malformed_chunks_end_both_connections(gateway: Gateway, upstream: Upstr
         complete.append(http1.read_request(peer))
         peer.send(http1.response("200 OK", body=b"ok"))
 
-    with upstream.playing(script) as seen, gateway.connect() as peer:
-        peer.send(b"POST /raw/x HTTP/1.1\r\n" + HOST + CHUNKED + b"\r\n" + CHUNKS[name] + NEXT)
+    torn.drop_connections()
+    with torn.playing(script) as seen, gateway.connect() as peer:
+        peer.send(b"POST /torn/x HTTP/1.1\r\n" + HOST + CHUNKED + b"\r\n" + CHUNKS[name] + NEXT)
         answer = http1.read_response(peer)
         assert answer.status in (400, 413, 431)
         assert peer.at_end(), "the connection must be closed"
+        eventually(lambda: not torn.open, what="the tool's connection is closed too")
     assert not complete, complete
-    assert seen.raw.count(b"HTTP/1.1") <= 1
     assert b"smuggled" not in seen.raw
 
 
@@ -167,12 +168,12 @@ def test_a_head_of_the_largest_size_and_count_passes(gateway: Gateway, upstream:
 
 
 @pytest.mark.parametrize("field", ["Content-Length: 4\r\n", "Transfer-Encoding: chunked\r\n"])
-def test_a_truncated_body_never_ends_well(gateway: Gateway, upstream: Upstream, field: str) -> None:
+def test_a_truncated_body_never_ends_well(gateway: Gateway, torn: Upstream, field: str) -> None:
     """The client leaves in the middle; the tool must see that the body is not whole."""
     complete: list[http1.Message] = []
-    with upstream.playing(lambda peer: complete.append(http1.read_request(peer))) as seen:
+    with torn.playing(lambda peer: complete.append(http1.read_request(peer))) as seen:
         with gateway.connect() as peer:
-            peer.send(b"POST /raw/x HTTP/1.1\r\n" + HOST + field.encode() + b"\r\n2\r\n")
+            peer.send(b"POST /torn/x HTTP/1.1\r\n" + HOST + field.encode() + b"\r\n2\r\n")
             eventually(lambda: seen.turns, what="the tool has the head")
         eventually(lambda: seen.errors, what="the tool's connection has ended")
     assert isinstance(seen.errors[0], Ended)
@@ -180,11 +181,11 @@ def test_a_truncated_body_never_ends_well(gateway: Gateway, upstream: Upstream, 
 
 
 @pytest.mark.parametrize("trailer", [b"Content-Length: 50", b"Host: evil.test", b"Transfer-Encoding: chunked"])
-def test_trailers_cannot_carry_what_belongs_into_the_head(gateway: Gateway, upstream: Upstream, trailer: bytes) -> None:
+def test_trailers_cannot_carry_what_belongs_into_the_head(gateway: Gateway, torn: Upstream, trailer: bytes) -> None:
     """RFC 9110, 6.5.1: refused or left out, never forwarded."""
-    with upstream.recording() as seen, gateway.connect() as peer:
-        peer.send(http1.request("POST", "/raw/x", [("Transfer-Encoding", "chunked")]))
+    with torn.recording() as seen, gateway.connect() as peer:
+        peer.send(http1.request("POST", "/torn/x", [("Transfer-Encoding", "chunked")]))
         peer.send(http1.chunked(b"abc", trailers=trailer + b"\r\n"))
         answer = http1.read_response(peer)
-    assert answer.status == 400 or not seen.requests[0].trailers
-    assert trailer not in seen.raw.partition(b"\r\n\r\n")[2]
+    assert answer.status == 400 or not seen.requests[-1].trailers
+    assert not [message for message in seen.requests if message.trailers]
