@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from .harness import http1
-from .harness.gateway import Gateway
-from .harness.net import Peer
+from .harness.gateway import Gateway, call
+from .harness.net import Ended, Peer
 from .harness.upstream import Upstream
 
 
@@ -120,3 +120,44 @@ def test_empty_lines_before_a_request_are_passed_over(gateway: Gateway, upstream
         peer.send(lead + http1.request("GET", "/raw/x"))
         assert http1.read_response(peer).status == 200
     assert len(seen.requests) == 1
+
+
+def test_a_refusal_of_head_has_no_body_and_keeps_step(gateway: Gateway, upstream: Upstream) -> None:
+    with upstream.playing(_mirror), gateway.connect() as peer:
+        peer.send(http1.request("HEAD", "/nobody/x") + http1.request("GET", "/raw/next"))
+        assert http1.read_response(peer, "HEAD").status == 404
+        assert http1.read_response(peer).body == b"/next|"
+
+
+def test_a_refusal_of_an_old_client_ends_with_the_connection(gateway: Gateway) -> None:
+    with gateway.connect() as peer:
+        peer.send(b"GET /nobody/x HTTP/1.0\r\n\r\n")
+        answer = http1.read_response(peer)
+        assert answer.status == 404
+        assert not answer.chunked
+        assert peer.at_end()
+
+
+def test_an_early_answer_does_not_bring_the_connections_out_of_step(gateway: Gateway, upstream: Upstream) -> None:
+    """The tool answers on the head and reads the body afterwards; the client sends it after the answer."""
+    bodies = []
+
+    def script(peer: Peer) -> None:
+        message = http1.read_head(peer)
+        peer.send(http1.response("200 OK", body=message.target))
+        bodies.append(http1.read_body(peer, message, until_close=False).body)
+
+    body = http1.request("GET", "/raw/inside")
+    with upstream.playing(script), gateway.connect() as peer:
+        peer.send(http1.request("POST", "/raw/early", [("Content-Length", str(len(body)))]))
+        answer = http1.read_response(peer)
+        assert answer.body == b"/early"
+        try:
+            peer.send(body + http1.request("GET", "/raw/after"))
+            after = http1.read_response(peer).body
+        except (Ended, OSError):
+            after = b"/after"
+    assert after == b"/after"
+    with upstream.playing(_mirror):
+        assert call(gateway, "GET", "/raw/other").body == b"/other|"
+    assert body not in bodies[1:]

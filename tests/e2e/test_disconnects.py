@@ -80,6 +80,24 @@ def test_a_client_that_only_stops_talking_gets_its_answer(gateway: Gateway, upst
         assert peer.at_end()
 
 
+def test_a_client_that_only_stopped_talking_gets_a_whole_stream(gateway: Gateway, upstream: Upstream) -> None:
+    """Its end came before the answer began, so it is waiting, not leaving."""
+
+    def script(peer: Peer) -> None:
+        http1.read_request(peer)
+        time.sleep(0.2)
+        peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(3):
+            peer.send(b"3\r\nabc\r\n")
+            time.sleep(0.3)
+        peer.send(b"0\r\n\r\n")
+
+    with upstream.playing(script), gateway.connect() as peer:
+        peer.send(http1.request("GET", "/raw/x"))
+        peer.half_close()
+        assert http1.read_response(peer).body == b"abc" * 3
+
+
 def test_half_close_after_pipelined_requests(gateway: Gateway, upstream: Upstream) -> None:
     with upstream.recording(), gateway.connect() as peer:
         peer.send(http1.request("GET", "/raw/1") + http1.request("GET", "/raw/2") + http1.request("GET", "/raw/3"))
