@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 import threading
 
 import pytest
@@ -139,6 +140,6 @@ def test_a_large_upload_is_whole(gateway: Gateway, echo: EchoServer, chunked: bo
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
     headers = {} if chunked else {"Content-Length": str(LARGE)}
     connection.request("POST", "/echo/digest", iter(blocks(LARGE)), headers, encode_chunked=chunked)
-    answer = http1.json.loads(connection.getresponse().read())
+    answer = json.loads(connection.getresponse().read())
     connection.close()
     assert answer == {"sha256": digest_of(LARGE), "length": LARGE}

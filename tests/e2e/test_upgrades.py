@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from .harness import http1
 from .harness.gateway import Gateway
@@ -12,8 +13,9 @@ from .harness.net import Peer
 from .harness.upstream import Upstream
 
 
-def _open(gateway: Gateway, path: str = "/chat", **options: object) -> ClientConnection:
-    return connect(f"ws://127.0.0.1:{gateway.port}/ws{path}", proxy=None, max_size=1 << 24, **options)  # type: ignore[arg-type]
+def _open(gateway: Gateway, path: str = "/chat", subprotocols: list[Subprotocol] | None = None) -> ClientConnection:
+    url = f"ws://127.0.0.1:{gateway.port}/ws{path}"
+    return connect(url, proxy=None, max_size=1 << 24, subprotocols=subprotocols)
 
 
 def test_messages_of_all_kinds_come_back(gateway: Gateway) -> None:
@@ -42,7 +44,7 @@ def test_ping_is_answered_by_the_tool(gateway: Gateway) -> None:
 
 
 def test_subprotocol_is_negotiated_with_the_tool(gateway: Gateway) -> None:
-    with _open(gateway, subprotocols=["other", "chat.v2"]) as socket:
+    with _open(gateway, subprotocols=[Subprotocol("other"), Subprotocol("chat.v2")]) as socket:
         assert socket.subprotocol == "chat.v2"
 
 
@@ -56,9 +58,9 @@ def test_close_code_of_the_tool_arrives(gateway: Gateway) -> None:
 
 
 def test_close_code_of_the_client_arrives(gateway: Gateway) -> None:
-    socket = _open(gateway)
-    socket.close(4002, "bye")
-    assert socket.close_code == 4002
+    with _open(gateway) as socket:
+        socket.close(4002, "bye")
+        assert socket.close_code == 4002
 
 
 def test_refused_handshake_arrives_as_the_tool_sent_it(gateway: Gateway) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import io
 import json
 import subprocess
 import tempfile
@@ -15,6 +16,7 @@ from typing import Any
 import aiohttp
 import httpx
 import requests
+from yarl import URL
 
 from .compare import ADDED_TO_REQUEST, ADDED_TO_RESPONSE, OF_THE_HOP
 
@@ -89,8 +91,8 @@ def with_aiohttp(base: str, steps: list[Step]) -> list[Got]:
                     for piece in step.pieces():
                         yield piece
 
-                data = pieces() if step.streamed else step.body
-                url = aiohttp.client.URL(base + step.target, encoded=True)
+                data = pieces() if step.streamed else step.body and io.BytesIO(step.body)
+                url = URL(base + step.target, encoded=True)
                 async with session.request(step.method, url, headers=step.headers, data=data) as answer:
                     got.append((answer.status, list(answer.headers.items()), await answer.read()))
         return got

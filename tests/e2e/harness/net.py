@@ -17,7 +17,7 @@ PATIENCE = 10.0
 class Ended(Exception):
     """The other side closed or reset before the bytes asked for had come. ``partial`` is what did come."""
 
-    def __init__(self, partial: bytes) -> None:
+    def __init__(self, partial: bytes | bytearray) -> None:
         super().__init__(f"connection ended after {bytes(partial[:200])!r}")
         self.partial = bytes(partial)
 
