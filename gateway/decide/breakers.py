@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.decide.memo import ClaimMemo
 from gateway.model import Call, CircuitClaim, Claim, Hold, Reason, Refusal
 from gateway.policy.book import PolicyBook
 
@@ -11,12 +12,11 @@ class Breakers:
 
     def __init__(self, book: PolicyBook) -> None:
         self._book = book
+        self.claims = ClaimMemo(self._claims).of
 
-    def claims(self, call: Call) -> tuple[Claim, ...]:
+    def _claims(self, call: Call) -> tuple[tuple[Claim, ...], bool]:
         breakers = self._book.breakers(call.tool.name, call.operation)
-        if not breakers:
-            return ()
-        return tuple([CircuitClaim(breaker.name, breaker.key(call), breaker.settings) for breaker in breakers])
+        return tuple([CircuitClaim(breaker.name, breaker.key(call), breaker.settings) for breaker in breakers]), True
 
     def refusal(self, hold: Hold) -> Refusal:
         claim = hold.claim

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.decide.memo import ClaimMemo
 from gateway.model import Call, Claim, Hold, RateClaim, Reason, Refusal
 from gateway.policy.book import PolicyBook
 
@@ -11,17 +12,14 @@ class Limits:
 
     def __init__(self, book: PolicyBook) -> None:
         self._book = book
+        self.claims = ClaimMemo(self._claims).of
 
-    def claims(self, call: Call) -> tuple[Claim, ...]:
+    def _claims(self, call: Call) -> tuple[tuple[Claim, ...], bool]:
         limits = self._book.limits(call.tool.name, call.operation)
-        if not limits:
-            return ()
-        return tuple(
-            [
-                RateClaim(limit.name, limit.key(call), limit.capacity, limit.rate, 1.0, limit.max_wait)
-                for limit in limits
-            ]
-        )
+        claims = [
+            RateClaim(limit.name, limit.key(call), limit.capacity, limit.rate, 1.0, limit.max_wait) for limit in limits
+        ]
+        return tuple(claims), not any(limit.references for limit in limits)
 
     def refusal(self, hold: Hold) -> Refusal:
         claim = hold.claim

@@ -71,10 +71,10 @@ def record_of(trace: Trace) -> dict[str, Any]:
         "bytes_in": outcome.received,
         "bytes_out": outcome.sent,
         "timings": {
-            "queue_ms": _ms(trace.queued),
-            "decide_ms": _ms(trace.decided - trace.began - trace.queued),
-            "upstream_first_byte_ms": _ms(outcome.first_byte) if outcome.first_byte else None,
-            "total_ms": _ms(trace.ended - trace.began),
+            "queue_ms": round(trace.queued * 1e3, 3),
+            "decide_ms": round((trace.decided - trace.began - trace.queued) * 1e3, 3),
+            "upstream_first_byte_ms": round(outcome.first_byte * 1e3, 3) if outcome.first_byte else None,
+            "total_ms": round((trace.ended - trace.began) * 1e3, 3),
         },
         "policy_version": trace.policy or None,
     }
@@ -120,10 +120,6 @@ def _guard(hold: Hold) -> dict[str, Any]:
         "state": hold.state or None,
         "retry_after": round(hold.retry_after, 3),
     }
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1e3, 3)
 
 
 def _timestamp(wall: float) -> str:
