@@ -24,6 +24,8 @@ LOOK_AGAIN = 5.0
 """Seconds between two looks without an event."""
 SETTLE = 0.2
 """Seconds after which a version with mistakes is read again before it is reported: an editor may have been writing."""
+MOST_LOOKS = 20
+"""Looks at files that keep changing before they are taken as they are."""
 DEBOUNCE = 100
 """Milliseconds for which changes are gathered."""
 
@@ -82,12 +84,23 @@ class _Watcher:
         self._event.clear()
         if stop.is_set() or not (forced or await self._changed()):
             return None
+        await self._at_rest()
         made = await asyncio.to_thread(attempt, self._path)
         if made.loaded is None:
             await asyncio.sleep(SETTLE)
             made = await asyncio.to_thread(attempt, self._path)
         self._files, self._fingerprint = made.files, made.files.fingerprint()
         return made
+
+    async def _at_rest(self) -> None:
+        """Wait until two looks see the same: a file written in place is empty, and valid, for a moment."""
+        seen = ""
+        for _ in range(MOST_LOOKS):
+            now = await asyncio.to_thread(self._files.fingerprint_now)
+            if now == seen:
+                return
+            seen = now
+            await asyncio.sleep(SETTLE / 2)
 
     async def _changed(self) -> bool:
         return await asyncio.to_thread(self._files.fingerprint_now) != self._fingerprint

@@ -84,8 +84,11 @@ class TraceLog:
             for trace in traces:
                 observe(trace)
         self._forget_written()
-        full = self._full()
-        lines = [line for trace in traces if (line := self._line(trace, full))]
+        room = 0 if self._full() else self._capacity - (self._accepted - self._writer.written)
+        lines: list[bytes] = []
+        for trace in traces:
+            if line := self._line(trace, len(lines) >= room):
+                lines.append(line)
         if lines:
             data = b"".join(lines)
             self._accepted += len(lines)
@@ -129,7 +132,7 @@ class TraceLog:
             return b""
 
     def _full(self) -> bool:
-        if self._accepted - self._writer.written >= self._capacity:
+        if self._accepted + len(self._pending) - self._writer.written >= self._capacity:
             return True
         if self._held_bytes < MOST_BYTES:
             return False

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from gateway.wire.listener import Listener
     from gateway.wire.tunnel import Tunnel
 
+_SECOND_PROBE, _RARELY = 0.25, 15.0
+"""Seconds from the first probe of a client that may have gone to the second, and between later ones at the most."""
+
 _LINGER = 2.0
 """Seconds that a closing connection is still read, so that the agent gets our answer and not a reset."""
 
@@ -63,6 +66,7 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_paused",
         "_prefix",
+        "_probes",
         "_queue",
         "_repeated",
         "_resuming",
@@ -95,6 +99,7 @@ class Connection(asyncio.Protocol):
         """Bytes read since the head under way began; 0 while it is in the read that ended the request before it."""
         self._method: bytes | None = None
         self._linger_at = self._eof_at = 0.0
+        self._probes = 0
         self._idle_since = self._head_at = monotonic()
         self._new_head()
 
@@ -500,7 +505,10 @@ class Connection(asyncio.Protocol):
 
     def _probe(self, current: Exchange) -> None:
         """An agent that only half-closed ignores an interim answer; the kernel of one that is gone resets us."""
-        self._eof_at = monotonic() + 3.0
+        # The first probe draws the reset and the second meets it; the client of a third one lives, and is asked rarely.
+        self._probes += 1
+        pause = min(_SECOND_PROBE * 4 ** (self._probes - 1), _RARELY)
+        self._eof_at = monotonic() + pause - self.listener.limits.half_close_grace
         if current.phase < RELAYING and current.request.version == "1.1":  # nothing of the answer is out yet
             self.transport.write(_PROBE)
 

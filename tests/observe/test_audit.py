@@ -150,9 +150,10 @@ async def test_refuse_becomes_unavailable_at_capacity_and_available_again(tmp_pa
     path, disk = tmp_path / "trace.jsonl", Disk()
     disk.open.clear()
     log = start(str(path), "refuse", 2, write=disk)
-    for ident in ("0", "1"):
-        log.record(trace(permit(), ident=ident))
+    log.record(trace(permit(), ident="0"))
     assert log.available
+    log.record(trace(permit(), ident="1"))
+    assert not log.available, "what is not handed over yet counts too"
     log.flush()
     assert not log.available
     disk.open.set()
