@@ -14,6 +14,7 @@ from gateway.execute.forward import Forwarder
 from gateway.model import Reason, Refusal, Request, Tool
 from gateway.pipeline import Pipeline
 from gateway.understand.http import title_of
+from gateway.wire.outbox import Outbox
 from gateway.wire.server import Connection
 from gateway.wire.upstream import Pool, Pools
 
@@ -43,12 +44,13 @@ class Listener:
     ``pipeline`` is replaced whole by a reload; calls under way keep the one they began with.
     """
 
-    def __init__(self, pipeline: Pipeline, limits: Limits) -> None:
+    def __init__(self, pipeline: Pipeline, limits: Limits, outbox: Outbox | None = None) -> None:
         self.pipeline = pipeline
         self.limits = limits
         self.draining = False
         self.connections: set[Connection] = set()
-        self.pools = Pools(limits.max_head)
+        self.outbox = outbox or Outbox()
+        self.pools = Pools(limits.max_head, self.outbox)
         self._ways: dict[int, tuple[Tool, tuple[Forwarder, Pool]]] = {}
         self._server: asyncio.Server | None = None
         self._ticker: asyncio.Task[None] | None = None

@@ -17,6 +17,7 @@ import httptools
 from gateway.model import Request
 from gateway.wire import strict
 from gateway.wire.exchange import RELAYING, Exchange
+from gateway.wire.outbox import Outgoing
 from gateway.wire.upstream import HIGH_WATER
 
 if TYPE_CHECKING:
@@ -112,9 +113,10 @@ class Connection(asyncio.Protocol):
     # -- asyncio ------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport = cast("asyncio.Transport", transport)
-        transport.set_write_buffer_limits(HIGH_WATER)
-        peer = transport.get_extra_info("peername")
+        raw = cast("asyncio.Transport", transport)
+        self.transport = Outgoing(raw, self.listener.outbox)
+        raw.set_write_buffer_limits(HIGH_WATER)
+        peer = raw.get_extra_info("peername")
         self.peer = peer[0] if isinstance(peer, tuple) else "unknown"
         self.loopback = self.peer.startswith("127.") or self.peer in ("::1", "::ffff:127.0.0.1")
         self.listener.opened(self)
@@ -219,10 +221,12 @@ class Connection(asyncio.Protocol):
         if self._tunnel is not None:
             return self._tunnel.client_eof()
         if self._current is None or self._linger_at:
+            self.transport.flush()  # asyncio closes on False, and knows nothing of what waits
             return False
         # Gone, or only done talking (half-close)? TCP does not say. `check` finds out.
         if self._body_of is not None:
             self._body_of.feed_broken("the request body ended early")
+            self.transport.flush()
             return False
         if self._current.phase >= RELAYING and not self._queue:
             return False  # nobody stops talking in the middle of an answer: the agent has gone

@@ -5,9 +5,10 @@ Backpressure goes through; one side's end of stream is passed on and the other s
 
 from __future__ import annotations
 
-import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING
+
+from gateway.wire.outbox import Outgoing
 
 if TYPE_CHECKING:
     from gateway.wire.exchange import Exchange
@@ -28,7 +29,7 @@ class Tunnel:
         "sent",
     )
 
-    def __init__(self, exchange: Exchange, client: asyncio.Transport, upstream: asyncio.Transport) -> None:
+    def __init__(self, exchange: Exchange, client: Outgoing, upstream: Outgoing) -> None:
         self._exchange = exchange
         self._client, self._upstream = client, upstream
         self._client_done = self._upstream_done = self._over = False
@@ -56,7 +57,7 @@ class Tunnel:
         self._upstream_done = True
         return self._pass_eof(self._client)
 
-    def _pass_eof(self, other: asyncio.Transport) -> bool:
+    def _pass_eof(self, other: Outgoing) -> bool:
         if (self._client_done and self._upstream_done) or not other.can_write_eof():
             self.closed()
             return False
@@ -86,11 +87,11 @@ class Tunnel:
         self._exchange.tunnel_over(self)
 
 
-def _pause(transport: asyncio.Transport) -> None:
+def _pause(transport: Outgoing) -> None:
     if not transport.is_closing():
         transport.pause_reading()
 
 
-def _resume(transport: asyncio.Transport) -> None:
+def _resume(transport: Outgoing) -> None:
     if not transport.is_closing():
         transport.resume_reading()

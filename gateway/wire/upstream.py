@@ -15,6 +15,7 @@ import httptools
 
 from gateway.errors import UpstreamError
 from gateway.model import Origin, Reason, Tool
+from gateway.wire.outbox import Outbox, Outgoing
 from gateway.wire.strict import NOT_IN_TRAILERS
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class UpstreamConnection(asyncio.Protocol):
     def __init__(self, pool: Pool, *, raw: bool = False) -> None:
         self.pool = pool
         self._raw = raw
-        self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set in connection_made
+        self.transport: Outgoing = None  # type: ignore[assignment]  # set in connection_made
         self.exchange: Exchange | None = None
         self.tunnel: Tunnel | None = None
         self.parser = httptools.HttpResponseParser(self)
@@ -94,11 +95,12 @@ class UpstreamConnection(asyncio.Protocol):
     # -- asyncio ------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport = cast("asyncio.Transport", transport)
+        raw = cast("asyncio.Transport", transport)
+        self.transport = Outgoing(raw, self.pool.outbox)
         self.pool.open += 1
-        transport.set_write_buffer_limits(HIGH_WATER)
+        raw.set_write_buffer_limits(HIGH_WATER)
         if self._raw:  # the tool may speak first: nothing is read until the tunnel stands
-            transport.pause_reading()
+            raw.pause_reading()
 
     def data_received(self, data: bytes) -> None:
         if self.tunnel is not None:
@@ -245,8 +247,15 @@ class Pool:
     """The connections to one origin. Idle ones are used last-in first-out, so that the pool shrinks under low load."""
 
     def __init__(
-        self, tool: Tool, *, max_idle: int = 256, idle_timeout: float = 30.0, max_head: int = 64 * 1024
+        self,
+        tool: Tool,
+        *,
+        max_idle: int = 256,
+        idle_timeout: float = 30.0,
+        max_head: int = 64 * 1024,
+        outbox: Outbox | None = None,
     ) -> None:
+        self.outbox = outbox or Outbox()
         self.origin = tool.origin
         self.ssl = _tls(tool) if tool.origin.scheme == "https" else None
         self.server_name = tool.server_name or tool.origin.host
@@ -326,7 +335,8 @@ class Pool:
 class Pools:
     """One pool for each origin and way of verifying it; they outlive reloads."""
 
-    def __init__(self, max_head: int = 64 * 1024) -> None:
+    def __init__(self, max_head: int = 64 * 1024, outbox: Outbox | None = None) -> None:
+        self._outbox = outbox or Outbox()
         self._pools: dict[tuple[Origin, str | None, str | None], Pool] = {}
         self._max_head = max_head
 
@@ -339,7 +349,7 @@ class Pools:
         key = (tool.origin, tool.ca_file, tool.server_name)
         pool = self._pools.get(key)
         if pool is None:
-            pool = self._pools[key] = Pool(tool, max_head=self._max_head)
+            pool = self._pools[key] = Pool(tool, max_head=self._max_head, outbox=self._outbox)
         return pool
 
     def sweep(self, now: float) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import h11
 
 from gateway.wire.listener import Limits, Listener
+from gateway.wire.outbox import Outbox
 from gateway.wire.server import Connection
 from gateway.wire.upstream import UpstreamConnection
 from tests.builders import slot, tool
@@ -117,7 +118,7 @@ class Rig:
 
     def __init__(self, *, drive: Drive | None = None, limits: Limits | None = None, tools: int = 1) -> None:
         self.drive = drive or Drive(to=BANK, quotas=(Quota(),))
-        self.listener = Listener(self.drive.pipeline, limits or Limits())
+        self.listener = Listener(self.drive.pipeline, limits or Limits(), Outbox(lambda flush: flush()))
         self.pool = self.listener.pools.of(self.drive.to)
         self._sides: list[Side] = []
         self.agent = Side(Connection(self.listener), self._sides)
