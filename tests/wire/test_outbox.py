@@ -11,7 +11,8 @@ class Turn:
         self.asked: list = []
 
     def ends(self) -> None:
-        asked, self.asked = self.asked, []
+        asked = list(self.asked)
+        self.asked.clear()
         for flush in asked:
             flush()
 
