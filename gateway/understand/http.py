@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -19,6 +20,8 @@ from gateway.understand import strict_json
 from gateway.understand.templates import Templates, ambiguous, dot_segments
 
 MOST_PARAMETERS = 1000
+MOST_NAMED, LONGEST_NAMED = 1024, 512
+"""Paths whose operation is remembered, and how long they may be: agents choose them."""
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]*)")
 NO_ARGS: Mapping[str, Any] = {}
 NO_PARAMS: Mapping[str, str] = {}
@@ -36,6 +39,7 @@ class HttpReader:
         self._templates = Templates(tool.operations) if tool.operations else None
         mode = tool.ambiguous_paths
         self._strict_path = mode == "refuse" or (mode == "auto" and looks_at_path)
+        self._named: dict[tuple[str, str], tuple[str, Mapping[str, str], str]] = {}
 
     def wants_body(self, request: Request) -> bool:
         """Whether the request's body must be read ahead of the decision."""
@@ -49,7 +53,24 @@ class HttpReader:
         Raises:
             Refused: 400 for a path or arguments that can be read in two ways, 415 for a body no rule can read.
         """
-        path = route.path
+        operation, params, plain = self._operation(request.method, route.path)
+        args = self._args(request, route.query, body) if self.reads_args else NO_ARGS
+        return Call(
+            ident, agent, run, self.tool, operation, args, params, request, route.target, plain, route.query, route.host
+        )
+
+    def _operation(self, method: str, path: str) -> tuple[str, Mapping[str, str], str]:
+        """The operation's name, the values of its template's parameters, and the path percent-decoded."""
+        named = self._named.get((method, path))
+        if named is None:
+            named = self._name(method, path)
+            if len(path) <= LONGEST_NAMED:
+                if len(self._named) >= MOST_NAMED:
+                    self._named.clear()
+                self._named[method, path] = named
+        return named
+
+    def _name(self, method: str, path: str) -> tuple[str, Mapping[str, str], str]:
         if self._strict_path and (what := ambiguous(path)):
             raise Refused(
                 Reason.AMBIGUOUS_PATH,
@@ -64,17 +85,11 @@ class HttpReader:
                 "the path contains dot segments, which could climb out of the tool's base path",
                 "send the path without dot segments",
             )
-        params = NO_PARAMS
-        templated = self._templates.match(request.method, path) if self._templates else None
         plain = unquote(path) if "%" in path else path
-        if templated is None:
-            operation = f"{request.method} {plain}" if request.method != "CONNECT" else "CONNECT"
-        else:
-            operation, params = templated
-        args = self._args(request, route.query, body) if self.reads_args else NO_ARGS
-        return Call(
-            ident, agent, run, self.tool, operation, args, params, request, route.target, plain, route.query, route.host
-        )
+        templated = self._templates.match(method, path) if self._templates else None
+        if templated is not None:
+            return *templated, plain
+        return f"{method} {plain}" if method != "CONNECT" else "CONNECT", NO_PARAMS, plain
 
     def _args(self, request: Request, query: str, body: bytes | None) -> Mapping[str, Any]:
         from_query = self._pairs(query, "query") if query else {}
@@ -93,14 +108,11 @@ class HttpReader:
         return {**from_query, **from_body}
 
     def _body(self, request: Request, body: bytes) -> dict[str, Any]:
-        encoding = request.header(b"content-encoding", "identity").strip().lower()
-        if encoding != "identity":
-            raise _unreadable(415, f"a rule reads the arguments, and the body is compressed ({encoding})")
-        kind, _, parameters = request.header(b"content-type").lower().partition(";")
-        kind = kind.strip()
-        charsets = _CHARSET.findall(parameters)
-        if any(charset not in ("utf-8", "us-ascii") for charset in charsets):
-            raise _unreadable(415, f"a rule reads the arguments, and reads the charset utf-8 only, not {charsets!r}")
+        if b"content-encoding" in request.lookup:
+            encoding = request.header(b"content-encoding").strip().lower()
+            if encoding != "identity":
+                raise _unreadable(415, f"a rule reads the arguments, and the body is compressed ({encoding})")
+        kind = _media_type(request.header(b"content-type"))
         if kind in ("", "application/json") or kind.endswith("+json"):
             try:
                 value = strict_json.parse(body)
@@ -135,6 +147,20 @@ class HttpReader:
                     400, f"{name!r} is given twice in the {where}", "or set `repeated_parameters: list` for this tool"
                 )
         return values
+
+
+@lru_cache(maxsize=256)
+def _media_type(field: str) -> str:
+    """The media type of a Content-Type field, without parameters.
+
+    Raises:
+        Refused: 415 where the body is text in another charset than UTF-8: the rule and the tool would read two texts.
+    """
+    kind, _, parameters = field.lower().partition(";")
+    charsets = _CHARSET.findall(parameters)
+    if any(charset not in ("utf-8", "us-ascii") for charset in charsets):
+        raise _unreadable(415, f"a rule reads the arguments, and reads the charset utf-8 only, not {charsets!r}")
+    return kind.strip()
 
 
 def _kind(value: object) -> str:
