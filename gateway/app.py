@@ -49,27 +49,21 @@ from gateway.wire.listener import Listener
 log = logging.getLogger("toolgate")
 
 
-def run(path: str) -> int:
-    """Serve until SIGTERM or SIGINT; SIGHUP reloads. Returns the exit code: 0 drained, 1 could not start.
+def run(path: str) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; SIGHUP reloads. ``path`` is the configuration file.
 
-    ``path`` is the configuration file. Every mistake in it is printed to stderr, each with its place.
+    Raises:
+        ConfigError: it cannot start: every mistake in its files, or an address that cannot be had.
     """
-    try:
-        loaded = load(path)
-        logging.basicConfig(
-            stream=sys.stderr,
-            level=loaded.config.log.level.upper(),
-            format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        )
-        logging.getLogger("watchfiles").setLevel(logging.WARNING)
-        for warning in loaded.warnings:
-            log.warning("%s", warning)
-        uvloop.run(App(path, loaded).serve())
-    except ConfigError as error:
-        for problem in error.problems:
-            print(problem, file=sys.stderr)
-        return 1
-    return 0
+    loaded = load(path)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=loaded.config.log.level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    for warning in loaded.warnings:
+        log.warning("%s", warning)
+    uvloop.run(App(path, loaded).serve())
 
 
 class App:
@@ -78,6 +72,7 @@ class App:
     def __init__(self, path: str, loaded: Loaded) -> None:
         self._path = path
         self._loaded = loaded
+        self._started_with = loaded.config
         self._loaded_at = _now()
         self._reload_error: dict[str, Any] | None = None
         self._ready = False
@@ -124,23 +119,27 @@ class App:
         tools = ", ".join(sorted(tool.name for tool in self._loaded.tools))
         log.info("toolgate %s on %s:%s, policy %s, tools: %s", __version__, host, port, self._loaded.version, tools)
         await self._stop.wait()
-        log.info("draining: %d connections, up to %g s", len(self._listener.connections), config.wire.drain)
-        await self._listener.drain()
-        await watching
-        await operators.cleanup()
-        lost = self._traces.close()
+        grace = self._listener.limits.drain
+        log.info("draining: %d connections, up to %g s", len(self._listener.connections), grace)
+        try:
+            await self._listener.drain()
+            await watching
+            await operators.cleanup()
+        finally:
+            lost = self._traces.close()
         log.info("drained; %d traces lost", lost)
 
     # -- reload -------------------------------------------------------------------------------------------------
 
     def _changed(self, loaded: Loaded) -> None:
         """A new valid version: calls from now on take it."""
-        before, after = self._loaded.config, loaded.config
+        after = loaded.config
         for key in ("listen", "admin", "trace", "log"):
-            if getattr(before, key) != getattr(after, key):
-                log.warning("%s has changed in %s: that needs a restart", key, self._path)
+            if getattr(self._started_with, key) != getattr(after, key):
+                log.warning("%s is not as it was at the start, in %s: that needs a restart", key, self._path)
         self._listener.limits = _wire_limits(after.wire)
         self._listener.pipeline = self._pipeline(loaded)
+        self._listener.pools.keep(loaded.tools)
         self._loaded, self._loaded_at, self._reload_error = loaded, _now(), None
         self._metrics.reloaded(loaded.version)
         for warning in loaded.warnings:

@@ -85,7 +85,8 @@ class Tool(Struct, frozen=True):
     """One upstream as the operator configured it.
 
     ``inject`` holds the credential fields to add; ``strip`` the lower-cased field names removed from what the agent
-    sent. ``ca_file`` and ``server_name`` shape TLS verification, which cannot be turned off.
+    sent. ``ca_pem`` (certificates in PEM, instead of the system's) and ``server_name`` shape TLS verification, which
+    cannot be turned off.
     """
 
     name: str
@@ -113,7 +114,7 @@ class Tool(Struct, frozen=True):
     upgrades: tuple[str, ...] = ("*",)
     forwarded: str = "x-forwarded"
     """``x-forwarded``, ``rfc7239`` or ``off``: what the upstream is told about the agent's connection."""
-    ca_file: str | None = None
+    ca_pem: str | None = None
     server_name: str | None = None
 
 
@@ -133,6 +134,12 @@ class Request(Struct, frozen=True, gc=False):
     length: int
     peer: str
     loopback: bool
+
+    def repeats(self, name: bytes) -> bool:
+        """Whether the field with this lower-cased name stands more than once."""
+        if b"," not in self.lookup.get(name, b""):
+            return False
+        return len([field for field, _ in self.fields if field.lower() == name]) > 1
 
     def header(self, name: bytes, default: str = "") -> str:
         """The value of the field with this lower-cased name, as text, or ``default``."""

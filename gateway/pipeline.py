@@ -30,7 +30,6 @@ from gateway.model import (
     Call,
     Decision,
     Fields,
-    Hold,
     Mode,
     Outcome,
     Permit,
@@ -278,19 +277,31 @@ def _refusal(refused: Refused) -> Refusal:
     )
 
 
+_ADVICE = {
+    502: "the tool cannot be reached or broke off; try again later, or go on without it",
+    504: "the tool did not answer in time; whether it did the work is not known",
+}
+
+
 def _broken(error: UpstreamError) -> Refusal:
     return Refusal(
         error.reason,
         error.status,
         error.detail,
         retryable=error.status in (502, 504),
-        advice="the tool did not answer; whether it did the work is not known" if error.status == 504 else "",
+        advice=_ADVICE.get(error.status, ""),
     )
 
 
 def _blame(outcome: Outcome, error: UpstreamError) -> Outcome:
-    fault = "agent" if error.status < 500 else "tool"
-    return Outcome(outcome.status, 0, fault, error.detail, outcome.received, outcome.sent)
+    return Outcome(outcome.status, 0, blame(error), error.detail, outcome.received, outcome.sent)
+
+
+def blame(error: UpstreamError) -> str:
+    """Who broke a call that was under way: agent, tool or gateway."""
+    if error.reason is Reason.DRAINING:
+        return "gateway"
+    return "agent" if error.status < 500 else "tool"
 
 
 def _told(story: Story, answered: Answered, spoke: tuple[Spoke, ...]) -> bytes:
@@ -314,4 +325,4 @@ def _one_line(text: str) -> bytes:
     return "".join(c if " " <= c <= "~" else "?" for c in text[:500]).encode("ascii")
 
 
-__all__ = ["Await", "Effect", "Hold", "Pipeline", "ReadBody", "Relay", "Reply", "Send", "Street", "Way"]
+__all__ = ["Await", "Effect", "Pipeline", "ReadBody", "Relay", "Reply", "Send", "Street", "Way"]

@@ -18,5 +18,11 @@ def run(path: Path) -> None:
     Exits 0 after a drain, 1 where it cannot start. Changed files take effect by themselves; SIGHUP asks for it.
     """
     from gateway import app
+    from gateway.cli.shared import show
+    from gateway.errors import ConfigError
 
-    sys.exit(app.run(str(path)))
+    try:
+        app.run(str(path))
+    except ConfigError as error:
+        show(error.problems, "error")
+        sys.exit(1)

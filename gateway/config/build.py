@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,14 +30,16 @@ def tools_of(config: Config, base: Path, files: Files) -> tuple[list[Tool], list
             operations = tuple(read)
             errors += wrong
             warnings += doubtful
-        tools.append(_tool(name, tool, operations, base))
-        errors += _contradictions(name, tool, base, files)
+        ca_pem, wrong = _authorities(name, tool, base, files)
+        errors += wrong
+        tools.append(_tool(name, tool, operations, ca_pem))
+        errors += _contradictions(name, tool)
     errors += _shared_hosts(config)
     errors += _identities(config)
     return tools, errors, warnings
 
 
-def _tool(name: str, config: ToolConfig, operations: Sequence[str], base: Path) -> Tool:
+def _tool(name: str, config: ToolConfig, operations: Sequence[str], ca_pem: str | None) -> Tool:
     origin, base_path = origin_of(config.url)
     inject = tuple((one.header.encode("ascii"), one.value.encode("ascii")) for one in config.credential)
     strip = {header.lower().encode("ascii") for header in config.strip}
@@ -64,7 +65,7 @@ def _tool(name: str, config: ToolConfig, operations: Sequence[str], base: Path) 
         connect=config.connect,
         upgrades=tuple(upgrade.lower() for upgrade in config.upgrades),
         forwarded=config.forwarded,
-        ca_file=os.path.abspath(base / config.tls.ca_file) if config.tls.ca_file else None,
+        ca_pem=ca_pem,
         server_name=config.tls.server_name,
     )
 
@@ -82,7 +83,7 @@ def _from_openapi(name: str, document: str, base: Path, files: Files) -> tuple[l
     return operations, [], [Mistake(path, warning) for warning in warnings]
 
 
-def _contradictions(name: str, tool: ToolConfig, base: Path, files: Files) -> Iterator[Mistake]:
+def _contradictions(name: str, tool: ToolConfig) -> Iterator[Mistake]:
     path = ("tools", name)
     if tool.operations and tool.openapi is not None:
         yield Mistake((*path, "openapi"), "operations and openapi are both given", "keep one of them")
@@ -100,21 +101,23 @@ def _contradictions(name: str, tool: ToolConfig, base: Path, files: Files) -> It
         headers.add(credential.header.lower())
     if tool.url.lower().startswith("http:") and (tool.tls.ca_file or tool.tls.server_name):
         yield Mistake((*path, "tls"), "tls has no effect with an http URL", "write https in url, or remove tls")
-    if tool.tls.ca_file:
-        yield from _authorities((*path, "tls", "ca_file"), base / tool.tls.ca_file, files)
 
 
-def _authorities(path: tuple[str | int, ...], file: Path, files: Files) -> Iterator[Mistake]:
+def _authorities(name: str, tool: ToolConfig, base: Path, files: Files) -> tuple[str | None, list[Mistake]]:
+    """The certificates to trust, read here so that a new file is a new version; None for the system's."""
+    if not tool.tls.ca_file:
+        return None, []
+    path, file = ("tools", name, "tls", "ca_file"), base / tool.tls.ca_file
     try:
-        content = files.read(file)
+        pem = files.read(file).decode("utf-8", "replace").encode("ascii", "ignore").decode()
     except OSError as error:
         message = f"cannot read {file}: {error.strerror or error}"
-        yield Mistake(path, message, "correct the path; it begins at the configuration's folder")
-        return
+        return None, [Mistake(path, message, "correct the path; it begins at the configuration's folder")]
     try:
-        ssl.create_default_context(cadata=content.decode("ascii"))
+        ssl.create_default_context(cadata=pem)
     except (ssl.SSLError, ValueError):
-        yield Mistake(path, f"{file} holds no certificate that can be read", "give a PEM file")
+        return None, [Mistake(path, f"{file} holds no certificate that can be read", "give a PEM file")]
+    return pem, []
 
 
 def _shared_hosts(config: Config) -> Iterator[Mistake]:

@@ -52,10 +52,13 @@ async def watch(
             made = await watcher.next(stop)
             if made is None:
                 continue
-            if made.loaded is not None:
-                on_change(made.loaded)
-            else:
-                on_error(ConfigError(made.errors))
+            try:
+                if made.loaded is not None:
+                    on_change(made.loaded)
+                else:
+                    on_error(ConfigError(made.errors))
+            except Exception:  # watching goes on whatever became of this version
+                log.exception("a new version could not be put in force")
     finally:
         await watcher.close()
 

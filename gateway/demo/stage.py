@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import socket
@@ -18,13 +19,29 @@ TOOL_PORTS = {"notes": 7101, "bank": 7102, "search": 7103, "clock": 7104}
 
 
 def choose_folder(wanted: Path | None) -> Path:
-    """The folder asked for, else ``./toolgate-demo``, else (where nothing can be written here) a temporary one."""
-    if wanted is None:
-        if not os.access(".", os.W_OK):
-            return Path(tempfile.mkdtemp(prefix=f"{FOLDER}-"))
-        wanted = Path(FOLDER)
-    wanted.mkdir(parents=True, exist_ok=True)
-    return wanted.resolve()
+    """The folder asked for, else ``./toolgate-demo``, else a temporary one.
+
+    Temporary where nothing can be written here, or another demo plays in the folder: two would edit each other's files.
+    """
+    if wanted is None and not os.access(".", os.W_OK):
+        return Path(tempfile.mkdtemp(prefix=f"{FOLDER}-"))
+    folder = wanted or Path(FOLDER)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not _ours_alone(folder):
+        print(f"Another demo plays in {folder}; this one takes a temporary folder.")
+        return Path(tempfile.mkdtemp(prefix=f"{FOLDER}-"))
+    return folder.resolve()
+
+
+def _ours_alone(folder: Path) -> bool:
+    """Take the folder for this process, as long as it lives; False where another has it."""
+    lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return False
+    return True
 
 
 def write_files(folder: Path, ports: Mapping[int, int]) -> Path:

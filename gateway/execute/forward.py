@@ -6,7 +6,9 @@ tool's own credential is put in at this last step. Everything else keeps its cas
 
 from __future__ import annotations
 
-from gateway.model import Permit, Request, Tool
+from collections.abc import Iterable
+
+from gateway.model import Fields, Permit, Request, Tool
 
 HOP_BY_HOP = frozenset(
     {
@@ -21,6 +23,10 @@ HOP_BY_HOP = frozenset(
     }
 )
 """Fields about this connection only, lower-cased."""
+
+BODY_IGNORED = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
+"""Methods whose bodies some servers leave unread, and then take for the next request: a connection that carried such
+a body is not used again, and says so."""
 
 _FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"})
 
@@ -39,6 +45,8 @@ class Forwarder:
         self._inject = b"".join(b"%s: %s\r\n" % field for field in tool.inject)
         # Host and Expect are written by us; the agent's word on forwarding is not believed.
         self._drop = HOP_BY_HOP | _FORWARDED | tool.strip | {b"host", b"expect"}
+        # CGI and its heirs (WSGI, PHP) fold "_" to "-": X_Api_Key would stand beside the X-Api-Key that we put in.
+        self._folds = bool(tool.strip)
         self._base = tool.base_path
         self._tails: dict[tuple[str, str], bytes] = {}
 
@@ -62,17 +70,26 @@ class Forwarder:
             drop = drop | {agent} | connection_options(named or b"")
         host = call.host.encode("latin-1") if self.tool.preserve_host else self._host
         parts = [f"{request.method} {target} HTTP/1.1\r\nHost: ".encode("latin-1"), host, b"\r\n"]
-        parts += [b"%b: %b\r\n" % field for field in request.fields if field[0].lower() not in drop]
+        if self._folds:
+            parts += [b"%b: %b\r\n" % field for field in request.fields if _folded(field[0]) not in drop]
+        else:
+            parts += [b"%b: %b\r\n" % field for field in request.fields if field[0].lower() not in drop]
         if chunked:
             parts.append(b"Transfer-Encoding: chunked\r\n")
         if upgrade:
             parts.append(b"Connection: Upgrade\r\nUpgrade: %s\r\n" % upgrade)
+        elif request.length and request.method in BODY_IGNORED:
+            parts.append(b"Connection: close\r\n")
         elif b"te" in request.lookup and b"trailers" in request.lookup[b"te"].lower():
             parts.append(b"TE: trailers\r\nConnection: TE\r\n")
         if expect:
             parts.append(b"Expect: 100-continue\r\n")
         parts.append(self._tail(request, call.host))
         return b"".join(parts)
+
+    def trailers(self, trailers: Iterable[tuple[bytes, bytes]]) -> Fields:
+        """The trailers that the tool may get: none that a head would not carry to it."""
+        return tuple([field for field in trailers if _folded(field[0]) not in self._drop])
 
     def _tail(self, request: Request, host: str) -> bytes:
         """What every head to this tool ends with, for one peer and one asked-for host."""
@@ -86,6 +103,10 @@ class Forwarder:
                     self._tails.clear()
                 self._tails[key] = tail
         return tail
+
+
+def _folded(name: bytes) -> bytes:
+    return name.lower().replace(b"_", b"-")
 
 
 def connection_options(value: bytes) -> frozenset[bytes]:

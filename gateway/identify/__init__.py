@@ -17,7 +17,14 @@ from gateway.model import Agent, Reason, Request, Run
 class Source(Protocol):
     """One way to recognise an agent."""
 
+    @property
+    def expects(self) -> str:
+        """What an agent sends to be recognised, in words."""
+
     def identify(self, request: Request) -> Agent | None: ...
+
+    def carried(self, request: Request) -> bytes:
+        """The lower-cased name of the field in which the request carries a credential of this gateway, or nothing."""
 
 
 def identify(request: Request, sources: Sequence[Source]) -> Agent:
@@ -29,14 +36,22 @@ def identify(request: Request, sources: Sequence[Source]) -> Agent:
     for source in sources:
         agent = source.identify(request)
         if agent is not None:
-            return agent
+            return agent if len(sources) == 1 or agent.credential else _without_keys(agent, request, sources)
     raise Refused(
         Reason.UNAUTHENTICATED,
         401,
         "no identity source recognised this request",
-        "send the credential that this gateway's identify section asks for",
+        "send " + ", or ".join([source.expects for source in sources]),
         ((b"WWW-Authenticate", b'Bearer realm="toolgate"'),),
     )
+
+
+def _without_keys(agent: Agent, request: Request, sources: Sequence[Source]) -> Agent:
+    """The agent, and what it carries that opens this gateway although another source recognised it: not for tools."""
+    for source in sources:
+        if name := source.carried(request):
+            return Agent(agent.id, agent.roles, agent.source, name)
+    return agent
 
 
 def run_of(request: Request, header: bytes) -> Run:

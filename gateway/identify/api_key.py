@@ -27,14 +27,14 @@ class ApiKeyIdentity:
 
     def __init__(self, header: str, keys: Iterable[Key]) -> None:
         self.header = header.lower().encode("ascii")
+        self.expects = f"an API key in {header.lower()}"
         self._agents = {bytes.fromhex(key.sha256): Agent(key.agent, key.roles, "api_key", self.header) for key in keys}
 
     def identify(self, request: Request) -> Agent | None:
         value = request.lookup.get(self.header)
         if value is None:
             return None
-        key = value[7:].strip() if value[:7].lower() == b"bearer " else value.strip()
-        agent = self._agents.get(hashlib.sha256(key).digest())
+        agent = self._known(value)
         if agent is None:
             raise Refused(
                 Reason.UNAUTHENTICATED,
@@ -44,3 +44,11 @@ class ApiKeyIdentity:
                 ((b"WWW-Authenticate", b'Bearer realm="toolgate", error="invalid_token"'),),
             )
         return agent
+
+    def carried(self, request: Request) -> bytes:
+        value = request.lookup.get(self.header)
+        return self.header if value is not None and self._known(value) is not None else b""
+
+    def _known(self, value: bytes) -> Agent | None:
+        key = value[7:].strip() if value[:7].lower() == b"bearer " else value.strip()
+        return self._agents.get(hashlib.sha256(key).digest())

@@ -12,6 +12,7 @@ class HeaderIdentity:
 
     def __init__(self, header: str) -> None:
         self.header = header.lower().encode("ascii")
+        self.expects = f"the agent's id in {header.lower()} (believed only from this machine)"
         self._seen: dict[bytes, Agent] = {}
 
     def identify(self, request: Request) -> Agent | None:
@@ -30,12 +31,19 @@ class HeaderIdentity:
         agent = self._seen[value] = Agent(name, source="header")
         return agent
 
+    def carried(self, request: Request) -> bytes:  # noqa: ARG002 - a name opens nothing
+        return b""
+
 
 class Anonymous:
     """Everybody is this agent. Meant as the last source."""
 
     def __init__(self, agent: str) -> None:
         self._agent = Agent(agent, source="anonymous")
+        self.expects = "anything"
 
     def identify(self, request: Request) -> Agent | None:  # noqa: ARG002 - the point is not to look
         return self._agent
+
+    def carried(self, request: Request) -> bytes:  # noqa: ARG002
+        return b""

@@ -107,16 +107,35 @@ def _check_scopes(documents: Sequence[SourcedDocument], tools: Sequence[Tool], c
                 hint = f"did you mean {near}?" if near else f"configured are {', '.join(names) or 'none'}"
                 path = (*at, "tools", number)
                 complaints.warning(document.index, path, f"no configured tool matches {pattern!r}", hint)
+        matched = [tool for tool in tools if any(matches_any([glob], tool.name) for glob in scope.tools)]
         for number, pattern in enumerate(scope.operations):
-            method, space, path_glob = pattern.partition(" ")
-            if space and method.islower():
-                path = (*at, "operations", number)
-                hint = f"write {method.upper()} {path_glob}"
-                complaints.warning(
-                    document.index, path, f"methods are in upper case, so {pattern!r} never matches", hint
-                )
+            _check_operation(document.index, (*at, "operations", number), pattern, matched, complaints)
         if isinstance(model, Breaker) and "operation" in model.spec.per:
             _check_circuits(document.index, scope.tools, tools, complaints)
+
+
+def _check_operation(index: int, path: Path, pattern: str, tools: Sequence[Tool], complaints: Complaints) -> None:
+    """A glob that matches no operation leaves a rule dead, and a dead rule that denies is a hole: say so."""
+    method, space, path_glob = pattern.partition(" ")
+    if not space and pattern[:1] not in ("*", "?") and pattern != "CONNECT":
+        hint = f"write METHOD /path, or * {pattern}" if pattern[:1] == "/" else "write METHOD /path, such as GET /items"
+        complaints.error(index, path, f"{pattern!r} matches no operation: these are METHOD /path", hint)
+    elif space and method.islower():
+        hint = f"write {method.upper()} {path_glob}"
+        complaints.warning(index, path, f"methods are in upper case, so {pattern!r} never matches", hint)
+    elif space and path_glob[:1] not in ("/", "*", "?"):
+        complaints.error(
+            index, path, f"{pattern!r} matches no operation: paths begin with /", f"write {method} /{path_glob}"
+        )
+    elif tools and all(tool.operations for tool in tools):
+        known = [operation for tool in tools for operation in tool.operations]
+        if not any(matches_any([pattern], operation) for operation in known):
+            near = nearest(pattern, known)
+            names = ", ".join(tool.name for tool in tools)
+            hint = f"did you mean {near}?" if near else "toolgate check compares with `operations` and `openapi`"
+            complaints.warning(
+                index, path, f"{pattern!r} is none of the operations that {names} is configured with", hint
+            )
 
 
 def _check_circuits(index: int, globs: Sequence[str], tools: Sequence[Tool], complaints: Complaints) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -47,6 +48,17 @@ def expression_part(program: Program, engine: CelEngine, guard: str) -> Part:
     return part
 
 
+LONGEST_PART = 128
+"""Characters of one part of a key. Longer ones count by their digest: agents choose them, and keys are kept."""
+
+
+def short(part: str) -> str:
+    """A part of a key, or what stands for it where it is long."""
+    if len(part) <= LONGEST_PART:
+        return part
+    return "sha256:" + hashlib.sha256(part.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def _text(value: Any, guard: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -84,7 +96,7 @@ class CompiledLimit(Struct, frozen=True):
 
     def key(self, call: Call) -> tuple[str, ...]:
         """The limit's name and what it counts this call by. Raises EvaluationError (a 403) where a part fails."""
-        return (self.name, *[value for part in self.parts for value in part(call)])
+        return (self.name, *[short(value) for part in self.parts for value in part(call)])
 
 
 class CompiledBreaker(Struct, frozen=True):
@@ -97,5 +109,5 @@ class CompiledBreaker(Struct, frozen=True):
     def key(self, call: Call) -> tuple[str, ...]:
         """The breaker's name, the tool, and the operation where each has its own circuit."""
         if self.per_operation:
-            return (self.name, call.tool.name, call.operation)
+            return (self.name, call.tool.name, short(call.operation))
         return (self.name, call.tool.name)

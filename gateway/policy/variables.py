@@ -29,8 +29,17 @@ def _host(call: Call) -> str:
     return call.host.lower()
 
 
+_STAYS = frozenset({b"host", b"content-length", b"content-type", b"cache-control"})
+"""Fields that stay although Connection names them, as in execute/forward.py."""
+
+
 def _headers(call: Call) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in call.request.lookup.items()}
+    """The fields that the tool will see: without those that end at this hop, or are stripped."""
+    lookup = call.request.lookup
+    gone = call.tool.strip
+    if b"connection" in lookup:
+        gone |= {option.strip().lower() for option in lookup[b"connection"].split(b",")} - _STAYS
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in lookup.items() if name not in gone}
 
 
 def _params(call: Call) -> dict[str, str]:

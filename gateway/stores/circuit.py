@@ -15,6 +15,9 @@ from gateway.model import CircuitSettings
 CLOSED, HALF_OPEN, OPEN = "closed", "half-open", "open"
 _SLICES = 10
 
+LEASE = 60.0
+"""Seconds for which a probe holds its place at the least."""
+
 
 class Circuit:
     """One breaker's state. Not safe for threads: the ledger calls it from one loop, never across an await."""
@@ -23,8 +26,10 @@ class Circuit:
         "_at",
         "_calls",
         "_failed",
+        "_half_open_at",
         "_passed",
         "_slow",
+        "asked_at",
         "consecutive",
         "epoch",
         "inside",
@@ -36,7 +41,7 @@ class Circuit:
     def __init__(self, settings: CircuitSettings) -> None:
         self.settings = settings
         self.state = CLOSED
-        self.opened_at = 0.0
+        self.opened_at = self.asked_at = self._half_open_at = 0.0
         self.consecutive = 0
         self.inside = 0
         """Probes under way."""
@@ -55,6 +60,7 @@ class Circuit:
 
     def admits(self, now: float) -> tuple[bool, float]:
         """Whether a call may pass now, else the seconds until asking again makes sense. Takes nothing."""
+        self.asked_at = now
         if self.state == CLOSED:
             return True, 0.0
         if self.state == OPEN:
@@ -62,9 +68,15 @@ class Circuit:
             if waited < self.settings.open:
                 return False, self.settings.open - waited
             self._half_open()
+        if self.inside and now - self._half_open_at > max(LEASE, self.settings.open):
+            self._half_open()  # probes that never end must not hold the circuit for ever
         if self.inside + self._passed < self.settings.probes:
             return True, 0.0
         return False, min(1.0, self.settings.open)
+
+    def quiet(self, now: float) -> bool:
+        """Whether nothing that is remembered can matter any more."""
+        return now - self.asked_at > self.settings.window + self.settings.open + LEASE
 
     def enter(self) -> int:
         """Take the passage that ``admits`` offered; the epoch (above 0) where it is a probe's, else 0."""
@@ -136,6 +148,7 @@ class Circuit:
         self.state, self.opened_at, self.inside, self._passed = OPEN, now, 0, 0
 
     def _half_open(self) -> None:
+        self._half_open_at = self.asked_at
         self.state, self.inside, self._passed = HALF_OPEN, 0, 0
         self.epoch += 1
 

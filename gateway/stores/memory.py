@@ -112,11 +112,13 @@ class MemoryLedger:
         if len(self._full_at) > self._sweep_at:
             self._forget_full(now)
         if len(self._circuits) > self._circuits_sweep_at:
-            self._forget_healthy()
+            self._forget_circuits(now)
 
-    def _forget_healthy(self) -> None:
-        """A closed circuit without a failure to remember is as good as a new one."""
-        self._circuits = {key: circuit for key, circuit in self._circuits.items() if not circuit.healthy}
+    def _forget_circuits(self, now: float) -> None:
+        """A closed circuit without a failure to remember is as good as a new one, and so is one long unasked."""
+        self._circuits = {
+            key: circuit for key, circuit in self._circuits.items() if not circuit.healthy and not circuit.quiet(now)
+        }
         self._circuits_sweep_at = max(_SWEEP, 2 * len(self._circuits))
 
     def _forget_full(self, now: float) -> None:

@@ -27,6 +27,7 @@ class WaitingRoom:
 
     def __init__(self) -> None:
         self._lanes: dict[tuple[str, ...], _Lane] = {}
+        self._sweep_at = _MOST_KEYS
 
     def pace(self, claim: RateClaim) -> bool | Awaitable[bool]:
         """Take a token now where there is one (True), else wait for it, at most ``claim.wait`` seconds."""
@@ -36,6 +37,13 @@ class WaitingRoom:
             lane = self._lanes[claim.key] = _Lane(claim.capacity, claim.rate)
         if lane.waiting >= LONGEST_QUEUE:
             return False
+        if not lane.waiting and lane.limiter.has_capacity(claim.cost):
+            taking = lane.limiter.acquire(claim.cost)
+            try:
+                taking.send(None)
+            except StopIteration:  # there was room: nothing to wait for
+                return True
+            taking.close()
         return self._wait(lane, claim)
 
     @staticmethod
@@ -51,9 +59,10 @@ class WaitingRoom:
         return True
 
     def _forget_idle(self) -> None:
-        if len(self._lanes) >= _MOST_KEYS:
+        if len(self._lanes) >= self._sweep_at:
             self._lanes = {
                 key: lane
                 for key, lane in self._lanes.items()
                 if lane.waiting or not lane.limiter.has_capacity(lane.capacity)
             }
+            self._sweep_at = max(_MOST_KEYS, 2 * len(self._lanes))

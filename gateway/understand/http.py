@@ -19,6 +19,9 @@ from gateway.model import Agent, Call, Fields, Reason, Refusal, Request, Route, 
 from gateway.understand import strict_json
 from gateway.understand.templates import Templates, ambiguous, dot_segments
 
+_BODY_FIELDS = (b"content-type", b"content-encoding")
+_MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+")
+
 MOST_PARAMETERS = 1000
 MOST_NAMED, LONGEST_NAMED = 1024, 512
 """Paths whose operation is remembered, and how long they may be: agents choose them."""
@@ -112,6 +115,9 @@ class HttpReader:
             encoding = request.header(b"content-encoding").strip().lower()
             if encoding != "identity":
                 raise _unreadable(415, f"a rule reads the arguments, and the body is compressed ({encoding})")
+        if any(request.repeats(name) for name in _BODY_FIELDS):
+            given = request.header(b"content-type")
+            raise _unreadable(415, f"Content-Type or Content-Encoding is given twice ({given[:80]}): servers choose")
         kind = _media_type(request.header(b"content-type"))
         if kind in ("", "application/json") or kind.endswith("+json"):
             try:
@@ -123,7 +129,11 @@ class HttpReader:
             return value
         if kind == "application/x-www-form-urlencoded":
             if body.lstrip()[:1] in (b"{", b"["):
-                raise _unreadable(400, "the body says it is a form but looks like JSON")
+                raise _unreadable(
+                    400,
+                    "the body says it is a form but looks like JSON",
+                    "for JSON, send Content-Type: application/json",
+                )
             try:
                 return self._pairs(body.decode("ascii"), "form")
             except UnicodeDecodeError:
@@ -160,7 +170,10 @@ def _media_type(field: str) -> str:
     charsets = _CHARSET.findall(parameters)
     if any(charset not in ("utf-8", "us-ascii") for charset in charsets):
         raise _unreadable(415, f"a rule reads the arguments, and reads the charset utf-8 only, not {charsets!r}")
-    return kind.strip()
+    kind = kind.strip()
+    if kind and not _MEDIA_TYPE.fullmatch(kind):
+        raise _unreadable(415, f"the Content-Type {kind[:80]!r} is not a media type")
+    return kind
 
 
 def _kind(value: object) -> str:
@@ -211,6 +224,8 @@ def phrase(refusal: Refusal, call_id: str) -> tuple[Fields, bytes]:
         "retryable": refusal.retryable,
         "retry_after": round(refusal.retry_after, 3) if refusal.retry_after else None,
         "advice": refusal.advice,
+        # What SDKs put into their exceptions' text, and so what the model reads (OpenAI's takes nothing else).
+        "message": f"{refusal.detail}; {refusal.advice}" if refusal.advice else refusal.detail,
     }
     fields: list[tuple[bytes, bytes]] = [(b"Content-Type", b"application/problem+json")]
     wait = retry_after(refusal.retry_after)

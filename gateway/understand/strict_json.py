@@ -13,6 +13,9 @@ import jiter
 
 DEEPEST = 64
 LARGEST = 2**53
+_INFINITY = float("inf")
+_LONGEST_KEY = 64
+"""Characters of a key in an error's place."""
 
 # 16 digits in a row may reach 2**53; an exponent of three digits may reach infinity. Folding all digits into one and
 # looking for runs of it takes a tenth of the time of a regular expression, on every body that a rule reads.
@@ -29,18 +32,38 @@ def parse(data: bytes) -> Any:
     value = jiter.from_json(data, allow_inf_nan=False, catch_duplicate_keys=True)
     folded = data.translate(_FOLD)
     if _DIGITS in folded or _LONE in folded or _PLUS in folded or data.count(b"[") + data.count(b"{") > DEEPEST:
-        _inspect(value, "$", 1)
+        _inspect(value, (), 1)
     return value
 
 
-def _inspect(value: Any, place: str, depth: int) -> None:
+_Place = tuple[Any, ...]
+"""Where a value stands, as its key and the place of what holds it: text is made of it only for an error."""
+
+
+def _inspect(value: Any, place: _Place, depth: int) -> None:
     if isinstance(value, dict | list):
         if depth > DEEPEST:
-            raise ValueError(f"nested deeper than {DEEPEST} levels at {place}")
+            raise ValueError(f"nested deeper than {DEEPEST} levels at {_text(place)}")
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for key, item in items:
-            _inspect(item, f"{place}.{key}" if isinstance(key, str) else f"{place}[{key}]", depth + 1)
-    elif isinstance(value, int) and not isinstance(value, bool) and abs(value) > LARGEST:
-        raise ValueError(f"integer beyond 2^53 at {place}; send it as a string")
-    elif isinstance(value, float) and value in (float("inf"), float("-inf")):
-        raise ValueError(f"number beyond the range of a double at {place}")
+            if isinstance(item, dict | list):
+                _inspect(item, (key, place), depth + 1)
+            elif isinstance(item, int | float):
+                _number(item, (key, place))
+    else:
+        _number(value, place)
+
+
+def _number(value: Any, place: _Place) -> None:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > LARGEST:
+        raise ValueError(f"integer beyond 2^53 at {_text(place)}; send it as a string")
+    if isinstance(value, float) and value in (_INFINITY, -_INFINITY):
+        raise ValueError(f"number beyond the range of a double at {_text(place)}")
+
+
+def _text(place: _Place) -> str:
+    steps: list[str] = []
+    while place:
+        key, place = place
+        steps.append(f".{key[:_LONGEST_KEY]}" if isinstance(key, str) else f"[{key}]")
+    return "$" + "".join(reversed(steps))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
-_SUSPECT = re.compile(r"//|/\.\.?(?:/|$)|%(?:2[eEfF]|5[cC]|00)|[\\;]|%(?![0-9a-fA-F]{2})")
+_SUSPECT = re.compile(r"//|/\.\.?(?:/|$)|%(?:2[eEfF]|5[cC]|3[bB]|00|25(?=[0-9a-fA-F]{2}))|[\\;]|%(?![0-9a-fA-F]{2})")
 # Some servers decode slashes, take backslashes for them, or cut off ";..." before they resolve dots.
 _DOTS = re.compile(r"(?:[/\\]|%2[fF]|%5[cC])(?:\.|%2[eE]){1,2}(?:[/\\;]|%2[fF]|%5[cC]|$)")
 
@@ -81,10 +81,18 @@ def _walk(node: _Node, segments: list[str], at: int, values: list[str]) -> tuple
 def ambiguous(path: str) -> str:
     """What in a path (as sent) servers are known to read in two ways, or an empty string.
 
-    Dot segments, empty segments, encoded dots and slashes, backslashes, ``;`` parameters, broken percent signs.
+    Dot segments, empty segments, encoded dots and slashes, backslashes, ``;`` parameters, percent signs that are broken
+    or encoded themselves, bytes that are no UTF-8 (overlong forms among them).
     """
     found = _SUSPECT.search(path)
-    return found.group() if found else ""
+    if found:
+        return found.group()
+    if "%" in path:
+        try:
+            unquote(path, errors="strict")
+        except UnicodeDecodeError as error:
+            return f"%{error.object[error.start]:02X}"
+    return ""
 
 
 def dot_segments(path: str) -> bool:

@@ -18,9 +18,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import ClientGone, Refused, ToolgateError, UpstreamError
-from gateway.execute.forward import HOP_BY_HOP, VIA, Forwarder, connection_options
+from gateway.execute.forward import BODY_IGNORED, HOP_BY_HOP, VIA, Forwarder, connection_options
 from gateway.model import Answered, Fields, Outcome, Permit, Reason, Request
-from gateway.pipeline import ReadBody, Relay, Reply, Send, Way
+from gateway.pipeline import ReadBody, Relay, Reply, Send, Way, blame
 from gateway.understand.http import title_of
 from gateway.wire.tunnel import Tunnel
 from gateway.wire.upstream import UpstreamConnection
@@ -35,7 +35,7 @@ WAITING, CONNECTING, SENT, RELAYING, DONE = range(5)
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY"})
 """Methods that change nothing (RFC 9110, 9.2.1), so that sending one twice does no harm."""
 
-_DROPPED = HOP_BY_HOP | {b"proxy-authenticate"}
+_DROPPED = HOP_BY_HOP | {b"proxy-authenticate", b"x-toolgate-call", b"x-toolgate-warning"}
 _NOTED = _DROPPED | {b"content-length"}
 """Fields of an answer that are looked at more closely."""
 
@@ -64,7 +64,7 @@ class Exchange:
     received = sent = status = head_fields = 0
     _retried = _chunked_out = False
     _framed = True
-    _first_byte = _began = 0.0
+    _first_byte = _began = _asked_at = 0.0
     _out_size = 0
     _upstream: UpstreamConnection | None = None
     _tunnel: Tunnel | None = None
@@ -179,8 +179,8 @@ class Exchange:
     def feed(self, data: bytes) -> None:
         """Body bytes from the agent."""
         self.received += len(data)
+        self.seen = monotonic()
         if self._upstream is not None and self.phase >= SENT:
-            self.seen = monotonic()
             self._upstream.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data)
             return
         if self.phase >= RELAYING:  # answered already: the rest is read and dropped
@@ -205,7 +205,7 @@ class Exchange:
             wanted, self._wanted = self._wanted, None
             self._advance(self._whole_body(wanted))
         elif self._upstream is not None and self.phase >= SENT and not self.sent_whole:
-            self.sent_whole = True
+            self._asked()
             if self.chunked:
                 self._upstream.transport.write(self._last_chunk())
 
@@ -220,7 +220,7 @@ class Exchange:
             self._fail(kind(Reason.BAD_REQUEST, 400, complaint))
 
     def _last_chunk(self) -> bytes:
-        return b"0\r\n%b\r\n" % b"".join([b"%b: %b\r\n" % trailer for trailer in self._trailers])
+        return b"0\r\n%b\r\n" % _lines(self._forwarder.trailers(self._trailers))
 
     def _too_large(self, wanted: ReadBody) -> Refused | None:
         size = max(self.request.length, self.received)
@@ -305,7 +305,8 @@ class Exchange:
             self.upgrade = self._allowed_upgrade(permit.call.tool.upgrades)
         head = self._forwarder.head(permit, chunked=self.chunked, upgrade=self.upgrade, expect=expect)
         parts = self._parts
-        self.sent_whole = self.complete
+        if self.complete:
+            self._asked()
         if not parts and (not self.chunked or not self.complete):
             upstream.transport.write(head)
         elif self.chunked:
@@ -325,9 +326,18 @@ class Exchange:
 
     def _allowed_upgrade(self, allowed: tuple[str, ...]) -> bytes:
         name = self.upgrade.split(b"/")[0].strip().lower()
-        if not name or name in _NOT_TUNNELLED or b"," in self.upgrade:
+        if not name or name in _NOT_TUNNELLED or name.startswith(b"h2") or b"," in self.upgrade:
             return b""
         return self.upgrade if "*" in allowed or name.decode("latin-1") in allowed else b""
+
+    def body_may_be_ignored(self) -> bool:
+        """Whether the tool may have left the body unread, and would take it for a request."""
+        return self.request.length != 0 and self.request.method in BODY_IGNORED
+
+    def _asked(self) -> None:
+        """The request has gone out whole: from now on the tool owes the head of an answer."""
+        self.sent_whole = True
+        self._asked_at = monotonic()
 
     def _since(self) -> float:
         self._first_byte = monotonic() - self._began
@@ -394,7 +404,10 @@ class Exchange:
             return
         body = not (self.bodiless or status in (204, 304))
         upstream.close_delimited = body and not has_length and not chunked
-        self._chunked_out = body and not has_length and self.request.version == "1.1"
+        # Over TLS an answer that ends with its connection may have been cut (asyncio hides whether the tool said
+        # close_notify): the agent gets it in the same form and can judge for itself; chunks would vouch for it.
+        bare = upstream.close_delimited and self._permit.call.tool.origin.scheme == "https"
+        self._chunked_out = body and not has_length and not bare and self.request.version == "1.1"
         if self._chunked_out or (chunked and self.bodiless):
             parts.append(b"Transfer-Encoding: chunked\r\n")
         self._framed = has_length or self._chunked_out or not body
@@ -491,10 +504,15 @@ class Exchange:
         self.closing = True
         self.keep_alive = False
         self._out = []
-        fault = "agent" if isinstance(error, UpstreamError) and error.status < 500 else "tool"
+        fault = blame(error) if isinstance(error, UpstreamError) else "tool"
         outcome = self._outcome(fault, str(error))
-        self._connection.break_off(hard=not self._framed)
+        self._connection.break_off(hard=not self._framed or fault == "agent")
         self._advance(outcome)
+
+    def stop(self) -> None:
+        """The gateway ends, and the time for what is under way is over."""
+        kind = Refused if self.phase == WAITING else UpstreamError
+        self._fail(kind(Reason.DRAINING, 503, "the gateway was stopped before the call had ended"))
 
     def calling(self) -> str:
         """The tool that is being called, or nothing yet."""
@@ -507,18 +525,23 @@ class Exchange:
         timeouts = self._permit.call.tool.timeouts
         seen = self._tunnel.seen if self._tunnel is not None else self.seen
         if timeouts.total and now - self._began > timeouts.total:
-            self._time_out(f"the call took longer than {timeouts.total:g} s", agent=False)
-        elif self.phase == SENT and self.sent_whole and now - max(seen, self._began) > timeouts.first_byte:
+            self._time_out(f"the call took longer than {timeouts.total:g} s", agent=stalled or self._unsent())
+        elif self.phase == SENT and self.sent_whole and now - self._asked_at > timeouts.first_byte:
             self._time_out(f"no answer within {timeouts.first_byte:g} s", agent=False)
         elif now - max(seen, self._began) > timeouts.idle:
-            self._time_out(f"nothing moved for {timeouts.idle:g} s", agent=stalled)
+            self._time_out(f"nothing moved for {timeouts.idle:g} s", agent=stalled or self._unsent())
+
+    def _unsent(self) -> bool:
+        """Whether it is the agent's request that is still to come."""
+        return self.phase == SENT and not self.complete
 
     def _time_out(self, detail: str, *, agent: bool) -> None:
         if self._tunnel is not None:
             self._tunnel.closed()
             return
         if agent:
-            self._fail(UpstreamError(Reason.REQUEST_TIMEOUT, 408, f"the agent stopped reading: {detail}"))
+            what = "sends its request too slowly" if self.phase == SENT else "stopped reading"
+            self._fail(UpstreamError(Reason.REQUEST_TIMEOUT, 408, f"the agent {what}: {detail}"))
         else:
             self._fail(UpstreamError(Reason.UPSTREAM_TIMEOUT, 504, f"the tool was too slow: {detail}"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from gateway.understand.http import title_of
 from gateway.wire.outbox import Outbox
 from gateway.wire.server import Connection
 from gateway.wire.upstream import Pool, Pools
+
+log = logging.getLogger("toolgate.wire")
 
 TICK = 0.1
 """Seconds between two looks at the clock; every timeout is that exact."""
@@ -86,6 +89,9 @@ class Listener:
                 async with asyncio.timeout(self.limits.drain):
                     await self._empty.wait()
             except TimeoutError:
+                for connection in list(self.connections):
+                    connection.stop()
+                await asyncio.sleep(TICK)
                 for connection in list(self.connections):
                     connection.abort()
         if self._ticker is not None:
@@ -161,5 +167,9 @@ class Listener:
             await asyncio.sleep(TICK)
             now = monotonic()
             for connection in list(self.connections):
-                connection.check(now)
+                try:
+                    connection.check(now)
+                except Exception:  # one connection must never stop the clock of all
+                    log.exception("a connection is dropped: its clock could not be read")
+                    connection.abort()
             self.pools.sweep(now)

@@ -9,11 +9,17 @@ a lower 99th percentile. Nothing waits longer than the turn it was written in.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
 _JOIN_BELOW = 64 * 1024
 """Bytes up to which copying parts together is cheaper than handing them over one by one."""
+
+_HOLD = 64 * 1024
+"""Bytes that wait at most: more go out at once, so that the transport's own bound (backpressure) counts them."""
+
+log = logging.getLogger("toolgate.wire")
 
 Soon = Callable[[Callable[[], None]], object]
 
@@ -40,15 +46,22 @@ class Outbox:
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         for outgoing in waiting:
-            outgoing.flush()
+            try:
+                outgoing.turn_over()
+            except Exception:
+                log.exception("a connection is dropped: it could not be written to")
+                outgoing.abort()
 
 
 class Outgoing:
     """A transport whose writes wait for the end of the turn. Order is kept: closing sends what waits first."""
 
     __slots__ = (
+        "_buffered",
         "_outbox",
         "_parts",
+        "_queued",
+        "_size",
         "_transport",
         "can_write_eof",
         "get_extra_info",
@@ -61,8 +74,12 @@ class Outgoing:
         self._transport = transport
         self._outbox = outbox
         self._parts: list[bytes] = []
+        self._size = 0
+        self._queued = False
+        """Whether the outbox will come by at the end of this turn."""
         self.can_write_eof: Callable[[], bool] = transport.can_write_eof
         self.get_extra_info: Callable[[str], Any] = transport.get_extra_info
+        self._buffered: Callable[[], int] = transport.get_write_buffer_size
         self.is_closing: Callable[[], bool] = transport.is_closing
         self.pause_reading: Callable[[], None] = transport.pause_reading
         self.resume_reading: Callable[[], None] = transport.resume_reading
@@ -70,27 +87,43 @@ class Outgoing:
     def write(self, data: bytes) -> None:
         """Send ``data`` at the end of the turn."""
         self._parts.append(data)
-        if len(self._parts) == 1:
-            self._outbox.add(self)
+        self._size += len(data)
+        self._wait()
 
     def writelines(self, parts: list[bytes]) -> None:
         """Send all of ``parts`` at the end of the turn."""
-        first = not self._parts
         self._parts += parts
-        if first:
+        self._size += sum([len(part) for part in parts])
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._size >= _HOLD:
+            self.flush()
+        elif not self._queued:
+            self._queued = True
             self._outbox.add(self)
+
+    def turn_over(self) -> None:
+        """The turn has ended."""
+        self._queued = False
+        self.flush()
+
+    def unsent(self) -> int:
+        """Bytes that have not reached the kernel."""
+        return self._size + self._buffered()
 
     def flush(self) -> None:
         """Send what waits now."""
         parts = self._parts
         if not parts:
             return
+        size, self._size = self._size, 0
         self._parts = []
         if self._transport.is_closing():
             return
         if len(parts) == 1:
             self._transport.write(parts[0])
-        elif sum([len(part) for part in parts]) <= _JOIN_BELOW:
+        elif size <= _JOIN_BELOW:
             self._transport.write(b"".join(parts))
         else:
             self._transport.writelines(parts)
@@ -107,5 +140,5 @@ class Outgoing:
 
     def abort(self) -> None:
         """Close at once; what waits is lost."""
-        self._parts = []
+        self._parts, self._size = [], 0
         self._transport.abort()

@@ -30,6 +30,9 @@ _SECOND_PROBE, _RARELY = 0.25, 15.0
 _LINGER = 2.0
 """Seconds that a closing connection is still read, so that the agent gets our answer and not a reset."""
 
+_END_WITHIN = 10.0
+"""Seconds without progress after which a connection that ends is cut: its agent has stopped reading."""
+
 _COMMON = (b"POST /", b"GET /", b"PUT /", b"DELETE /", b"PATCH /")
 """How most requests begin: nothing to look at more closely."""
 
@@ -53,6 +56,7 @@ class Connection(asyncio.Protocol):
         "_body_of",
         "_chunks",
         "_current",
+        "_ending_at",
         "_eof_at",
         "_fields",
         "_head_at",
@@ -62,6 +66,7 @@ class Connection(asyncio.Protocol):
         "_linger_at",
         "_lookup",
         "_method",
+        "_most_headers",
         "_new",
         "_overhead",
         "_parser",
@@ -74,6 +79,7 @@ class Connection(asyncio.Protocol):
         "_size",
         "_stalled",
         "_tunnel",
+        "_unsent",
         "_upgrading",
         "_url",
         "listener",
@@ -84,6 +90,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
+        self._most_headers = listener.limits.max_headers
         self._parser = httptools.HttpRequestParser(self)
         self._current: Exchange | None = None
         self._queue: deque[Exchange] = deque()
@@ -99,7 +106,8 @@ class Connection(asyncio.Protocol):
         self._size = 0
         """Bytes read since the head under way began; 0 while it is in the read that ended the request before it."""
         self._method: bytes | None = None
-        self._linger_at = self._eof_at = 0.0
+        self._linger_at = self._eof_at = self._ending_at = 0.0
+        self._unsent = 0
         self._probes = 0
         self._idle_since = self._head_at = monotonic()
         self._new_head()
@@ -136,8 +144,6 @@ class Connection(asyncio.Protocol):
                 data = self._at_start(data)
                 if not data:
                     return
-            else:
-                self._head_at = monotonic()
         self._size += len(data)
         body_of = self._body_of
         received = body_of.received if body_of is not None else 0
@@ -229,6 +235,7 @@ class Connection(asyncio.Protocol):
             self.transport.flush()
             return False
         if self._current.phase >= RELAYING and not self._queue:
+            self.transport.flush()
             return False  # nobody stops talking in the middle of an answer: the agent has gone
         self._eof_at = monotonic()
         return True
@@ -261,12 +268,16 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._begun = True
+        self._head_at = monotonic()
 
     def on_url(self, url: bytes) -> None:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._fields.append((name, value))
+        fields = self._fields
+        fields.append((name, value))
+        if len(fields) > self._most_headers:
+            raise Malformed(f"more than {self._most_headers} header fields")
         low = name.lower()
         lookup = self._lookup
         if low in lookup:
@@ -285,8 +296,6 @@ class Connection(asyncio.Protocol):
         method = (self._method or parser.get_method()).decode("ascii")
         self._method = None
         limits = self.listener.limits
-        if len(self._fields) > limits.max_headers:
-            raise Malformed(f"more than {limits.max_headers} header fields")
         if (self._size > limits.max_head or not self._size) and _head_size(self._url, self._fields) > limits.max_head:
             raise Malformed("the request head is too large")
         host = lookup.get(b"host")
@@ -299,6 +308,8 @@ class Connection(asyncio.Protocol):
         if b"#" in self._url:
             raise Malformed("the request target has a fragment")
         length = -1 if codings is not None else int(lookup.get(b"content-length", 0))
+        if length and method == "CONNECT":
+            raise Malformed("a body with CONNECT")
         upgrade = b""
         if b"upgrade" in lookup and not length and parser.should_upgrade():
             upgrade = lookup[b"upgrade"]
@@ -412,7 +423,7 @@ class Connection(asyncio.Protocol):
         if hard:
             self.transport.abort()
         else:
-            self.transport.close()
+            self._shut()
 
     def exchange_done(self, exchange: Exchange) -> None:
         """An exchange has ended; the next one in line sets out."""
@@ -423,7 +434,7 @@ class Connection(asyncio.Protocol):
         if exchange.closing or not exchange.keep_alive:
             self._close(lingering=not exchange.complete or bool(self._queue))
             return
-        if self._upgrading:  # the tool declined: HTTP goes on
+        if self._upgrading and not self._queue:  # the tool declined: HTTP goes on
             self._upgrading = False
             self._parser = httptools.HttpRequestParser(self)
             held, self._held = self._held, b""
@@ -436,12 +447,13 @@ class Connection(asyncio.Protocol):
         """Nothing is under way or in line: read on, or end where the agent has said all and is answered."""
         if self._current is None and not self._queue and not self._stalled:
             if self._eof_at:
-                self.transport.close()
+                self._shut()
             else:
                 self._resume()
 
     def _close(self, *, lingering: bool) -> None:
         self._queue.clear()
+        self._ending_at = monotonic() + _END_WITHIN
         if self.transport.is_closing():
             return
         if not lingering or self._eof_at:
@@ -485,9 +497,8 @@ class Connection(asyncio.Protocol):
     def check(self, now: float) -> None:
         """Called a few times a second: bounds on everything that an agent could stretch."""
         limits = self.listener.limits
-        if self._linger_at:
-            if now > self._linger_at:
-                self.transport.abort()
+        if self._ending_at:
+            self._end(now)
             return
         current = self._current
         if self._begun or self._prefix:
@@ -505,13 +516,35 @@ class Connection(asyncio.Protocol):
             if self._eof_at and now - self._eof_at > limits.half_close_grace and current is self._current:
                 self._probe(current)
         elif now - self._idle_since > (1.0 if self.listener.draining else limits.keep_alive) and not self._begun:
-            self.transport.close()
+            self._shut()
+
+    def _shut(self) -> None:
+        """Close once what is written has gone out. `_end` bounds how long that may take."""
+        self._ending_at = monotonic() + _END_WITHIN
+        self.transport.close()
+
+    def _end(self, now: float) -> None:
+        """A connection that ends lives while the agent takes what is written, then as long as it may linger."""
+        unsent = self.transport.unsent()
+        if unsent:
+            if unsent < self._unsent:
+                self._ending_at = now + _END_WITHIN
+            self._unsent = unsent
+            self._linger_at = now + _LINGER if self._linger_at else 0.0
+        if now > self._ending_at or (self._linger_at and now > self._linger_at):
+            self.transport.abort()
+
+    def stop(self) -> None:
+        """The gateway ends now: what is under way gets an answer that says so, or an end that cannot be mistaken."""
+        if isinstance(self._current, Exchange):
+            self._current.stop()
+        self._shut()
 
     def _probe(self, current: Exchange) -> None:
         """An agent that only half-closed ignores an interim answer; the kernel of one that is gone resets us."""
         # The first probe draws the reset and the second meets it; the client of a third one lives, and is asked rarely.
         self._probes += 1
-        pause = min(_SECOND_PROBE * 4 ** (self._probes - 1), _RARELY)
+        pause = min(_SECOND_PROBE * 4 ** min(self._probes - 1, 4), _RARELY)
         self._eof_at = monotonic() + pause - self.listener.limits.half_close_grace
         if current.phase < RELAYING and current.request.version == "1.1":  # nothing of the answer is out yet
             self.transport.write(_PROBE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import select
 import ssl
+from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
@@ -230,7 +231,7 @@ class UpstreamConnection(asyncio.Protocol):
         )
         self._reset()
         self._finished = True
-        self._clean = keep and exchange.sent_whole
+        self._clean = keep and exchange.sent_whole and not exchange.body_may_be_ignored()
         exchange.ended(trailers)
 
 
@@ -337,20 +338,28 @@ class Pools:
 
     def __init__(self, max_head: int = 64 * 1024, outbox: Outbox | None = None) -> None:
         self._outbox = outbox or Outbox()
-        self._pools: dict[tuple[Origin, str | None, str | None], Pool] = {}
+        self._pools: dict[_Key, Pool] = {}
         self._max_head = max_head
 
     def of(self, tool: Tool) -> Pool:
         """The pool for a tool.
 
         Raises:
-            OSError, ssl.SSLError: the tool's ``ca_file`` cannot be read.
+            ssl.SSLError: the tool's certificates are of no use.
         """
-        key = (tool.origin, tool.ca_file, tool.server_name)
+        key = _key(tool)
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = Pool(tool, max_head=self._max_head, outbox=self._outbox)
         return pool
+
+    def keep(self, tools: Iterable[Tool]) -> None:
+        """Only these tools are left: connections to others, or verified otherwise, are closed when they are idle."""
+        wanted = {_key(tool) for tool in tools}
+        for key in [key for key in self._pools if key not in wanted]:
+            pool = self._pools.pop(key)
+            pool.max_idle = 0
+            pool.close()
 
     def sweep(self, now: float) -> None:
         """Close idle connections that have been kept long enough."""
@@ -367,7 +376,14 @@ class Pools:
             pool.close()
 
 
+_Key = tuple[Origin, str | None, str | None]
+
+
+def _key(tool: Tool) -> _Key:
+    return tool.origin, tool.ca_pem, tool.server_name
+
+
 def _tls(tool: Tool) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tool.ca_file)
+    context = ssl.create_default_context(cadata=tool.ca_pem)
     context.set_alpn_protocols(["http/1.1"])
     return context

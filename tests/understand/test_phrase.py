@@ -38,6 +38,7 @@ def test_a_refusal_is_a_problem_with_what_to_do_next():
         "retryable": False,
         "retry_after": None,
         "advice": "do not retry",
+        "message": "pay only known recipients; do not retry",
     }
 
 

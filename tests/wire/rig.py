@@ -63,6 +63,9 @@ class Transport:
     def set_write_buffer_limits(self, high: int) -> None:
         self.high = high
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def get_extra_info(self, name: str) -> Any:
         return {"peername": ("127.0.0.1", 50000), "socket": _QUIET[0]}.get(name)
 

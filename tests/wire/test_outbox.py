@@ -84,3 +84,27 @@ def test_large_writes_are_handed_over_part_by_part():
     out.writelines([b"x" * 50_000, b"y" * 50_000])
     turn.ends()
     assert one.taken() == b"x" * 50_000 + b"y" * 50_000
+
+
+def test_what_waits_is_bounded_so_that_backpressure_counts_it():
+    turn = Turn()
+    one, out, *_ = _two(turn)
+    for _ in range(10):
+        out.write(b"x" * 10_000)
+    assert len(one.out) >= 64 * 1024, "more than that does not wait for the end of the turn"
+    assert out.unsent() < 64 * 1024
+    turn.ends()
+    assert one.taken() == b"x" * 100_000
+
+
+def test_one_that_cannot_be_written_to_does_not_silence_the_others(caplog):
+    turn = Turn()
+    one, out, two, other = _two(turn)
+    one.eof = True  # writing to it raises now
+    out.write(b"a")
+    other.write(b"b")
+    turn.ends()
+    assert (two.taken(), one.aborted) == (b"b", True)
+    other.write(b"c")
+    turn.ends()
+    assert two.taken() == b"c"

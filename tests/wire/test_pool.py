@@ -95,9 +95,19 @@ def test_tools_share_a_pool_where_they_share_origin_and_verification():
     assert pools.open() == 0
 
 
-def test_a_ca_file_that_is_not_there_is_an_error_of_its_own():
+def test_certificates_of_no_use_are_an_error_of_its_own():
     with pytest.raises(OSError):
-        Pools().of(tool(ca_file="/nowhere/ca.pem"))
+        Pools().of(tool(ca_pem="not a certificate"))
+
+
+def test_connections_that_no_tool_wants_any_more_are_closed():
+    pools = Pools()
+    old, new = tool("one", ("http", "127.0.0.1", 7000)), tool("one", ("http", "127.0.0.1", 7001))
+    left, kept = pools.of(old), pools.of(new)
+    pools.keep([new])
+    assert pools.of(new) is kept
+    assert pools.of(old) is not left
+    assert left.max_idle == 0
 
 
 def test_tls_is_always_verified():
