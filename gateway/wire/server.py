@@ -157,7 +157,7 @@ class Connection(asyncio.Protocol):
             if self._size or self._chunks:
                 self._check_sizes(body_of, len(data) + received)
         if self._new:
-            self._line_up()
+            self.listener.outbox.read(self)
 
     def _check_sizes(self, going_on: Exchange | None, read: int) -> None:
         """Bound what is read and not passed on: a head that does not end, chunk extensions.
@@ -169,7 +169,7 @@ class Connection(asyncio.Protocol):
         if self._begun and self._body_of is None and self._size > limits.max_head:
             self._malformed(Malformed("the request head is too large"))
             return
-        fed = [going_on, *self._new] if going_on is not None else self._new
+        fed = self._new if going_on is None or going_on in self._new else [going_on, *self._new]
         chunked = [exchange for exchange in fed if exchange.chunked]
         if not chunked:
             return
@@ -182,7 +182,8 @@ class Connection(asyncio.Protocol):
         if self._overhead > limits.max_head:
             self._malformed(Malformed("the chunked body is mostly chunk extensions"), chunked[0])
 
-    def _line_up(self) -> None:
+    def set_out(self) -> None:
+        """Everything of this turn has been read: what is new joins the line."""
         self._queue.extend(self._new)
         self._new.clear()
         self._run_line()
@@ -200,7 +201,7 @@ class Connection(asyncio.Protocol):
             return b""
         if strict.starts_oddly(data):
             self._malformed(Malformed("the request line has more than one space after the method"))
-            self._line_up()
+            self.set_out()
             return b""
         self._method = strict.own_method(data)
         if self._method is not None:
@@ -226,6 +227,8 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         if self._tunnel is not None:
             return self._tunnel.client_eof()
+        if self._new:
+            self.set_out()
         if self._current is None or self._linger_at:
             self.transport.flush()  # asyncio closes on False, and knows nothing of what waits
             return False
