@@ -133,7 +133,7 @@ class Pipeline(Struct, frozen=True):
                     outcome = yield _reply(_broken(error), story.ident)
                     outcome = _blame(outcome, error)
             else:
-                outcome = yield _reply(decision, story.ident)
+                outcome = yield _timed(_reply(decision, story.ident), story)
         except ClientGone as gone:
             outcome = gone.args[0] if gone.args else ABANDONED
         except Exception as error:
@@ -263,6 +263,12 @@ class Story:
 def _reply(refusal: Refusal, ident: str) -> Reply:
     fields, body = phrase(refusal, ident)
     return Reply(refusal.status, fields, body)
+
+
+def _timed(reply: Reply, story: Story) -> Reply:
+    """The reply to a refusal, with how long it took to decide (W3C Server-Timing)."""
+    spent = b"decide;dur=%.3f" % ((story.decided - story.began) * 1e3)
+    return Reply(reply.status, (*reply.fields, (b"Server-Timing", spent)), reply.body)
 
 
 def _refusal(refused: Refused) -> Refusal:
