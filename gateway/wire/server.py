@@ -41,6 +41,9 @@ _SINGLE = frozenset({b"host", b"transfer-encoding", b"content-length"})
 _FRAMING = 16
 """Bytes that framing one chunk may take: its size in hex and two line ends."""
 
+_LARGE = 16 * 1024
+"""Bytes of a read from which its calls do not wait for the end of the turn."""
+
 _PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -157,7 +160,14 @@ class Connection(asyncio.Protocol):
             if self._size or self._chunks:
                 self._check_sizes(body_of, len(data) + received)
         if self._new:
+            self._announce(len(data))
+
+    def _announce(self, read: int) -> None:
+        """Calls set out at the end of the turn, unless more of a body may be read in it: that must not pile up."""
+        if read < _LARGE and self._body_of is None:
             self.listener.outbox.read(self)
+        else:
+            self.set_out()
 
     def _check_sizes(self, going_on: Exchange | None, read: int) -> None:
         """Bound what is read and not passed on: a head that does not end, chunk extensions.
