@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from gateway.model import Answered, CircuitClaim, Claim, Hold, Outcome, RateClaim, SlotClaim
 from gateway.stores.bucket import spend, take
-from gateway.stores.circuit import CLOSED, HALF_OPEN, OPEN, Circuit
+from gateway.stores.circuit import Circuit
 
 PROBE = "probe"
 """The state written on a hold that passed a half-open circuit; its ``left`` is the circuit's epoch."""
@@ -94,11 +94,6 @@ class MemoryLedger:
         for key, circuit in self._circuits.items():
             yield key[0], " ".join(key[1:]), circuit.state
 
-    def in_flight(self) -> Iterator[tuple[str, int]]:
-        """Places taken, by key."""
-        for key, taken in self._taken.items():
-            yield " ".join(key[1:]), taken
-
     def _circuit(self, claim: CircuitClaim) -> Circuit:
         circuit = self._circuits.get(claim.key)
         if circuit is None:
@@ -129,6 +124,3 @@ class MemoryLedger:
 
 def _probe(hold: Hold) -> int:
     return int(hold.left) if hold.state == PROBE else 0
-
-
-__all__ = ["CLOSED", "HALF_OPEN", "OPEN", "PROBE", "MemoryLedger"]
