@@ -35,6 +35,14 @@ class Reason(StrEnum):
     UPSTREAM_UNREACHABLE = "upstream_unreachable"
     UPSTREAM_TIMEOUT = "upstream_timeout"
     UPSTREAM_PROTOCOL = "upstream_protocol"
+    HEADER_MISMATCH = "header_mismatch"
+    FOREIGN_ORIGIN = "foreign_origin"
+    INVALID_ARGUMENTS = "invalid_arguments"
+    TOOL_CHANGED = "tool_changed"
+    CAPPED = "capped"
+    UNPRICED = "unpriced"
+    RESULT_DENIED = "result_denied"
+    RESULT_UNREADABLE = "result_unreadable"
     REQUEST_TIMEOUT = "request_timeout"
     TRACE_UNAVAILABLE = "trace_unavailable"
     DRAINING = "draining"
@@ -163,6 +171,8 @@ class Run(Struct, frozen=True):
     id: str = ""
     parent: str = ""
     """W3C trace context of the caller (``traceparent``), or empty."""
+    cost_usd: float = 0.0
+    """What the calls of this run that have ended cost so far, in US dollars."""
 
 
 class Route(Struct, frozen=True):
@@ -178,11 +188,15 @@ class Route(Struct, frozen=True):
     host: str
 
 
+NO_FACTS: Mapping[str, Any] = {}
+
+
 class Call(Struct, frozen=True):
     """One thing an agent wants done.
 
     ``operation`` is ``METHOD template`` where the tool's operations name one, else ``METHOD path`` with the path
-    percent-decoded. ``args`` are the arguments a rule may read, or empty where no rule of the tool reads them.
+    percent-decoded; of an MCP server it is the name of the tool that is called, or the method with what it is about.
+    ``args`` are the arguments a rule may read, or empty where no rule of the tool reads them.
     """
 
     id: str
@@ -200,6 +214,17 @@ class Call(Struct, frozen=True):
     query: str
     host: str
     """The authority the agent asked for."""
+    facts: Mapping[str, Any] = NO_FACTS
+    """What the protocol tells beyond that, by the dotted names of the CEL variables (``mcp.method``, ``llm.model``)."""
+    implied: bool = False
+    """It only keeps a session going (handshake, lists, notifications, streams): granted to every agent that may call
+    anything of the tool, and matched only by policies that name its operation, not by ``*``."""
+    parts: tuple[Call, ...] = ()
+    """The calls of a batch (JSON-RPC, MCP 2025-03-26), decided all or nothing; the call itself then stands for all."""
+    body: bytes | None = None
+    """What the tool gets instead of the body that came, where a reader changed it: rules see this one."""
+    amendments: tuple[str, ...] = ()
+    """What a reader changed, in words, for the record (``max_tokens 100000 -> 4096``)."""
 
 
 class Spoke(Struct, frozen=True):
@@ -310,6 +335,53 @@ class Answered(Struct, frozen=True):
 
     status: int
     first_byte: float
+    content_type: str = ""
+    """The media type with its parameters, as the tool gave it."""
+    content_encoding: str = ""
+
+
+class Usage(Struct, frozen=True):
+    """What a model read and wrote, in tokens. ``input_tokens`` counts everything that was read, cached or not;
+    ``cache_read_tokens`` and ``cache_write_tokens`` are parts of it; ``reasoning_tokens`` a part of the output."""
+
+    model: str = ""
+    """The model that answered, by the provider's name for it."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
+    """Counted from bytes, since the provider did not say (a stream that was cut)."""
+
+
+class Proposal(Struct, frozen=True):
+    """A tool call that a model proposes in its answer. ``args`` is None where its text is no JSON object."""
+
+    name: str
+    args: Mapping[str, Any] | None = None
+    id: str = ""
+    refused: str = ""
+    """``policy/rule`` that kept it from the agent, or empty."""
+
+
+class Findings(Struct, frozen=True):
+    """What was read in a tool's answer. All of it is optional: most answers are passed on unread."""
+
+    is_error: bool = False
+    """The tool says that it failed, whatever the status (MCP ``isError``, an ``error`` event in a stream)."""
+    usage: Usage | None = None
+    proposed: tuple[Proposal, ...] = ()
+    result: Mapping[str, Any] | None = None
+    """The result as rules see it, kept only where a rule or a price reads it."""
+    refusal: Refusal | None = None
+    """The answer, or a part of it, was kept from the agent: why."""
+    spoke: tuple[Spoke, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What a reader of the record should know (``usage estimated: the stream was cut``)."""
+
+
+NOTHING_FOUND = Findings()
 
 
 class Outcome(Struct, frozen=True):
@@ -327,6 +399,9 @@ class Outcome(Struct, frozen=True):
     sent: int = 0
     first_byte: float = 0.0
     """Seconds from the start of the upstream call to the head of its answer; 0 for none."""
+    found: Findings = NOTHING_FOUND
+    cost_usd: float | None = None
+    """What the call cost, in US dollars; None where nothing has a price."""
 
 
 class Trace(Struct, frozen=True):
