@@ -95,7 +95,7 @@ class Endpoint(Protocol):
         """The answer with each refused proposal replaced by its text."""
 
     def stream(self, asked: Asked, raw: bytes, sent: bytes) -> Stream:
-        """A reader for a streamed answer. ``raw`` is the body that the agent sent, ``sent`` the one that was sent on."""
+        """Read a streamed answer. ``raw`` is the body that the agent sent, ``sent`` the one that was sent on."""
 
 
 class Dialect(Protocol):
