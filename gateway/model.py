@@ -252,6 +252,22 @@ class CircuitSettings(Struct, frozen=True):
     probes: int = 1
     slow: float = 0.0
     slow_rate: float = 0.0
+    result_errors: bool = False
+    """An answer that says of itself that it failed (``Findings.is_error``) is a failure too."""
+
+
+class Caps(Struct, frozen=True):
+    """What requests to a model are held to. Empty means no cap."""
+
+    name: str = ""
+    models: tuple[str, ...] = ()
+    """Globs of models that may be asked; others are refused."""
+    max_tokens: int = 0
+    """Lowered to this, or set where the request has no bound."""
+    system: str = ""
+    """Text that must be in the system prompt: put first where it is not there."""
+    forbid_tools: tuple[str, ...] = ()
+    """Globs of tools that may not be defined: they are taken out of the request."""
 
 
 class Claim(Struct, frozen=True):

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from gateway.model import Findings, Proposal, Refusal
+from gateway.model import Caps, Findings, Proposal, Refusal
 from gateway.understand.sse import Event
 
 
@@ -26,20 +26,6 @@ class Asked(Struct, frozen=True):
     system: str = ""
     messages: tuple[Mapping[str, str], ...] = ()
     tools: tuple[str, ...] = ()
-
-
-class Caps(Struct, frozen=True):
-    """What requests to a model are held to. Empty means no cap."""
-
-    name: str = ""
-    models: tuple[str, ...] = ()
-    """Globs of models that may be asked; others are refused."""
-    max_tokens: int = 0
-    """Lowered to this, or set where the request has no bound."""
-    system: str = ""
-    """Text that must be in the system prompt: put first where it is not there."""
-    forbid_tools: tuple[str, ...] = ()
-    """Globs of tools that may not be defined: they are taken out of the request."""
 
 
 class Stream(Protocol):
@@ -113,3 +99,6 @@ class Dialect(Protocol):
 
     def error(self, refusal: Refusal, ident: str) -> dict[str, Any]:
         """Members that the provider's SDKs look for in an error's body, beside those of problem+json."""
+
+
+__all__ = ["Asked", "Caps", "Dialect", "Endpoint", "Stream"]
