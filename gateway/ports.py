@@ -46,3 +46,11 @@ class Recorder(Protocol):
 class Clock(Protocol):
     def __call__(self) -> float:
         """Seconds, monotonic."""
+
+
+class Runs(Protocol):
+    """What the runs of agents have cost so far, in US dollars. Calls without a run id are not kept."""
+
+    def cost(self, agent_id: str, run_id: str) -> float: ...
+
+    def add(self, agent_id: str, run_id: str, usd: float) -> None: ...
