@@ -53,7 +53,7 @@ class Pricer:
         return self.price(call, outcome).usd
 
     def price(self, call: Call, outcome: Outcome) -> Priced:
-        """What a permitted call that has ended cost, by its tokens and by the price of calls, with notes for the record."""
+        """What a permitted call that has ended cost, by tokens and by the price of calls; notes for the record."""
         usage = outcome.found.usage
         by_tokens = self.tokens(call, usage) if usage is not None else Priced()
         if self._call_price is None:
