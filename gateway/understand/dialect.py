@@ -54,6 +54,10 @@ class Stream(Protocol):
     def found(self, *, complete: bool) -> Findings:
         """What is known. Not ``complete``: the stream was cut; usage that was not told is estimated from the bytes."""
 
+    def result(self, events: Sequence[Event]) -> dict[str, Any] | None:
+        """The answer that all these events make up, in the shape of one that is not streamed: what rules see as
+        ``result``. None where they make up none. Asked only where a rule or a price reads it."""
+
 
 class Endpoint(Protocol):
     """One way of asking a model: OpenAI's chat completions, Anthropic's messages."""
@@ -71,7 +75,11 @@ class Endpoint(Protocol):
     def amend(self, body: dict[str, Any], raw: bytes, asked: Asked, caps: Caps) -> tuple[bytes, tuple[str, ...]]:
         """The body to send under the caps, and what was changed, in words; ``raw`` itself where nothing was.
 
-        Also what the gateway needs for itself (usage in a stream). ``caps.models`` are not its matter.
+        Also what the gateway needs for itself (usage in a stream). That ``asked.model`` is one of ``caps.models`` has
+        been seen to. Where several caps apply, they are applied one after the other, each to what the last one made.
+
+        Raises:
+            Refused: 403 CAPPED, the request asks for what a change could not bring under the caps.
         """
 
     def answer(self, body: Mapping[str, Any]) -> Findings:
@@ -81,7 +89,8 @@ class Endpoint(Protocol):
         """The answer with each refused proposal replaced by its text."""
 
     def stream(self, asked: Asked, raw: bytes, sent: bytes) -> Stream:
-        """Read a streamed answer. ``raw`` is the body that the agent sent, ``sent`` the one that was sent on."""
+        """Read a streamed answer. ``raw`` is the body that the agent sent, ``sent`` the one that was sent on;
+        ``asked`` is what ``raw`` was read as, before any cap."""
 
 
 class Dialect(Protocol):
@@ -93,8 +102,9 @@ class Dialect(Protocol):
     def endpoint(self, method: str, path: str) -> tuple[Endpoint, Mapping[str, str]] | None:
         """The endpoint that a request is for, and values from its path; None where no model is asked.
 
-        ``path`` is the whole path that the tool sees (base path included), percent-decoded; endpoints are known by
-        its end, since providers and proxies differ in what stands before (``/v1``, ``/openai/deployments/x``).
+        ``path`` is the whole path that the tool sees (base path included), percent-decoded and without a slash at its
+        end; endpoints are known by its end, since providers and proxies differ in what stands before (``/v1``,
+        ``/openai/deployments/x``), and whatever the case of their letters, since some servers do not care.
         """
 
     def error(self, refusal: Refusal, ident: str) -> dict[str, Any]:

@@ -9,8 +9,10 @@ import re
 
 from msgspec import Struct
 
-_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\r\n\n|\n\r\n|\r\n\r(?!\n)|\r\r\n|\n\r(?!\n)")
+_END = re.compile(rb"\n\n|\r\n\r\n|\r\r|\r\n\n|\n\r\n|\r\n\r(?!\n)|\n\r(?!\n)")
 """The empty line that ends an event, in all the ways that three kinds of line end allow."""
+_LONGEST_END = 4
+_BOM = b"\xef\xbb\xbf"
 
 
 class Event(Struct, frozen=True):
@@ -25,51 +27,67 @@ class EventParser:
     """Cuts a byte stream into events. ``limit``: bytes that one event may have; see ``overflow``."""
 
     def __init__(self, limit: int = 8 << 20) -> None:
-        self._rest = b""
+        self._rest = bytearray()
         self._limit = limit
-        self._seen = 0
+        self._looked = 0
+        self._first = True
+        self._tail = False
         self.overflow = False
-        """An event was longer than the limit: what came since is given as events without data."""
+        """An event was longer than the limit: it came in pieces, as events without data."""
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that these bytes complete."""
-        rest = self._rest + data if self._rest else data
+        rest = self._rest
+        rest += data
         events = []
-        at = 0
-        start = max(0, self._seen - 3)
+        at, start = 0, self._looked
         while (found := _END.search(rest, start)) is not None:
             end = found.end()
-            if end == len(rest) and rest.endswith(b"\r"):
+            if end == len(rest) and rest[-1] == 13:
                 break  # a line feed may follow that belongs to this line end
-            events.append(_event(rest[at:end]))
+            events.append(self._event(bytes(rest[at:end])))
             at = start = end
-        self._rest = rest[at:] if at else rest
-        self._seen = len(self._rest)
-        if self._seen > self._limit:
-            self.overflow = True
-            events.append(Event(self.end_raw()))
+        if at:
+            del rest[:at]
+        self._looked = max(0, len(rest) - _LONGEST_END + 1)
+        if len(rest) > self._limit:
+            self.overflow = self._tail = True
+            events.append(Event(self._take()))
         return events
 
-    def end_raw(self) -> bytes:
-        """The bytes that came after the last whole event: an event that was cut, to be passed on but not read."""
-        rest, self._rest, self._seen = self._rest, b"", 0
-        return rest
+    def end(self) -> list[Event]:
+        """What came after the last whole event, once the stream has ended: one event at most.
+
+        By the standard an event without its empty line is dropped; some clients read it all the same, so it is read.
+        """
+        return [self._event(self._take())] if self._rest else []
+
+    def _take(self) -> bytes:
+        taken = bytes(self._rest)
+        self._rest.clear()
+        self._looked = 0
+        return taken
+
+    def _event(self, raw: bytes) -> Event:
+        if self._tail:
+            self._tail = False
+            return Event(raw)
+        text = raw.removeprefix(_BOM) if self._first else raw
+        self._first = False
+        name = ""
+        data: list[bytes] = []
+        if b"\r" in text:
+            text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        for line in text.split(b"\n"):
+            field, _, value = line.partition(b":")
+            if field == b"data":
+                data.append(value.removeprefix(b" "))
+            elif field == b"event":
+                name = value.removeprefix(b" ").decode("utf-8", "replace")
+        return Event(raw, name, data[0] if len(data) == 1 else b"\n".join(data))
 
 
 def event(data: bytes, name: str = "") -> bytes:
-    """One event as bytes; ``data`` may have several lines."""
+    """One event as bytes; ``data`` may have several lines, ended by line feeds."""
     head = b"event: %b\n" % name.encode() if name else b""
     return head + b"".join([b"data: %b\n" % line for line in data.split(b"\n")]) + b"\n"
-
-
-def _event(raw: bytes) -> Event:
-    name = ""
-    data: list[bytes] = []
-    for line in raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"):
-        field, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
-        if field == b"data":
-            data.append(value)
-        elif field == b"event":
-            name = value.decode("utf-8", "replace")
-    return Event(raw, name, b"\n".join(data))
