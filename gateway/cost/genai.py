@@ -1,8 +1,8 @@
 """Prices of the providers' models from the data that the package genai-prices carries. Nothing is downloaded.
 
-The one place that imports the package, and only when asked: it costs about 15 MB and 0.15 s (0.6 s and for a moment 80 MB
-where it was installed without compiled bytecode). Reading its data file without the package was 9 MB cheaper, but
-would tie us to its inner layout and repeat its matching of names, which is the part that must agree with it.
+The one place that imports the package, and only when asked: it costs about 15 MB and 0.15 s (0.6 s, and 80 MB for a
+moment, where it was installed without compiled bytecode). Reading its data file without the package was 9 MB cheaper,
+but would tie us to its inner layout and repeat its matching of names, which is the part that must agree with it.
 
 The package's own lookup is not used for calls: it takes half a millisecond, and remembers every name it is asked for.
 """
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from gateway.cost.rates import Catalogue, Rates, Tier
+from gateway.cost.rates import Catalogue, Rates, Terms, Tier
 from gateway.errors import ToolgateError
 
 if TYPE_CHECKING:
@@ -31,11 +31,14 @@ class GenaiPrices:
     def __init__(self, providers: Sequence[Provider]) -> None:
         self._providers = list(providers)
 
-    def rates(self, provider: str, model: str, at: float) -> Rates | None:
+    def rates(self, provider: str, model: str, at: float, terms: Terms = ()) -> Rates | None:
         """The rates of a model at a time; see Catalogue. Matching a name takes 0.03 to 0.3 ms."""
         seller = self._provider(provider.lower().strip())
         found = seller.find_model(model, all_providers=self._providers) if seller is not None else None
-        return None if found is None else rates_of(found.get_prices(datetime.fromtimestamp(at, UTC)))
+        if seller is None or found is None:
+            return None
+        own = any(found is each for each in seller.models)  # another provider's model is not sold on its terms
+        return rates_of(found.get_prices(datetime.fromtimestamp(at, UTC), dict(terms) if own else None))
 
     def _provider(self, name: str) -> Provider | None:
         for provider in self._providers:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 from gateway.cost.calls import CallPrice, Priced
-from gateway.cost.rates import NAME_CAP, PriceBook, Rates
+from gateway.cost.rates import NAME_CAP, PriceBook, Rates, Terms
 from gateway.model import Call, Outcome, Reason, Refusal, Usage
 
 Unknown = Literal["allow", "refuse"] | Rates
 """What becomes of calls to models without a price: they go through unpriced, they are refused, or these rates count."""
+
+TERM_CAP = 32
+"""Characters of a service tier's name; no longer one is looked up."""
 
 _UNREACHED = 502
 """What an agent gets where the tool cannot be reached, or breaks off before the head of its answer."""
@@ -65,7 +68,7 @@ class Pricer:
         if self._book is None:
             return Priced()
         asked = _asked(call)
-        rates = self._book.rates(self._provider, usage.model, asked)
+        rates = self._book.rates(self._provider, usage.model, asked, _terms(call))
         if rates is not None:
             return Priced(rates.cost(usage))
         model = _shown(usage.model or asked)
@@ -92,6 +95,16 @@ def _sum(prices: list[Priced]) -> Priced:
 def _asked(call: Call) -> str:
     model = call.facts.get("llm.model", "")
     return model if isinstance(model, str) else ""
+
+
+_TERMS = {"service_tier": "service_tier", "serviceTier": "service_tier", "speed": "speed"}
+"""Members of a request's body by which a faster or slower, dearer or cheaper service is asked for (OpenAI, Gemini,
+Anthropic)."""
+
+
+def _terms(call: Call) -> Terms:
+    asked = [(term, call.args.get(member)) for member, term in _TERMS.items()]
+    return tuple([(term, value.lower()) for term, value in asked if isinstance(value, str) and len(value) <= TERM_CAP])
 
 
 def _shown(model: str) -> str:

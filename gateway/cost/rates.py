@@ -67,10 +67,14 @@ class Tier(Struct, frozen=True):
     rates: Rates
 
 
+Terms = tuple[tuple[str, str], ...]
+"""What a request asks for besides the model that changes its price, such as ``(("service_tier", "priority"),)``."""
+
+
 class Catalogue(Protocol):
     """Known prices of providers' models."""
 
-    def rates(self, provider: str, model: str, at: float) -> Rates | None:
+    def rates(self, provider: str, model: str, at: float, terms: Terms = ()) -> Rates | None:
         """The rates of a model at a time (seconds since the epoch), or None where no price in tokens is known."""
 
 
@@ -90,29 +94,29 @@ class PriceBook:
         self._wall = wall
         self._cached = lru_cache(CACHED)(self._find)
 
-    def rates(self, provider: str, model: str, asked: str = "") -> Rates | None:
+    def rates(self, provider: str, model: str, asked: str = "", terms: Terms = ()) -> Rates | None:
         """Rates of the model that answered; where that name is unknown, of the one that was ``asked`` for.
 
         The operator's own rates for either name win: who prices ``gpt-5`` means ``gpt-5-2025-08-07`` too, which is
-        what the provider answers.
+        what the provider answers. ``terms`` are for the catalogue: own rates are the same under all.
         """
         model = model if len(model) <= NAME_CAP else ""
         asked = asked if len(asked) <= NAME_CAP else ""
-        return self._cached(provider, model, asked, int(self._wall() // PERIOD))
+        return self._cached(provider, model, asked, terms, int(self._wall() // PERIOD))
 
     def cost(self, provider: str, usage: Usage, asked: str = "") -> float | None:
         """US dollars for the tokens of one call, or None where no price is known; ``asked`` as in ``rates``."""
         rates = self.rates(provider, usage.model, asked)
         return None if rates is None else rates.cost(usage)
 
-    def _find(self, provider: str, model: str, asked: str, period: int) -> Rates | None:
+    def _find(self, provider: str, model: str, asked: str, terms: Terms, period: int) -> Rates | None:
         names = [name for name in dict.fromkeys((model, asked)) if name]
         for name in names:
             if (rates := self._of_own(name)) is not None:
                 return rates
         if self._catalogue is not None:
             for name in names:
-                if (rates := self._catalogue.rates(provider, name, float(period * PERIOD))) is not None:
+                if (rates := self._catalogue.rates(provider, name, float(period * PERIOD), terms)) is not None:
                     return rates
         return None
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.cost.genai import PricesUnavailable, load, rates_of
-from gateway.cost.rates import PriceBook
+from gateway.cost.rates import PriceBook, Terms
 from gateway.model import Usage
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -30,6 +30,8 @@ NAMED = [
     ("anthropic", "claude-sonnet-4-5-20250929"),
     ("anthropic", "claude-opus-4-6"),
     ("anthropic", "claude-haiku-5-5"),
+    ("anthropic", "claude-opus-5-5"),
+    ("openai", "gpt-6-sol"),
     ("google", "gemini-2.5-pro"),
     ("google", "gemini-2.5-flash"),
     ("azure", "gpt-4o"),
@@ -41,7 +43,7 @@ NAMED = [
 ALL = [(provider.id, model.id) for provider in providers for model in provider.models]
 
 
-def theirs(provider: str, usage: Usage, now: datetime = NOW) -> float:
+def theirs(provider: str, usage: Usage, now: datetime = NOW, terms: Terms = ()) -> float:
     told = genai_prices.Usage(
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
@@ -49,12 +51,23 @@ def theirs(provider: str, usage: Usage, now: datetime = NOW) -> float:
         cache_write_tokens=usage.cache_write_tokens,
         output_reasoning_tokens=usage.reasoning_tokens,
     )
-    price = genai_prices.calc_price(told, usage.model, provider_id=provider.strip(), genai_request_timestamp=now)
+    price = genai_prices.calc_price(
+        told,
+        usage.model,
+        provider_id=provider.strip(),
+        genai_request_timestamp=now,
+        price_context=dict(terms),
+    )
     return float(price.total_price)
 
 
-def ours(provider: str, usage: Usage, now: datetime = NOW) -> float | None:
-    return PriceBook({}, CATALOGUE, now.timestamp).cost(provider, usage)
+def ours(provider: str, usage: Usage, now: datetime = NOW, terms: Terms = ()) -> float | None:
+    rates = PriceBook({}, CATALOGUE, now.timestamp).rates(provider, usage.model, terms=terms)
+    return None if rates is None else rates.cost(usage)
+
+
+TERMS: list[Terms] = [(), *[(("service_tier", tier),) for tier in ("flex", "priority", "fast", "auto")]]
+TERMS += [(("speed", "fast"),), (("service_tier", "priority"), ("speed", "fast"))]
 
 
 @st.composite
@@ -70,22 +83,22 @@ def usages(draw: st.DrawFn, model: str) -> Usage:
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)
 def test_a_named_model_costs_what_the_package_says(provider, model, data):
-    usage = data.draw(usages(model))
-    cost = ours(provider, usage)
+    usage, terms = data.draw(usages(model)), data.draw(st.sampled_from(TERMS))
+    cost = ours(provider, usage, NOW, terms)
     assert cost is not None
-    assert math.isclose(cost, theirs(provider, usage), rel_tol=1e-9, abs_tol=1e-12)
+    assert math.isclose(cost, theirs(provider, usage, NOW, terms), rel_tol=1e-9, abs_tol=1e-12)
 
 
 @given(data=st.data())
 @settings(max_examples=400, deadline=None)
 def test_any_model_costs_what_the_package_says_at_any_time(data):
     provider, model = data.draw(st.sampled_from(ALL))
-    usage = data.draw(usages(model))
+    usage, terms = data.draw(usages(model)), data.draw(st.sampled_from(TERMS))
     quarter = data.draw(st.integers(0, 4 * 24 * 365 * 3))
     now = datetime.fromtimestamp(1_704_067_200 + quarter * 900, UTC)
-    cost = ours(provider, usage, now)
+    cost = ours(provider, usage, now, terms)
     if cost is not None:
-        assert math.isclose(cost, theirs(provider, usage, now), rel_tol=1e-9, abs_tol=1e-12)
+        assert math.isclose(cost, theirs(provider, usage, now, terms), rel_tol=1e-9, abs_tol=1e-12)
 
 
 def test_most_models_have_a_price_in_tokens():

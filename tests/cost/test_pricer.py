@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.cost.calls import Priced, compile_price
 from gateway.cost.pricer import Pricer
-from gateway.cost.rates import PriceBook, Rates
+from gateway.cost.rates import PriceBook, Rates, Terms
 from gateway.model import Call, Findings, Outcome, Reason, Usage
 from gateway.policy.engines import load_engine
 from tests.builders import call
@@ -35,6 +35,24 @@ def test_a_model_costs_its_tokens():
 
 def test_the_model_that_was_asked_prices_the_dated_one_that_answered():
     assert Pricer("openai", BOOK).cost(asking("gpt-5"), read("gpt-5-2025-08-07")) == 1
+
+
+class OnTerms:
+    """A catalogue that charges double for priority."""
+
+    def rates(self, provider: str, model: str, at: float, terms: Terms = ()) -> Rates:
+        return Rates(2 if terms == (("service_tier", "priority"),) else 1)
+
+
+def test_a_dearer_service_that_the_request_asks_for_is_charged_as_such():
+    pricer = Pricer("openai", PriceBook({}, OnTerms()))
+
+    def cost(**args: Any) -> float | None:
+        return pricer.cost(msgspec.structs.replace(asking(), args=args), read())
+
+    assert cost(service_tier="priority") == 2
+    assert cost(serviceTier="PRIORITY") == 2
+    assert cost(service_tier="auto") == cost(service_tier=["priority"]) == cost(service_tier="x" * 1000) == cost() == 1
 
 
 def test_a_model_without_a_price_is_let_through_and_its_cost_is_unknown():

@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cost.rates import CACHED, NAME_CAP, PERIOD, PriceBook, Rates, Tier
+from gateway.cost.rates import CACHED, NAME_CAP, PERIOD, PriceBook, Rates, Terms, Tier
 from gateway.model import Usage
 
 CHEAP, DEAR = Rates(1, 2), Rates(10, 20)
@@ -20,7 +20,7 @@ class Shelf:
         self.models = models
         self.asked: list[tuple[str, str, float]] = []
 
-    def rates(self, provider: str, model: str, at: float) -> Rates | None:
+    def rates(self, provider: str, model: str, at: float, terms: Terms = ()) -> Rates | None:
         self.asked.append((provider, model, at))
         return self.models.get(model) if provider == "acme" else None
 
