@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cost.calls import Priced, compile_price
+from gateway.cost.calls import ANSWER, Priced, compile_price
 from gateway.model import Findings, Outcome, Usage
 from gateway.policy.engine import CelError
 from gateway.policy.engines import load_engine
+from gateway.policy.variables import VARIABLES
 from tests.builders import call
 
 ENGINES = [load_engine("cel-expr-python"), load_engine("cel-python")]
 CEL = ENGINES[0]
+DOCS = (Path(__file__).parents[2] / "docs/costs.md").read_text()
 
 
 def outcome(result: dict[str, Any] | None = None, status: int = 200, **found: Any) -> Outcome:
@@ -118,3 +122,16 @@ def test_an_expression_that_can_give_no_price_is_told_when_it_is_compiled(cost, 
 def test_a_price_says_which_variables_it_reads():
     assert compile_price("double(result.n) + args.x", CEL).references == {"result", "args"}
     assert compile_price(1, CEL).references == frozenset()
+
+
+def test_a_variable_of_the_answer_is_the_same_for_prices_as_for_rules_and_is_documented():
+    for name, (kind, _) in ANSWER.items():
+        assert kind == VARIABLES[name].type
+        assert f"`{name}`" in DOCS
+
+
+def test_the_prices_in_the_documentation_compile():
+    prices = re.findall(r"^ *cost: (.+?)(?: +#.*)?$", DOCS, re.MULTILINE)
+    assert len(prices) == 5
+    for price in prices:
+        compile_price(price.strip('"'), CEL)
