@@ -9,6 +9,7 @@ from gateway.cli.check import check
 from gateway.cli.demo import demo
 from gateway.cli.explain import explain
 from gateway.cli.hash_key import hash_key
+from gateway.cli.mcp import mcp
 from gateway.cli.run import run
 from gateway.cli.schema import schema
 
@@ -19,5 +20,5 @@ def toolgate() -> None:
     """The execution gateway between AI agents and their tools."""
 
 
-for command in (run, check, explain, schema, hash_key, demo):
+for command in (run, check, explain, schema, hash_key, demo, mcp):
     toolgate.add_command(command)
