@@ -24,24 +24,20 @@ from gateway.admin import server as admin_server
 from gateway.config.load import Loaded, load
 from gateway.config.reload import watch
 from gateway.config.schema import Identify, Wire
-from gateway.decide.breakers import Breakers
-from gateway.decide.bulkhead import Bulkhead
-from gateway.decide.grants import Grants
-from gateway.decide.limits import Limits
-from gateway.decide.rules import Rules
-from gateway.decide.shapes import Quota
 from gateway.errors import ConfigError, Problem
 from gateway.identify import Source
 from gateway.identify.api_key import ApiKeyIdentity, Key
 from gateway.identify.header import Anonymous, HeaderIdentity
+from gateway.model import Trace
 from gateway.observe.audit import TraceLog
 from gateway.observe.exposition import Gauges, registry_of
 from gateway.observe.metrics import Metrics
-from gateway.pipeline import Pipeline, Street
+from gateway.pipeline import Pipeline
 from gateway.ports import Ledger, Pacer, Recorder
 from gateway.stores.memory import MemoryLedger
 from gateway.stores.pacer import WaitingRoom
-from gateway.understand.http import HttpReader
+from gateway.stores.runs import RunBook
+from gateway.streets import Kept, Streets
 from gateway.understand.route import Router
 from gateway.wire.listener import Limits as WireLimits
 from gateway.wire.listener import Listener
@@ -80,11 +76,15 @@ class App:
         self._reload = asyncio.Event()
         self._ledger = MemoryLedger()
         self._pacer = WaitingRoom()
+        self._runs = RunBook()
+        self._kept = Kept()
+        self._told_revision = 0
+        self._told: set[str] = set()
         self._metrics = Metrics()
         self._metrics.started(loaded.version)
         self._ident = _idents()
         trace = loaded.config.trace
-        self._traces = TraceLog(trace.file, trace.on_failure, trace.capacity, (self._metrics.record,))
+        self._traces = TraceLog(trace.file, trace.on_failure, trace.capacity, (self._metrics.record, self._tell))
         self._listener = Listener(self._pipeline(loaded), _wire_limits(loaded.config.wire))
 
     async def serve(self) -> None:
@@ -99,7 +99,11 @@ class App:
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         config = self._loaded.config
         gauges = Gauges(
-            self._listener.in_flight, self._ledger.breakers, self._connections, lambda: self._traces.dropped
+            self._listener.in_flight,
+            self._ledger.breakers,
+            self._connections,
+            self._kept.unapproved,
+            lambda: self._traces.dropped,
         )
         operators = await admin_server.start(
             (config.admin.host, config.admin.port), self._status, registry_of(self._metrics, gauges)
@@ -154,16 +158,7 @@ class App:
             log.error("not reloaded, %s stays in force: %s", self._loaded.version, problem)
 
     def _pipeline(self, loaded: Loaded) -> Pipeline:
-        config, book = loaded.config, loaded.book
-        checks = (Grants(book), Rules(book))
-        counting: tuple[Quota, ...] = (Limits(book), Breakers(book))
-        streets = {}
-        for tool in loaded.tools:
-            reader = HttpReader(
-                tool, reads_args=book.reads_args(tool.name), looks_at_path=book.looks_at_path(tool.name)
-            )
-            quotas = (*counting, Bulkhead(tool)) if tool.concurrency else counting
-            streets[tool.name] = Street(tool, reader, checks, quotas)
+        config = loaded.config
         ledger: Ledger = self._ledger
         pacer: Pacer = self._pacer
         recorder: Recorder = self._traces
@@ -172,14 +167,26 @@ class App:
             tuple(_source(each) for each in config.identify),
             config.run_header.lower().encode("ascii"),
             Router(loaded.tools),
-            streets,
+            Streets(loaded, self._kept, time.time).all(),
             ledger,
             pacer,
             recorder,
             time.monotonic,
             time.time,
             self._ident.__next__,
+            self._runs,
         )
+
+    def _tell(self, trace: Trace) -> None:  # noqa: ARG002 - a call has ended, so a list of tools may have passed
+        """Log tools of MCP servers that have come to differ from what was approved, once each."""
+        revision = self._kept.revision
+        if revision == self._told_revision:
+            return
+        self._told_revision = revision
+        changes = {str(change) for change in self._kept.changes()}
+        for change in sorted(changes - self._told):
+            log.warning("%s", change)
+        self._told = changes
 
     # -- what operators see -------------------------------------------------------------------------------------
 
@@ -191,6 +198,7 @@ class App:
             "loaded_at": self._loaded_at,
             "last_reload_error": self._reload_error,
             "trace": self._traces.status(),
+            "unapproved_tools": sorted(str(change) for change in self._kept.changes()),
         }
 
     def _connections(self) -> Iterator[tuple[str, int]]:

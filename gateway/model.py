@@ -111,6 +111,8 @@ class Tool(Struct, frozen=True):
     """Calls in flight at once; 0 means no bound."""
     body_limit: int = 1 << 20
     """Bytes read ahead at most where a rule reads the body."""
+    answer_limit: int = 8 << 20
+    """Bytes of an answer that a rule must read as a whole; a larger one is refused."""
     head_only: bool = False
     """Where the body is too large or unreadable for the rules: decide on the head alone instead of refusing."""
     repeated_parameters: bool = False
@@ -441,3 +443,6 @@ class Trace(Struct, frozen=True):
     outcome: Outcome
     queued: float = 0.0
     """Seconds spent waiting for a place (limits in wait mode)."""
+    facts: Mapping[str, Any] = NO_FACTS
+    """What the protocol told of the call; see ``Call.facts``."""
+    amendments: tuple[str, ...] = ()

@@ -18,18 +18,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from gateway.cost.pricer import Pricer
 from gateway.decide.engine import AskHuman, Look, Pace, Reserve, decide
+from gateway.decide.results import ResultJudge, Results
 from gateway.decide.shapes import Check, Quota
 from gateway.errors import ClientGone, Refused, UpstreamError
 from gateway.identify import NO_RUN, Source, identify, run_of
 from gateway.model import (
+    NO_FACTS,
     Agent,
     Answered,
     Call,
     Decision,
     Fields,
+    Findings,
     Mode,
     Outcome,
     Permit,
@@ -42,8 +46,9 @@ from gateway.model import (
     Trace,
     Verdict,
 )
-from gateway.ports import Clock, Ledger, Pacer, Recorder
-from gateway.understand.http import HttpReader, phrase
+from gateway.ports import Clock, Ledger, Pacer, Recorder, Runs
+from gateway.understand.http import phrase
+from gateway.understand.reader import Answer, Reader
 from gateway.understand.route import Router
 
 
@@ -64,15 +69,31 @@ class Await(Struct, frozen=True):
 
 
 class Send(Struct, frozen=True):
-    """Make the permitted call. Answered with Answered at the head of the answer; UpstreamError is thrown in."""
+    """Make the permitted call. Answered with Answered at the head of the answer; UpstreamError is thrown in.
+
+    ``plain``: ask the tool for an answer without a content coding, since it will be read.
+    """
 
     permit: Permit
+    plain: bool = False
 
 
 class Relay(Struct, frozen=True):
-    """Pass the answer on as it comes, with these field lines added. Answered with the Outcome at its end."""
+    """Pass the answer on as it comes, with these field lines added. Answered with the Outcome at its end.
+
+    ``through``: its body goes through this. ``body``: the whole body for the agent, after ``Collect``.
+    """
 
     lines: bytes
+    through: Answer | None = None
+    body: bytes | None = None
+
+
+class Collect(Struct, frozen=True):
+    """Read the answer's whole body, and pass nothing on yet. Answered with it; UpstreamError is thrown in where it is
+    over ``limit`` bytes or breaks off."""
+
+    limit: int
 
 
 class Reply(Struct, frozen=True):
@@ -83,8 +104,13 @@ class Reply(Struct, frozen=True):
     body: bytes
 
 
-Effect = ReadBody | Await | Send | Relay | Reply
+Effect = ReadBody | Await | Send | Collect | Relay | Reply
 Way = Generator[Effect, Any, None]
+
+_BODILESS = frozenset({101, 204, 205, 304})
+"""Statuses whose answers have no body to read."""
+
+_UNREAD = frozenset({"HEAD", "CONNECT"})
 
 ABANDONED = Outcome(499, fault="agent", error="the agent closed its connection")
 
@@ -93,9 +119,26 @@ class Street(Struct, frozen=True):
     """What stands along the way of calls to one tool."""
 
     tool: Tool
-    reader: HttpReader
+    reader: Reader
     checks: tuple[Check, ...]
     quotas: tuple[Quota, ...]
+    results: Results | None = None
+    """None where no answer of the tool is ever read."""
+    pricer: Pricer | None = None
+    """None where nothing of the tool has a price."""
+    reads_cost: bool = False
+    """Some rule reads what the run has cost so far."""
+
+    @property
+    def priced(self) -> bool:
+        """Whether the price of a call depends on its result."""
+        return self.pricer is not None and "result" in self.pricer.references
+
+    def price(self, call: Call, found: Findings) -> float | None:
+        """What the tokens of a call cost, while its answer is still on its way."""
+        if self.pricer is None or found.usage is None:
+            return None
+        return self.pricer.tokens(call, found.usage).usd
 
 
 class Pipeline(Struct, frozen=True):
@@ -115,6 +158,7 @@ class Pipeline(Struct, frozen=True):
     clock: Clock
     wall: Clock
     ident: Callable[[], str]
+    runs: Runs
 
     def run(self, request: Request) -> Way:
         """The way of one call. Ends when the agent has its answer, or has gone."""
@@ -125,15 +169,12 @@ class Pipeline(Struct, frozen=True):
             story.decided = story.opened = self.clock()
             if isinstance(decision, Permit):
                 try:
-                    answered: Answered = yield Send(decision)
-                    story.opened = self.clock()
-                    self.ledger.answered(decision.holds, answered, story.opened)
-                    outcome = yield Relay(_told(story, answered, decision.spoke))
+                    outcome = yield from self._execute(decision, story)
                 except UpstreamError as error:
-                    outcome = yield _reply(_broken(error), story.ident)
+                    outcome = yield _reply(_broken(error), story)
                     outcome = _blame(outcome, error)
             else:
-                outcome = yield _timed(_reply(decision, story.ident), story)
+                outcome = yield _timed(_reply(decision, story), story)
         except ClientGone as gone:
             outcome = gone.args[0] if gone.args else ABANDONED
         except Exception as error:
@@ -142,17 +183,47 @@ class Pipeline(Struct, frozen=True):
         finally:
             self._end(story, outcome)
 
+    def _execute(self, permit: Permit, story: Story) -> Generator[Effect, Any, Outcome]:
+        """Make the call and pass its answer on, through whatever the protocol and the policies have to read in it."""
+        street, call = self.streets[permit.call.tool.name], permit.call
+        answered: Answered = yield Send(permit, street.reader.plain(call))
+        story.opened = self.clock()
+        self.ledger.answered(permit.holds, answered, story.opened)
+        judge, answer = None, None
+        if street.results is not None and answered.status not in _BODILESS and call.request.method not in _UNREAD:
+            judge = story.judge = street.results.of(call, street.price, priced=street.priced)
+            answer = story.answer = street.reader.answer(call, answered, judge)
+        if answer is None or not answer.whole:
+            relayed: Outcome = yield Relay(_told(story, answered, permit.spoke), answer)
+            return relayed
+        body: bytes = yield Collect(call.tool.answer_limit)
+        body = answer.feed(body) + answer.end()
+        refusal = answer.refusal()
+        if refusal is not None:
+            replied: Outcome = yield _timed(_reply(refusal, story), story)
+            return structs.replace(replied, upstream=answered.status, first_byte=answered.first_byte)
+        spoke = permit.spoke + judge.spoke if judge is not None else permit.spoke
+        relayed = yield Relay(_told(story, answered, spoke), None, body)
+        return relayed
+
     def reject(self, request: Request, refusal: Refusal) -> Reply:
         """The answer to bytes that never became a call (``request`` is as far as they were read): recorded too."""
         story = Story(self.ident(), request, self.clock())
         story.decision = refusal
-        reply = _reply(refusal, story.ident)
+        reply = _reply(refusal, story)
         self._end(story, Outcome(refusal.status, fault="agent", error=refusal.detail, sent=len(reply.body)))
         return reply
 
     def _end(self, story: Story, outcome: Outcome) -> None:
-        """Settle what was reserved and record the call, even where settling breaks."""
+        """Read what came of the call, settle what was reserved and record it, even where one of these breaks."""
         ended = self.clock()
+        try:
+            outcome = self._read(story, outcome)
+        finally:
+            self._settle(story, outcome, ended)
+
+    def _settle(self, story: Story, outcome: Outcome, ended: float) -> None:
+        call = story.call
         try:
             if isinstance(story.decision, Permit):
                 self.ledger.settle(story.decision.holds, outcome, ended)
@@ -174,8 +245,28 @@ class Pipeline(Struct, frozen=True):
                     story.decision,
                     outcome,
                     story.queued,
+                    NO_FACTS if call is None else call.facts,
+                    () if call is None else call.amendments,
                 )
             )
+
+    def _read(self, story: Story, outcome: Outcome) -> Outcome:
+        """The outcome with what was read in the answer and what the call cost, which its run is told."""
+        if story.answer is not None:
+            found = story.answer.found()
+            if story.judge is not None and story.judge.spoke:
+                found = structs.replace(found, spoke=story.judge.spoke)
+            outcome = structs.replace(outcome, found=found)
+        permit, street = story.decision, self.streets.get(story.tool)
+        if street is None or street.pricer is None or not isinstance(permit, Permit):
+            return outcome
+        priced = street.pricer.price(permit.call, outcome)
+        if priced.notes:
+            found = outcome.found
+            outcome = structs.replace(outcome, found=structs.replace(found, notes=found.notes + priced.notes))
+        if priced.usd and story.agent is not None:
+            self.runs.add(story.agent.id, story.run.id, priced.usd)
+        return structs.replace(outcome, cost_usd=priced.usd)
 
     def _decision(self, story: Story) -> Generator[Effect, Any, Decision]:
         """Identify, understand, decide. Whatever goes wrong here is a refusal."""
@@ -190,11 +281,23 @@ class Pipeline(Struct, frozen=True):
             route = self.router.route(request)
             street = self.streets[route.tool.name]
             story.tool = route.tool.name
+            if run.id and street.reads_cost:
+                run = story.run = structs.replace(run, cost_usd=self.runs.cost(agent.id, run.id))
+            reader = story.reader = street.reader
             body = None
-            if street.reader.wants_body(request):
-                body = yield ReadBody(route.tool.body_limit, route.tool.head_only)
-            call = street.reader.read(story.ident, request, route, agent, run, body)
+            if reader.wants_body(request):
+                body = story.body = yield ReadBody(route.tool.body_limit, route.tool.head_only)
+            call = story.call = reader.read(story.ident, request, route, agent, run, body)
             story.operation = call.operation
+            if street.pricer is not None and (unpriced := street.pricer.admits(call)) is not None:
+                return unpriced
+            if call.parts and street.results is not None and street.results.any_results:
+                raise Refused(
+                    Reason.BAD_REQUEST,
+                    400,
+                    "rules read the results of this tool, which those of a batch cannot be held against",
+                    "send the calls one by one",
+                )
             return (yield from self._decide(call, street.checks, street.quotas, story))
         except Refused as refused:
             return _refusal(refused)
@@ -237,13 +340,18 @@ class Story:
 
     __slots__ = (
         "agent",
+        "answer",
         "began",
+        "body",
+        "call",
         "decided",
         "decision",
         "ident",
+        "judge",
         "opened",
         "operation",
         "queued",
+        "reader",
         "request",
         "run",
         "tool",
@@ -258,10 +366,22 @@ class Story:
         self.tool = self.operation = ""
         self.decision: Decision | None = None
         self.queued = 0.0
+        self.reader: Reader | None = None
+        self.body: bytes | None = None
+        self.call: Call | None = None
+        self.judge: ResultJudge | None = None
+        self.answer: Answer | None = None
 
 
-def _reply(refusal: Refusal, ident: str) -> Reply:
-    fields, body = phrase(refusal, ident)
+def _reply(refusal: Refusal, story: Story) -> Reply:
+    """The refusal in the words of the protocol that was spoken; before that is known, plain HTTP's."""
+    if story.reader is not None:
+        try:
+            phrased = story.reader.phrase(refusal, story.ident, story.request, story.body)
+            return Reply(phrased.status, phrased.fields, phrased.body)
+        except Exception:  # noqa: BLE001, S110 - a refusal is given in any case, and plain HTTP always can
+            pass
+    fields, body = phrase(refusal, story.ident)
     return Reply(refusal.status, fields, body)
 
 
@@ -331,4 +451,4 @@ def _one_line(text: str) -> bytes:
     return "".join(c if " " <= c <= "~" else "?" for c in text[:500]).encode("ascii")
 
 
-__all__ = ["Await", "Effect", "Pipeline", "ReadBody", "Relay", "Reply", "Send", "Street", "Way"]
+__all__ = ["Await", "Collect", "Effect", "Pipeline", "ReadBody", "Relay", "Reply", "Send", "Street", "Way"]

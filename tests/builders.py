@@ -117,14 +117,14 @@ class Book:
     def grant(self, agent: Agent, tool: str, operation: str) -> str | None:
         return self._grant
 
-    def rules(self, tool: str, operation: str) -> Book:
+    def rules(self, tool: str, operation: str, *, implied: bool = False) -> Book:
         return self
 
     def judge(self, call: Call) -> tuple[Spoke, ...]:
         return self._spoke
 
-    def limits(self, tool: str, operation: str) -> tuple[Any, ...]:
+    def limits(self, tool: str, operation: str, *, implied: bool = False) -> tuple[Any, ...]:
         return self._limits
 
-    def breakers(self, tool: str, operation: str) -> tuple[Any, ...]:
+    def breakers(self, tool: str, operation: str, *, implied: bool = False) -> tuple[Any, ...]:
         return self._breakers

@@ -11,6 +11,7 @@ from gateway.decide.shapes import NOTHING, Judgement
 from gateway.identify.header import Anonymous
 from gateway.model import Answered, Hold, Outcome, Permit, RateClaim, Reason, Refusal, Request, Tool, Trace
 from gateway.pipeline import Pipeline, Reply, Street
+from gateway.stores.runs import RunBook
 from gateway.understand.http import HttpReader
 from gateway.understand.route import Router
 from tests.builders import request, slot, tool
@@ -113,6 +114,7 @@ class Drive:
             world,
             lambda: 1_700_000_000.0,
             lambda: "call-7",
+            RunBook(),
         )
 
     def go(self, of: Request | None = None) -> Any:

@@ -34,6 +34,7 @@ def tools_of(config: Config, base: Path, files: Files) -> tuple[list[Tool], list
         errors += wrong
         tools.append(_tool(name, tool, operations, ca_pem))
         errors += _contradictions(name, tool)
+        errors += _of_other_protocols(name, tool)
     errors += _shared_hosts(config)
     errors += _identities(config)
     return tools, errors, warnings
@@ -59,6 +60,7 @@ def _tool(name: str, config: ToolConfig, operations: Sequence[str], ca_pem: str 
         timeouts=Timeouts(limits.connect, limits.first_byte, limits.idle, limits.timeout),
         concurrency=limits.concurrency,
         body_limit=config.body.limit,
+        answer_limit=config.body.answer_limit,
         head_only=config.body.otherwise == "head-only",
         repeated_parameters=config.repeated_parameters == "list",
         ambiguous_paths=config.ambiguous_paths,
@@ -101,6 +103,28 @@ def _contradictions(name: str, tool: ToolConfig) -> Iterator[Mistake]:
         headers.add(credential.header.lower())
     if tool.url.lower().startswith("http:") and (tool.tls.ca_file or tool.tls.server_name):
         yield Mistake((*path, "tls"), "tls has no effect with an http URL", "write https in url, or remove tls")
+
+
+LLM_PROTOCOLS = ("openai", "anthropic", "gemini")
+
+
+def _of_other_protocols(name: str, tool: ToolConfig) -> Iterator[Mistake]:
+    """Settings without effect under the tool's protocol: somebody who wrote them thinks that they hold."""
+    protocol = tool.protocol
+    for key in ("mcp", "pins"):
+        if key in tool.model_fields_set and protocol != "mcp":
+            message = f"{key} has no effect with protocol: {protocol}"
+            yield Mistake(("tools", name, key), message, f"write protocol: mcp, or remove {key}")
+    if "prices" in tool.model_fields_set and protocol not in LLM_PROTOCOLS:
+        hint = f"write protocol: {', '.join(LLM_PROTOCOLS[:-1])} or {LLM_PROTOCOLS[-1]}; for other tools write cost"
+        yield Mistake(("tools", name, "prices"), f"prices has no effect with protocol: {protocol}", hint)
+    if protocol != "http" and tool.body.otherwise == "head-only":
+        message = f"with protocol: {protocol} the body says what is called, so no call is decided without it"
+        yield Mistake(("tools", name, "body", "otherwise"), message, "remove it, or write refuse")
+    if protocol == "mcp" and (tool.operations or tool.openapi):
+        key = "operations" if tool.operations else "openapi"
+        message = f"{key} has no effect with protocol: mcp, whose operations are its tools"
+        yield Mistake(("tools", name, key), message, "remove it")
 
 
 def _authorities(name: str, tool: ToolConfig, base: Path, files: Files) -> tuple[str | None, list[Mistake]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import isfinite
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
@@ -75,6 +76,31 @@ ListenAddress = Annotated[
     PlainSerializer(str),
     WithJsonSchema({"type": "string", "pattern": r"^.*:[0-9]{1,5}$", "examples": ["127.0.0.1:8080", "[::1]:8080"]}),
 ]
+
+
+def _usd(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
+        raise ValueError(f"not US dollars: {value!r}; write a number from 0 upwards, such as 0.25")
+    return float(value)
+
+
+def _cost(value: object) -> float | str:
+    if isinstance(value, str) and value.strip():
+        return value
+    try:
+        return _usd(value)
+    except ValueError:
+        raise ValueError(
+            f"not a cost: {value!r}; write US dollars from 0 upwards, or a CEL expression that gives them"
+        ) from None
+
+
+Cost = Annotated[
+    float | str,
+    PlainValidator(_cost),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "minLength": 1}]}),
+]
+Usd = Annotated[float, BeforeValidator(_usd), WithJsonSchema({"type": "number", "minimum": 0})]
 
 Bytes = Annotated[
     int,

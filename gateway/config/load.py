@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,24 @@ from typing import Any
 from msgspec import Struct
 from pydantic import ValidationError
 
-from gateway.config.build import tools_of
+from gateway.config.build import LLM_PROTOCOLS, tools_of
 from gateway.config.documents import Document, problems_of, read_documents
 from gateway.config.files import Files
 from gateway.config.model_errors import Mistake, mistakes
 from gateway.config.policies import Policies
 from gateway.config.problems import in_order
 from gateway.config.references import expand
-from gateway.config.schema import Config
+from gateway.config.schema import Config, PinAction, PinsConfig
+from gateway.cost.calls import CallPrice, compile_price
+from gateway.cost.genai import load as model_prices
+from gateway.cost.rates import Catalogue
 from gateway.errors import ConfigError, Problem
 from gateway.model import Origin, Tool
 from gateway.policy.book import PolicyBook
-from gateway.policy.engine import EngineError
+from gateway.policy.engine import CelEngine, CelError, EngineError
 from gateway.policy.engines import ENGINES, load_engine
-from gateway.policy.schema import Breaker, Grant, Limit, Policy
+from gateway.policy.pins import Action, Pinning, pinning
+from gateway.policy.schema import AnyDocument
 
 DEFAULT_POLICIES = "./policies"
 
@@ -42,8 +47,14 @@ class Loaded(Struct, frozen=True):
     version: str
     files: frozenset[Path]
     warnings: list[Problem]
-    documents: tuple[Policy | Grant | Limit | Breaker, ...]
+    documents: tuple[AnyDocument, ...]
     fingerprint: str
+    call_prices: Mapping[str, CallPrice] = {}
+    """Of the tools whose calls have a price of their own."""
+    pinnings: Mapping[str, Pinning] = {}
+    """Of the MCP servers: how their tools are held to what was approved."""
+    model_prices: Catalogue | None = None
+    """Prices of the providers' models, where some tool is an LLM API."""
 
 
 class Attempt(Struct, frozen=True):
@@ -86,6 +97,9 @@ def attempt(path: str | os.PathLike[str]) -> Attempt:
         warnings=warnings,
         documents=tuple(document.model for document in reading.policies.sourced),
         fingerprint=files.fingerprint(),
+        call_prices=reading.call_prices,
+        pinnings=reading.pinnings,
+        model_prices=model_prices() if any(tool.protocol in LLM_PROTOCOLS for tool in reading.tools) else None,
     )
     return Attempt(loaded, [], warnings, files)
 
@@ -100,6 +114,8 @@ class _Reading:
         self.warnings: list[Problem] = []
         self.config: Config | None = None
         self.tools: list[Tool] = []
+        self.call_prices: dict[str, CallPrice] = {}
+        self.pinnings: dict[str, Pinning] = {}
         self._written: Any = None
         documents, problems = read_documents(path, files)
         self.errors += problems
@@ -131,10 +147,41 @@ class _Reading:
         self.tools, errors, warnings = tools_of(config, self.base, self._files)
         self.errors += [document.mistake(mistake) for mistake in errors]
         self.warnings += [document.mistake(mistake) for mistake in warnings]
+        for name, tool in config.tools.items():
+            if tool.protocol == "mcp":
+                self.pinnings[name] = self._pinning(document, name, tool.pins)
         if config.trace.file != "-":
             file = os.path.abspath(self.base / config.trace.file)
             config = config.model_copy(update={"trace": config.trace.model_copy(update={"file": file})})
         self.config = config
+
+    def _pinning(self, document: Document, name: str, config: PinsConfig) -> Pinning:
+        """How a server's tools are held to what was approved; the mistakes of its pins file are told like others."""
+        changed, new = _action(config.changed), _action(config.new)
+        if config.file is None:
+            return pinning(None, changed, new)
+        path = self.base / config.file
+        from gateway.config.pins import read_pins
+
+        try:
+            pins, problems = read_pins(path, self._files)
+        except OSError as error:
+            message = f"cannot read {path}: {error.strerror or error}"
+            hint = f"write it with toolgate tools pin, or correct the path of {name}; it begins at the configuration's"
+            self.errors.append(document.mistake(Mistake(("tools", name, "pins", "file"), message, f"{hint} folder")))
+            return pinning(None, changed, new)
+        self.errors += problems
+        return pinning(pins, changed, new)
+
+    def _price(self, document: Document, name: str, cost: float | str, engine: CelEngine) -> None:
+        path = ("tools", name, "cost")
+        try:
+            self.call_prices[name] = compile_price(cost, engine)
+        except CelError as error:
+            problem = document.inside(path, error.line, error.column, error.message, error.hint)
+            self.errors.append(problem)
+        except ValueError as error:
+            self.errors.append(document.mistake(Mistake(path, str(error))))
 
     def _policies(self) -> Policies:
         """The policies that are named, also where the configuration has mistakes elsewhere: all are told at once."""
@@ -166,6 +213,9 @@ class _Reading:
             self.errors.append(self._document.mistake(Mistake(("cel",), message, hint)))
             self.errors += policies.errors
             return None
+        for tool, settings in (self.config.tools if self.config is not None else {}).items():
+            if settings.cost is not None:
+                self._price(self._document, tool, settings.cost, engine)
         book = policies.compile(self.tools or self._named_tools(), engine)
         if self.config is None:
             policies.warnings.clear()  # they are about tools, which are not known now
@@ -186,6 +236,10 @@ class _Reading:
         """Digest of what is written, not of what secrets it stands for."""
         content = [_without_secrets(self._written), [tool.operations for tool in self.tools], book.digest]
         return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=6).hexdigest()
+
+
+def _action(action: PinAction | None) -> Action | None:
+    return "" if action == "allow" else action
 
 
 def _without_secrets(value: Any, secret: bool = False) -> Any:

@@ -17,7 +17,7 @@ from gateway.policy.book import PolicyBook
 from gateway.policy.compile import SourcedDocument, compile_policies
 from gateway.policy.engine import CelEngine
 from gateway.policy.hints import nearest
-from gateway.policy.schema import KINDS, Breaker, Grant, Limit, Policy
+from gateway.policy.schema import KINDS, AnyDocument, Grant, Policy
 
 _ALL_KINDS = ", ".join([*KINDS][:-1]) + f" or {[*KINDS][-1]}"
 
@@ -53,7 +53,7 @@ class Policies:
         else:
             self._source(parsed, document)
 
-    def _source(self, model: Policy | Grant | Limit | Breaker, document: Document) -> None:
+    def _source(self, model: AnyDocument, document: Document) -> None:
         self.sourced.append(SourcedDocument(len(self._documents) - 1, model, document.file))
 
     def compile(self, tools: Sequence[Tool], engine: CelEngine) -> PolicyBook:
@@ -77,7 +77,7 @@ class _UnfitError(Exception):
         self.mistake = mistake
 
 
-def _model_of(document: Document) -> type[Policy | Grant | Limit | Breaker]:
+def _model_of(document: Document) -> type[AnyDocument]:
     if not isinstance(document.root.value, dict):
         hint = "begin with apiVersion: toolgate/v1, kind, metadata and spec"
         raise _UnfitError(Mistake((), "a policy document must be a mapping", hint))

@@ -13,6 +13,7 @@ from gateway.config.fields import (
     Address,
     Authority,
     Bytes,
+    Cost,
     FreeHeaderName,
     HeaderName,
     HeaderValue,
@@ -22,6 +23,7 @@ from gateway.config.fields import (
     Operation,
     Sha256,
     Url,
+    Usd,
 )
 from gateway.policy.schema import Duration
 
@@ -80,6 +82,9 @@ class Body(Model):
     """What happens to request bodies that a rule reads."""
 
     limit: Bytes = Field(default=1 << 20, ge=1, description="Bytes read ahead at most where a rule reads arguments.")
+    answer_limit: Bytes = Field(
+        default=8 << 20, ge=1, description="Bytes of an answer that a rule reads as a whole; a larger one is refused."
+    )
     otherwise: Literal["refuse", "head-only"] = Field(
         default="refuse",
         description="Where the body is too large or unreadable for the rules: refuse the call, or decide on the head.",
@@ -97,6 +102,65 @@ class Tls(Model):
     )
 
 
+class ModelRates(Model):
+    """US dollars for a million tokens."""
+
+    input: Usd = Field(description="Tokens that the model reads.")
+    output: Usd = Field(default=0.0, description="Tokens that it writes.")
+    cache_read: Usd | None = Field(default=None, description="Tokens read from a cache; by default what input costs.")
+    cache_write: Usd | None = Field(default=None, description="Tokens put in a cache; by default what input costs.")
+
+
+class Prices(Model):
+    """What the models of an LLM API cost."""
+
+    provider: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Whose prices count, as genai-prices names it (openai, anthropic, google, azure, deepseek, ...); by"
+        " default the one whose protocol is spoken.",
+    )
+    unknown: Literal["allow", "refuse"] | ModelRates = Field(
+        default="allow", description="Models without a price: allow them unpriced, refuse them, or these rates."
+    )
+    models: dict[str, ModelRates] = Field(
+        default={}, description="Rates by model, or by a glob of models; they win over known prices."
+    )
+
+
+class Mcp(Model):
+    """How an MCP server is spoken for."""
+
+    refusal: Literal["result", "error"] = Field(
+        default="result",
+        description="How a refused tools/call is answered: a result with isError, which the model reads, or a JSON-RPC"
+        " error.",
+    )
+    validate_arguments: bool = Field(
+        default=True, description="Whether arguments must fit the tool's inputSchema, where it is known."
+    )
+    allowed_hosts: Listed[Authority] = Field(
+        default=(), description="Host and Origin names that may be used beside those of the loopback and hosts."
+    )
+
+
+PinAction = Literal["refuse", "approve", "warn", "allow"]
+
+
+class PinsConfig(Model):
+    """How the tools of an MCP server are held to what was approved."""
+
+    file: str | None = Field(
+        default=None, min_length=1, description="The approved tools, as toolgate tools pin writes them."
+    )
+    changed: PinAction | None = Field(
+        default=None, description="A tool that is not as approved; by default refuse with a file, else warn."
+    )
+    new: PinAction | None = Field(
+        default=None, description="A tool that is not among the approved; by default refuse with a file, else allow."
+    )
+
+
 def _several(value: object) -> object:
     if isinstance(value, dict):
         return (value,)
@@ -109,7 +173,10 @@ class ToolConfig(Model):
     """One upstream that agents may be let through to."""
 
     url: Url = Field(description="Where the tool is: http(s)://host[:port][/base].")
-    protocol: Literal["http"] = Field(default="http", description="What the tool speaks.")
+    protocol: Literal["http", "mcp", "openai", "anthropic", "gemini"] = Field(
+        default="http",
+        description="What the tool speaks: plain HTTP, MCP (Streamable HTTP), or one of the LLM APIs.",
+    )
     hosts: Listed[Authority] = Field(default=(), description="More Host names that mean this tool.")
     preserve_host: bool = Field(default=False, description="Pass on the agent's Host instead of the URL's.")
     credential: Annotated[tuple[Credential, ...], BeforeValidator(_several)] = Field(
@@ -138,6 +205,13 @@ class ToolConfig(Model):
     )
     strip: Listed[FreeHeaderName] = Field(default=(), description="Request headers that are never forwarded.")
     tls: Tls = Tls()
+    cost: Cost | None = Field(
+        default=None,
+        description="US dollars that a call costs, beside its tokens: a number, or CEL over args, result and the like.",
+    )
+    prices: Prices = Prices()
+    mcp: Mcp = Mcp()
+    pins: PinsConfig = PinsConfig()
 
 
 class Wire(Model):

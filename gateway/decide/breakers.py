@@ -15,7 +15,7 @@ class Breakers:
         self.claims = ClaimMemo(self._claims).of
 
     def _claims(self, call: Call) -> tuple[tuple[Claim, ...], bool]:
-        breakers = self._book.breakers(call.tool.name, call.operation)
+        breakers = self._book.breakers(call.tool.name, call.operation, implied=call.implied)
         return tuple([CircuitClaim(breaker.name, breaker.key(call), breaker.settings) for breaker in breakers]), True
 
     def refusal(self, hold: Hold) -> Refusal:

@@ -11,8 +11,9 @@ class Bulkhead:
     def __init__(self, tool: Tool) -> None:
         self._claims = (SlotClaim("concurrency", ("concurrency", tool.name), tool.concurrency),)
 
-    def claims(self, call: Call) -> tuple[Claim, ...]:  # noqa: ARG002 - every call of the tool counts
-        return self._claims
+    def claims(self, call: Call) -> tuple[Claim, ...]:
+        # What keeps a session going (a stream that stays open for hours) takes no place from the calls.
+        return () if call.implied else self._claims
 
     def refusal(self, hold: Hold) -> Refusal:
         claim = hold.claim

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.decide.shapes import Check, Quota
 from gateway.model import Call, Claim, Decision, Hold, Permit, Question, RateClaim, Reason, Refusal, Spoke
@@ -45,19 +45,20 @@ Deciding = Generator[Effect, Any, Decision]
 
 
 def decide(call: Call, checks: Sequence[Check], quotas: Sequence[Quota]) -> Deciding:
-    """Decide on one call: a Permit, or a Refusal that carries every rule that spoke."""
+    """Decide on one call, or on a batch as a whole: a Permit, or a Refusal that carries every rule that spoke."""
     spoke: tuple[Spoke, ...] = ()
     grant = ""
     questions: list[Question] = []
-    for check in checks:
-        judged = check.judge(call)
-        if judged.spoke:
-            spoke += judged.spoke
-        if judged.refusal is not None:
-            return _with(judged.refusal, spoke, ())
-        if judged.question is not None:
-            questions.append(judged.question)
-        grant = judged.grant or grant
+    for part in call.parts or (call,):
+        for check in checks:
+            judged = check.judge(part)
+            if judged.spoke:
+                spoke += judged.spoke
+            if judged.refusal is not None:
+                return _with(judged.refusal, spoke, ())
+            if judged.question is not None:
+                questions.append(judged.question)
+            grant = judged.grant or grant
 
     for question in questions:
         if not isinstance((yield AskHuman(question)), str):
@@ -105,6 +106,8 @@ def _refused(claimed: list[tuple[Quota, Claim]], holds: tuple[Hold, ...]) -> Ref
 
 def _claims(call: Call, quotas: Sequence[Quota]) -> tuple[list[tuple[Quota, RateClaim]], list[tuple[Quota, Claim]]]:
     """What the quotas ask for: claims that may wait for room, and claims that must be granted at once."""
+    if call.parts:
+        return _claims_of_all(call.parts, quotas)
     paced: list[tuple[Quota, RateClaim]] = []
     claimed: list[tuple[Quota, Claim]] = []
     for quota in quotas:
@@ -113,6 +116,25 @@ def _claims(call: Call, quotas: Sequence[Quota]) -> tuple[list[tuple[Quota, Rate
                 paced.append((quota, claim))
             else:
                 claimed.append((quota, claim))
+    return paced, claimed
+
+
+def _claims_of_all(
+    parts: Sequence[Call], quotas: Sequence[Quota]
+) -> tuple[list[tuple[Quota, RateClaim]], list[tuple[Quota, Claim]]]:
+    """The claims of a batch, each counter once: the tokens of its calls add up; it is one request to the tool, which
+    takes one place and one passage."""
+    merged: dict[tuple[str, ...], tuple[Quota, Claim]] = {}
+    for part in parts:
+        for quota in quotas:
+            for claim in quota.claims(part):
+                held = merged.get(claim.key)
+                if held is None:
+                    merged[claim.key] = (quota, claim)
+                elif isinstance(claim, RateClaim) and isinstance(held[1], RateClaim):
+                    merged[claim.key] = (quota, structs.replace(held[1], cost=held[1].cost + claim.cost))
+    paced = [(quota, claim) for quota, claim in merged.values() if isinstance(claim, RateClaim) and claim.wait]
+    claimed = [(quota, claim) for quota, claim in merged.values() if not (isinstance(claim, RateClaim) and claim.wait)]
     return paced, claimed
 
 

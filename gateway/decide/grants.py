@@ -16,6 +16,8 @@ class Grants:
 
     def judge(self, call: Call) -> Judgement:
         grant = self._book.grant(call.agent, call.tool.name, call.operation)
+        if grant is None and call.implied:
+            grant = self._book.any_grant(call.agent, call.tool.name)
         if grant is None:
             return Judgement(
                 Refusal(

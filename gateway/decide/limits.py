@@ -15,7 +15,7 @@ class Limits:
         self.claims = ClaimMemo(self._claims).of
 
     def _claims(self, call: Call) -> tuple[tuple[Claim, ...], bool]:
-        limits = self._book.limits(call.tool.name, call.operation)
+        limits = self._book.limits(call.tool.name, call.operation, implied=call.implied)
         claims = [
             RateClaim(limit.name, limit.key(call), limit.capacity, limit.rate, 1.0, limit.max_wait) for limit in limits
         ]

@@ -14,7 +14,7 @@ class Rules:
         self._book = book
 
     def judge(self, call: Call) -> Judgement:
-        spoke = self._book.rules(call.tool.name, call.operation).judge(call)
+        spoke = self._book.rules(call.tool.name, call.operation, implied=call.implied).judge(call)
         return judgement_of(spoke) if spoke else NOTHING
 
 

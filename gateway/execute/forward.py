@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.model import Fields, Permit, Request, Tool
+from gateway.model import Call, Fields, Permit, Request, Tool
 
 HOP_BY_HOP = frozenset(
     {
@@ -30,6 +30,9 @@ a body is not used again, and says so."""
 
 _FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"})
 
+_OF_THE_BODY = frozenset({b"content-length", b"content-md5", b"digest", b"content-digest", b"repr-digest"})
+"""Fields that speak of the very bytes of a body: wrong where the gateway changed it."""
+
 VIA = b"1.1 toolgate"
 
 _LONGEST_HOST = 256
@@ -48,13 +51,16 @@ class Forwarder:
         # CGI and its heirs (WSGI, PHP) fold "_" to "-": X_Api_Key would stand beside the X-Api-Key that we put in.
         self._folds = bool(tool.strip)
         self._base = tool.base_path
+        self._origin_text = f"{tool.origin.scheme}://{tool.origin.authority}".lower()
         self._tails: dict[tuple[str, str], bytes] = {}
 
-    def head(self, permit: Permit, *, chunked: bool, upgrade: bytes = b"", expect: bool = False) -> bytes:
+    def head(
+        self, permit: Permit, *, chunked: bool, upgrade: bytes = b"", expect: bool = False, plain: bool = False
+    ) -> bytes:
         """The head of the request to the tool, up to and including the empty line.
 
         ``chunked``: the body will be sent in chunks. ``upgrade``: the protocol the agent asks to switch to, or
-        nothing. ``expect``: pass on ``Expect: 100-continue``.
+        nothing. ``expect``: pass on ``Expect: 100-continue``. ``plain``: ask for an answer without a content coding.
         """
         call = permit.call
         request = call.request
@@ -63,11 +69,7 @@ class Forwarder:
             target = self._base + target
             if target[:1] != "/":
                 target = "/" + target
-        drop = self._drop
-        agent = call.agent.credential
-        named = request.lookup.get(b"connection")
-        if agent or named:
-            drop = drop | {agent} | connection_options(named or b"")
+        drop = self._dropped(call, plain=plain)
         host = call.host.encode("latin-1") if self.tool.preserve_host else self._host
         parts = [f"{request.method} {target} HTTP/1.1\r\nHost: ".encode("latin-1"), host, b"\r\n"]
         if self._folds:
@@ -76,6 +78,10 @@ class Forwarder:
             parts += [b"%b: %b\r\n" % field for field in request.fields if field[0].lower() not in drop]
         if chunked:
             parts.append(b"Transfer-Encoding: chunked\r\n")
+        if plain:
+            parts.append(b"Accept-Encoding: identity\r\n")
+        if call.body is not None:
+            parts.append(b"Content-Length: %d\r\n" % len(call.body))
         if upgrade:
             parts.append(b"Connection: Upgrade\r\nUpgrade: %s\r\n" % upgrade)
         elif request.length and request.method in BODY_IGNORED:
@@ -86,6 +92,41 @@ class Forwarder:
             parts.append(b"Expect: 100-continue\r\n")
         parts.append(self._tail(request, call.host))
         return b"".join(parts)
+
+    def _dropped(self, call: Call, *, plain: bool) -> frozenset[bytes]:
+        """The fields of this request that the tool does not get, lower-cased."""
+        drop = self._drop
+        agent = call.agent.credential
+        named = call.request.lookup.get(b"connection")
+        if agent or named:
+            drop = drop | {agent} | connection_options(named or b"")
+        if plain:
+            drop = drop | {b"accept-encoding"}
+        if call.body is not None:
+            drop = drop | _OF_THE_BODY
+        return drop
+
+    def location(self, call: Call, location: bytes) -> bytes:
+        """Where a redirect leads by the agent's map: into the tool, still through the gateway.
+
+        A Location at the tool's own origin, or a path below its base path, becomes the path by which the agent
+        reaches the same place; others are left as they are, and so are all where the agent uses the gateway as its
+        HTTP proxy and knows the tool by its own address.
+        """
+        asked = call.request.target
+        if asked[:1] != "/" or not asked.endswith(call.target):
+            return location
+        text = location.decode("latin-1")
+        if text.lower().startswith(self._origin_text):
+            text = text[len(self._origin_text) :] or "/"
+            if text[:1] in "?#":
+                text = "/" + text
+        if text[:1] != "/" or text[:2] == "//":
+            return location
+        below = text[len(self._base) :]
+        if not text.startswith(self._base) or (self._base and below[:1] not in ("", "/", "?", "#")):
+            return location
+        return (asked[: len(asked) - len(call.target)] + below).encode("latin-1") or b"/"
 
     def trailers(self, trailers: Iterable[tuple[bytes, bytes]]) -> Fields:
         """The trailers that the tool may get: none that a head would not carry to it."""

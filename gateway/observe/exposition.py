@@ -30,6 +30,8 @@ class Gauges(Struct, frozen=True):
     """Breaker, key and state (closed, half-open, open)."""
     connections: Callable[[], Iterable[tuple[str, int]]] = _nothing
     """Side (agent, upstream), and its open connections."""
+    tools_changed: Callable[[], Iterable[tuple[str, str, int]]] = _nothing
+    """MCP server, state (changed, new), and how many of its tools are in it."""
     dropped: Callable[[], int] = int
     """Trace records lost so far."""
 
@@ -64,6 +66,14 @@ class Exposition(Collector):
             "From the start of the tool's call to the head of its answer.",
             labels=("tool",),
         )
+        tokens = CounterMetricFamily("toolgate_tokens", "Tokens that models read and wrote.", labels=("tool", "kind"))
+        cost = CounterMetricFamily("toolgate_cost_usd", "What calls cost, where that is known.", labels=("tool",))
+        errors = CounterMetricFamily(
+            "toolgate_result_errors", "Answers that say of themselves that they failed.", labels=("tool",)
+        )
+        withheld = CounterMetricFamily(
+            "toolgate_results_withheld", "Answers, or parts of them, that rules kept from agents.", labels=("tool",)
+        )
         received = CounterMetricFamily("toolgate_request_bytes", "Body bytes from agents.", labels=("tool",))
         sent = CounterMetricFamily("toolgate_response_bytes", "Body bytes to agents.", labels=("tool",))
         for tool, series in self._metrics.tools.items():
@@ -71,11 +81,16 @@ class Exposition(Collector):
                 calls.add_metric((tool, decision, reason), count)
             for code, count in series.responses.items():
                 responses.add_metric((tool, code), count)
+            for kind, count in series.tokens.items():
+                tokens.add_metric((tool, kind), count)
+            cost.add_metric((tool,), series.cost_usd)
+            errors.add_metric((tool,), series.result_errors)
+            withheld.add_metric((tool,), series.withheld)
             _add(seconds, (tool,), series.seconds)
             _add(first_byte, (tool,), series.first_byte)
             received.add_metric((tool,), series.bytes_in)
             sent.add_metric((tool,), series.bytes_out)
-        yield from (calls, responses, seconds, first_byte, received, sent)
+        yield from (calls, responses, seconds, first_byte, tokens, cost, errors, withheld, received, sent)
 
     def _policies(self) -> Iterator[Metric]:
         decide = HistogramMetricFamily("toolgate_decide_seconds", "From arrival to the decision, without waiting.")
@@ -112,7 +127,12 @@ class Exposition(Collector):
         connections = GaugeMetricFamily("toolgate_connections", "Open connections.", labels=("side",))
         for side, count in gauges.connections():
             connections.add_metric((side,), count)
-        yield from (version, build, in_flight, breakers, connections)
+        changed = GaugeMetricFamily(
+            "toolgate_mcp_unapproved_tools", "Tools of MCP servers that are not as approved.", labels=("tool", "state")
+        )
+        for tool, state, count in gauges.tools_changed():
+            changed.add_metric((tool, state), count)
+        yield from (version, build, in_flight, breakers, connections, changed)
         yield CounterMetricFamily(
             "toolgate_trace_records_dropped", "Trace records lost: no room, or not encodable.", value=gauges.dropped()
         )

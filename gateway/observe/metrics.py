@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 
-from gateway.model import Permit, Refusal, Trace
+from gateway.model import NOTHING_FOUND, Findings, Permit, Refusal, Trace
 
 CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 DECIDE_BUCKETS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.1, 1.0)
@@ -35,7 +35,18 @@ class Histogram:
 class ToolSeries:
     """What is counted for one tool."""
 
-    __slots__ = ("bytes_in", "bytes_out", "calls", "first_byte", "responses", "seconds")
+    __slots__ = (
+        "bytes_in",
+        "bytes_out",
+        "calls",
+        "cost_usd",
+        "first_byte",
+        "responses",
+        "result_errors",
+        "seconds",
+        "tokens",
+        "withheld",
+    )
 
     def __init__(self) -> None:
         self.calls: defaultdict[tuple[str, str], int] = defaultdict(int)
@@ -45,6 +56,21 @@ class ToolSeries:
         self.seconds = Histogram(CALL_BUCKETS)
         self.first_byte = Histogram(CALL_BUCKETS)
         self.bytes_in = self.bytes_out = 0
+        self.tokens: defaultdict[str, int] = defaultdict(int)
+        """Tokens of models, by ``input`` and ``output``."""
+        self.cost_usd = 0.0
+        self.result_errors = 0
+        """Answers that say of themselves that they failed."""
+        self.withheld = 0
+        """Answers, or parts of them, that rules kept from agents."""
+
+    def read(self, found: Findings) -> None:
+        """Count what was read in an answer."""
+        self.result_errors += found.is_error
+        self.withheld += found.refusal is not None or any(proposal.refused for proposal in found.proposed)
+        if found.usage is not None:
+            self.tokens["input"] += found.usage.input_tokens
+            self.tokens["output"] += found.usage.output_tokens
 
 
 class Metrics:
@@ -75,9 +101,13 @@ class Metrics:
         series.seconds.observe(trace.ended - trace.began)
         series.bytes_in += outcome.received
         series.bytes_out += outcome.sent
+        if outcome.cost_usd:
+            series.cost_usd += outcome.cost_usd
+        if outcome.found is not NOTHING_FOUND:
+            series.read(outcome.found)
         self.decide.observe(max(0.0, trace.decided - trace.began - trace.queued))
         if decision is not None:
-            for spoke in decision.spoke:
+            for spoke in (*decision.spoke, *outcome.found.spoke):
                 self.rules[spoke.policy, spoke.rule, spoke.verdict.value, spoke.mode.value] += 1
 
     def reloaded(self, version: str) -> None:

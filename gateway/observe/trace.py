@@ -16,11 +16,19 @@ reason          of a refusal (model.Reason), else null
 rule            ``policy/rule`` or ``guard kind/name`` that refused, else null
 detail          of a refusal, in words
 grant           name of the grant that allows the call
-rules           every rule that spoke: ``{policy, rule, verdict, mode, message, error}``
+facts           what the protocol tells of the call: ``mcp.method``, ``mcp.name``, ``llm.model`` and their like
+amendments      what the gateway changed in the request, in words
+rules           every rule that spoke, of the call and of its answer: ``{policy, rule, verdict, mode, message, error}``
 guards          what each guard answered: ``{guard, granted, left, state, retry_after}``
 status          what the agent got (499: it had gone)
 upstream_status what the tool answered
 fault, error    who broke the call (tool, agent, gateway) and how
+is_error        whether the answer says of itself that it failed (MCP ``isError``)
+withheld        an answer that a rule kept from the agent: ``{reason, rule, detail}``, else null
+proposed        tool calls that the model proposed: ``{name, refused}``, the latter the rule that took it out, or null
+usage           tokens: ``{model, input, output, cache_read, cache_write, reasoning, estimated}``, or null
+cost_usd        what the call cost in US dollars, or null where that is not known
+notes           what else to know of the answer (``usage estimated: the stream was cut``)
 bytes_in, _out  body bytes from and to the agent
 timings         milliseconds: ``{queue_ms, decide_ms, upstream_first_byte_ms, total_ms}``
 policy_version  digest of the configuration and policies that decided
@@ -35,7 +43,7 @@ from typing import Any
 
 import orjson
 
-from gateway.model import Hold, Permit, Refusal, Spoke, Trace
+from gateway.model import NOTHING_FOUND, Findings, Hold, Permit, Refusal, Spoke, Trace
 
 LONGEST = 2048
 """Characters kept of a text that an agent has a say in: one request must not be able to fill the disk."""
@@ -46,6 +54,7 @@ def record_of(trace: Trace) -> dict[str, Any]:
     decision = trace.decision
     refusal = decision if isinstance(decision, Refusal) else None
     agent, outcome, request = trace.agent, trace.outcome, trace.request
+    found = outcome.found
     return {
         "ts": _timestamp(trace.wall),
         "call": trace.id,
@@ -62,12 +71,16 @@ def record_of(trace: Trace) -> dict[str, Any]:
         "rule": (refusal.rule or None) if refusal is not None else None,
         "detail": None if refusal is None else refusal.detail[:LONGEST],
         "grant": (decision.grant or None) if isinstance(decision, Permit) else None,
-        "rules": [] if decision is None else [_rule(spoke) for spoke in decision.spoke],
+        "facts": {name: _short(trace.facts[name]) for name in _FACTS if name in trace.facts} if trace.facts else {},
+        "amendments": trace.amendments,
+        "rules": [] if decision is None else [_rule(spoke) for spoke in (*decision.spoke, *found.spoke)],
         "guards": [] if decision is None else [_guard(hold) for hold in decision.holds],
         "status": outcome.status,
         "upstream_status": outcome.upstream or None,
         "fault": outcome.fault or None,
         "error": outcome.error[:LONGEST] or None,
+        **(NOTHING_READ if found is NOTHING_FOUND else _read(found)),
+        "cost_usd": outcome.cost_usd,
         "bytes_in": outcome.received,
         "bytes_out": outcome.sent,
         "timings": {
@@ -99,6 +112,50 @@ def path_of(target: str) -> str:
         return path.rpartition("@")[2]
     authority, slash, below = rest.partition("/")
     return f"{scheme}://{authority.rpartition('@')[2]}{slash}{below}"
+
+
+_FACTS = (
+    "mcp.method",
+    "mcp.name",
+    "mcp.uri",
+    "mcp.version",
+    "mcp.session",
+    "tool.pin",
+    "llm.model",
+    "llm.stream",
+    "llm.max_tokens",
+)
+"""Facts that are recorded. Never prompts and messages: a record is read by more people than a conversation."""
+
+NOTHING_READ: dict[str, Any] = {"is_error": None, "withheld": None, "proposed": [], "usage": None, "notes": []}
+
+
+def _read(found: Findings) -> dict[str, Any]:
+    """What was read in an answer."""
+    refusal, usage = found.refusal, found.usage
+    return {
+        "is_error": found.is_error,
+        "withheld": None
+        if refusal is None
+        else {"reason": refusal.reason, "rule": refusal.rule or None, "detail": refusal.detail[:LONGEST]},
+        "proposed": [{"name": one.name[:LONGEST], "refused": one.refused or None} for one in found.proposed],
+        "usage": None
+        if usage is None
+        else {
+            "model": usage.model[:LONGEST],
+            "input": usage.input_tokens,
+            "output": usage.output_tokens,
+            "cache_read": usage.cache_read_tokens,
+            "cache_write": usage.cache_write_tokens,
+            "reasoning": usage.reasoning_tokens,
+            "estimated": usage.estimated,
+        },
+        "notes": [note[:LONGEST] for note in found.notes],
+    }
+
+
+def _short(value: Any) -> Any:
+    return value[:LONGEST] if isinstance(value, str) else value
 
 
 def _rule(spoke: Spoke) -> dict[str, Any]:

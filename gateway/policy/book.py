@@ -7,12 +7,12 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
-from gateway.model import Agent
+from gateway.model import Agent, Caps, Mode, Verdict
 from gateway.policy.engine import CelEngine
 from gateway.policy.globs import OperationIndex, matches_any, sees_path
-from gateway.policy.guards import CompiledBreaker, CompiledGrant, CompiledLimit
+from gateway.policy.guards import CompiledBreaker, CompiledCap, CompiledGrant, CompiledLimit
 from gateway.policy.rules import CompiledRule, RuleSet
-from gateway.policy.variables import PATH_VARIABLES
+from gateway.policy.variables import LISTED, PATH_VARIABLES, PHASES
 
 MEMO_CAP = 4096
 """Entries of one cache; then it starts over. Operations without a template are paths, as many as an agent likes."""
@@ -40,8 +40,12 @@ class _Shelf(Struct, frozen=True):
     policies: OperationIndex[int]
     limits: OperationIndex[CompiledLimit]
     breakers: OperationIndex[CompiledBreaker]
-    reads_args: bool
+    caps: OperationIndex[CompiledCap]
+    reads: frozenset[str]
+    """Every variable that something here reads."""
     looks_at_path: bool
+    phases: frozenset[str]
+    """The phases for which there are rules."""
 
 
 class Bounded(dict[Any, Any]):
@@ -59,7 +63,8 @@ class PolicyBook:
     """All documents, indexed by tool and operation.
 
     Policies are kept as groups of rules with one match; ``tools`` are the configured tools' names. A tool that is not
-    among them has no grants, so nothing may be called on it.
+    among them has no grants, so nothing may be called on it. ``implied`` operations (see ``Call.implied``) are matched
+    only by patterns that name them, not by ``*``.
     """
 
     def __init__(
@@ -71,46 +76,24 @@ class PolicyBook:
         policies: Entries[tuple[CompiledRule, ...]] = (),
         limits: Entries[CompiledLimit] = (),
         breakers: Entries[CompiledBreaker] = (),
+        caps: Entries[CompiledCap] = (),
     ) -> None:
         self.digest = digest
         self.grants = tuple(grants)
-        self._engine = engine
-        self._rules = tuple(policy.item for policy in policies)
+        self.engine = engine
+        self._rules = {phase: [_of(phase, policy.item) for policy in policies] for phase in PHASES}
         scoped_grants = [Scoped(grant.tools, grant.operations, grant) for grant in grants]
         numbered = [Scoped(policy.tools, policy.operations, number) for number, policy in enumerate(policies)]
-        self._shelves = {tool: self._shelf(tool, scoped_grants, numbered, limits, breakers) for tool in tools}
+        every = [policy.item for policy in policies]
+        self._shelves = {tool: _shelf(tool, scoped_grants, numbered, every, limits, breakers, caps) for tool in tools}
         self._empty = RuleSet((), engine)
         self._grant_memo = Bounded()
-        self._rules_memo = Bounded()
+        self._any_grant_memo = Bounded()
+        self._rules_memo = {phase: Bounded() for phase in PHASES}
+        self._request_memo = self._rules_memo["request"]
         self._limits_memo = Bounded()
         self._breakers_memo = Bounded()
         self._rule_sets = Bounded()
-
-    def _shelf(
-        self,
-        tool: str,
-        grants: Entries[CompiledGrant],
-        policies: Entries[int],
-        limits: Entries[CompiledLimit],
-        breakers: Entries[CompiledBreaker],
-    ) -> _Shelf:
-        grants, policies = _for_tool(grants, tool), _for_tool(policies, tool)
-        limits, breakers = _for_tool(limits, tool), _for_tool(breakers, tool)
-        read = frozenset[str]().union(
-            *(rule.references for policy in policies for rule in self._rules[policy.item]),
-            *(limit.item.references for limit in limits),
-        )
-        scopes: list[Scoped[Any]] = [*grants, *policies, *limits, *breakers]
-        return _Shelf(
-            _index(grants),
-            _index(policies),
-            _index(limits),
-            _index(breakers),
-            reads_args="args" in read,
-            looks_at_path=bool(read & PATH_VARIABLES)
-            or any(breaker.item.per_operation for breaker in breakers)
-            or any(sees_path(pattern) for scope in scopes for pattern in scope.operations),
-        )
 
     def grant(self, agent: Agent, tool: str, operation: str) -> str | None:
         """Name of the first grant (in the order of the files) that lets the agent call this, or None."""
@@ -124,51 +107,135 @@ class PolicyBook:
             return name
         return self._grant_memo.remember(key, name)
 
-    def rules(self, tool: str, operation: str) -> RuleSet:
-        """The rules that can match the operation."""
-        found = self._rules_memo.get((tool, operation))
-        if found is not None:
-            return found  # type: ignore[no-any-return]
+    def any_grant(self, agent: Agent, tool: str) -> str | None:
+        """Name of the first grant that lets the agent call anything of the tool, or None."""
+        key = (agent.id, agent.roles, tool)
+        if key in self._any_grant_memo:
+            return self._any_grant_memo[key]  # type: ignore[no-any-return]
+        granted = (grant for grant in self.grants if matches_any(grant.tools, tool) and grant.names(agent))
+        name = next((grant.name for grant in granted), None)
+        return name if len(agent.id) > MEMO_KEY_CAP else self._any_grant_memo.remember(key, name)
+
+    def rules(self, tool: str, operation: str, *, implied: bool = False) -> RuleSet:
+        """The rules of the request phase that can match the operation."""
+        found = self._request_memo.get((tool, operation))
+        return found if found is not None else self._phase("request", tool, operation, implied=implied)
+
+    def results(self, tool: str, operation: str, *, implied: bool = False) -> RuleSet:
+        """The rules of the response phase that can match the operation."""
+        return self._phase("response", tool, operation, implied=implied)
+
+    def proposals(self, tool: str, operation: str) -> RuleSet:
+        """The rules of the proposal phase that can match the operation."""
+        return self._phase("proposal", tool, operation)
+
+    def listing(self, tool: str, operation: str) -> RuleSet:
+        """The rules that keep the operation out of lists: those of the list phase, and those that refuse every call
+        of it, since they read nothing that only a call has."""
+        return self._phase("list", tool, operation)
+
+    def _phase(self, phase: str, tool: str, operation: str, *, implied: bool = False) -> RuleSet:
         shelf = self._shelves.get(tool)
-        numbers = shelf.policies.lookup(operation) if shelf is not None else ()
-        rules = self._rule_set(numbers) if numbers else self._empty
-        return rules if len(operation) > MEMO_KEY_CAP else self._rules_memo.remember((tool, operation), rules)
-
-    def _rule_set(self, numbers: tuple[int, ...]) -> RuleSet:
-        """One rule set for each group of policies, however many operations lead to it: compiling costs milliseconds."""
-        found = self._rule_sets.get(numbers)
+        if shelf is None or phase not in shelf.phases:
+            return self._empty
+        memo = self._rules_memo[phase]
+        found = memo.get((tool, operation))
         if found is not None:
             return found  # type: ignore[no-any-return]
-        rules = [rule for number in numbers for rule in self._rules[number]]
-        return self._rule_sets.remember(numbers, RuleSet(rules, self._engine))
+        numbers = shelf.policies.lookup(operation, named=implied)
+        rules = self._rule_set(phase, numbers) if numbers else self._empty
+        return rules if len(operation) > MEMO_KEY_CAP else memo.remember((tool, operation), rules)
 
-    def limits(self, tool: str, operation: str) -> tuple[CompiledLimit, ...]:
+    def _rule_set(self, phase: str, numbers: tuple[int, ...]) -> RuleSet:
+        """One rule set for each group of policies, however many operations lead to it: compiling costs milliseconds."""
+        found = self._rule_sets.get((phase, numbers))
+        if found is not None:
+            return found  # type: ignore[no-any-return]
+        rules = [rule for number in numbers for rule in self._rules[phase][number]]
+        return self._rule_sets.remember((phase, numbers), RuleSet(rules, self.engine))
+
+    def limits(self, tool: str, operation: str, *, implied: bool = False) -> tuple[CompiledLimit, ...]:
         """The limits that count calls of the operation."""
         found = self._limits_memo.get((tool, operation))
         if found is not None:
             return found  # type: ignore[no-any-return]
         shelf = self._shelves.get(tool)
-        limits = shelf.limits.lookup(operation) if shelf is not None else ()
+        limits = shelf.limits.lookup(operation, named=implied) if shelf is not None else ()
         return limits if len(operation) > MEMO_KEY_CAP else self._limits_memo.remember((tool, operation), limits)
 
-    def breakers(self, tool: str, operation: str) -> tuple[CompiledBreaker, ...]:
+    def breakers(self, tool: str, operation: str, *, implied: bool = False) -> tuple[CompiledBreaker, ...]:
         """The breakers that guard the operation."""
         found = self._breakers_memo.get((tool, operation))
         if found is not None:
             return found  # type: ignore[no-any-return]
         shelf = self._shelves.get(tool)
-        breakers = shelf.breakers.lookup(operation) if shelf is not None else ()
+        breakers = shelf.breakers.lookup(operation, named=implied) if shelf is not None else ()
         return breakers if len(operation) > MEMO_KEY_CAP else self._breakers_memo.remember((tool, operation), breakers)
+
+    def caps(self, agent: Agent, tool: str, operation: str) -> tuple[Caps, ...]:
+        """What requests of this agent to a model are held to, in the order of the files."""
+        shelf = self._shelves.get(tool)
+        if shelf is None:
+            return ()
+        return tuple([cap.caps for cap in shelf.caps.lookup(operation) if cap.names(agent)])
+
+    def reads(self, tool: str) -> frozenset[str]:
+        """Every variable that something which can match the tool reads: ``args`` means reading bodies ahead."""
+        shelf = self._shelves.get(tool)
+        return shelf.reads if shelf is not None else frozenset()
 
     def reads_args(self, tool: str) -> bool:
         """Whether anything that can match the tool reads ``args``, so that the body must be read ahead."""
+        return "args" in self.reads(tool)
+
+    def phases(self, tool: str) -> frozenset[str]:
+        """The phases in which some rule can match the tool."""
         shelf = self._shelves.get(tool)
-        return shelf is not None and shelf.reads_args
+        return shelf.phases if shelf is not None else frozenset()
 
     def looks_at_path(self, tool: str) -> bool:
         """Whether anything that can match the tool tells its paths apart, so that a path must read one way only."""
         shelf = self._shelves.get(tool)
         return shelf is not None and shelf.looks_at_path
+
+
+def _shelf(
+    tool: str,
+    grants: Entries[CompiledGrant],
+    policies: Entries[int],
+    rules: Sequence[tuple[CompiledRule, ...]],
+    limits: Entries[CompiledLimit],
+    breakers: Entries[CompiledBreaker],
+    caps: Entries[CompiledCap],
+) -> _Shelf:
+    grants, policies = _for_tool(grants, tool), _for_tool(policies, tool)
+    limits, breakers, caps = _for_tool(limits, tool), _for_tool(breakers, tool), _for_tool(caps, tool)
+    here = [rule for policy in policies for rule in rules[policy.item]]
+    read = frozenset[str]().union(*(rule.references for rule in here), *(limit.item.references for limit in limits))
+    scopes: list[Scoped[Any]] = [*grants, *policies, *limits, *breakers]
+    return _Shelf(
+        _index(grants),
+        _index(policies),
+        _index(limits),
+        _index(breakers),
+        _index(caps),
+        reads=read,
+        looks_at_path=bool(read & PATH_VARIABLES)
+        or any(breaker.item.per_operation for breaker in breakers)
+        or any(sees_path(pattern) for scope in scopes for pattern in scope.operations),
+        phases=frozenset(phase for phase in PHASES if _of(phase, here)),
+    )
+
+
+def _of(phase: str, rules: Iterable[CompiledRule]) -> tuple[CompiledRule, ...]:
+    """The rules that speak in this phase. A rule that refuses calls by what a list tells also keeps out of lists."""
+    if phase != "list":
+        return tuple(rule for rule in rules if rule.phase == phase)
+    return tuple(rule for rule in rules if rule.phase == "list" or (_hides(rule) and rule.references <= LISTED))
+
+
+def _hides(rule: CompiledRule) -> bool:
+    return rule.phase == "request" and rule.verdict is Verdict.DENY and rule.mode is Mode.ENFORCE
 
 
 def _for_tool(entries: Entries[T], tool: str) -> list[Scoped[T]]:

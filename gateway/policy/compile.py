@@ -14,11 +14,11 @@ from gateway.policy.book import PolicyBook, Scoped
 from gateway.policy.complaints import Complaint, Complaints, Path
 from gateway.policy.engine import CelEngine
 from gateway.policy.globs import matches_any
-from gateway.policy.guards import CompiledBreaker, CompiledGrant, CompiledLimit
+from gateway.policy.guards import CompiledBreaker, CompiledCap, CompiledGrant, CompiledLimit
 from gateway.policy.hints import nearest
-from gateway.policy.lower import breaker_of, grant_of, limit_of, rules_of
+from gateway.policy.lower import breaker_of, cap_of, grant_of, limit_of, rules_of
 from gateway.policy.rules import CompiledRule
-from gateway.policy.schema import Breaker, Grant, GrantSpec, Limit, Match, Policy
+from gateway.policy.schema import AnyDocument, Breaker, Cap, Grant, GrantSpec, Limit, Match, Policy
 
 __all__ = ["Complaint", "SourcedDocument", "compile_policies"]
 
@@ -30,7 +30,7 @@ class SourcedDocument(Struct, frozen=True):
     """A document that fits the schema. ``index`` comes back in complaints; ``source`` is a label for people."""
 
     index: int
-    model: Policy | Grant | Limit | Breaker
+    model: AnyDocument
     source: str = ""
 
 
@@ -46,6 +46,7 @@ def compile_policies(
     policies: list[Scoped[tuple[CompiledRule, ...]]] = []
     limits: list[Scoped[CompiledLimit]] = []
     breakers: list[Scoped[CompiledBreaker]] = []
+    caps: list[Scoped[CompiledCap]] = []
     _check_names(documents, complaints)
     _check_scopes(documents, tools, complaints)
     for document in documents:
@@ -58,10 +59,12 @@ def compile_policies(
         elif isinstance(model, Limit):
             limit = limit_of(document.index, model, engine, complaints)
             limits.append(Scoped(model.spec.match.tools, model.spec.match.operations, limit))
+        elif isinstance(model, Cap):
+            caps.append(Scoped(model.spec.match.tools, model.spec.match.operations, cap_of(model)))
         else:
             breakers.append(Scoped(model.spec.match.tools, model.spec.match.operations, breaker_of(model)))
     names = [tool.name for tool in tools]
-    book = PolicyBook(digest(documents, engine), engine, names, grants, policies, limits, breakers)
+    book = PolicyBook(digest(documents, engine), engine, names, grants, policies, limits, breakers, caps)
     _warm(book, tools)
     return book, complaints.all
 

@@ -61,8 +61,7 @@ class OperationIndex(Generic[T]):
     def _file(self, number: int, patterns: frozenset[str]) -> None:
         if "*" in patterns:
             self._always.append(number)
-            return
-        for pattern in patterns:
+        for pattern in patterns - {"*"}:
             wild = _WILD.search(pattern)
             if wild is None:
                 self._plain.setdefault(pattern, []).append(number)
@@ -70,9 +69,11 @@ class OperationIndex(Generic[T]):
                 same_start = self._globs.setdefault(pattern[: wild.start()], {})
                 same_start.setdefault(pattern, (glob_regex(pattern), []))[1].append(number)
 
-    def lookup(self, operation: str) -> tuple[T, ...]:
-        """The items with a pattern that matches, in the order they were given."""
-        found = {*self._always, *self._plain.get(operation, ())}
+    def lookup(self, operation: str, *, named: bool = False) -> tuple[T, ...]:
+        """The items with a pattern that matches, in the order they were given; ``named``: other than by ``*``."""
+        found = {*self._plain.get(operation, ())}
+        if not named:
+            found.update(self._always)
         for length in self._lengths:
             for regex, numbers in self._globs.get(operation[:length], {}).values():
                 if regex.fullmatch(operation):

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.model import Agent, Call, CircuitSettings
+from gateway.model import Agent, Call, Caps, CircuitSettings
 from gateway.policy.engine import CelEngine, EvaluationError, Program
 from gateway.policy.variables import bind, binder
 
@@ -97,6 +97,18 @@ class CompiledLimit(Struct, frozen=True):
     def key(self, call: Call) -> tuple[str, ...]:
         """The limit's name and what it counts this call by. Raises EvaluationError (a 403) where a part fails."""
         return (self.name, *[short(value) for part in self.parts for value in part(call)])
+
+
+class CompiledCap(Struct, frozen=True):
+    """What requests of some agents to a model are held to."""
+
+    name: str
+    agents: tuple[re.Pattern[str], ...]
+    caps: Caps
+
+    def names(self, agent: Agent) -> bool:
+        """Whether the cap is for this agent."""
+        return any(pattern.fullmatch(agent.id) for pattern in self.agents)
 
 
 class CompiledBreaker(Struct, frozen=True):

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from gateway.model import CircuitSettings, Mode, Verdict
+from gateway.model import Caps, CircuitSettings, Mode, Verdict
 from gateway.policy.complaints import Complaints, Path
 from gateway.policy.engine import BOOL, DYN, EXPANDED_CAP, INT, STRING, UINT, CelEngine, CelError, CelType, Program
 from gateway.policy.globs import glob_regex
-from gateway.policy.guards import PARTS, CompiledBreaker, CompiledGrant, CompiledLimit, Part, expression_part
+from gateway.policy.guards import (
+    PARTS,
+    CompiledBreaker,
+    CompiledCap,
+    CompiledGrant,
+    CompiledLimit,
+    Part,
+    expression_part,
+)
 from gateway.policy.hints import nearest
 from gateway.policy.rules import CompiledRule
-from gateway.policy.schema import Breaker, Grant, Limit, Policy, Rule
+from gateway.policy.schema import Breaker, Cap, Grant, Limit, Policy, Rule
 from gateway.policy.tokens import RESERVED, chains, expand, tokenize
 from gateway.policy.units import rate
-from gateway.policy.variables import TYPES
+from gateway.policy.variables import PHASES, TYPES, elsewhere
 
 DEFAULT_MAX_WAIT = 5.0
 """Seconds that a limit in mode wait holds a call back at most, unless it says otherwise."""
@@ -39,8 +47,16 @@ def breaker_of(model: Breaker) -> CompiledBreaker:
         probes=spec.probes,
         slow=spec.slow,
         slow_rate=spec.slow_rate,
+        result_errors=spec.result_errors,
     )
     return CompiledBreaker(model.metadata.name, settings, "operation" in spec.per)
+
+
+def cap_of(model: Cap) -> CompiledCap:
+    """The cap, with its globs of agents compiled."""
+    spec = model.spec
+    caps = Caps(model.metadata.name, spec.models, spec.max_tokens, spec.system, spec.forbid_tools)
+    return CompiledCap(model.metadata.name, tuple(glob_regex(pattern) for pattern in spec.agents), caps)
 
 
 def limit_of(index: int, model: Limit, engine: CelEngine, complaints: Complaints) -> CompiledLimit:
@@ -99,7 +115,8 @@ def rules_of(index: int, model: Policy, engine: CelEngine, complaints: Complaint
 
 class _Scope(Struct, frozen=True):
     """What the expressions of one policy may read. ``texts`` are the variables written out; ``broken`` those that do
-    not compile: complained of once, where they stand."""
+    not compile: complained of once, where they stand. ``types`` are those of all phases that the policy has rules
+    for, with the variables' own."""
 
     index: int
     engine: CelEngine
@@ -108,18 +125,21 @@ class _Scope(Struct, frozen=True):
     texts: dict[str, str]
     broken: set[str]
 
-    def program(self, source: str, path: Path, wanted: CelType, what: str) -> Program | None:
+    def program(self, source: str, path: Path, wanted: CelType, what: str, phase: str) -> Program | None:
         """Check ``source`` as it stands (so that places are right), then compile it with its variables written out."""
+        known = PHASES[phase]
+        own = {name: kind for name, kind in self.types.items() if name.startswith("variables.")}
         try:
-            checked = self.engine.compile(source, self.types)
+            checked = self.engine.compile(source, {**known, **own})
             if checked.type not in (wanted, DYN):
                 self.complaints.error(self.index, path, f"{what} must give a {wanted}, not {checked.type}")
                 return None
             if self._broken(source):
                 return None
             expanded = expand(source, self.texts)
-            return checked if expanded == source else self.engine.compile(expanded, TYPES, EXPANDED_CAP)
+            return checked if expanded == source else self.engine.compile(expanded, known, EXPANDED_CAP)
         except CelError as error:
+            error.hint = _of_another_phase(_expanded(source, self.texts), phase) or error.hint
             self.complaints.cel(self.index, path, error)
             return None
 
@@ -136,12 +156,30 @@ class _Scope(Struct, frozen=True):
         return any(chain.names[1] in self.broken for chain in chains(tokenize(source)) if _is_variable(chain.names))
 
 
+def _of_another_phase(source: str, phase: str) -> str:
+    """What to say of the first name that another phase knows; empty where there is none."""
+    for chain in chains(tokenize(source)):
+        for length in range(len(chain.variable), 0, -1):
+            if said := elsewhere(".".join(chain.variable[:length]), phase):
+                return said
+    return ""
+
+
+def _expanded(source: str, texts: dict[str, str]) -> str:
+    """The source with its variables written out, or as it stands where that is too long."""
+    try:
+        return expand(source, texts)
+    except CelError:
+        return source
+
+
 def _is_variable(names: tuple[str, ...]) -> bool:
     return len(names) > 1 and names[0] == "variables"
 
 
 def _variables(index: int, model: Policy, engine: CelEngine, complaints: Complaints) -> _Scope:
-    scope = _Scope(index, engine, complaints, dict(TYPES), {}, set())
+    known = {name: kind for rule in model.spec.rules for name, kind in PHASES[rule.phase].items()}
+    scope = _Scope(index, engine, complaints, known, {}, set())
     for number, variable in enumerate(model.spec.variables):
         path: Path = ("spec", "variables", number)
         name = f"variables.{variable.name}"
@@ -162,10 +200,12 @@ def _variables(index: int, model: Policy, engine: CelEngine, complaints: Complai
 
 
 def _rule(scope: _Scope, model: Policy, rule: Rule, path: Path) -> CompiledRule | None:
-    program = scope.program(rule.when, (*path, "when"), BOOL, "when")
+    phase = rule.phase
+    program = scope.program(rule.when, (*path, "when"), BOOL, "when", phase)
     message = None
     if rule.messageExpression is not None:
-        message = scope.program(rule.messageExpression, (*path, "messageExpression"), STRING, "messageExpression")
+        at = (*path, "messageExpression")
+        message = scope.program(rule.messageExpression, at, STRING, "messageExpression", phase)
     if program is None:
         return None
     return CompiledRule(
@@ -178,4 +218,5 @@ def _rule(scope: _Scope, model: Policy, rule: Rule, path: Path) -> CompiledRule 
         message=rule.message,
         message_program=message,
         ignore=model.spec.failurePolicy == "Ignore",
+        phase=phase,
     )

@@ -7,14 +7,14 @@ and none failed: nothing to say, after one evaluation instead of ten. Any other 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from gateway.model import Call, Mode, Spoke, Verdict
-from gateway.policy.engine import EXPANDED_CAP, CelEngine, CelError, EvaluationError, Program
-from gateway.policy.variables import TYPES, bind, binder
+from gateway.policy.engine import EXPANDED_CAP, CelEngine, CelError, CelType, EvaluationError, Program
+from gateway.policy.variables import PHASES, bind, binder
 
 MESSAGE_CAP = 1024
 """Characters of a message that an expression made: it may quote arguments of any size, and goes to agent and trace."""
@@ -33,6 +33,7 @@ class CompiledRule(Struct, frozen=True):
     message: str = ""
     message_program: Program | None = None
     ignore: bool = False
+    phase: str = "request"
 
     @property
     def references(self) -> frozenset[str]:
@@ -55,15 +56,16 @@ class Explained(Struct, frozen=True):
 
 
 class RuleSet:
-    """The rules that can match an operation of a tool."""
+    """The rules of one phase that can match an operation of a tool."""
 
-    __slots__ = ("_activate", "_bind", "_bind_all", "_fast", "rules")
+    __slots__ = ("_activate", "_bind", "_bind_all", "_fast", "references", "rules")
 
     def __init__(self, rules: Sequence[CompiledRule], engine: CelEngine) -> None:
         self.rules = tuple(rules)
         self._activate = engine.activation
         read = frozenset[str]().union(*(rule.program.references for rule in rules))
         read_all = frozenset[str]().union(*(rule.references for rule in rules))
+        self.references = read_all
         self._bind = binder(read)
         self._bind_all = binder(read_all)
         self._fast = tuple(_combined(self.rules, engine))
@@ -139,6 +141,12 @@ def _kind(value: Any) -> str:
     return names.get(type(value), f"a {type(value).__name__}")
 
 
+def _known(rules: Sequence[CompiledRule]) -> Mapping[str, CelType]:
+    """The variables that any of these rules may read: a list is also judged by rules of the request phase."""
+    phases = {rule.phase for rule in rules}
+    return PHASES[phases.pop()] if len(phases) == 1 else PHASES["request"]
+
+
 def _combined(rules: Sequence[CompiledRule], engine: CelEngine) -> list[Program]:
     """Programs that are all false exactly where every rule is false without error; as few as the caps allow."""
     if len(rules) < 2 or not engine.absorbs_errors:
@@ -147,7 +155,7 @@ def _combined(rules: Sequence[CompiledRule], engine: CelEngine) -> list[Program]
     source = " || ".join([f"({rule.program.source}\n)" for rule in rules])
     if len(source) <= EXPANDED_CAP:
         try:
-            return [engine.compile(source, TYPES, EXPANDED_CAP)]
+            return [engine.compile(source, _known(rules), EXPANDED_CAP)]
         except CelError:
             pass  # Each compiles alone, so only the brackets around it were too much (nesting): try fewer together.
     middle = len(rules) // 2

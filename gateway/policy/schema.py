@@ -109,6 +109,17 @@ class Rule(_Model):
         default=None, description="A CEL expression that gives the message; message is used where it fails."
     )
     mode: ModeName | None = Field(default=None, description="Overrides the policy's mode for this rule.")
+    phase: Literal["request", "list", "response", "proposal"] = Field(
+        default="request",
+        description="request: before the call runs. list: when the tool is listed to the agent. response: when the"
+        " result is here, before the agent gets it. proposal: for each tool call that a model proposes in its answer.",
+    )
+
+    @model_validator(mode="after")
+    def _consequence(self) -> Rule:
+        if self.phase != "request" and self.then == "approve":
+            raise ValueError(f"then: approve has no meaning in phase {self.phase}; write deny or warn")
+        return self
 
 
 class PolicySpec(_Model):
@@ -186,6 +197,9 @@ class BreakerSpec(_Model):
     probes: int = Field(default=1, ge=1, description="Calls let through as probes; all must succeed to close it.")
     slow: Duration = Field(default=0.0, description="Time to the first byte from which a call is slow; 0 turns it off.")
     slow_rate: Fraction = Field(default=0.0, description="Share of slow calls within window that opens the circuit.")
+    result_errors: bool = Field(
+        default=False, description="An answer that says of itself that it failed (MCP isError) is a failure too."
+    )
 
     @model_validator(mode="after")
     def _makes_sense(self) -> BreakerSpec:
@@ -193,6 +207,31 @@ class BreakerSpec(_Model):
             raise ValueError("per must be [tool] or [tool, operation]")
         if (self.slow > 0) != (self.slow_rate > 0):
             raise ValueError("slow and slow_rate belong together; give both or neither")
+        return self
+
+
+class CapSpec(_Model):
+    """What requests to a model are held to: changed where they go beyond, or refused."""
+
+    match: Match = Match()
+    agents: GlobList = Field(default=("*",), description="Ids of agents that it is for.")
+    models: Annotated[tuple[Glob, ...], BeforeValidator(_listed)] = Field(
+        default=(), description="Models that may be asked; a request for another is refused."
+    )
+    max_tokens: int = Field(
+        default=0, ge=0, description="The bound on a model's output is lowered to this, and set where there is none."
+    )
+    system: str = Field(
+        default="", max_length=16_384, description="Put first in the system prompt where it is not there already."
+    )
+    forbid_tools: Annotated[tuple[Glob, ...], BeforeValidator(_listed)] = Field(
+        default=(), description="Tools that the model may not be offered; their definitions are taken out."
+    )
+
+    @model_validator(mode="after")
+    def _caps_something(self) -> CapSpec:
+        if not (self.models or self.max_tokens or self.system or self.forbid_tools):
+            raise ValueError("the cap caps nothing; give models, max_tokens, system or forbid_tools")
         return self
 
 
@@ -235,14 +274,25 @@ class Breaker(_Model):
     spec: BreakerSpec
 
 
-Document = Annotated[Policy | Grant | Limit | Breaker, Field(discriminator="kind")]
-KINDS: dict[str, type[Policy | Grant | Limit | Breaker]] = {
+class Cap(_Model):
+    """What requests to a model are held to."""
+
+    apiVersion: ApiVersion  # noqa: N815 - the key as users write it
+    kind: Literal["Cap"]
+    metadata: Metadata
+    spec: CapSpec
+
+
+AnyDocument = Policy | Grant | Limit | Breaker | Cap
+Document = Annotated[AnyDocument, Field(discriminator="kind")]
+KINDS: dict[str, type[AnyDocument]] = {
     "Policy": Policy,
     "Grant": Grant,
     "Limit": Limit,
     "Breaker": Breaker,
+    "Cap": Cap,
 }
-DOCUMENT: TypeAdapter[Policy | Grant | Limit | Breaker] = TypeAdapter(Document)
+DOCUMENT: TypeAdapter[AnyDocument] = TypeAdapter(Document)
 
 
 def schema_json() -> dict[str, Any]:

@@ -1,4 +1,9 @@
-"""The variables that expressions may read, with their types and where each comes from."""
+"""The variables that expressions may read, with their types, their phase, and where each comes from.
+
+Four phases: ``request`` (may the call run?), ``list`` (may it be offered?), ``response`` (may its result be had?) and
+``proposal`` (may the model's proposed tool call be had?). What a protocol tells of a call, and what is known after it,
+lies in ``Call.facts`` by the variable's name.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.model import Call
-from gateway.policy.engine import DYN_MAP, INT, STRING, STRING_MAP, STRINGS, CelType
+from gateway.policy.engine import BOOL, DOUBLE, DYN_MAP, INT, STRING, STRING_MAP, STRINGS, CelType
 
 
 class Variable(Struct, frozen=True):
@@ -51,13 +56,59 @@ def _args(call: Call) -> dict[str, Any]:
     return args if type(args) is dict else dict(args)
 
 
-_ALL = (
+def _fact(name: str, default: Any) -> Callable[[Call], Any]:
+    def read(call: Call) -> Any:
+        return call.facts.get(name, default)
+
+    return read
+
+
+def _hint(name: str, methods: frozenset[str]) -> Callable[[Call], bool]:
+    """What an MCP server says of a tool; of a plain HTTP call what RFC 9110 (9.2) says of its method."""
+
+    def read(call: Call) -> bool:
+        told = call.facts.get(name)
+        return call.request.method in methods if told is None else bool(told)
+
+    return read
+
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY"})
+IDEMPOTENT = SAFE | {"PUT", "DELETE"}
+
+
+def _destructive(call: Call) -> bool:
+    told = call.facts.get("tool.destructive")
+    return call.request.method not in SAFE if told is None else bool(told)
+
+
+MESSAGES = CelType("list", (STRING_MAP,))
+PROPOSALS = CelType("list", (DYN_MAP,))
+
+_REQUEST = (
     Variable("agent.id", STRING, attrgetter("agent.id"), "who is asking"),
     Variable("agent.roles", STRINGS, _roles, "the agent's roles, as its key or token says"),
     Variable("run.id", STRING, attrgetter("run.id"), 'the agent\'s task, "" where it named none'),
+    Variable("run.cost_usd", DOUBLE, attrgetter("run.cost_usd"), "what the run's calls that have ended cost, in USD"),
     Variable("tool.name", STRING, attrgetter("tool.name"), "the tool, as the configuration names it"),
-    Variable("tool.operation", STRING, attrgetter("operation"), "METHOD /template, or METHOD /path"),
+    Variable("tool.operation", STRING, attrgetter("operation"), "METHOD /template, METHOD /path, or the MCP tool"),
     Variable("tool.protocol", STRING, attrgetter("tool.protocol"), "the protocol that the tool speaks"),
+    Variable("tool.readOnly", BOOL, _hint("tool.readOnly", SAFE), "it changes nothing, the server or the method says"),
+    Variable("tool.destructive", BOOL, _destructive, "it may destroy, or nobody says that it does not"),
+    Variable("tool.idempotent", BOOL, _hint("tool.idempotent", IDEMPOTENT), "calling it twice does no more than once"),
+    Variable("tool.openWorld", BOOL, _fact("tool.openWorld", True), "it reaches beyond its server (MCP openWorldHint)"),
+    Variable("tool.pin", STRING, _fact("tool.pin", ""), "of an MCP tool: pinned, changed, new or unknown"),
+    Variable("mcp.method", STRING, _fact("mcp.method", ""), "the JSON-RPC method, such as tools/call"),
+    Variable("mcp.name", STRING, _fact("mcp.name", ""), "the MCP tool or prompt"),
+    Variable("mcp.uri", STRING, _fact("mcp.uri", ""), "the MCP resource"),
+    Variable("mcp.session", STRING, _fact("mcp.session", ""), "the MCP session"),
+    Variable("mcp.version", STRING, _fact("mcp.version", ""), "the MCP revision that was named"),
+    Variable("llm.model", STRING, _fact("llm.model", ""), "the model that is asked"),
+    Variable("llm.stream", BOOL, _fact("llm.stream", False), "whether the answer is to be streamed"),
+    Variable("llm.max_tokens", INT, _fact("llm.max_tokens", 0), "the bound on the model's output, 0 for none"),
+    Variable("llm.system", STRING, _fact("llm.system", ""), "the system prompt"),
+    Variable("llm.messages", MESSAGES, _fact("llm.messages", []), "the messages: role and content"),
+    Variable("llm.tools", STRINGS, _fact("llm.tools", []), "names of the tools that the model may propose"),
     Variable("request.method", STRING, attrgetter("request.method"), "GET, POST, ..."),
     Variable("request.host", STRING, _host, "the host (and port) that the agent asked for, in lower case"),
     Variable("request.path", STRING, attrgetter("path"), "the path for the tool, percent-decoded"),
@@ -65,10 +116,34 @@ _ALL = (
     Variable("request.headers", STRING_MAP, _headers, "header fields, names in lower case, repeats joined by a comma"),
     Variable("request.params", STRING_MAP, _params, "values of the {names} in the operation's template"),
     Variable("request.size", INT, attrgetter("request.length"), "announced bytes of the body, -1 where unknown"),
-    Variable("args", DYN_MAP, _args, "the arguments: JSON body, form, or query"),
+    Variable("args", DYN_MAP, _args, "the arguments: JSON body, form, query, or those of the MCP tool"),
 )
-VARIABLES: Mapping[str, Variable] = {variable.name: variable for variable in _ALL}
-TYPES: Mapping[str, CelType] = {variable.name: variable.type for variable in _ALL}
+_RESPONSE = (
+    Variable("response.status", INT, _fact("response.status", 0), "the status that the tool answered"),
+    Variable("response.isError", BOOL, _fact("response.isError", False), "the tool says that it failed"),
+    Variable("result", DYN_MAP, _fact("result", {}), "the answer: its JSON object, or the MCP result"),
+    Variable("usage.input_tokens", INT, _fact("usage.input_tokens", 0), "tokens that the model read"),
+    Variable("usage.output_tokens", INT, _fact("usage.output_tokens", 0), "tokens that the model wrote"),
+    Variable("usage.cost_usd", DOUBLE, _fact("usage.cost_usd", 0.0), "what the call cost, 0.0 where it is not known"),
+    Variable("llm.proposed", PROPOSALS, _fact("llm.proposed", []), "proposed tool calls: name and args"),
+)
+_PROPOSAL = (
+    Variable("proposal.name", STRING, _fact("proposal.name", ""), "the tool that the model proposes to call"),
+    Variable("proposal.args", DYN_MAP, _fact("proposal.args", {}), "the arguments that it proposes"),
+)
+VARIABLES: Mapping[str, Variable] = {variable.name: variable for variable in (*_REQUEST, *_RESPONSE, *_PROPOSAL)}
+TYPES: Mapping[str, CelType] = {variable.name: variable.type for variable in _REQUEST}
+"""Those of the request phase."""
+LISTED = frozenset(
+    name for name in TYPES if name.partition(".")[0] in ("agent", "run", "tool") or name in ("mcp.method", "mcp.name")
+)
+"""What is known of an operation when it is only listed: nothing of a request for it."""
+PHASES: Mapping[str, Mapping[str, CelType]] = {
+    "request": TYPES,
+    "list": {name: kind for name, kind in TYPES.items() if name in LISTED},
+    "response": {**TYPES, **{variable.name: variable.type for variable in _RESPONSE}},
+    "proposal": {**TYPES, **{variable.name: variable.type for variable in _PROPOSAL}},
+}
 PATH_VARIABLES = frozenset({"request.path", "tool.operation", "request.params"})
 """Those that tell paths apart, so that a path which servers read in two ways could mislead a rule."""
 
@@ -83,3 +158,15 @@ def binder(names: Iterable[str]) -> Binder:
 def bind(readers: Binder, call: Call) -> dict[str, Any]:
     """The values of a call for an activation."""
     return {name: read(call) for name, read in readers}
+
+
+def elsewhere(name: str, phase: str) -> str:
+    """What to write where a variable exists, but not in this phase; empty where it exists nowhere, or here."""
+    if name in PHASES[phase]:
+        return ""
+    found = [other for other, types in PHASES.items() if name in types]
+    if not found:
+        return ""
+    if phase == "list":
+        return f"{name} is not known when a tool is only listed; leave it out, or write phase: {found[0]}"
+    return f"{name} exists only in a rule with phase: {' or '.join(found)}"

@@ -64,6 +64,8 @@ class MemoryLedger:
         for hold in holds:
             if type(hold.claim) is CircuitClaim:
                 settings = hold.claim.settings
+                if settings.result_errors and answer.status < 500:
+                    continue  # whether it failed is known at its end
                 slow = settings.slow > 0 and answer.first_byte >= settings.slow
                 circuit = self._circuits.get(hold.claim.key)
                 if circuit is not None:
@@ -84,7 +86,13 @@ class MemoryLedger:
                 if circuit is None:
                     continue
                 broken = outcome.fault == "tool"
-                if not outcome.upstream:
+                settings = claim.settings
+                if settings.result_errors and 0 < outcome.upstream < 500:
+                    slow = settings.slow > 0 and outcome.first_byte >= settings.slow
+                    failed = broken or outcome.found.is_error
+                    nobody_knows = outcome.fault and not failed
+                    circuit.leave(_probe(hold), None if nobody_knows else not failed, slow, now)
+                elif not outcome.upstream:
                     circuit.leave(_probe(hold), False if broken else None, False, now)
                 elif broken and outcome.upstream < 500:
                     circuit.leave(0, False, False, now)

@@ -15,8 +15,10 @@ from urllib.parse import parse_qsl, unquote
 import orjson
 
 from gateway.errors import Refused
-from gateway.model import Agent, Call, Fields, Reason, Refusal, Request, Route, Run, Tool
+from gateway.model import Agent, Answered, Call, Fields, Reason, Refusal, Request, Route, Run, Tool
 from gateway.understand import strict_json
+from gateway.understand.http_answers import JsonAnswer
+from gateway.understand.reader import Answer, Judge, Phrased
 from gateway.understand.templates import Templates, ambiguous, dot_segments
 
 _BODY_FIELDS = (b"content-type", b"content-encoding")
@@ -34,11 +36,13 @@ class HttpReader:
     """Reads requests for one tool.
 
     ``reads_args``: some rule of this tool reads ``args``. ``looks_at_path``: some rule or grant tells paths apart.
+    ``reads_results``: some rule or price may read an answer.
     """
 
-    def __init__(self, tool: Tool, *, reads_args: bool, looks_at_path: bool) -> None:
+    def __init__(self, tool: Tool, *, reads_args: bool, looks_at_path: bool, reads_results: bool = False) -> None:
         self.tool = tool
         self.reads_args = reads_args
+        self.reads_results = reads_results
         self._templates = Templates(tool.operations) if tool.operations else None
         mode = tool.ambiguous_paths
         self._strict_path = mode == "refuse" or (mode == "auto" and looks_at_path)
@@ -61,6 +65,19 @@ class HttpReader:
         return Call(
             ident, agent, run, self.tool, operation, args, params, request, route.target, plain, route.query, route.host
         )
+
+    def phrase(self, refusal: Refusal, ident: str, request: Request, body: bytes | None) -> Phrased:  # noqa: ARG002
+        """The refusal as problem+json."""
+        fields, content = phrase(refusal, ident)
+        return Phrased(refusal.status, fields, content)
+
+    def plain(self, call: Call) -> bool:  # noqa: ARG002 - all answers of a tool or none
+        """Whether the tool must be asked for an uncompressed answer."""
+        return self.reads_results
+
+    def answer(self, call: Call, answered: Answered, judge: Judge) -> Answer | None:  # noqa: ARG002
+        """The answer as a JSON object, where a rule or a price reads it."""
+        return JsonAnswer(answered, judge, self.tool.answer_limit) if judge.wants_result else None
 
     def _operation(self, method: str, path: str) -> tuple[str, Mapping[str, str], str]:
         """The operation's name, the values of its template's parameters, and the path percent-decoded."""

@@ -5,6 +5,7 @@ An exchange stands between one request of an agent's connection and at most one 
     waiting    for its turn (pipelining), for the body (ReadBody) or for something to happen (Await)
     connecting to the tool (Send)
     sent       the request is going out or gone, no answer yet
+    collecting the answer is read before any of it is passed on (Collect)
     relaying   the answer is passed on as it comes (Relay); also tunnels
     done       the agent has its answer, or one side is gone
 """
@@ -18,10 +19,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import ClientGone, Refused, ToolgateError, UpstreamError
-from gateway.execute.forward import BODY_IGNORED, HOP_BY_HOP, VIA, Forwarder, connection_options
+from gateway.execute.forward import BODY_IGNORED, Forwarder
 from gateway.model import Answered, Fields, Outcome, Permit, Reason, Request
-from gateway.pipeline import ReadBody, Relay, Reply, Send, Way, blame
+from gateway.pipeline import Collect, ReadBody, Relay, Reply, Send, Way, blame
 from gateway.understand.http import title_of
+from gateway.understand.reader import Answer
+from gateway.wire.answer import DROPPED, ends_with_connection, head_of, lines
 from gateway.wire.tunnel import Tunnel
 from gateway.wire.upstream import UpstreamConnection
 
@@ -30,19 +33,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gateway.wire")
 
-WAITING, CONNECTING, SENT, RELAYING, DONE = range(5)
+WAITING, CONNECTING, SENT, COLLECTING, RELAYING, DONE = range(6)
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY"})
 """Methods that change nothing (RFC 9110, 9.2.1), so that sending one twice does no harm."""
 
-_DROPPED = HOP_BY_HOP | {b"proxy-authenticate", b"x-toolgate-call", b"x-toolgate-warning"}
-_NOTED = _DROPPED | {b"content-length"}
-"""Fields of an answer that are looked at more closely."""
-
-_PLAIN = frozenset({b"", b"close", b"keep-alive"})
-"""Connection fields that name no other field."""
-
-_VIA = b"Via: %b\r\n" % VIA
 _JOIN_BELOW = 16 * 1024
 _HOLD = 256 * 1024
 """Bytes of a body kept while nobody takes them; above, the agent's connection is paused."""
@@ -62,15 +57,19 @@ class Exchange:
     """The agent's request has been read to its end."""
     sent_whole = bodiless = False
     received = sent = status = head_fields = 0
-    _retried = _chunked_out = False
+    _retried = _chunked_out = _plain = False
     _framed = True
     _first_byte = _began = _asked_at = 0.0
-    _out_size = 0
+    _out_size = _limit = 0
     _upstream: UpstreamConnection | None = None
     _tunnel: Tunnel | None = None
     _wanted: ReadBody | None = None
     _await: asyncio.Future[Any] | None = None
     _way: Way | None = None
+    _through: Answer | None = None
+    """What the answer's body goes through."""
+    _head: tuple[bytes, list[tuple[bytes, bytes]]]
+    """Reason phrase and fields of an answer that is read before it is passed on."""
     _trailers: Sequence[tuple[bytes, bytes]] = ()
     _permit: Permit
     _forwarder: Forwarder
@@ -114,10 +113,17 @@ class Exchange:
                 return
             error = None
             if isinstance(effect, Send):
+                self._plain = effect.plain
                 self._send(effect.permit)
                 return
             if isinstance(effect, Relay):
-                self._open_answer(effect.lines)
+                if effect.body is None:
+                    self._open_answer(effect)
+                    return
+                answer = self._relay_whole(effect, effect.body)
+                continue
+            if isinstance(effect, Collect):
+                self._collect(effect)
                 return
             if isinstance(effect, Reply):
                 answer = self._reply(effect)
@@ -152,7 +158,7 @@ class Exchange:
         """The agent is gone: cancel what is under way and tell the pipeline."""
         if self.phase == DONE:
             return
-        upstream = 0 if self.phase != RELAYING else self.status
+        upstream = self.status if self.phase >= COLLECTING else 0
         self.phase = DONE
         if self._await is not None:
             self._await.cancel()
@@ -220,7 +226,7 @@ class Exchange:
             self._fail(kind(Reason.BAD_REQUEST, 400, complaint))
 
     def _last_chunk(self) -> bytes:
-        return b"0\r\n%b\r\n" % _lines(self._forwarder.trailers(self._trailers))
+        return b"0\r\n%b\r\n" % lines(self._forwarder.trailers(self._trailers))
 
     def _too_large(self, wanted: ReadBody) -> Refused | None:
         size = max(self.request.length, self.received)
@@ -256,6 +262,10 @@ class Exchange:
 
     def _send(self, permit: Permit) -> None:
         self._permit = permit
+        body = permit.call.body
+        if body is not None:  # changed on its way; it was read ahead, so it is complete
+            self._parts = [body] if body else []
+            self.chunked = False
         self._began = monotonic()
         self.phase = CONNECTING
         try:
@@ -303,7 +313,9 @@ class Exchange:
         expect = self._expect and not self.complete
         if self.upgrade:
             self.upgrade = self._allowed_upgrade(permit.call.tool.upgrades)
-        head = self._forwarder.head(permit, chunked=self.chunked, upgrade=self.upgrade, expect=expect)
+        head = self._forwarder.head(
+            permit, chunked=self.chunked, upgrade=self.upgrade, expect=expect, plain=self._plain
+        )
         parts = self._parts
         if self.complete:
             self._asked()
@@ -351,8 +363,8 @@ class Exchange:
             return
         if status == 100:
             self._expect = False
-        lines = [b"%b: %b\r\n" % field for field in fields if field[0].lower() not in _DROPPED]
-        self._connection.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, b"".join(lines)))
+        told = lines(tuple([field for field in fields if field[0].lower() not in DROPPED]))
+        self._connection.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, told))
 
     def answered(self, upstream: UpstreamConnection) -> None:
         """The head of the tool's answer is complete."""
@@ -362,48 +374,37 @@ class Exchange:
         self.head_fields = len(upstream.fields)
         self._parts = []
         self.bodiless = self.request.method == "HEAD"
-        self._advance(Answered(status, self._since()))
+        kind = coding = b""
+        for name, value in upstream.fields:
+            low = name.lower()
+            if low == b"content-type":
+                kind = value
+            elif low == b"content-encoding":
+                coding = value
+        self._advance(Answered(status, self._since(), kind.decode("latin-1"), coding.decode("latin-1")))
 
-    def _open_answer(self, lines: bytes) -> None:
+    def _open_answer(self, relay: Relay) -> None:
         """Write the head of the tool's answer, with our fields added, and choose how its body is framed."""
         upstream = self._upstream
         if upstream is None:
             raise RuntimeError("an answer without a tool")
         if self.request.method == "CONNECT":
             self.phase = RELAYING
-            self._begin_tunnel(b"HTTP/1.1 200 Connection established\r\n%b\r\n" % lines, b"")
+            self._begin_tunnel(b"HTTP/1.1 200 Connection established\r\n%b\r\n" % relay.lines, b"")
             return
-        status = self.status
-        parts = [b"HTTP/1.1 %d %b\r\n" % (status, upstream.reason)]
-        options = b""
-        has_length = chunked = False
-        for field in upstream.fields:
-            low = field[0].lower()
-            if low not in _NOTED:
-                parts.append(b"%b: %b\r\n" % field)
-            elif low == b"content-length":
-                has_length = True
-                parts.append(b"%b: %b\r\n" % field)
-            elif low == b"transfer-encoding":
-                chunked = True
-                if field[1].strip().lower() != b"chunked":
-                    raise UpstreamError(
-                        Reason.UPSTREAM_PROTOCOL, 502, "the tool used a transfer coding other than chunked"
-                    )
-            elif low == b"connection":
-                options = options + b"," + field[1] if options else field[1]
-        if options.lower() not in _PLAIN:
-            named = connection_options(options)
-            parts[1:] = [part for part in parts[1:] if part.partition(b":")[0].lower() not in named]
+        status, through = self.status, relay.through
+        self._through = through
+        new_body = through is not None and through.rewrites
+        head = head_of(status, upstream.reason, upstream.fields, self._locate, new_body=new_body)
+        parts, has_length, chunked = head.parts, head.has_length, head.chunked
         self.phase = RELAYING
-        parts.append(_VIA)
-        parts.append(lines)
+        parts.append(relay.lines)
         if status == 101:
             parts.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n\r\n" % self.upgrade)
             self._out = parts
             return
         body = not (self.bodiless or status in (204, 304))
-        upstream.close_delimited = body and not has_length and not chunked
+        upstream.close_delimited = body and not chunked and ends_with_connection(upstream.fields)
         # Over TLS an answer that ends with its connection may have been cut (asyncio hides whether the tool said
         # close_notify): the agent gets it in the same form and can judge for itself; chunks would vouch for it.
         bare = upstream.close_delimited and self._permit.call.tool.origin.scheme == "https"
@@ -414,6 +415,45 @@ class Exchange:
         self._close_or_keep(parts, framed=self._framed)
         parts.append(b"\r\n")
         self._out = parts
+
+    def _locate(self, location: bytes) -> bytes:
+        return self._forwarder.location(self._permit.call, location)
+
+    # -- an answer that is read before it is passed on ----------------------------------------------------------
+
+    def _collect(self, collect: Collect) -> None:
+        """Gather the answer's body; its head is kept for later."""
+        upstream = self._upstream
+        if upstream is None:
+            raise RuntimeError("an answer without a tool")
+        self.phase = COLLECTING
+        self._head = (upstream.reason, upstream.fields[: self.head_fields])
+        self._limit = collect.limit
+        upstream.close_delimited = ends_with_connection(upstream.fields)
+
+    def _gather(self, data: bytes) -> None:
+        self._parts.append(data)
+        self._out_size += len(data)
+        if self._out_size > self._limit:
+            raise UpstreamError(
+                Reason.RESULT_UNREADABLE, 502, f"a rule reads the answer, and it is over {self._limit} bytes"
+            )
+
+    def _relay_whole(self, relay: Relay, body: bytes) -> Outcome:
+        """Write the whole answer: the kept head and this body."""
+        self.phase = RELAYING
+        reason, fields = self._head
+        same = len(body) == self._out_size and body == b"".join(self._parts)
+        head = head_of(self.status, reason, fields, self._locate, new_body=not same)
+        parts = head.parts
+        parts.append(relay.lines)
+        if not head.has_length:
+            parts.append(b"Content-Length: %d\r\n" % len(body))
+        self._close_or_keep(parts, framed=True)
+        parts += (b"\r\n", body)
+        self.sent = len(body)
+        self._connection.write(b"".join(parts))
+        return self._outcome()
 
     def _close_or_keep(self, parts: list[bytes], *, framed: bool) -> None:
         connection = self._connection
@@ -426,6 +466,16 @@ class Exchange:
 
     def chunk(self, data: bytes) -> None:
         """Body bytes from the tool."""
+        if self._through is not None:
+            data = self._read(self._through, data)
+        elif self.phase == COLLECTING:
+            self._gather(data)
+            return
+        if data:
+            self._put(data)
+
+    def _put(self, data: bytes) -> None:
+        """Body bytes for the agent."""
         size = len(data)
         self.sent += size
         self._out_size += size
@@ -433,6 +483,20 @@ class Exchange:
             self._out += (b"%x\r\n" % size, data, b"\r\n")
         else:
             self._out.append(data)
+
+    def _read(self, answer: Answer, data: bytes | None) -> bytes:
+        """What an answer's reader makes of a piece, or of the end (None). One that breaks must not break the answer,
+        unless the agent may only have what it lets through."""
+        try:
+            return answer.end() if data is None else answer.feed(data)
+        except Exception as error:
+            log.exception("an answer could not be read")
+            if not answer.rewrites:
+                self._through = None
+                return data or b""
+            raise UpstreamError(
+                Reason.RESULT_UNREADABLE, 502, f"the answer could not be read: {type(error).__name__}"
+            ) from error
 
     def flush(self) -> None:
         """Write what has gathered while one piece of the tool's answer was parsed."""
@@ -448,11 +512,22 @@ class Exchange:
     def ended(self, trailers: Fields) -> None:
         """The tool's answer is complete."""
         self._upstream = None
+        if self.phase == COLLECTING:
+            self._advance(b"".join(self._parts))
+            return
         if self.phase != RELAYING:
             return
+        if self._through is not None:
+            try:
+                rest = self._read(self._through, None)
+            except UpstreamError as error:
+                self._fail(error)
+                return
+            if rest:
+                self._put(rest)
         if self._chunked_out:
             if trailers:
-                self._out.append(b"0\r\n%b\r\n" % _lines(trailers))
+                self._out.append(b"0\r\n%b\r\n" % lines(trailers))
             else:
                 self._out.append(b"0\r\n\r\n")
         self.flush()
@@ -551,7 +626,7 @@ class Exchange:
         self.phase = RELAYING
         self.status = reply.status
         parts = [b"HTTP/1.1 %d %b\r\n" % (reply.status, title_of(reply.status).encode())]
-        parts.append(_lines(reply.fields))
+        parts.append(lines(reply.fields))
         parts.append(b"Content-Length: %d\r\n" % len(reply.body))
         self._close_or_keep(parts, framed=True)
         parts.append(b"\r\n")
@@ -606,10 +681,6 @@ class Exchange:
             self._tunnel.resume_upstream()
         elif self._upstream is not None and not self._upstream.transport.is_closing():
             self._upstream.transport.resume_reading()
-
-
-def _lines(fields: Fields) -> bytes:
-    return b"".join([b"%b: %b\r\n" % field for field in fields])
 
 
 __all__ = ["Exchange"]

@@ -65,9 +65,9 @@ def test_caches_stay_bounded_however_many_paths_an_agent_tries(monkeypatch: pyte
     breaker = document("Breaker", "b")
     limit = document("Limit", "l", per=["agent"], rate="1/s")
     book = book_of(*GRANTS, policy("p", "true", match={"operations": ["GET /1*"]}), breaker, limit)
-    for memo in (book._rules_memo, book._rule_sets):
+    for memo in (book._rules_memo["request"], book._rule_sets):
         memo.clear()
-    memos = (book._grant_memo, book._rules_memo, book._limits_memo, book._breakers_memo, book._rule_sets)
+    memos = (book._grant_memo, book._rules_memo["request"], book._limits_memo, book._breakers_memo, book._rule_sets)
     for number in range(50):
         operation = f"GET /{number}"
         book.grant(Agent(f"report-{number}"), "github", operation)
@@ -84,7 +84,7 @@ def test_long_names_are_answered_but_not_remembered() -> None:
     assert book.grant(Agent("a" * 300), "bank", "GET /") == "g"
     assert len(book.rules("bank", long).rules) == 1
     assert book.limits("bank", long) == book.breakers("bank", long) == ()
-    assert not any(long in key for memo in (book._rules_memo, book._limits_memo, book._breakers_memo) for key in memo)
+    assert not any(long in key for memo in (book._rules_memo["request"], book._limits_memo, book._breakers_memo) for key in memo)
     assert not book._grant_memo
 
 

@@ -1,0 +1,110 @@
+"""What the policies make of an answer: the result as a whole, tool calls that a model proposes, entries of lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import structs
+
+from gateway.decide.rules import judgement_of
+from gateway.model import NO_FACTS, Call, Findings, Proposal, Reason, Refusal, Spoke
+from gateway.policy.book import PolicyBook
+from gateway.policy.rules import RuleSet
+
+
+class Results:
+    """Judges answers of one tool."""
+
+    def __init__(self, book: PolicyBook, tool: str) -> None:
+        self.book = book
+        phases = book.phases(tool)
+        self.any_results, self.any_proposals = "response" in phases, "proposal" in phases
+
+    def of(self, call: Call, price: Callable[[Call, Findings], float | None], *, priced: bool) -> ResultJudge:
+        """The judge of one call's answer. ``price`` says what a call cost, ``priced``: it reads the result for that."""
+        return ResultJudge(self, call, price, priced=priced)
+
+
+class ResultJudge:
+    """Judges the answer to one call; see ``understand.reader.Judge``."""
+
+    def __init__(
+        self, results: Results, call: Call, price: Callable[[Call, Findings], float | None], *, priced: bool
+    ) -> None:
+        self._book, self._call, self._price = results.book, call, price
+        self._result_rules = self._rules_of_results() if results.any_results else None
+        self._proposal_rules: RuleSet | None = None
+        if results.any_proposals:
+            self._proposal_rules = self._book.proposals(call.tool.name, call.operation)
+        self.reads_result = self._result_rules is not None and bool(self._result_rules.rules)
+        self.reads_proposals = self._proposal_rules is not None and bool(self._proposal_rules.rules)
+        self.wants_result = self.reads_result or priced
+        self.spoke: tuple[Spoke, ...] = ()
+
+    def _rules_of_results(self) -> RuleSet:
+        call = self._call
+        return self._book.results(call.tool.name, call.operation, implied=call.implied)
+
+    def result(self, status: int, found: Findings) -> Refusal | None:
+        """Judge a whole result."""
+        if self._result_rules is None:
+            return None
+        if found.result is None and "result" in self._result_rules.references:
+            return Refusal(
+                Reason.RESULT_UNREADABLE,
+                502,
+                "a rule reads the result, and the answer is no JSON object that can be read",
+                advice="the call was made, but its result cannot be checked; do not repeat it, go on without it",
+            )
+        usage = found.usage
+        facts = {
+            **self._call.facts,
+            "response.status": status,
+            "response.isError": found.is_error,
+            "llm.proposed": [{"name": one.name, "args": dict(one.args or {})} for one in found.proposed],
+        }
+        if found.result is not None:
+            facts["result"] = found.result
+        if usage is not None:
+            facts["usage.input_tokens"] = usage.input_tokens
+            facts["usage.output_tokens"] = usage.output_tokens
+            facts["usage.cost_usd"] = self._price(self._call, found) or 0.0
+        return self._judge(self._result_rules, facts)
+
+    def proposal(self, proposal: Proposal) -> Refusal | None:
+        """Judge one tool call that a model proposes. One whose arguments are no JSON object is refused: unreadable."""
+        if self._proposal_rules is None:
+            return None
+        if proposal.args is None:
+            return Refusal(
+                Reason.RESULT_UNREADABLE, 502, f"the arguments proposed for {proposal.name!r} are not a JSON object"
+            )
+        facts = {**self._call.facts, "proposal.name": proposal.name, "proposal.args": proposal.args}
+        return self._judge(self._proposal_rules, facts)
+
+    def _judge(self, rules: RuleSet, facts: Mapping[str, Any]) -> Refusal | None:
+        spoke = rules.judge(structs.replace(self._call, facts=facts))
+        if not spoke:
+            return None
+        self.spoke += spoke
+        refusal = judgement_of(spoke).refusal
+        if refusal is None or refusal.reason is not Reason.POLICY_DENIED:
+            return refusal
+        return structs.replace(
+            refusal,
+            reason=Reason.RESULT_DENIED,
+            advice="the call was made, but its result is kept from you; do not repeat it, go on without it",
+        )
+
+    def lists(self, operation: str, facts: Mapping[str, Any] = NO_FACTS) -> bool:
+        """Whether the agent may call this operation at all."""
+        call = self._call
+        tool = call.tool.name
+        if self._book.grant(call.agent, tool, operation) is None:
+            return False
+        rules = self._book.listing(tool, operation)
+        if not rules.rules:
+            return True
+        listed = structs.replace(call, operation=operation, args={}, params={}, facts=facts, implied=False)
+        return judgement_of(rules.judge(listed)).refusal is None

@@ -1,0 +1,71 @@
+"""What was approved of an MCP server: its tools, word for word, and digests that tell whether one is still the same.
+
+The digest of a tool is the SHA-256 of its name, title, description, schemas and annotations, as JSON with sorted names,
+no spaces and all characters beyond ASCII escaped (Python's ``json.dumps(..., sort_keys=True, separators=(",", ":"))``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, Literal
+
+from msgspec import Struct
+
+COVERED = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
+"""Members of a tool that a model or a client acts upon. Others (icons, ``_meta``) may change without notice."""
+
+Action = Literal["refuse", "approve", "warn", ""]
+
+
+class Pin(Struct, frozen=True):
+    """One approved tool. ``definition`` are its covered members; ``pinned_at`` the day of the approval, for people."""
+
+    sha256: str
+    definition: Mapping[str, Any]
+    pinned_at: str = ""
+
+
+class Pins(Struct, frozen=True):
+    """The approved tools of one server, by name. Not ``exists``: there is no such file yet, so nothing is approved."""
+
+    server: str = ""
+    tools: Mapping[str, Pin] = {}
+    exists: bool = True
+
+
+class Pinning(Struct, frozen=True):
+    """How a server's tools are held to what was approved.
+
+    ``pins`` None: trust on first use, the first definition that is seen is the approved one. ``changed`` and ``new``
+    say what becomes of a call to a tool that is not as approved, or not among the approved; ``""`` lets it pass.
+    """
+
+    pins: Pins | None = None
+    changed: Action = "warn"
+    new: Action = ""
+
+
+def pinning(pins: Pins | None, changed: Action | None = None, new: Action | None = None) -> Pinning:
+    """With the defaults for what is not said: refused where there is a file, else a change is warned of."""
+    strict: tuple[Action, Action] = ("warn", "") if pins is None else ("refuse", "refuse")
+    return Pinning(pins, strict[0] if changed is None else changed, strict[1] if new is None else new)
+
+
+def definition_of(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """The covered members of a tool as a server lists it; a member that is null counts as left out."""
+    return {member: tool[member] for member in COVERED if tool.get(member) is not None}
+
+
+def digest_of(tool: Mapping[str, Any]) -> str:
+    """The tool's digest in 64 hex digits.
+
+    Raises:
+        ValueError: it is nested deeper than can be written, as no tool that came by a strict parser is.
+    """
+    try:
+        text = json.dumps(definition_of(tool), sort_keys=True, separators=(",", ":"))
+    except (RecursionError, TypeError) as error:
+        raise ValueError(f"the tool cannot be written as JSON: {error}") from None
+    return sha256(text.encode("ascii")).hexdigest()

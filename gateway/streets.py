@@ -1,0 +1,149 @@
+"""What stands along the way of calls to each tool: from one version of configuration and policies to its streets.
+
+The command line builds the same streets to explain a call as the process does to serve it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+from gateway.config.build import LLM_PROTOCOLS
+from gateway.config.load import Loaded
+from gateway.config.schema import ModelRates, Prices, ToolConfig
+from gateway.cost.pricer import Pricer, Unknown
+from gateway.cost.rates import PriceBook, Rates
+from gateway.decide.breakers import Breakers
+from gateway.decide.bulkhead import Bulkhead
+from gateway.decide.grants import Grants
+from gateway.decide.limits import Limits
+from gateway.decide.results import Results
+from gateway.decide.rules import Rules
+from gateway.decide.shapes import Check, Quota
+from gateway.model import Agent, Caps, Tool
+from gateway.pipeline import Street
+from gateway.policy.pins import Pinning, pinning
+from gateway.understand.anthropic import Anthropic
+from gateway.understand.catalogue import ServerCatalogue
+from gateway.understand.dialect import Dialect
+from gateway.understand.gemini import Gemini
+from gateway.understand.http import HttpReader
+from gateway.understand.llm import LlmReader
+from gateway.understand.mcp import McpReader
+from gateway.understand.pins import Change
+from gateway.understand.reader import Reader
+
+DIALECTS: dict[str, Dialect] = {"anthropic": Anthropic(), "gemini": Gemini()}
+
+
+class Kept:
+    """What outlives reloads: the tools that each MCP server has offered so far."""
+
+    def __init__(self) -> None:
+        self._catalogues: dict[str, ServerCatalogue] = {}
+
+    def catalogue(self, tool: str, pins: Pinning) -> ServerCatalogue:
+        """The catalogue of a server, held to these pins from now on."""
+        catalogue = self._catalogues.get(tool)
+        if catalogue is None:
+            catalogue = self._catalogues[tool] = ServerCatalogue(tool, pins)
+        else:
+            catalogue.repin(pins)
+        return catalogue
+
+    def changes(self) -> tuple[Change, ...]:
+        """The tools of all servers that are not as approved, or new."""
+        return tuple(change for catalogue in self._catalogues.values() for change in catalogue.changes())
+
+    def unapproved(self) -> Iterator[tuple[str, str, int]]:
+        """Server, state, and how many of its tools are in it; servers without any have 0 changed."""
+        for tool, catalogue in self._catalogues.items():
+            counts = Counter(change.state for change in catalogue.changes())
+            yield from ((tool, state, counts[state]) for state in ("changed", "new"))
+
+    @property
+    def revision(self) -> int:
+        """Grows whenever ``changes`` are others than before."""
+        return sum(catalogue.revision for catalogue in self._catalogues.values())
+
+
+class Streets:
+    """Builds the streets of one version. ``wall`` gives seconds since the epoch, for prices that change."""
+
+    def __init__(self, loaded: Loaded, kept: Kept, wall: Callable[[], float]) -> None:
+        self._loaded, self._kept, self._wall = loaded, kept, wall
+        book = loaded.book
+        self._checks: tuple[Check, ...] = (Grants(book), Rules(book))
+        self._counting: tuple[Quota, ...] = (Limits(book), Breakers(book))
+
+    def all(self) -> dict[str, Street]:
+        """One street for each tool, by its name."""
+        return {tool.name: self.of(tool) for tool in self._loaded.tools}
+
+    def of(self, tool: Tool) -> Street:
+        """The street of one tool."""
+        book, config = self._loaded.book, self._loaded.config.tools[tool.name]
+        pricer = self._pricer(tool, config)
+        reads = book.reads(tool.name) | (pricer.references if pricer is not None else frozenset())
+        reads_answers = tool.protocol != "http" or "response" in book.phases(tool.name) or "result" in reads
+        quotas = (*self._counting, Bulkhead(tool)) if tool.concurrency else self._counting
+        return Street(
+            tool,
+            self._reader(tool, config, reads, reads_answers=reads_answers),
+            self._checks,
+            quotas,
+            Results(book, tool.name) if reads_answers else None,
+            pricer,
+            "run.cost_usd" in reads,
+        )
+
+    def _reader(self, tool: Tool, config: ToolConfig, reads: frozenset[str], *, reads_answers: bool) -> Reader:
+        book = self._loaded.book
+        looks = book.looks_at_path(tool.name)
+        if tool.protocol == "http":
+            return HttpReader(tool, reads_args="args" in reads, looks_at_path=looks, reads_results=reads_answers)
+        if tool.protocol == "mcp":
+            pins = self._loaded.pinnings.get(tool.name) or pinning(None)
+            return McpReader(
+                tool,
+                catalogue=self._kept.catalogue(tool.name, pins),
+                refusal=config.mcp.refusal,
+                validate=config.mcp.validate_arguments,
+                allowed_hosts=_hosts(tool, config),
+                http=HttpReader(tool, reads_args="args" in reads, looks_at_path=looks),
+            )
+        return LlmReader(
+            tool,
+            DIALECTS[tool.protocol],
+            http=HttpReader(tool, reads_args=True, looks_at_path=True),
+            caps=self._caps,
+            reads_messages="llm.messages" in reads,
+        )
+
+    def _caps(self, agent: Agent, tool: str, operation: str) -> Sequence[Caps]:
+        return self._loaded.book.caps(agent, tool, operation)
+
+    def _pricer(self, tool: Tool, config: ToolConfig) -> Pricer | None:
+        call_price = self._loaded.call_prices.get(tool.name)
+        if tool.protocol not in LLM_PROTOCOLS:
+            return Pricer(call_price=call_price) if call_price is not None else None
+        prices = config.prices
+        own = {name: _rates(rates) for name, rates in prices.models.items()}
+        provider = prices.provider or DIALECTS[tool.protocol].provider
+        book = PriceBook(own, self._loaded.model_prices, self._wall)
+        return Pricer(provider, book, _unknown(prices), call_price)
+
+
+def _rates(rates: ModelRates) -> Rates:
+    return Rates(rates.input, rates.output, rates.cache_read, rates.cache_write)
+
+
+def _unknown(prices: Prices) -> Unknown:
+    return _rates(prices.unknown) if isinstance(prices.unknown, ModelRates) else prices.unknown
+
+
+def _hosts(tool: Tool, config: ToolConfig) -> frozenset[str]:
+    """The names by which a server may be asked for, beside those of the loopback."""
+    origin = tool.origin
+    own = {origin.authority, origin.host, f"{origin.host}:{origin.port}"}
+    return frozenset(name.lower() for name in (*own, *tool.hosts, *config.mcp.allowed_hosts))
