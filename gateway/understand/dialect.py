@@ -7,7 +7,7 @@ answers and the events of streams, and writes what the gateway has to say in the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
@@ -64,6 +64,9 @@ class Endpoint(Protocol):
 
     operation: str
     """``METHOD /template`` by which policies name it, whatever base path stands before it."""
+    metered: Literal["nothing", "input", "both"]
+    """Which tokens cost: of input and output, of the input alone (embeddings), none (counting). They are estimated
+    where an answer does not tell its usage (cut off, unread)."""
 
     def asked(self, body: Mapping[str, Any], params: Mapping[str, str]) -> Asked:
         """Read a request. ``params`` are values from the path (Gemini's model).
@@ -75,7 +78,8 @@ class Endpoint(Protocol):
     def amend(self, body: dict[str, Any], raw: bytes, asked: Asked, caps: Caps) -> tuple[bytes, tuple[str, ...]]:
         """The body to send under the caps, and what was changed, in words; ``raw`` itself where nothing was.
 
-        Also what the gateway needs for itself (usage in a stream). That ``asked.model`` is one of ``caps.models`` has
+        Also what the gateway needs for itself (usage in a stream): alone it takes no words, and is put into ``body``
+        too. That ``asked.model`` is one of ``caps.models`` has
         been seen to. Where several caps apply, they are applied one after the other, each to what the last one made.
 
         Raises:

@@ -1,0 +1,242 @@
+"""Requests to an LLM API: which model is asked for what, held to the caps that apply. See ``dialect.py``.
+
+What asks no model (``GET /models``, files, batches) is plain HTTP.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+from msgspec import structs
+
+from gateway.errors import Refused
+from gateway.model import Agent, Answered, Call, Caps, Reason, Refusal, Request, Route, Run, Tool
+from gateway.policy.globs import glob_regex
+from gateway.understand import http as plain_http
+from gateway.understand.dialect import Asked, Dialect, Endpoint
+from gateway.understand.http import HttpReader
+from gateway.understand.llm_answers import answer_of
+from gateway.understand.llm_exchange import Exchange
+from gateway.understand.members import capped, load
+from gateway.understand.reader import Answer, Judge, Phrased
+from gateway.understand.templates import ambiguous
+
+_OBJECT = re.compile(rb"[ \t\r\n]*\{")
+_NO_CAPS = (Caps(),)
+_MOST_KNOWN, _LONGEST_KNOWN = 1024, 512
+"""Paths that are remembered, and how long they may be: agents choose them."""
+_MOST_DECODED = 4
+_Found = tuple[Endpoint, Mapping[str, str]]
+
+
+class ModelCall(Call, frozen=True, kw_only=True):
+    """A call that asks a model. ``asked`` is what the agent's own body (``raw``) was read as, before any cap."""
+
+    endpoint: Endpoint
+    asked: Asked
+    raw: bytes
+
+
+class LlmReader:
+    """Reads the traffic of one tool that speaks the API of an LLM provider.
+
+    ``http`` reads what asks no model. ``caps`` gives what an agent's requests to a tool's operation are held to, in the
+    order in which it is applied. ``reads_messages``: some rule reads ``llm.messages``.
+    """
+
+    def __init__(
+        self,
+        tool: Tool,
+        dialect: Dialect,
+        *,
+        http: HttpReader,
+        caps: Callable[[Agent, str, str], Sequence[Caps]],
+        reads_messages: bool,
+    ) -> None:
+        self.tool = tool
+        self._dialect, self._http, self._caps, self._reads_messages = dialect, http, caps, reads_messages
+        self._bodies = HttpReader(
+            structs.replace(tool, operations=(), head_only=False), reads_args=True, looks_at_path=True
+        )
+        self._known: dict[tuple[str, str], _Found | None] = {}
+
+    def wants_body(self, request: Request) -> bool:
+        """Whether the request's body must be read ahead of the decision: always, where a model is asked."""
+        if request.length == 0:
+            return False
+        if self._http.wants_body(request):
+            return True
+        path = request.target.partition("?")[0]
+        below = path.find("/", 1)  # behind the tool's name, where the path begins with it
+        base = self.tool.base_path
+        ways = (path, base + path, base + path[below:] if below > 0 else path)
+        return any(_endpoint(self._dialect, request.method, way)[0] for way in ways)
+
+    def read(self, ident: str, request: Request, route: Route, agent: Agent, run: Run, body: bytes | None) -> Call:
+        """The call that a request is: a ModelCall where it asks a model. ``body`` as in ``reader.Reader``.
+
+        Raises:
+            Refused: 400 where the path or the body can be read in two ways, or the body is not what the API documents;
+                403 where the request cannot be brought under the caps; 413, 415 for a body that cannot be read.
+        """
+        found = self._find(request.method, route.path)
+        if found is None:
+            return self._http.read(ident, request, route, agent, run, body)
+        if body is None and request.length != 0:
+            raise Refused(
+                Reason.BODY_TOO_LARGE,
+                413,
+                f"the request is larger than the {self.tool.body_limit} bytes that are read to hold it to the policies",
+                "send less, or have the tool's `body_limit` raised",
+            )
+        alone = structs.replace(route, query="")  # args are the body's; the query is not its matter
+        plain = self._bodies.read(ident, request, alone, agent, run, body)
+        if not body or not _OBJECT.match(body):
+            raise Refused(
+                Reason.UNREADABLE_BODY,
+                400,
+                "a request to a model must be a JSON object" + ("" if body else ", and there is no body"),
+                "send one JSON object with Content-Type: application/json",
+            )
+        return self._asking(plain, found, route.query, body)
+
+    def _asking(self, plain: Call, found: _Found, query: str, raw: bytes) -> ModelCall:
+        """The call with the facts of what the tool will get, once the caps are applied."""
+        endpoint, params = found
+        args = dict(plain.args)
+        first = asked = endpoint.asked(args, params)
+        sent = raw
+        amendments: tuple[str, ...] = ()
+        for cap in self._caps(plain.agent, self.tool.name, endpoint.operation) or _NO_CAPS:
+            if cap.models and not _allows(cap.models, asked.model):
+                raise capped(
+                    cap,
+                    f"the model {asked.model[:200]!r} may not be asked",
+                    f"ask one of {', '.join(cap.models)}",
+                )
+            sent, said = endpoint.amend(args, sent, asked, cap)
+            if said:  # no words, other bytes: only what the gateway needs for itself, which ``args`` then has too
+                amendments = (*amendments, *said)
+                args = load(sent)
+                asked = endpoint.asked(args, params)
+        if sent is not raw and not amendments:
+            amendments = ("the usage of the stream is asked for",)
+        return ModelCall(
+            plain.id,
+            plain.agent,
+            plain.run,
+            self.tool,
+            endpoint.operation,
+            args,
+            params,
+            plain.request,
+            plain.target,
+            plain.path,
+            query,
+            plain.host,
+            self._facts(asked),
+            body=None if sent is raw else sent,
+            amendments=amendments,
+            endpoint=endpoint,
+            asked=first,
+            raw=raw,
+        )
+
+    def _facts(self, asked: Asked) -> dict[str, Any]:
+        facts: dict[str, Any] = {
+            "llm.model": asked.model,
+            "llm.stream": asked.stream,
+            "llm.max_tokens": asked.max_tokens,
+            "llm.system": asked.system,
+            "llm.tools": list(asked.tools),
+        }
+        if self._reads_messages:
+            facts["llm.messages"] = list(asked.messages)
+        return facts
+
+    def phrase(self, refusal: Refusal, ident: str, request: Request, body: bytes | None) -> Phrased:  # noqa: ARG002
+        """A refusal as problem+json (RFC 9457) with the members in which the provider's SDKs look for an error.
+
+        Where both have a member of one name, RFC 9457's stands: Anthropic's outer ``type`` is read by none of its SDKs,
+        which look into ``error`` (anthropic 2.13, ``_exceptions.py``).
+        """
+        fields, problem = plain_http.phrase(refusal, ident)
+        members = {**self._dialect.error(refusal, ident), **orjson.loads(problem)}
+        return Phrased(refusal.status, fields, orjson.dumps(members))
+
+    def answer(self, call: Call, answered: Answered, judge: Judge) -> Answer | None:
+        """How the answer is read: usage and proposals of one that a model gave, of others as plain HTTP. Errors of
+        a model's API pass unread."""
+        if not isinstance(call, ModelCall):
+            return self._http.answer(call, answered, judge)
+        if not 200 <= answered.status < 300:
+            return None
+        sent = call.raw if call.body is None else call.body
+        return answer_of(Exchange(call.endpoint, call.asked, call.raw, sent, answered), judge)
+
+    def plain(self, call: Call) -> bool:
+        """Whether the tool must be asked for an uncompressed answer: where a model is asked, since it will be read."""
+        return isinstance(call, ModelCall) or self._http.plain(call)
+
+    def _find(self, method: str, path: str) -> _Found | None:
+        """The endpoint of a path (as sent, below the tool's base path).
+
+        Raises:
+            Refused: 400, the path is none only as long as servers do not resolve what is ambiguous in it.
+        """
+        key = (method, path)
+        if key in self._known:
+            return self._known[key]
+        found, settled = _endpoint(self._dialect, method, self.tool.base_path + path)
+        if found is not None and settled and (what := ambiguous(path)):
+            raise Refused(
+                Reason.AMBIGUOUS_PATH,
+                400,
+                f"the path contains {what!r}, which servers read in different ways, and one of them asks a model",
+                "send the path in its plain form",
+            )
+        if len(path) <= _LONGEST_KNOWN:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[key] = found
+        return found
+
+
+def _endpoint(dialect: Dialect, method: str, path: str) -> tuple[_Found | None, bool]:
+    """The endpoint of a path as sent, and whether the path had to be settled first to see it."""
+    found = dialect.endpoint(method.upper(), unquote(path).rstrip("/"))
+    if found is not None:
+        return found, False
+    found = dialect.endpoint(method.upper(), _settle(path))
+    return found, found is not None
+
+
+def _settle(path: str) -> str:
+    """A path as a server makes it that resolves all that any server resolves: see ``templates.ambiguous``."""
+    for _ in range(_MOST_DECODED):
+        decoded = unquote(path)
+        if decoded == path:
+            break
+        path = decoded
+    kept: list[str] = []
+    for segment in path.replace("\\", "/").replace("\0", "").split("/"):
+        name = segment.partition(";")[0]
+        if name == "..":
+            del kept[-1:]
+        elif name not in ("", "."):
+            kept.append(name)
+    return "/" + "/".join(kept)
+
+
+def _allows(patterns: tuple[str, ...], model: str) -> bool:
+    return any(glob.fullmatch(model) for glob in _globs(patterns))
+
+
+@lru_cache(maxsize=1024)
+def _globs(patterns: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+    return tuple(glob_regex(pattern) for pattern in patterns)
