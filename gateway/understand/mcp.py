@@ -1,0 +1,256 @@
+"""MCP over Streamable HTTP (revisions 2025-03-26 to 2026-07-28): a call is what its JSON-RPC message asks for.
+
+Every POST with a JSON-RPC body is read, and what cannot be read in one way only is refused; the bytes that came are
+what the tool gets. Everything else that is sent to the server (OAuth's documents and forms) is plain HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from gateway.errors import Refused
+from gateway.model import Agent, Answered, Call, Reason, Refusal, Request, Route, Run, Tool
+from gateway.understand import mcp_headers, mcp_refusals, strict_json
+from gateway.understand.catalogue import Catalogue
+from gateway.understand.http import NO_PARAMS, HttpReader
+from gateway.understand.jsonrpc import Malformed, Message, messages, resembles
+from gateway.understand.mcp_answers import Events, Tap, Whole
+from gateway.understand.mcp_lists import Lists
+from gateway.understand.mcp_operations import BATCH, END, NO_ARGS, READS, STREAM, subject
+from gateway.understand.mcp_screen import Screen, Words
+from gateway.understand.origins import Origins
+from gateway.understand.reader import Answer, Judge, Phrased
+
+_LISTS = frozenset({"tools/list", "resources/list", "resources/templates/list", "prompts/list"})
+_READING = frozenset(
+    {"resources/read", "resources/subscribe", "resources/unsubscribe", "prompts/get", "completion/complete"}
+)
+_LAST_WITH_BATCHES = "2025-03-26"
+_JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
+
+
+class McpReader:
+    """Reads requests for one MCP server, and its answers.
+
+    ``http`` reads what is no MCP. ``refusal``: how tool calls are refused, as a ``result`` with isError or as a JSON-RPC
+    ``error``. ``validate``: hold arguments to the tool's inputSchema. ``allowed_hosts``: hosts that pages, and agents on
+    this machine, may name besides the loopback names. ``judges_results``: some rule of the response phase is about this
+    server. ``endpoints``: paths below the tool's url where it speaks MCP.
+    """
+
+    def __init__(
+        self,
+        tool: Tool,
+        *,
+        catalogue: Catalogue,
+        http: HttpReader,
+        refusal: str = "result",
+        validate: bool = True,
+        allowed_hosts: Iterable[str] = (),
+        judges_results: bool = False,
+        endpoints: Iterable[str] | None = None,
+    ) -> None:
+        self.tool = tool
+        self._catalogue, self._validate, self._judges_results = catalogue, validate, judges_results
+        self._results = refusal == "result"
+        self._origins = Origins(allowed_hosts)
+        self._http = http
+        if endpoints is None:
+            endpoints = ("/",) if tool.base_path else ("/", "/mcp")
+        self._endpoints = frozenset(path for at in endpoints for path in (at, at.rstrip("/") + "/"))
+
+    def wants_body(self, request: Request) -> bool:
+        """Whether the request has a body that must be read ahead: every POST's, and what plain HTTP's rules read."""
+        if request.method == "POST":
+            return request.length != 0
+        return self._http.wants_body(request)
+
+    def read(self, ident: str, request: Request, route: Route, agent: Agent, run: Run, body: bytes | None) -> Call:
+        """The call that a request is; of an array of messages, a call with a part for each.
+
+        Raises:
+            Refused: 400 for a body that is no JSON-RPC or can be read in two ways, a header that says otherwise than
+                the body, or arguments that are not as the tool's schema says; 403 for a foreign page or a tool that was
+                changed; 404 for JSON-RPC where the server speaks no MCP; 413 and 415 for bodies that cannot be read.
+        """
+        self._origins.check(request)
+        method = request.method
+        if method == "POST" and request.length != 0:
+            if body is None:  # the tool's ``head_only`` is for bodies that need not be read
+                raise Refused(Reason.BODY_TOO_LARGE, 413, "the body is too large to be read", "send less at once")
+            value = self._parse(request, body)
+            if value is not None:
+                return self._rpc(value, (ident, agent, run, request, route))
+        elif method in ("GET", "DELETE") and route.path in self._endpoints:
+            if request.length != 0:
+                raise Refused(Reason.BAD_REQUEST, 400, f"a {method} of an MCP endpoint has no body", "leave it out")
+            operation = STREAM if method == "GET" else END
+            facts = self._facts(request, mcp_headers.version_of(request, None))
+            return self._call((ident, agent, run, request, route), operation, NO_ARGS, facts, implied=True)
+        return self._http.read(ident, request, route, agent, run, body)
+
+    def phrase(self, refusal: Refusal, ident: str, request: Request, body: bytes | None) -> Phrased:
+        """A refusal as a tool result, a JSON-RPC error, or plain HTTP where no JSON-RPC was read."""
+        return mcp_refusals.phrase(refusal, ident, request, body, results=self._results)
+
+    def plain(self, call: Call) -> bool:
+        """Whether the answer will be read: all but those to plain HTTP."""
+        return "mcp.method" in call.facts or self._http.plain(call)
+
+    def answer(self, call: Call, answered: Answered, judge: Judge) -> Answer | None:
+        """How the answer is read: lists are filtered, results judged or looked at, everything else passes unread."""
+        if "mcp.method" not in call.facts:
+            return self._http.answer(call, answered, judge)
+        if answered.status == 202 or not 200 <= answered.status < 300:
+            return None
+        method, stream = call.facts["mcp.method"], call.operation == STREAM
+        judged = judge.reads_result
+        lists = method in _LISTS or stream or bool(call.parts)
+        # A stream that is resumed brings results of other calls, which their rules must not miss.
+        withhold = self._judges_results and not judged and (stream or method == "tasks/result")
+        kind = answered.content_type.partition(";")[0].strip().lower()
+        events, coded = kind == "text/event-stream", answered.content_encoding.lower() not in ("", "identity")
+        if not (lists or judged or withhold):
+            if call.implied or coded or not (events or kind == _JSON):
+                return None
+            return Tap(events=events, keep=judge.wants_result, limit=self.tool.answer_limit)
+        if stream and not events and not judged:
+            return None  # only an event stream can bring results of other calls
+        screen = Screen(
+            call,
+            answered.status,
+            Words(call.id, self._results, call.facts["mcp.version"] >= mcp_refusals.STATELESS),
+            lists=Lists(self._catalogue, judge, first="cursor" not in call.args and not stream) if lists else None,
+            judge=judge if judged else None,
+            withhold=withhold,
+            events=events,
+        )
+        if coded:
+            return Whole(screen, f"it is compressed ({answered.content_encoding}), although it was asked not to be")
+        return Events(screen, self.tool.answer_limit) if events else Whole(screen)
+
+    def _parse(self, request: Request, body: bytes) -> Any:
+        """The JSON of a body, or None where it is no JSON-RPC and so plain HTTP."""
+        kind = _kind(request.lookup.get(b"content-type", b""))
+        if b"content-encoding" in request.lookup and request.header(b"content-encoding").strip().lower() != "identity":
+            raise _unsupported("the body is compressed", "send it uncompressed")
+        if not body or (kind == _FORM and body.lstrip()[:1] not in (b"{", b"[") and body.isascii()):
+            return None
+        if kind != _JSON or request.repeats(b"content-type"):
+            given = request.header(b"content-type")[:80]
+            raise _unsupported(f"a JSON-RPC message has the type {_JSON}, not {given!r}", f"send Content-Type: {_JSON}")
+        try:
+            value = strict_json.parse(body)
+        except ValueError as error:
+            detail = f"the JSON body cannot be read in one way only: {error}"
+            raise Refused(Reason.UNREADABLE_BODY, 400, detail, "send one JSON-RPC 2.0 message in plain JSON") from None
+        return value if resembles(value) else None
+
+    def _rpc(self, value: Any, of: _Of) -> Call:
+        request, route = of[3], of[4]
+        if route.path not in self._endpoints:
+            raise Refused(
+                Reason.BAD_REQUEST,
+                404,
+                f"MCP is not spoken at {route.path[:128]!r} of this tool",
+                f"send JSON-RPC to the tool's url, or to {' or '.join(sorted(self._endpoints))} below it",
+            )
+        try:
+            read = messages(value)
+            if type(value) is not list:
+                mcp_headers.agree(request, read[0])
+                return self._message(read[0], mcp_headers.version_of(request, read[0]), of)
+            version = mcp_headers.version_of(request, None)
+            if version > _LAST_WITH_BATCHES:
+                raise Malformed(f"the revision {version[:32]!r} has no batches (arrays of messages)")
+            mcp_headers.agree_batch(request)
+            parts = tuple([self._message(message, version, of) for message in read])
+        except Malformed as error:
+            advice = "send JSON-RPC 2.0 as MCP says"
+            raise Refused(Reason.BAD_REQUEST, 400, f"the body is no valid MCP message: {error}", advice) from None
+        implied = all(part.implied for part in parts)
+        return self._call(of, BATCH, NO_ARGS, self._facts(request, version), implied=implied, parts=parts)
+
+    def _message(self, message: Message, version: str, of: _Of) -> Call:
+        about = subject(message)
+        method = message.method
+        facts = self._facts(of[3], version, method, about.name, about.uri)
+        notes: tuple[str, ...] = ()
+        if method == "tools/call":
+            notes = self._check(about.name, about.args)
+            facts.update(self._catalogue.facts(about.name))
+        elif method in _READING:
+            facts.update(READS)
+        return self._call(of, about.operation, about.args, facts, implied=about.implied, notes=notes)
+
+    def _check(self, name: str, args: Any) -> tuple[str, ...]:
+        """Hold a tool call to the tool's pin and schema; what a pin has to say of it otherwise."""
+        verdict, detail = self._catalogue.verdict(name)
+        if verdict == "refuse":
+            advice = "go on without this tool, and tell the user that its definition must be approved"
+            raise Refused(Reason.TOOL_CHANGED, 403, detail, advice)
+        if self._validate and (wrong := self._catalogue.invalid(name, args)):
+            raise Refused(Reason.INVALID_ARGUMENTS, 400, wrong, "correct the arguments and call the tool again")
+        return (detail,) if verdict else ()
+
+    @staticmethod
+    def _facts(request: Request, version: str, method: str = "", name: str = "", uri: str = "") -> dict[str, Any]:
+        return {
+            "mcp.method": method,
+            "mcp.name": name,
+            "mcp.uri": uri,
+            "mcp.session": request.header(mcp_headers.SESSION),
+            "mcp.version": version,
+        }
+
+    def _call(
+        self,
+        of: _Of,
+        operation: str,
+        args: Any,
+        facts: dict[str, Any],
+        *,
+        implied: bool,
+        parts: tuple[Call, ...] = (),
+        notes: tuple[str, ...] = (),
+    ) -> Call:
+        ident, agent, run, request, route = of
+        return Call(
+            ident,
+            agent,
+            run,
+            self.tool,
+            operation,
+            args,
+            NO_PARAMS,
+            request,
+            route.target,
+            route.path,
+            route.query,
+            route.host,
+            facts,
+            implied,
+            parts,
+            None,
+            notes,
+        )
+
+
+_Of = tuple[str, Agent, Run, Request, Route]
+"""What every call of one request has in common."""
+
+
+@lru_cache(maxsize=256)
+def _kind(field: bytes) -> str:
+    """The media type of a Content-Type field; empty where its text is not in UTF-8."""
+    kind, _, parameters = field.decode("latin-1").lower().partition(";")
+    name, _, charset = parameters.partition("=")
+    if name.strip() == "charset" and charset.strip().strip('"') not in ("utf-8", "utf8"):
+        return ""
+    return kind.strip()
+
+
+def _unsupported(detail: str, advice: str) -> Refused:
+    return Refused(Reason.UNREADABLE_BODY, 415, detail, advice)

@@ -1,0 +1,140 @@
+"""Refusals in MCP's words.
+
+By default a refused tool call is a tool result with ``isError: true``: the only form that all SDKs hand to the model.
+An HTTP error status ends the whole session of SDK 1.x, a JSON-RPC error raises in the agent's program, 202 lets it
+wait. So everything that could be read is answered with 200, but for what the protocol wants answered with 400. A
+refused notification too: clients ignore the body of that answer, and 202 would be a lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jiter
+import orjson
+
+from gateway.model import Reason, Refusal, Request
+from gateway.understand import http
+from gateway.understand.jsonrpc import (
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    Id,
+    Malformed,
+    Message,
+    messages,
+    resembles,
+)
+from gateway.understand.mcp_headers import version_of
+from gateway.understand.reader import Phrased
+
+HEADER_MISMATCH = -32020
+STATELESS = "2026-07-28"
+"""The first revision without sessions, whose results have a ``resultType``."""
+META_KEY = "toolgate/refusal"
+"""The key of a refused result's ``_meta`` under which programs find the reason."""
+
+_PLAIN = frozenset({Reason.UNAUTHENTICATED, Reason.FOREIGN_ORIGIN})
+_PLAIN_STATUSES = frozenset({401, 404, 413, 415})
+_MALFORMED = frozenset({Reason.UNREADABLE_BODY, Reason.BAD_REQUEST})
+_BROKEN = frozenset({Reason.UPSTREAM_UNREACHABLE, Reason.UPSTREAM_TIMEOUT, Reason.UPSTREAM_PROTOCOL})
+
+
+def phrase(refusal: Refusal, ident: str, request: Request, body: bytes | None, *, results: bool) -> Phrased:
+    """The answer to a refused request. ``results``: a refused tool call is a result, not a JSON-RPC error.
+
+    What was never read as JSON-RPC (no body, another type, a missing credential) is refused in plain HTTP.
+    """
+    if not body or request.method != "POST" or refusal.reason in _PLAIN or refusal.status in _PLAIN_STATUSES:
+        return _plain(refusal, ident)
+    try:
+        value = jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True)
+        if not resembles(value):
+            return _plain(refusal, ident)
+        read = messages(value)
+    except ValueError as error:
+        code = INVALID_REQUEST if isinstance(error, Malformed) else PARSE_ERROR
+        return _answer(400, refusal, ident, [_error(refusal, ident, None, code)], batch=False)
+    return _answered(refusal, ident, request, read, results=results, batch=isinstance(value, list))
+
+
+def said(refusal: Refusal, ident: str, id_: Id, *, result: bool, stateless: bool) -> dict[str, Any]:
+    """One JSON-RPC message that refuses the request with this id: a tool result, or an error."""
+    if not result:
+        return _error(refusal, ident, id_, 1000 + refusal.status)
+    told: dict[str, Any] = {
+        "content": [{"type": "text", "text": text(refusal)}],
+        "isError": True,
+        "_meta": {META_KEY: _data(refusal, ident)},
+    }
+    if stateless:
+        told["resultType"] = "complete"
+    return {"jsonrpc": "2.0", "id": id_, "result": told}
+
+
+def text(refusal: Refusal) -> str:
+    """A refusal as the model reads it: what happened, and what to do now."""
+    opening = "The tool failed" if refusal.reason in _BROKEN else "Refused"
+    if refusal.advice:
+        what = refusal.advice[:1].upper() + refusal.advice[1:]
+    elif refusal.retry_after:
+        what = f"Try again in {http.retry_after(refusal.retry_after)} s"
+    elif refusal.retryable:
+        what = "Try again later"
+    else:
+        what = "Do not repeat the call unchanged"
+    return f"{opening}: {refusal.detail.rstrip('.')}. {what.rstrip('.')}."
+
+
+def _answered(
+    refusal: Refusal, ident: str, request: Request, read: Sequence[Message], *, results: bool, batch: bool
+) -> Phrased:
+    requests = [message for message in read if message.is_request]
+    stateless = version_of(request, None if batch else read[0]) >= STATELESS
+    if refusal.reason is Reason.HEADER_MISMATCH:
+        id_ = None if batch or not requests else requests[0].id
+        return _answer(400, refusal, ident, [_error(refusal, ident, id_, HEADER_MISMATCH)], batch=False)
+    if batch and refusal.reason in _MALFORMED:
+        return _answer(400, refusal, ident, [_error(refusal, ident, None, INVALID_REQUEST)], batch=False)
+    if not requests:
+        # The body of this answer is for people: no client waits for one.
+        return _answer(200, refusal, ident, [_error(refusal, ident, None, 1000 + refusal.status)], batch=False)
+    told = []
+    status = 200
+    for message in requests:
+        if results and message.method == "tools/call":
+            told.append(said(refusal, ident, message.id, result=True, stateless=stateless))
+        elif refusal.reason in _MALFORMED:
+            told.append(_error(refusal, ident, message.id, INVALID_PARAMS))
+            status = 400 if stateless else 200
+        else:
+            told.append(said(refusal, ident, message.id, result=False, stateless=stateless))
+    return _answer(status, refusal, ident, told, batch=batch)
+
+
+def _error(refusal: Refusal, ident: str, id_: Id, code: int) -> dict[str, Any]:
+    error = {"code": code, "message": text(refusal), "data": _data(refusal, ident)}
+    return {"jsonrpc": "2.0", "id": id_, "error": error}
+
+
+def _data(refusal: Refusal, ident: str) -> dict[str, Any]:
+    return {
+        "reason": refusal.reason.value,
+        "rule": refusal.rule,
+        "call_id": ident,
+        "retryable": refusal.retryable,
+        "retry_after": round(refusal.retry_after, 3) if refusal.retry_after else None,
+        "advice": refusal.advice,
+    }
+
+
+def _answer(status: int, refusal: Refusal, ident: str, told: list[dict[str, Any]], *, batch: bool) -> Phrased:
+    fields, _ = http.phrase(refusal, ident)
+    fields = ((b"Content-Type", b"application/json"), *fields[1:])
+    return Phrased(status, fields, orjson.dumps(told if batch else told[0]))
+
+
+def _plain(refusal: Refusal, ident: str) -> Phrased:
+    fields, body = http.phrase(refusal, ident)
+    return Phrased(refusal.status, fields, body)
