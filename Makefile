@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit lint types contracts check bench bench-peers fuzz schemas clean
+.PHONY: help run test unit lint types contracts check bench bench-peers conformance fuzz schemas clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ bench: $(DEV_STAMP) ## side by side with nginx, HAProxy, Envoy, aiohttp (see doc
 
 bench-peers: $(DEV_STAMP) ## side by side with LiteLLM, mitmproxy, Portkey, ContextForge
 	$(BIN)/python -m benchmarks.peers $(ARGS)
+
+conformance: $(DEV_STAMP) ## the official MCP suite and SDKs, directly and through the gateway (see docs/conformance.md)
+	$(BIN)/python -m tests.conformance $(ARGS)
 
 fuzz: $(DEV_STAMP) ## a longer look for input that breaks the wire
 	TOOLGATE_FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest tests/fuzz
