@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 
 from gateway.config.build import LLM_PROTOCOLS
 from gateway.config.load import Loaded
@@ -23,17 +24,31 @@ from gateway.decide.shapes import Check, Quota
 from gateway.model import Agent, Caps, Tool
 from gateway.pipeline import Street
 from gateway.policy.pins import Pinning, pinning
-from gateway.understand.anthropic import Anthropic
 from gateway.understand.catalogue import ServerCatalogue
 from gateway.understand.dialect import Dialect
-from gateway.understand.gemini import Gemini
 from gateway.understand.http import HttpReader
 from gateway.understand.llm import LlmReader
 from gateway.understand.mcp import McpReader
 from gateway.understand.pins import Change
 from gateway.understand.reader import Reader
 
-DIALECTS: dict[str, Dialect] = {"anthropic": Anthropic(), "gemini": Gemini()}
+
+@cache
+def dialect_of(protocol: str) -> Dialect:
+    """The dialect of an LLM protocol; loaded only where some tool speaks it."""
+    if protocol == "openai":
+        from gateway.understand.openai import OpenAi
+
+        return OpenAi()
+    if protocol == "anthropic":
+        from gateway.understand.anthropic import Anthropic
+
+        return Anthropic()
+    if protocol == "gemini":
+        from gateway.understand.gemini import Gemini
+
+        return Gemini()
+    raise ValueError(f"no LLM protocol is called {protocol!r}")
 
 
 class Kept:
@@ -110,11 +125,13 @@ class Streets:
                 refusal=config.mcp.refusal,
                 validate=config.mcp.validate_arguments,
                 allowed_hosts=_hosts(tool, config),
+                judges_results="response" in book.phases(tool.name),
+                endpoints=config.mcp.endpoints or None,
                 http=HttpReader(tool, reads_args="args" in reads, looks_at_path=looks),
             )
         return LlmReader(
             tool,
-            DIALECTS[tool.protocol],
+            dialect_of(tool.protocol),
             http=HttpReader(tool, reads_args=True, looks_at_path=True),
             caps=self._caps,
             reads_messages="llm.messages" in reads,
@@ -129,7 +146,7 @@ class Streets:
             return Pricer(call_price=call_price) if call_price is not None else None
         prices = config.prices
         own = {name: _rates(rates) for name, rates in prices.models.items()}
-        provider = prices.provider or DIALECTS[tool.protocol].provider
+        provider = prices.provider or dialect_of(tool.protocol).provider
         book = PriceBook(own, self._loaded.model_prices, self._wall)
         return Pricer(provider, book, _unknown(prices), call_price)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from time import time
 from typing import Annotated, Any
 
 import orjson
@@ -18,7 +19,7 @@ from gateway.config.model_errors import Mistake, mistakes
 from gateway.errors import ConfigError, Problem
 from gateway.model import Agent, Call, Request, Run
 from gateway.policy.hints import nearest
-from gateway.understand.http import HttpReader
+from gateway.streets import Kept, Streets
 from gateway.understand.route import Router
 
 
@@ -29,7 +30,11 @@ def _path(value: str) -> str:
 
 
 class Described(Model):
-    """A call in words. ``args`` or ``body`` stand for the request's body; a ``body`` of text is sent as it stands."""
+    """A call in words. ``args`` or ``body`` stand for the request's body; a ``body`` of text is sent as it stands.
+
+    ``operation`` is for MCP servers: a tool's name, called with ``args``, or a method with what it is about
+    (``resources/read file:///notes``).
+    """
 
     agent: str = Field(min_length=1)
     roles: Listed[str] = ()
@@ -37,6 +42,7 @@ class Described(Model):
     tool: str
     method: HeaderName = "GET"
     path: Annotated[str, AfterValidator(_path)] = "/"
+    operation: str = Field(default="", max_length=4096)
     query: str = ""
     headers: dict[HeaderName, HeaderValue] = Field(default={})
     args: dict[str, JsonValue] | None = None
@@ -46,6 +52,8 @@ class Described(Model):
     def _one_body(self) -> Described:
         if self.args is not None and self.body is not None:
             raise ValueError("args and body are both given; keep one of them")
+        if self.operation and self.body is not None:
+            raise ValueError("operation and body are both given; keep one of them, with args")
         return self
 
 
@@ -73,6 +81,10 @@ def described(path: Path, loaded: Loaded) -> Described:
 
 
 def _check_tool(document: Document, call: Described, loaded: Loaded) -> None:
+    protocols = {tool.name: tool.protocol for tool in loaded.tools}
+    if call.operation and protocols.get(call.tool, "mcp") != "mcp":
+        message = f"operation is for MCP servers, and {call.tool} speaks {protocols[call.tool]}"
+        raise ConfigError([document.mistake(Mistake(("operation",), message, "write method and path"))])
     names = [tool.name for tool in loaded.tools]
     if call.tool not in names:
         near = nearest(call.tool, names)
@@ -86,7 +98,7 @@ def call_of(described: Described, loaded: Loaded) -> Call:
     Raises:
         Refused: the request cannot be read in one way only; the gateway would refuse it for that.
     """
-    body = _body(described)
+    body = _message(described) if described.operation else _body(described)
     headers = {name.lower(): value for name, value in described.headers.items()}
     headers.setdefault("host", str(loaded.config.listen))
     if body and not isinstance(described.body, str):
@@ -94,12 +106,33 @@ def call_of(described: Described, loaded: Loaded) -> Call:
     fields = tuple((name.encode("latin-1"), value.encode("utf-8")) for name, value in headers.items())
     query = f"?{described.query}" if described.query else ""
     target = f"/{described.tool}{described.path}{query}"
-    request = Request(described.method.upper(), target, "1.1", fields, dict(fields), len(body), "127.0.0.1", True)
+    method = "POST" if described.operation else described.method.upper()
+    request = Request(method, target, "1.1", fields, dict(fields), len(body), "127.0.0.1", True)
     route = Router(loaded.tools).route(request)
-    book, tool = loaded.book, route.tool
-    reader = HttpReader(tool, reads_args=book.reads_args(tool.name), looks_at_path=book.looks_at_path(tool.name))
+    reader = Streets(loaded, Kept(), time).of(route.tool).reader
     agent = Agent(described.agent, described.roles, "described")
     return reader.read("explain", request, route, agent, Run(described.run), body or None)
+
+
+_ABOUT = {
+    "tools/call": "name",
+    "prompts/get": "name",
+    "resources/read": "uri",
+    "resources/subscribe": "uri",
+    "resources/unsubscribe": "uri",
+}
+"""MCP methods that are about something, and the parameter that says what."""
+
+
+def _message(described: Described) -> bytes:
+    """The JSON-RPC message of an MCP operation."""
+    method, _, about = described.operation.partition(" ")
+    if about == "" and "/" not in method and method not in ("initialize", "ping"):
+        method, about = "tools/call", method
+    params: dict[str, Any] = dict(described.args or {})
+    if method in _ABOUT and about:
+        params = {_ABOUT[method]: about} | ({"arguments": params} if _ABOUT[method] == "name" else {})
+    return orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
 
 
 def _body(described: Described) -> bytes:

@@ -28,6 +28,10 @@ def explanation_of(call: Call, loaded: Loaded) -> dict[str, Any]:
     """Everything that has to do with the call, and the verdict with counters at rest and circuits closed."""
     book, tool = loaded.book, call.tool
     grant = book.grant(call.agent, tool.name, call.operation)
+    if grant is None and call.implied:
+        grant = book.any_grant(call.agent, tool.name)
+    named = {"implied": call.implied}
+    rules = book.rules(tool.name, call.operation, **named)
     return {
         "version": loaded.version,
         "call": {
@@ -38,14 +42,16 @@ def explanation_of(call: Call, loaded: Loaded) -> dict[str, Any]:
             "operation": call.operation,
             "params": dict(call.params),
             "args": dict(call.args),
+            "facts": {name: value for name, value in call.facts.items() if value not in ("", None)},
+            "amendments": list(call.amendments),
         },
         "grant": grant,
         "nearest_grants": [] if grant is not None else _nearest(call, loaded),
-        "rules": [_rule(said, loaded) for said in book.rules(tool.name, call.operation).explain(call)],
-        "limits": [_limit(limit, call, loaded) for limit in book.limits(tool.name, call.operation)],
+        "rules": [_rule(said, loaded) for said in rules.explain(call)],
+        "limits": [_limit(limit, call, loaded) for limit in book.limits(tool.name, call.operation, **named)],
         "breakers": [
             {"breaker": breaker.name, "key": list(breaker.key(call)[1:])}
-            for breaker in book.breakers(tool.name, call.operation)
+            for breaker in book.breakers(tool.name, call.operation, **named)
         ],
         "concurrency": tool.concurrency or None,
         "verdict": verdict_of(_decided(call, loaded)),

@@ -26,9 +26,11 @@ def _call(call: dict[str, Any]) -> None:
     roles = f" (roles {', '.join(call['roles'])})" if call["roles"] else ""
     run = f", run {call['run']}" if call["run"] else ""
     click.echo(f"call      {call['agent']}{roles}{run} -> {call['tool']}: {call['operation']}")
-    for name in ("params", "args"):
+    for name in ("params", "args", "facts"):
         if call[name]:
             _line(f"{name} {_shown(call[name])}")
+    for amendment in call["amendments"]:
+        _line(f"changed: {amendment}")
 
 
 def _grant(explanation: dict[str, Any]) -> None:

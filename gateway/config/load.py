@@ -16,6 +16,7 @@ from gateway.config.build import LLM_PROTOCOLS, tools_of
 from gateway.config.documents import Document, problems_of, read_documents
 from gateway.config.files import Files
 from gateway.config.model_errors import Mistake, mistakes
+from gateway.config.pins import read_pins
 from gateway.config.policies import Policies
 from gateway.config.problems import in_order
 from gateway.config.references import expand
@@ -161,8 +162,6 @@ class _Reading:
         if config.file is None:
             return pinning(None, changed, new)
         path = self.base / config.file
-        from gateway.config.pins import read_pins
-
         try:
             pins, problems = read_pins(path, self._files)
         except OSError as error:

@@ -139,6 +139,10 @@ class Mcp(Model):
     validate_arguments: bool = Field(
         default=True, description="Whether arguments must fit the tool's inputSchema, where it is known."
     )
+    endpoints: Listed[Annotated[str, Field(pattern=r"^/[!-~]*$")]] = Field(
+        default=(),
+        description='Paths below the url where MCP is spoken; by default the url, and "/mcp" where it has no path.',
+    )
     allowed_hosts: Listed[Authority] = Field(
         default=(), description="Host and Origin names that may be used beside those of the loopback and hosts."
     )

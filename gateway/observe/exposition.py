@@ -130,8 +130,8 @@ class Exposition(Collector):
         changed = GaugeMetricFamily(
             "toolgate_mcp_unapproved_tools", "Tools of MCP servers that are not as approved.", labels=("tool", "state")
         )
-        for tool, state, count in gauges.tools_changed():
-            changed.add_metric((tool, state), count)
+        for tool, standing, number in gauges.tools_changed():
+            changed.add_metric((tool, standing), number)
         yield from (version, build, in_flight, breakers, connections, changed)
         yield CounterMetricFamily(
             "toolgate_trace_records_dropped", "Trace records lost: no room, or not encodable.", value=gauges.dropped()

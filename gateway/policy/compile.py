@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import islice
@@ -24,6 +25,9 @@ __all__ = ["Complaint", "SourcedDocument", "compile_policies"]
 
 WARM_CAP = 256
 """Operations prepared at load, over all tools; a large OpenAPI document must not make every reload slow."""
+
+
+_METHOD_AND_PATH = re.compile(r"[A-Z]+ [/*]")
 
 
 class SourcedDocument(Struct, frozen=True):
@@ -119,6 +123,12 @@ def _check_scopes(documents: Sequence[SourcedDocument], tools: Sequence[Tool], c
 
 def _check_operation(index: int, path: Path, pattern: str, tools: Sequence[Tool], complaints: Complaints) -> None:
     """A glob that matches no operation leaves a rule dead, and a dead rule that denies is a hole: say so."""
+    servers = [tool.name for tool in tools if tool.protocol == "mcp"]
+    if servers:
+        if len(servers) == len(tools) and _METHOD_AND_PATH.match(pattern):
+            hint = f"{', '.join(servers)} speaks MCP: write the name of a tool, or such as resources/read *"
+            complaints.warning(index, path, f"{pattern!r} matches no operation of an MCP server", hint)
+        return
     method, space, path_glob = pattern.partition(" ")
     if not space and pattern[:1] not in ("*", "?") and pattern != "CONNECT":
         hint = f"write METHOD /path, or * {pattern}" if pattern[:1] == "/" else "write METHOD /path, such as GET /items"
