@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from gateway.model import NOTHING_FOUND, Caps, Findings, Proposal, Refusal
 from gateway.understand import anthropic_answer, anthropic_request
@@ -17,7 +17,7 @@ class Messages:
     """``POST /v1/messages``: the model answers."""
 
     operation = "POST /v1/messages"
-    metered = True
+    metered: Literal["nothing", "input", "both"] = "both"
 
     def asked(self, body: Mapping[str, Any], params: Mapping[str, str]) -> Asked:  # noqa: ARG002 - no values in the path
         """Read a request; Refused (400) where a member is not of its documented type."""
@@ -49,7 +49,7 @@ class CountTokens(Messages):
     """``POST /v1/messages/count_tokens``: no model answers, and nothing is used."""
 
     operation = "POST /v1/messages/count_tokens"
-    metered = False
+    metered = "nothing"
 
     def amend(self, body: dict[str, Any], raw: bytes, asked: Asked, caps: Caps) -> tuple[bytes, tuple[str, ...]]:  # noqa: ARG002
         """As for messages, so that what would be sent is counted; ``max_tokens`` is none of this endpoint's members."""

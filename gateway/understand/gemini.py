@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from gateway.model import NOTHING_FOUND, Caps, Findings, Proposal, Refusal
 from gateway.understand import gemini_answer, gemini_request
@@ -16,7 +16,7 @@ from gateway.understand.members import asked_object
 class GenerateContent:
     """``:generateContent`` and ``:streamGenerateContent``: the model answers."""
 
-    metered = True
+    metered: Literal["nothing", "input", "both"] = "both"
 
     def __init__(self, method: str, *, stream: bool) -> None:
         self.operation = f"POST /models/{{model}}:{method}"
@@ -36,23 +36,23 @@ class GenerateContent:
         """
         return gemini_request.amend(body, raw, caps)
 
-    def answer(self, body: Mapping[str, Any] | list[Any]) -> Findings:
-        """Usage and proposals (``functionCall`` parts). An array is what a stream without ``alt=sse`` sends."""
+    def answer(self, body: Mapping[str, Any]) -> Findings:
+        """Usage and proposals (``functionCall`` parts)."""
         return gemini_answer.read(body)
 
-    def without(self, body: Any, refused: Sequence[tuple[Proposal, str]]) -> Any:
+    def without(self, body: Mapping[str, Any], refused: Sequence[tuple[Proposal, str]]) -> dict[str, Any]:
         """The answer with a text part in the place of each refused proposal."""
         return gemini_answer.without(body, refused)
 
     def stream(self, asked: Asked, raw: bytes, sent: bytes) -> ContentStream:  # noqa: ARG002 - nothing is asked for ourselves
-        """A reader of the chunks of a stream with ``alt=sse``."""
+        """A reader of the chunks of a stream."""
         return ContentStream(asked.model, len(sent))
 
 
 class CountTokens(GenerateContent):
     """``:countTokens``: no model answers, and nothing is used. The whole request may be given one level down."""
 
-    metered = False
+    metered = "nothing"
 
     def asked(self, body: Mapping[str, Any], params: Mapping[str, str]) -> Asked:
         """Read a request; see ``GenerateContent.asked``."""
@@ -65,7 +65,7 @@ class CountTokens(GenerateContent):
         """The body as it came: there is nothing to cap."""
         return raw, ()
 
-    def answer(self, body: Mapping[str, Any] | list[Any]) -> Findings:  # noqa: ARG002
+    def answer(self, body: Mapping[str, Any]) -> Findings:  # noqa: ARG002
         """Nothing."""
         return NOTHING_FOUND
 
@@ -73,7 +73,7 @@ class CountTokens(GenerateContent):
 class EmbedContent(CountTokens):
     """``:embedContent`` and ``:batchEmbedContents``: numbers for texts; there is no output to cap."""
 
-    metered = True
+    metered = "input"
 
     def asked(self, body: Mapping[str, Any], params: Mapping[str, str]) -> Asked:
         """Read a request; each text to embed is a message."""
@@ -83,7 +83,7 @@ class EmbedContent(CountTokens):
             gemini_request.check_model(one, model, f"requests[{at}]." if "requests" in body else "")
         return gemini_request.read_embedded(bodies, model)
 
-    def answer(self, body: Mapping[str, Any] | list[Any]) -> Findings:
+    def answer(self, body: Mapping[str, Any]) -> Findings:
         """Usage, where the model tells it."""
         return gemini_answer.read(body)
 

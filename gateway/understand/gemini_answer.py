@@ -52,30 +52,25 @@ def usage_of(model: str, told: Mapping[str, Any]) -> Usage:
     )
 
 
-def read(body: Mapping[str, Any] | list[Any]) -> Findings:
-    """What is in a whole answer, or in the array that a stream without ``alt=sse`` is."""
-    chunks = [mapping(chunk) for chunk in (body if isinstance(body, list) else [body])]
-    calls, model = Calls(), ""
-    told: Mapping[str, Any] | None = None
-    proposed: list[Proposal] = []
-    for chunk in chunks:
-        model = text(chunk.get("modelVersion")) or model
-        told = chunk.get("usageMetadata") if isinstance(chunk.get("usageMetadata"), dict) else told
-        proposed += [proposal for proposal, _ in calls.take(chunk)]
-    usage = None if told is None else usage_of(model, told)
-    return Findings(any("error" in chunk for chunk in chunks), usage, tuple(proposed))
+def read(body: Mapping[str, Any]) -> Findings:
+    """What is in a whole answer."""
+    told = body.get("usageMetadata")
+    usage = usage_of(text(body.get("modelVersion")), told) if isinstance(told, dict) else None
+    return Findings("error" in body, usage, tuple(proposal for proposal, _ in Calls().take(body)))
 
 
-def without(body: Any, refused: Sequence[tuple[Proposal, str]]) -> Any:
-    """A whole answer, or an array of chunks, with a text part in the place of each refused proposal."""
-    changed = copy.deepcopy(body)
-    chunks = [chunk for chunk in (changed if isinstance(changed, list) else [changed]) if isinstance(chunk, dict)]
-    take_out(chunks, refused)
+def without(body: Mapping[str, Any], refused: Sequence[tuple[Proposal, str]]) -> dict[str, Any]:
+    """A whole answer with a text part in the place of each refused proposal."""
+    changed = copy.deepcopy(dict(body))
+    take_out([changed], refused)
     return changed
 
 
 class ContentStream:
-    """Reads the chunks of one streamed answer (``alt=sse``). ``asked_size``: bytes of the request, for an estimate."""
+    """Reads the chunks of one streamed answer: events, or items of an array where ``alt=sse`` was not asked for.
+
+    ``asked_size``: bytes of the request, for an estimate.
+    """
 
     def __init__(self, model: str, asked_size: int) -> None:
         self._model = model
@@ -94,8 +89,8 @@ class ContentStream:
         self._model = text(chunk.get("modelVersion")) or self._model
         if isinstance(chunk.get("usageMetadata"), dict):
             self._told, self._unpaid = chunk["usageMetadata"], 0
-        elif chunk:
-            self._unpaid += len(event.data)
+        else:
+            self._unpaid += sum(_size(part) for at in items(chunk.get("candidates")) for part in parts_of(at))
         self._failed = self._failed or "error" in chunk
         for candidate in items(chunk.get("candidates")):
             self._finished = self._finished or bool(mapping(candidate).get("finishReason"))
@@ -176,6 +171,12 @@ def _join(whole: dict[str, Any], candidate: Mapping[str, Any]) -> None:
             parts.append(part)
     whole.update(candidate)
     whole["content"] = {**mapping(candidate.get("content")), "parts": parts}
+
+
+def _size(part: Mapping[str, Any]) -> int:
+    """Bytes of what a part says."""
+    said = part.get("text")
+    return len(said.encode("utf-8", "surrogatepass")) if isinstance(said, str) else len(dump(part))
 
 
 def _chunk(event: Event) -> dict[str, Any]:
