@@ -108,7 +108,7 @@ class Bridge:
                 await session.ask(requests, outlet)
             for message in messages:
                 if not message.is_request:
-                    session.tell(message)
+                    await session.tell(message)
             if not requests:
                 return web.Response(status=202)
             return await respond(request, outlet, Reply(len(requests), batch))

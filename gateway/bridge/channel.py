@@ -73,10 +73,7 @@ class Channel(ABC):
             self._child.send(line)
         if not self._child.alive:
             self._fail_all(self._gone or "the server is ending")
-        try:
-            await self._child.drain()
-        except ChildGone:
-            log.debug("the server ended while it was asked; its requests are answered with errors")
+        await self._drain()
 
     async def ask_alone(self, message: Message, patience: float | None) -> Item:
         """Ask and wait for the answer, ``patience`` seconds at most.
@@ -109,6 +106,13 @@ class Channel(ABC):
     @abstractmethod
     def _route(self, message: Message) -> None:
         """Deliver a request or a notification of the child that is no progress of something under way."""
+
+    async def _drain(self) -> None:
+        """Keep a client waiting while the child reads slowly. A child that has stopped reading is ended."""
+        try:
+            await self._child.drain()
+        except ChildGone:
+            await self._child.close()
 
     def _settle(self, entry: UnderWay) -> None:
         """Forget a request: it has been answered, or nobody waits."""

@@ -87,16 +87,18 @@ class Child:
                     os.killpg(self._process.pid, ask)
 
     async def _read(self, hear: Callable[[bytes], None], ended: Callable[[str], None]) -> None:
-        reason = ""
         try:
             while line := await self._stdout.readline():
                 if line := line.strip():
                     hear(line)
         except ValueError:
-            reason = f"the server sent a line longer than {LONGEST_LINE >> 20} MiB"
-        finally:
+            # What follows cannot be told apart from the rest of this line.
+            self.alive = False
+            ended(f"the server sent a line longer than {LONGEST_LINE >> 20} MiB")
             await self._stop()
-            ended(reason or _reason(self._process.returncode))
+        else:
+            await self._stop()
+            ended(_reason(self._process.returncode))
 
 
 def _reason(status: int | None) -> str:

@@ -40,7 +40,7 @@ class Session(Channel):
         self.last_used = 0.0
         """When the last of them ended, on the event loop's clock, in seconds."""
 
-    def tell(self, message: Message) -> None:
+    async def tell(self, message: Message) -> None:
         """Pass on a notification, or the answer to a request of the server."""
         self._child.send(rpc.render(message.members))
         if message.method == "notifications/cancelled":
@@ -49,6 +49,7 @@ class Session(Channel):
             if entry is not None:
                 # The server will not answer any more, and a POST must end with something.
                 self._fail(entry, rpc.CANCELLED, "Request cancelled")
+        await self._drain()
 
     def stand(self, outlet: Outlet) -> None:
         """A GET stream has opened: it takes what belongs to no request, and what has waited for it."""
