@@ -19,6 +19,8 @@ Results = dict[str, list[Check]]
 
 VOLATILE = frozenset({"date", "server", "connection", "keep-alive", "timestamp", "actualdelayms"})
 """Members (fields of a message's head mostly) that differ between two runs without a proxy too, in lower case."""
+ABSENT = "(absent)"
+"""Stands for a member that is not there, which is not the same as null."""
 _STAMP = re.compile(r"-\d{4}-\d\d-\d\dT[\d-]+Z$")
 _NOISE = (
     (re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}"), "UUID"),
@@ -33,7 +35,7 @@ _MILLISECONDS = range(1_600_000_000_000, 2_500_000_000_000)
 
 @dataclass(frozen=True)
 class Difference:
-    """One check that is not the same in both runs; ``None`` where it was not made at all."""
+    """One check that is not the same in both runs; ``ABSENT`` where it was not made at all."""
 
     scenario: str
     check: str
@@ -104,7 +106,7 @@ def compare(direct: Results, through: Results) -> list[Difference]:
     for scenario in sorted(direct.keys() | through.keys()):
         one, other = _named(direct.get(scenario, ())), _named(through.get(scenario, ()))
         for name in [*one, *(name for name in other if name not in one)]:
-            found = _differing(one.get(name), other.get(name), ())
+            found = _differing(one.get(name, ABSENT), other.get(name, ABSENT), ())
             differences += [Difference(scenario, name, *parts) for parts in found]
     return differences
 
@@ -136,7 +138,7 @@ def _differing(one: Any, other: Any, path: tuple[str, ...]) -> Iterator[tuple[st
         return
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         for key in [*one, *(key for key in other if key not in one)]:
-            yield from _differing(one.get(key), other.get(key), (*path, key))
+            yield from _differing(one.get(key, ABSENT), other.get(key, ABSENT), (*path, key))
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for number, pair in enumerate(zip(one, other, strict=True)):
             yield from _differing(*pair, (*path, str(number)))

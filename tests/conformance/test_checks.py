@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from . import bad_proxy
-from .checks import Explained, Results, compare, count, load
+from .checks import ABSENT, Explained, Results, compare, count, load
 from .report import Report
 
 
@@ -41,6 +41,7 @@ def test_every_member_that_differs_is_named() -> None:
     assert places == [
         ("details.body.id", 1, "1"),
         ("details.body.items.1.x", "y", "z"),
+        ("details.body.kept", None, ABSENT),
         ("details.status", 200, 400),
     ]
 
@@ -49,7 +50,7 @@ def test_check_that_was_not_made_or_failed_is_a_difference() -> None:
     failed = check() | {"status": "FAILURE", "errorMessage": "no"}
     assert [found.place for found in compare(results(check()), results(failed))] == ["status", "errorMessage"]
     assert [found.check for found in compare(results(check(), check()), results(check()))] == ["a#2"]
-    assert [found.through for found in compare(results(check()), {})] == [None]
+    assert [found.through for found in compare(results(check()), {})] == [ABSENT]
 
 
 def test_order_of_checks_of_one_id_is_chance() -> None:
