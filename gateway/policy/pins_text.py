@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.policy.pins import Pin, Pins
-from gateway.policy.visible import visible
+from gateway.policy.visible import hidden, visible
 
 VERSION = 1
 _HEAD = """\
@@ -54,13 +54,8 @@ def _block(text: str) -> list[str]:
 
 def _quoted(text: str) -> str:
     r"""A YAML scalar in double quotes; its escapes are those of JSON, but for ``\U`` beyond U+FFFF."""
-    return "".join(
-        [
-            '"',
-            *(one if one in _PLAIN else f"\\U{ord(one):08x}" for one in text),
-            '"',
-        ]
-    )
+    return '"' + "".join([one if _plain(one) else f"\\U{ord(one):08x}" for one in text]) + '"'
 
 
-_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _-./:@+,()=")
+def _plain(character: str) -> bool:
+    return character.isprintable() and character not in '"\\' and not hidden(character)

@@ -1,0 +1,38 @@
+"""What a tool says of itself (MCP ``annotations``), as facts for rules: hints, to be believed as far as the server is.
+
+Defaults are those of the specification (schema.ts, ``ToolAnnotations``): a tool that says nothing may be destructive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from gateway.understand.pins import State
+
+
+def facts_of(annotations: Any, state: State) -> Mapping[str, Any]:
+    """The facts of a tool with these annotations; a hint that is no boolean counts as not given."""
+    hints = annotations if isinstance(annotations, dict) else {}
+    read_only = _hint(hints, "readOnlyHint", False)
+    destructive = not read_only and _hint(hints, "destructiveHint", True)
+    idempotent, open_world = _hint(hints, "idempotentHint", False), _hint(hints, "openWorldHint", True)
+    return facts(read_only, destructive, idempotent, open_world, state)
+
+
+@cache
+def facts(read_only: bool, destructive: bool, idempotent: bool, open_world: bool, state: State) -> Mapping[str, Any]:
+    """The facts, by the names of the CEL variables: one shared mapping for each combination, not to be changed."""
+    return {
+        "tool.readOnly": read_only,
+        "tool.destructive": destructive,
+        "tool.idempotent": idempotent,
+        "tool.openWorld": open_world,
+        "tool.pin": state,
+    }
+
+
+def _hint(hints: Mapping[str, Any], name: str, default: bool) -> bool:
+    value = hints.get(name)
+    return value if isinstance(value, bool) else default
