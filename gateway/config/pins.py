@@ -17,7 +17,7 @@ from gateway.errors import Problem
 from gateway.policy.pins import Pin, Pins, digest_of
 from gateway.policy.pins_text import description_of
 
-_ANEW = "pin the tool anew: toolgate tools pin"
+_ANEW = "remove the entry and pin the tool anew: toolgate tools pin"
 _PLACE = re.compile(r" at line (\d+) column (\d+)$")
 
 

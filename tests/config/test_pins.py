@@ -104,25 +104,22 @@ def test_a_path_that_is_no_file_is_an_error(tmp_path: Path) -> None:
         (
             'largest"',
             'largestt"',
-            "docs.pins.yaml:7:13: the digest is not that of the definition below it"
-            " (pin the tool anew: toolgate tools pin)",
+            "docs.pins.yaml:7:13: the digest is not that of the definition below it",
         ),
         (
             "      Finds documents.\n",
             "      Finds papers.\n",
-            "docs.pins.yaml:9:18: the description is not the one of the definition"
-            " (pin the tool anew: toolgate tools pin)",
+            "docs.pins.yaml:9:18: the description is not the one of the definition",
         ),
         (
             '"title": "largest"',
             '"title": largest"',
-            "docs.pins.yaml:26:18: the definition is not JSON: expected value (pin the tool anew: toolgate tools pin)",
+            "docs.pins.yaml:26:18: the definition is not JSON: expected value (remove the entry and pin the tool anew",
         ),
         (
             '  "search":\n',
             '  "find":\n',
-            "docs.pins.yaml:13:17: the definition is not that of a tool named 'find'"
-            " (pin the tool anew: toolgate tools pin)",
+            "docs.pins.yaml:13:17: the definition is not that of a tool named 'find'",
         ),
         ("tools:", "tools", "docs.pins.yaml:6:11: there is no colon"),
         ("version: 1", "--- {}\n---\nversion: 1", "docs.pins.yaml:1:1: a file of pins is one document"),
