@@ -49,7 +49,7 @@ class CountTokens(Messages):
     """``POST /v1/messages/count_tokens``: no model answers, and nothing is used."""
 
     operation = "POST /v1/messages/count_tokens"
-    metered = "nothing"
+    metered: Literal["nothing", "input", "both"] = "nothing"
 
     def amend(self, body: dict[str, Any], raw: bytes, asked: Asked, caps: Caps) -> tuple[bytes, tuple[str, ...]]:  # noqa: ARG002
         """As for messages, so that what would be sent is counted; ``max_tokens`` is none of this endpoint's members."""

@@ -52,7 +52,7 @@ class GenerateContent:
 class CountTokens(GenerateContent):
     """``:countTokens``: no model answers, and nothing is used. The whole request may be given one level down."""
 
-    metered = "nothing"
+    metered: Literal["nothing", "input", "both"] = "nothing"
 
     def asked(self, body: Mapping[str, Any], params: Mapping[str, str]) -> Asked:
         """Read a request; see ``GenerateContent.asked``."""
@@ -73,7 +73,7 @@ class CountTokens(GenerateContent):
 class EmbedContent(CountTokens):
     """``:embedContent`` and ``:batchEmbedContents``: numbers for texts; there is no output to cap."""
 
-    metered = "input"
+    metered: Literal["nothing", "input", "both"] = "input"
 
     def asked(self, body: Mapping[str, Any], params: Mapping[str, str]) -> Asked:
         """Read a request; each text to embed is a message."""

@@ -26,6 +26,7 @@ from gateway.understand.members import (
 
 Object = dict[str, Any]
 _WORD = re.compile(r"(?<!^)([A-Z])")
+_DECLARED = "functionDeclarations"
 _SNAKE = re.compile(r"_([a-z])")
 
 
@@ -138,13 +139,17 @@ def _names(tool: Object) -> Iterator[str]:
     for member, value in tool.items():
         if value is None:
             continue
-        camel = _SNAKE.sub(lambda found: found[1].upper(), member)
+        camel = _camel(member)
         spelled(tool, camel, "tools[].")
-        if camel != "functionDeclarations":
+        if camel != _DECLARED:
             yield camel
             continue
         for declared in many(tool, camel, "tools[]."):
-            yield asked_text(declared, "name", "tools[].functionDeclarations[].")
+            yield asked_text(declared, "name", f"tools[].{camel}[].")
+
+
+def _camel(member: str) -> str:
+    return _SNAKE.sub(lambda found: found[1].upper(), member)
 
 
 def amend(body: Object, raw: bytes, caps: Caps) -> tuple[bytes, tuple[str, ...]]:
@@ -212,11 +217,13 @@ def _allowed(tool: Object, caps: Caps, gone: set[str]) -> Object:
     """A tool without what is forbidden; the names of that go into ``gone``."""
     left: Object = {}
     for member, value in tool.items():
-        (*names,) = _names({member: value})
-        bad = [name for name in names if forbidden(caps, name)]
-        gone.update(bad)
+        declares = _camel(member) == _DECLARED
+        entries = many(tool, member) if declares else []
+        names = [entry.get("name") for entry in entries] if declares else [_camel(member)]
+        bad = {name for name in names if isinstance(name, str) and forbidden(caps, name)}
+        gone |= bad
         if not bad:
             left[member] = value
-        elif keep := [declared for declared in many(tool, member) if declared.get("name") not in bad]:
+        elif keep := [entry for entry in entries if entry.get("name") not in bad]:
             left[member] = keep
     return left
