@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from gateway.config import marks
 from gateway.config.load import attempt
-from gateway.config.schema import Config, Identify, Log, ToolConfig, TraceConfig, Wire
+from gateway.config.schema import Config, Identify, Log, ModelRates, ToolConfig, TraceConfig, Wire
 from gateway.model import Reason
 from gateway.policy.engine import EXPANDED_CAP, LOOP_CAP, NESTING_CAP, SOURCE_CAP
 from gateway.policy.hints import FUNCTIONS
@@ -38,15 +38,18 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Dotted names of every key below a model, sections themselves left out where they have no row of their own."""
     for name, field in model.model_fields.items():
         inner = model_in(field.annotation)
-        if inner is not None and inner is not ToolConfig:
+        if inner not in (None, *ELSEWHERE):
             yield from keys(inner, f"{prefix}{name}.")
-        if inner is None or f"{prefix}{name}" in DEFAULTS:
+        if inner in (None, ModelRates) or f"{prefix}{name}" in DEFAULTS:
             yield f"{prefix}{name}"
 
 
+ELSEWHERE = (ToolConfig, ModelRates)
+"""Sections with a table of their own."""
 SECTIONS: dict[type[BaseModel], str] = {
     Config: "",
     ToolConfig: "",
+    ModelRates: "",
     Identify: "",
     Wire: "",
     TraceConfig: "trace.",
@@ -73,7 +76,9 @@ def test_a_documented_default_is_the_default(key: str) -> None:
         name = key.removeprefix(prefix)
         if key.startswith(prefix) and name.partition(".")[0] in model.model_fields and "keys." not in name:
             minimal = {"url": "http://a"} if model is ToolConfig else {"tools": {"a": {"url": "http://a"}}}
-            if model is Identify:
+            if model is ModelRates:
+                minimal = {"input": 1}
+            elif model is Identify:
                 minimal = {}
                 name = name.removeprefix("api_key.")
                 model = model_in(Identify.model_fields["api_key"].annotation) or model
@@ -120,8 +125,10 @@ def examples() -> list[str]:
 
 
 def test_every_example_of_a_policy_loads(tmp_path: Path) -> None:
-    names = ("github", "notes", "bank", "search")
-    config = "tools:\n" + "".join(f"  {name}: {{url: 'http://{name}'}}\n" for name in names)
+    tools = {"github": "http", "notes": "http", "bank": "http", "search": "http", "mail": "mcp", "anthropic": "anthropic"}
+    config = "tools:\n" + "".join(
+        f"  {name}: {{url: 'http://{name}', protocol: {protocol}}}\n" for name, protocol in tools.items()
+    )
     assert len(examples()) >= len(KINDS)
     for number, text in enumerate(examples()):
         policies = {"grants": GRANT, "example": text} if "kind: Grant" not in text else {"example": text}
