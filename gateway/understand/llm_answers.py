@@ -119,10 +119,8 @@ class TappedBody:
 
     def _by_its_tail(self) -> Findings:
         """Of an answer too long to be read, the usage, which providers put last (many embeddings are that long)."""
-        last = None
-        for last in _USAGE.finditer(self._tail):
-            pass
-        usage = load(last[1]) if last else None
+        told = _USAGE.findall(self._tail)
+        usage = load(told[-1]) if told else None
         if isinstance(usage, dict):
             found = self._exchange.endpoint.answer({"model": self._exchange.asked.model, "usage": usage})
             if found.usage is not None:
