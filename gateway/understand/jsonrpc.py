@@ -54,7 +54,9 @@ def resembles(value: Any) -> bool:
     """Whether any server could take this JSON for a JSON-RPC message, or a batch of them."""
     if isinstance(value, list):
         return True
-    return isinstance(value, dict) and any(key.casefold() in ("jsonrpc", "method") for key in value)
+    if not isinstance(value, dict):
+        return False
+    return "jsonrpc" in value or any(key.casefold() in ("jsonrpc", "method") for key in value)
 
 
 def messages(value: Any) -> tuple[Message, ...]:

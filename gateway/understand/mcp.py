@@ -6,7 +6,7 @@ what the tool gets. Everything else that is sent to the server (OAuth's document
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -34,10 +34,11 @@ _JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
 class McpReader:
     """Reads requests for one MCP server, and its answers.
 
-    ``http`` reads what is no MCP. ``refusal``: how tool calls are refused, as a ``result`` with isError or as a JSON-RPC
-    ``error``. ``validate``: hold arguments to the tool's inputSchema. ``allowed_hosts``: hosts that pages, and agents on
-    this machine, may name besides the loopback names. ``judges_results``: some rule of the response phase is about this
-    server. ``endpoints``: paths below the tool's url where it speaks MCP.
+    ``http`` reads what is no MCP. ``refusal``: how tool calls are refused, as a ``result`` with isError or as a
+    JSON-RPC ``error``. ``validate``: hold arguments to the tool's inputSchema. ``allowed_hosts``: hosts that pages, and
+    agents on this machine, may name besides the loopback names. ``judges_results``: some rule of the response phase is
+    about this server. ``endpoints``: paths below the tool's url where it speaks MCP; by default the url itself, and
+    /mcp where it has no path.
     """
 
     def __init__(
@@ -50,14 +51,14 @@ class McpReader:
         validate: bool = True,
         allowed_hosts: Iterable[str] = (),
         judges_results: bool = False,
-        endpoints: Iterable[str] | None = None,
+        endpoints: Sequence[str] = (),
     ) -> None:
         self.tool = tool
         self._catalogue, self._validate, self._judges_results = catalogue, validate, judges_results
         self._results = refusal == "result"
         self._origins = Origins(allowed_hosts)
         self._http = http
-        if endpoints is None:
+        if not endpoints:
             endpoints = ("/",) if tool.base_path else ("/", "/mcp")
         self._endpoints = frozenset(path for at in endpoints for path in (at, at.rstrip("/") + "/"))
 
@@ -122,7 +123,9 @@ class McpReader:
             call,
             answered.status,
             Words(call.id, self._results, call.facts["mcp.version"] >= mcp_refusals.STATELESS),
-            lists=Lists(self._catalogue, judge, first="cursor" not in call.args and not stream) if lists else None,
+            lists=Lists(self._catalogue, judge, first=method in _LISTS and "cursor" not in call.args)
+            if lists
+            else None,
             judge=judge if judged else None,
             withhold=withhold,
             events=events,

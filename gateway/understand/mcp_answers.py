@@ -130,7 +130,7 @@ class Whole:
         return passed
 
     def found(self) -> Findings:
-        return _found(self._screen, self._refusal)
+        return _found(self._screen, self._refusal or self._screen.refusal)
 
     def refusal(self) -> Refusal | None:
         return self._refusal

@@ -99,7 +99,7 @@ def _decoded(value: str) -> str | None:
 
     Base64 that has another spelling than the one encoders write is broken too.
     """
-    wrapped = _SENTINEL.fullmatch(value)
+    wrapped = _SENTINEL.fullmatch(value) if value[:1] == "=" else None
     if wrapped is None:
         return value
     try:

@@ -114,10 +114,11 @@ class Screen:
         failed = "error" in message or not isinstance(result, dict)
         if failed or not isinstance(result, dict):
             result = {"error": message.get("error")}
-        self.is_error = self.is_error or failed or result.get("isError") is True
+        is_error = failed or result.get("isError") is True
+        self.is_error = self.is_error or is_error
         if self._judge is not None:
             self.result = result
-            refusal = self._judge.result(self._status, Findings(is_error=self.is_error, result=result))
+            refusal = self._judge.result(self._status, Findings(is_error=is_error, result=result))
             if refusal is not None:
                 return self._refuse(refusal, ident, of_tool=self._of_tool)
         elif self._withhold and not _RESULT_MEMBERS.isdisjoint(result):
