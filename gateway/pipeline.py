@@ -22,7 +22,7 @@ from msgspec import Struct, structs
 
 from gateway.cost.pricer import Pricer
 from gateway.decide.engine import AskHuman, Look, Pace, Reserve, decide
-from gateway.decide.results import ResultJudge, Results
+from gateway.decide.results import UNCHECKED, ResultJudge, Results
 from gateway.decide.shapes import Check, Quota
 from gateway.errors import ClientGone, Refused, UpstreamError
 from gateway.identify import NO_RUN, Source, identify, run_of
@@ -107,8 +107,8 @@ class Reply(Struct, frozen=True):
 Effect = ReadBody | Await | Send | Collect | Relay | Reply
 Way = Generator[Effect, Any, None]
 
-_BODILESS = frozenset({101, 204, 205, 304})
-"""Statuses whose answers have no body to read."""
+_BODILESS = frozenset({101, 204, 304})
+"""Statuses whose answers have no body to read. Not 205: it should have none, but a tool may send one all the same."""
 
 _UNREAD = frozenset({"HEAD", "CONNECT"})
 
@@ -172,7 +172,7 @@ class Pipeline(Struct, frozen=True):
                     outcome = yield from self._execute(decision, story)
                 except UpstreamError as error:
                     outcome = yield _reply(_broken(error), story)
-                    outcome = _blame(outcome, error)
+                    outcome = _blame(outcome, error, story.answered)
             else:
                 outcome = yield _timed(_reply(decision, story), story)
         except ClientGone as gone:
@@ -187,6 +187,7 @@ class Pipeline(Struct, frozen=True):
         """Make the call and pass its answer on, through whatever the protocol and the policies have to read in it."""
         street, call = self.streets[permit.call.tool.name], permit.call
         answered: Answered = yield Send(permit, street.reader.plain(call))
+        story.answered = answered
         story.opened = self.clock()
         self.ledger.answered(permit.holds, answered, story.opened)
         judge, answer = None, None
@@ -341,6 +342,7 @@ class Story:
     __slots__ = (
         "agent",
         "answer",
+        "answered",
         "began",
         "body",
         "call",
@@ -371,6 +373,7 @@ class Story:
         self.call: Call | None = None
         self.judge: ResultJudge | None = None
         self.answer: Answer | None = None
+        self.answered: Answered | None = None
 
 
 def _reply(refusal: Refusal, story: Story) -> Reply:
@@ -410,6 +413,8 @@ _ADVICE = {
 
 
 def _broken(error: UpstreamError) -> Refusal:
+    if error.reason is Reason.RESULT_UNREADABLE:
+        return Refusal(error.reason, error.status, error.detail, advice=UNCHECKED)
     return Refusal(
         error.reason,
         error.status,
@@ -419,13 +424,15 @@ def _broken(error: UpstreamError) -> Refusal:
     )
 
 
-def _blame(outcome: Outcome, error: UpstreamError) -> Outcome:
-    return Outcome(outcome.status, 0, blame(error), error.detail, outcome.received, outcome.sent)
+def _blame(outcome: Outcome, error: UpstreamError, answered: Answered | None) -> Outcome:
+    """The outcome of a call that broke off, before (None) or after the head of the tool's answer was here."""
+    status, first_byte = (0, 0.0) if answered is None else (answered.status, answered.first_byte)
+    return Outcome(outcome.status, status, blame(error), error.detail, outcome.received, outcome.sent, first_byte)
 
 
 def blame(error: UpstreamError) -> str:
-    """Who broke a call that was under way: agent, tool or gateway."""
-    if error.reason is Reason.DRAINING:
+    """Who broke a call that was under way: agent, tool or gateway (which ends, or could not read the answer)."""
+    if error.reason in (Reason.DRAINING, Reason.RESULT_UNREADABLE):
         return "gateway"
     return "agent" if error.status < 500 else "tool"
 

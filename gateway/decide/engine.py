@@ -46,25 +46,18 @@ Deciding = Generator[Effect, Any, Decision]
 
 def decide(call: Call, checks: Sequence[Check], quotas: Sequence[Quota]) -> Deciding:
     """Decide on one call, or on a batch as a whole: a Permit, or a Refusal that carries every rule that spoke."""
-    spoke: tuple[Spoke, ...] = ()
-    grant = ""
-    questions: list[Question] = []
-    for part in call.parts or (call,):
-        for check in checks:
-            judged = check.judge(part)
-            if judged.spoke:
-                spoke += judged.spoke
-            if judged.refusal is not None:
-                return _with(judged.refusal, spoke, ())
-            if judged.question is not None:
-                questions.append(judged.question)
-            grant = judged.grant or grant
+    refusal, spoke, grant, questions = _checked(call, checks)
+    if refusal is not None:
+        return _with(refusal, spoke, ())
 
     for question in questions:
         if not isinstance((yield AskHuman(question)), str):
             return _with(_unapproved(question), spoke, ())
 
     paced, claimed = _claims(call, quotas)
+    refusal = _beyond([*paced, *claimed]) if call.parts else None
+    if refusal is not None:
+        return _with(refusal, spoke, ())
     waited: tuple[Hold, ...] = ()
     if paced:
         refusal, waited = yield from _queue(paced, claimed)
@@ -77,6 +70,24 @@ def decide(call: Call, checks: Sequence[Check], quotas: Sequence[Quota]) -> Deci
     if refusal is not None:
         return _with(refusal, spoke, waited + holds)
     return Permit(call, grant, waited + holds, spoke)
+
+
+def _checked(call: Call, checks: Sequence[Check]) -> tuple[Refusal | None, tuple[Spoke, ...], str, list[Question]]:
+    """The first refusal, what was said until then, the grant, and what people must be asked."""
+    spoke: tuple[Spoke, ...] = ()
+    grant = ""
+    questions: list[Question] = []
+    for part in call.parts or (call,):
+        for check in checks:
+            judged = check.judge(part)
+            if judged.spoke:
+                spoke += judged.spoke
+            if judged.refusal is not None:
+                return judged.refusal, spoke, grant, questions
+            if judged.question is not None:
+                questions.append(judged.question)
+            grant = judged.grant or grant
+    return None, spoke, grant, questions
 
 
 def _queue(
@@ -124,18 +135,35 @@ def _claims_of_all(
 ) -> tuple[list[tuple[Quota, RateClaim]], list[tuple[Quota, Claim]]]:
     """The claims of a batch, each counter once: the tokens of its calls add up; it is one request to the tool, which
     takes one place and one passage."""
-    merged: dict[tuple[str, ...], tuple[Quota, Claim]] = {}
+    # By kind too: a limit and a breaker may have one name, and then keys that are the same.
+    merged: dict[tuple[type[Claim], tuple[str, ...]], tuple[Quota, Claim]] = {}
     for part in parts:
         for quota in quotas:
             for claim in quota.claims(part):
-                held = merged.get(claim.key)
+                counter = (type(claim), claim.key)
+                held = merged.get(counter)
                 if held is None:
-                    merged[claim.key] = (quota, claim)
+                    merged[counter] = (quota, claim)
                 elif isinstance(claim, RateClaim) and isinstance(held[1], RateClaim):
-                    merged[claim.key] = (quota, structs.replace(held[1], cost=held[1].cost + claim.cost))
+                    merged[counter] = (quota, structs.replace(held[1], cost=held[1].cost + claim.cost))
     paced = [(quota, claim) for quota, claim in merged.values() if isinstance(claim, RateClaim) and claim.wait]
     claimed = [(quota, claim) for quota, claim in merged.values() if not (isinstance(claim, RateClaim) and claim.wait)]
     return paced, claimed
+
+
+def _beyond(claims: Sequence[tuple[Quota, Claim]]) -> Refusal | None:
+    """A batch with more calls than a limit ever lets through at once: waiting would not help."""
+    for _, claim in claims:
+        if isinstance(claim, RateClaim) and claim.cost > claim.capacity:
+            return Refusal(
+                Reason.RATE_LIMITED,
+                429,
+                f"the batch has {claim.cost:g} calls that limit {claim.guard!r} counts, which lets"
+                f" {claim.capacity:g} through at once",
+                f"limit/{claim.guard}",
+                advice=f"send batches of at most {claim.capacity:g} such calls, or the calls one by one",
+            )
+    return None
 
 
 def _with(refusal: Refusal, spoke: tuple[Spoke, ...], holds: tuple[Hold, ...]) -> Refusal:

@@ -12,6 +12,9 @@ from gateway.model import NO_FACTS, Call, Findings, Proposal, Reason, Refusal, S
 from gateway.policy.book import PolicyBook
 from gateway.policy.rules import RuleSet
 
+UNCHECKED = "the call was made, but its result cannot be checked; do not repeat it, go on without it"
+"""What an agent is told where rules read a result and cannot."""
+
 
 class Results:
     """Judges answers of one tool."""
@@ -55,7 +58,7 @@ class ResultJudge:
                 Reason.RESULT_UNREADABLE,
                 502,
                 "a rule reads the result, and the answer is no JSON object that can be read",
-                advice="the call was made, but its result cannot be checked; do not repeat it, go on without it",
+                advice=UNCHECKED,
             )
         usage = found.usage
         facts = {
@@ -89,8 +92,10 @@ class ResultJudge:
             return None
         self.spoke += spoke
         refusal = judgement_of(spoke).refusal
-        if refusal is None or refusal.reason is not Reason.POLICY_DENIED:
-            return refusal
+        if refusal is None:
+            return None
+        if refusal.reason is Reason.POLICY_ERROR:
+            return structs.replace(refusal, advice=UNCHECKED)
         return structs.replace(
             refusal,
             reason=Reason.RESULT_DENIED,

@@ -40,7 +40,7 @@ def _denied(said: Spoke) -> Refusal:
         return Refusal(
             Reason.POLICY_ERROR,
             403,
-            f"a rule could not be evaluated, so the call is refused: {said.error}",
+            f"a rule could not be evaluated, and what it cannot judge is refused: {said.error}",
             rule,
             advice="check that the call has the arguments that this operation needs",
         )

@@ -11,6 +11,9 @@ from gateway.model import Answered, Findings, Refusal
 from gateway.understand import strict_json
 from gateway.understand.reader import Judge
 
+PARTIAL = 206
+"""A part of an answer, cut as the agent asked: it may read as another object than the whole."""
+
 
 class JsonAnswer:
     """Gathers an answer: held back until it is judged where a rule reads it, else only looked at in passing.
@@ -49,6 +52,8 @@ class JsonAnswer:
         """The JSON object, or why there is none."""
         if self._size > self._limit:
             return None, f"the answer was not read: it is over {self._limit} bytes"
+        if self._answered.status == PARTIAL:
+            return None, "the answer was not read: it is only a part (206), chosen by the agent's Range"
         if self._answered.content_encoding.strip().lower() not in ("", "identity"):
             return None, f"the answer was not read: it is compressed ({self._answered.content_encoding[:40]})"
         kind = self._answered.content_type.partition(";")[0].strip().lower()
