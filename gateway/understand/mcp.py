@@ -51,7 +51,7 @@ class McpReader:
         validate: bool = True,
         allowed_hosts: Iterable[str] = (),
         judges_results: bool = False,
-        endpoints: Sequence[str] = (),
+        endpoints: Sequence[str] | None = None,
     ) -> None:
         self.tool = tool
         self._catalogue, self._validate, self._judges_results = catalogue, validate, judges_results
