@@ -77,6 +77,14 @@ class Bridge:
         if not (_accepts(request, _JSON) or _accepts(request, _EVENTS)):
             raise RpcError(rpc.INVALID_REQUEST, f"Accept must name {_JSON} and {_EVENTS}", 406)
         posted = rpc.parse_body(await request.read())
+        try:
+            return await self._handle(request, posted)
+        except RpcError as error:
+            if isinstance(posted, Message) and posted.is_request:
+                error.ident = posted.raw_ident
+            raise
+
+    async def _handle(self, request: web.Request, posted: Message | list[Message]) -> web.StreamResponse:
         if is_stateless(request.headers):
             return await self._post_stateless(request, posted)
         if isinstance(posted, Message) and posted.method == "initialize" and posted.is_request:
@@ -122,12 +130,15 @@ class Bridge:
             # This revision gives clients no notifications over HTTP, and one client must not cancel another's request.
             return web.Response(status=202)
         check(posted, request.headers)
+        if posted.method == "initialize":
+            raise RpcError(rpc.METHOD_NOT_FOUND, "this revision has no initialize", 404)
         streams = _accepts(request, _EVENTS)
         if posted.method == "subscriptions/listen" and not streams:
             raise RpcError(rpc.INVALID_REQUEST, f"Accept must name {_EVENTS}", 406)
         channel = await self._shared.channel()
         if channel is None:
             raise unsupported(request.headers[VERSION])
+        await channel.check_mirrors(posted, request.headers)
         outlet = Outlet(streams=streams)
         try:
             await channel.ask([posted], outlet)
@@ -169,12 +180,12 @@ def _accepts(request: web.Request, kind: str) -> bool:
 
 @web.middleware
 async def _worded(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Errors as JSON-RPC errors without an id: which request they belong to, HTTP says."""
+    """Errors as JSON-RPC errors."""
     headers = {}
     try:
         return await handler(request)
     except RpcError as error:
-        status, body = error.status, rpc.error(b"null", error.code, str(error), error.data)
+        status, body = error.status, rpc.error(error.ident, error.code, str(error), error.data)
     except web.HTTPRequestEntityTooLarge:
         status, body = 413, rpc.error(b"null", rpc.INVALID_REQUEST, f"longer than {LONGEST_LINE >> 20} MiB")
     except web.HTTPMethodNotAllowed as error:

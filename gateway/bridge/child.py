@@ -18,6 +18,10 @@ class ChildGone(Exception):  # noqa: N818 - an event
     """The process has ended, or is ending."""
 
 
+class _TooLong(Exception):  # noqa: N818 - an event
+    """A line over the limit."""
+
+
 class Child:
     """A running process. Its stderr is ours; it leads a process group, so that a shell's or npx's children end too."""
 
@@ -87,18 +91,28 @@ class Child:
                     os.killpg(self._process.pid, ask)
 
     async def _read(self, hear: Callable[[bytes], None], ended: Callable[[str], None]) -> None:
+        broken = "the bridge cannot read on"
         try:
-            while line := await self._stdout.readline():
+            while line := await self._line():
                 if line := line.strip():
                     hear(line)
-        except ValueError:
+            broken = ""
+        except _TooLong:
             # What follows cannot be told apart from the rest of this line.
+            broken = f"the server sent a line longer than {LONGEST_LINE >> 20} MiB"
+        finally:
             self.alive = False
-            ended(f"the server sent a line longer than {LONGEST_LINE >> 20} MiB")
+            if broken:
+                ended(broken)
             await self._stop()
-        else:
-            await self._stop()
-            ended(_reason(self._process.returncode))
+            if not broken:
+                ended(_reason(self._process.returncode))
+
+    async def _line(self) -> bytes:
+        try:
+            return await self._stdout.readline()
+        except ValueError as error:
+            raise _TooLong from error
 
 
 def _reason(status: int | None) -> str:

@@ -10,8 +10,11 @@ from multidict import CIMultiDictProxy
 
 from gateway.bridge import message as rpc
 from gateway.bridge.message import Ident, Message, RpcError
-from gateway.bridge.stateless import CAPABILITIES_KEY, HANDSHAKE_VERSIONS, VERSION_KEY
 
+HANDSHAKE_VERSIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"})
+MODERN_VERSION = "2026-07-28"
+VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
+CAPABILITIES_KEY = "io.modelcontextprotocol/clientCapabilities"
 VERSION, METHOD, NAME = "MCP-Protocol-Version", "Mcp-Method", "Mcp-Name"
 _NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 _ENCODED = re.compile(r"=\?base64\?(.*)\?=")
@@ -25,7 +28,7 @@ def is_stateless(headers: CIMultiDictProxy[str]) -> bool:
 def check(message: Message, headers: CIMultiDictProxy[str]) -> None:
     """Refuse a request whose headers and body disagree: what stands before the bridge may have judged the headers.
 
-    ``Mcp-Param-*`` is not compared: which argument it mirrors stands in the tool's schema.
+    For ``Mcp-Param-*`` see ``mirrors``.
 
     Raises:
         RpcError: -32602 where ``_meta`` lacks what it must have, -32020 where a header says otherwise.
@@ -40,7 +43,7 @@ def check(message: Message, headers: CIMultiDictProxy[str]) -> None:
         said[NAME] = rpc.scalar(raw)
     for header, value in said.items():
         given = headers.getall(header, [])
-        if len(given) != 1 or (_decoded(given[0]) if header == NAME else given[0]) != value:
+        if len(given) != 1 or (decoded(given[0]) if header == NAME else given[0]) != value:
             what = "is missing" if not given else "is there more than once" if len(given) > 1 else "differs"
             raise RpcError(rpc.HEADER_MISMATCH, f"the header {header} must say what the body says; it {what}")
 
@@ -51,11 +54,14 @@ def unsupported(requested: str) -> RpcError:
     return RpcError(rpc.UNSUPPORTED_VERSION, "Unsupported protocol version", data=data)
 
 
-def _decoded(value: str) -> str | None:
+def decoded(value: str) -> str | None:
+    """A header's value without ``=?base64?...?=``, which it has where it is no plain ASCII; None if that is broken."""
     encoded = _ENCODED.fullmatch(value)
     if encoded is None:
         return value
     try:
-        return base64.b64decode(encoded[1], validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+        raw = base64.b64decode(encoded[1], validate=True)
+        # Another spelling of the same bytes is what no encoder writes.
+        return raw.decode() if base64.b64encode(raw).decode() == encoded[1] else None
+    except (binascii.Error, UnicodeError):
         return None

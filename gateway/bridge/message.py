@@ -34,11 +34,14 @@ _SCALAR: msgspec.json.Decoder[int | str] = msgspec.json.Decoder(int | str)
 
 
 class RpcError(Exception):
-    """Answered as a JSON-RPC error: ``code``, the text, the HTTP ``status`` and JSON ``data``."""
+    """Answered as a JSON-RPC error: ``code``, the text, the HTTP ``status`` and JSON ``data``.
+
+    ``ident`` is the JSON text of the request's id, where it is known which request it is.
+    """
 
     def __init__(self, code: int, text: str, status: int = 400, data: object = None) -> None:
         super().__init__(text)
-        self.code, self.status, self.data = code, status, data
+        self.code, self.status, self.data, self.ident = code, status, data, b"null"
 
 
 class Message(Struct, frozen=True):
@@ -123,7 +126,7 @@ def scalar(raw: Raw | None) -> Ident | None:
 def dig(members: Members, *path: str) -> Raw | None:
     """The value at a path of member names, or None where the way ends early."""
     for name in path[:-1]:
-        members = _object(members.get(name))
+        members = opened(members.get(name))
     return members.get(path[-1])
 
 
@@ -131,11 +134,12 @@ def planted(members: Members, path: tuple[str, ...], value: bytes) -> Members:
     """A copy with another value at a path, the last step of which may be new."""
     name, *rest = path
     if rest:
-        value = render(planted(_object(members.get(name)), tuple(rest), value))
+        value = render(planted(opened(members.get(name)), tuple(rest), value))
     return {**members, name: Raw(value)}
 
 
-def _object(raw: Raw | None) -> Members:
+def opened(raw: Raw | None) -> Members:
+    """The members of an object; none of any other value."""
     if raw is None or bytes(memoryview(raw)[:1]) != b"{":
         return {}
     return _decoded(_OBJECT, raw)

@@ -15,25 +15,29 @@ from typing import cast
 import msgspec
 import orjson
 from msgspec import Raw
+from multidict import CIMultiDictProxy
 
 from gateway import __version__
 from gateway.bridge import message as rpc
 from gateway.bridge.channel import TOKEN, Channel, UnderWay
 from gateway.bridge.child import Child
+from gateway.bridge.envelope import CAPABILITIES_KEY, HANDSHAKE_VERSIONS, MODERN_VERSION, VERSION_KEY
 from gateway.bridge.message import Message, RpcError
+from gateway.bridge.mirrors import Mirrors
 from gateway.bridge.outlet import Item, Outlet
 
 log = logging.getLogger("toolgate.bridge")
 
 _STRINGS = msgspec.json.Decoder(list[str])
-HANDSHAKE_VERSIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"})
-MODERN_VERSION = "2026-07-28"
-VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
-CAPABILITIES_KEY = "io.modelcontextprotocol/clientCapabilities"
 _SUBSCRIPTION = ("_meta", "io.modelcontextprotocol/subscriptionId")
 _LOG_LEVEL = ("params", "_meta", "io.modelcontextprotocol/logLevel")
 _START_PATIENCE = 60.0
 """Seconds for a new child to answer ``server/discover``: a package runner may download it first."""
+
+
+_LIST_PATIENCE = 10.0
+"""Seconds for an answer to ``tools/list``."""
+_MOST_PAGES = 100
 
 
 class Stateless(Channel):
@@ -42,6 +46,7 @@ class Stateless(Channel):
     def __init__(self, child: Child) -> None:
         super().__init__(child)
         self._numbers = count(1)
+        self._mirrors = Mirrors()
 
     def abandon(self, outlet: Outlet) -> None:
         """Nobody waits for these answers any more: closing the stream is how a client cancels (2026-07-28)."""
@@ -49,6 +54,34 @@ class Stateless(Channel):
             self._settle(entry)
             params = {"requestId": entry.key, "reason": "the client closed the stream"}
             self._child.send(orjson.dumps({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}))
+
+    async def check_mirrors(self, call: Message, headers: CIMultiDictProxy[str]) -> None:
+        """Compare a call's ``Mcp-Param-*`` with its arguments, after asking the server what its tool is like.
+
+        It is asked for a tool that no list has shown yet, as the call's client.
+
+        Raises:
+            RpcError: -32020, they disagree.
+        """
+        cursor: Raw | None = None
+        for _ in range(_MOST_PAGES):
+            if self._mirrors.knows(call, headers):
+                break
+            try:
+                item = await self.ask_alone(_listing(call, cursor), _LIST_PATIENCE)
+            except TimeoutError:
+                log.warning("the server does not answer tools/list; the call's Mcp-Param headers are not compared")
+                return
+            cursor = rpc.dig(rpc.parse(item.data).members, "result", "nextCursor")
+            if cursor is None:
+                break
+        self._mirrors.check(call, headers)
+
+    def _answered(self, message: Message) -> None:
+        entry = None if message.ident is None else self._under_way.get(message.ident)
+        if entry is not None and entry.message.method == "tools/list":
+            self._mirrors.learn(message.members)
+        super()._answered(message)
 
     def _entry(self, message: Message, outlet: Outlet) -> UnderWay:
         number = next(self._numbers)
@@ -85,6 +118,15 @@ class Stateless(Channel):
             takers[0].outlet.put(Item(rpc.render(message.members)))
         else:
             log.debug("%s of the server belongs to no one request for certain; dropped", message.method)
+
+
+def _listing(call: Message, cursor: Raw | None) -> Message:
+    """The request for a page of tools, in the name of a call."""
+    meta = {**rpc.opened(rpc.dig(call.members, "params", "_meta"))}
+    meta.pop("progressToken", None)
+    params = {"_meta": Raw(rpc.render(meta))} | ({} if cursor is None else {"cursor": cursor})
+    head = {"jsonrpc": Raw(b'"2.0"'), "id": Raw(b'"tools"'), "method": Raw(b'"tools/list"')}
+    return rpc.parse(rpc.render({**head, "params": Raw(rpc.render(params))}))
 
 
 def _takes(entry: UnderWay, message: Message) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated
 
 import anyio
 from mcp.server.mcpserver import Context, MCPServer
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 server = MCPServer("tester", log_level="WARNING")
 
@@ -19,6 +20,11 @@ class Name(BaseModel):
 @server.tool()
 def add(a: int, b: int) -> int:
     return a + b
+
+
+@server.tool()
+def place(region: Annotated[str, Field(json_schema_extra={"x-mcp-header": "Region"})]) -> str:
+    return region
 
 
 @server.tool()

@@ -90,6 +90,7 @@ def test_a_subscription_speaks_of_itself_by_the_clients_id(url: str, ident: int 
 
 def test_errors_show_in_the_status(url: str) -> None:
     assert post(url, request("no/such")).status_code == 404
+    assert post(url, request("initialize")).status_code == 404
     assert post(url, request("tools/call", name="add", arguments=3)).status_code == 400
 
 
@@ -108,10 +109,18 @@ def test_a_header_that_says_other_than_the_body_is_refused(url: str, more: dict[
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == -32020
     assert header in answer.json()["error"]["message"]
+    assert answer.json()["id"] == 1
 
 
 def test_a_name_may_be_encoded_in_its_header(url: str) -> None:
     assert post(url, call("add", a=1, b=1), **{"Mcp-Name": "=?base64?YWRk?="}).status_code == 200
+
+
+def test_a_header_that_repeats_an_argument_must_agree_also_before_a_client_has_seen_the_tools(url: str) -> None:
+    message = call("place", region="eu")
+    assert post(url, message, **{"Mcp-Param-Region": "us"}).json()["error"]["code"] == -32020
+    assert post(url, message).json()["error"]["code"] == -32020
+    assert post(url, message, **{"Mcp-Param-Region": "eu"}).json()["result"]["structuredContent"] == {"result": "eu"}
 
 
 def test_a_header_given_twice_is_refused(url: str) -> None:
