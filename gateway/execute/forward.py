@@ -126,7 +126,10 @@ class Forwarder:
         below = text[len(self._base) :]
         if not text.startswith(self._base) or (self._base and below[:1] not in ("", "/", "?", "#")):
             return location
-        return (asked[: len(asked) - len(call.target)] + below).encode("latin-1") or b"/"
+        leads = asked[: len(asked) - len(call.target)] + below
+        if leads[:2] == "//":  # would name another host
+            return location
+        return (leads if leads[:1] == "/" else "/" + leads).encode("latin-1")
 
     def trailers(self, trailers: Iterable[tuple[bytes, bytes]]) -> Fields:
         """The trailers that the tool may get: none that a head would not carry to it."""

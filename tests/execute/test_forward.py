@@ -7,6 +7,7 @@ import tracemalloc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.execute.forward import Forwarder, connection_options
 from gateway.model import Agent, Permit, Tool
@@ -272,3 +273,98 @@ def test_what_is_remembered_of_hosts_cannot_fill_the_memory():
     finally:
         tracemalloc.stop()
     assert after - before < 1_000_000
+
+
+# -- an answer that will be read, and a body that was changed ----------------------------------------------------
+
+
+def changed(*fields: tuple[str, str], body: bytes | None = None, plain: bool = False, **settings) -> list[str]:
+    """The head for a call whose body a reader has changed, or whose answer will be read."""
+    asked = tool(**settings)
+    came = request("POST", "/github/user", fields, length=7)
+    understood = structs.replace(call(to=asked, of=came), body=body)
+    raw = Forwarder(asked).head(Permit(understood), chunked=False, plain=plain)
+    return raw[:-4].decode("latin-1").split("\r\n")
+
+
+def test_where_the_answer_is_read_the_tool_is_asked_for_plain_bytes():
+    coding = [("Accept-Encoding", "gzip"), ("accept-ENCODING", "br")]
+    assert changed(*coding)[2:-4] == ["Accept-Encoding: gzip", "accept-ENCODING: br"]
+    assert changed(*coding, plain=True)[2:-4] == ["Accept-Encoding: identity"]
+    assert changed(("X-Kept", "1"), plain=True)[2:-4] == ["X-Kept: 1", "Accept-Encoding: identity"]
+
+
+def test_a_field_that_folds_to_the_same_name_is_dropped_where_names_are_folded():
+    lines = changed(("Accept_Encoding", "gzip"), plain=True, strip=frozenset({b"x-secret"}))
+    assert lines[2:-4] == ["Accept-Encoding: identity"]
+
+
+@pytest.mark.parametrize("body", [b"", b"changed"])
+def test_a_changed_body_has_its_own_length_and_nothing_that_speaks_of_the_old_one(body):
+    stale = ["Content-Length", "content-MD5", "Digest", "Content-Digest", "Repr-Digest"]
+    lines = changed(*[(name, "7") for name in stale], ("Content-Type", "application/json"), body=body)
+    assert lines[2:-4] == ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+
+
+def test_an_unchanged_body_keeps_what_is_said_of_it():
+    lines = changed(("Content-Length", "7"), ("Content-MD5", "x"))
+    assert lines[2:-4] == ["Content-Length: 7", "Content-MD5: x"]
+
+
+# -- redirects ---------------------------------------------------------------------------------------------------
+
+
+def leads(location: str, asked: str = "/github/user", target: str = "/user", **settings) -> str:
+    """Where the agent that asked for this is sent."""
+    to = tool(**settings)
+    understood = call(to=to, target=target, of=request(target=asked))
+    return Forwarder(to).location(understood, location.encode("latin-1")).decode("latin-1")
+
+
+@pytest.mark.parametrize(
+    ("location", "asked", "target", "expected"),
+    [
+        ("/x", "/github/user", "/user", "/github/x"),
+        ("/x", "/github", "", "/github/x"),
+        ("/x", "/github?q=1", "?q=1", "/github/x"),
+        ("/x", "/user", "/user", "/x"),
+        ("https://api.github.com/x", "/github/user", "/user", "/github/x"),
+        ("https://api.github.com", "/user", "/user", "/"),
+        ("https://API.GitHub.com#a", "/github/user", "/user", "/github/#a"),
+        ("http://api.github.com/x", "/github/user", "/user", "http://api.github.com/x"),
+        ("https://api.github.com.evil.test/x", "/github/user", "/user", "https://api.github.com.evil.test/x"),
+        ("https://api.github.com@evil.test/x", "/github/user", "/user", "https://api.github.com@evil.test/x"),
+        ("https://api.github.com//evil.test", "/user", "/user", "https://api.github.com//evil.test"),
+        ("//evil.test", "/github/user", "/user", "//evil.test"),
+        ("/x", "https://api.github.com/user", "/user", "/x"),
+        ("/x", "*", "*", "/x"),
+        ("", "/github/user", "/user", ""),
+    ],
+)
+def test_a_redirect_leads_through_the_gateway(location, asked, target, expected):
+    assert leads(location, asked, target) == expected
+
+
+@pytest.mark.parametrize(
+    ("location", "asked", "expected"),
+    [
+        ("/v1/x", "/github/user", "/github/x"),
+        ("/v1", "/github/user", "/github"),
+        ("/v1?x", "/user", "/?x"),
+        ("/v1", "/user", "/"),
+        ("/v1//evil.test/x", "/user", "/v1//evil.test/x"),
+        ("/v1//x", "/github/user", "/github//x"),
+        ("/v12/x", "/github/user", "/v12/x"),
+        ("/x", "/github/user", "/x"),
+    ],
+)
+def test_a_redirect_below_the_base_path(location, asked, expected):
+    """Without a prefix (a Host of its own) what is left must neither be empty nor name another host."""
+    assert leads(location, asked, base_path="/v1") == expected
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=255), max_size=40), st.sampled_from(["", "/v1"]))
+def test_no_location_becomes_one_that_names_another_host(location, base):
+    for asked in ("/github/user", "/user"):
+        told = leads(location, asked, base_path=base)
+        assert told == location or (told[:2] != "//" and told[:1] == "/")
