@@ -132,7 +132,7 @@ class Streets:
         return LlmReader(
             tool,
             dialect_of(tool.protocol),
-            http=HttpReader(tool, reads_args=True, looks_at_path=True),
+            http=HttpReader(tool, reads_args="args" in reads, looks_at_path=True),
             caps=self._caps,
             reads_messages="llm.messages" in reads,
         )
