@@ -56,6 +56,15 @@ class LlmServer:
         """Let a stepping stream send its next event."""
         self._loop.call_soon_threadsafe(self._signs.release)
 
+    def stop(self) -> None:
+        """Take back what ``go`` has given and no stream has used."""
+
+        async def empty() -> None:
+            while not self._signs.locked():
+                await self._signs.acquire()
+
+        asyncio.run_coroutine_threadsafe(empty(), self._loop).result(GO)
+
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
@@ -71,6 +80,7 @@ class LlmServer:
         add("/v1/messages/count_tokens", self._handler("anthropic", shapes.count_tokens, None))
         add("/{version:v1|v1beta}/models/{model:[^/:]+}:{method}", self._gemini)
         app.router.add_get("/v1/models", self._models)
+        add("/v1/files", self._files)
         runner = web.AppRunner(app, access_log=None, keepalive_timeout=75)
         self._loop.run_until_complete(runner.setup())
         self._loop.run_until_complete(web.TCPSite(runner, "127.0.0.1", self.port).start())
@@ -121,6 +131,14 @@ class LlmServer:
 
     async def _models(self, request: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [{"id": "gpt-5", "object": "model"}]})
+
+    async def _files(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        file = form["file"]
+        assert isinstance(file, web.FileField)
+        size = len(file.file.read())
+        told = {"id": "file-1", "object": "file", "bytes": size, "created_at": 1, "filename": file.filename}
+        return web.json_response({**told, "purpose": form["purpose"], "status": "processed"})
 
     async def _stream(
         self, request: web.Request, scenario: Scenario, events: list[bytes], kind: str
