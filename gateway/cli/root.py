@@ -12,6 +12,7 @@ from gateway.cli.hash_key import hash_key
 from gateway.cli.mcp import mcp
 from gateway.cli.run import run
 from gateway.cli.schema import schema
+from gateway.cli.tools import tools
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -20,5 +21,5 @@ def toolgate() -> None:
     """The execution gateway between AI agents and their tools."""
 
 
-for command in (run, check, explain, schema, hash_key, demo, mcp):
+for command in (run, check, explain, schema, hash_key, demo, mcp, tools):
     toolgate.add_command(command)

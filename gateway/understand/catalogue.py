@@ -106,10 +106,12 @@ class ServerCatalogue:
 
     def repin(self, rules: Pinning) -> None:
         """Hold the tools to these pins from now on."""
+        before = self.changes()
         self._approvals.rules = rules
         for name, tool in self._tools.items():
             self._judge(name, tool)
-        self.revision += 1
+        if self.changes() != before:
+            self.revision += 1
 
     def changes(self) -> tuple[Change, ...]:
         """The tools that are not as approved, or new, as long as they are."""

@@ -105,7 +105,11 @@ def test_a_change_is_remembered_until_the_server_goes_back() -> None:
 def test_a_change_stays_until_the_tool_is_pinned_anew() -> None:
     docs = server(tool(description="New."), approved=(tool(),))
     assert docs.verdict("search")[0] == "refuse"
+    before = docs.revision
+    docs.repin(pinning(pins(tool())))
+    assert docs.revision == before
     docs.repin(pinning(pins(tool(description="New."))))
+    assert docs.revision > before
     assert docs.facts("search")["tool.pin"] == "pinned"
     assert docs.verdict("search") == ("", "")
     assert docs.changes() == ()
