@@ -75,7 +75,9 @@ def test_a_documented_default_is_the_default(key: str) -> None:
     for model, prefix in SECTIONS.items():
         name = key.removeprefix(prefix)
         if key.startswith(prefix) and name.partition(".")[0] in model.model_fields and "keys." not in name:
-            minimal = {"url": "http://a"} if model is ToolConfig else {"tools": {"a": {"url": "http://a"}}}
+            minimal: dict[str, Any] = (
+                {"url": "http://a"} if model is ToolConfig else {"tools": {"a": {"url": "http://a"}}}
+            )
             if model is ModelRates:
                 minimal = {"input": 1}
             elif model is Identify:
@@ -121,11 +123,18 @@ def test_every_key_of_a_policy_document_is_documented(kind: str) -> None:
 
 
 def examples() -> list[str]:
-    return re.findall(r"```yaml\n(apiVersion: .*?)```", POLICIES, re.DOTALL)
+    return [text for text in blocks(DOCS / "policies.md") if text.startswith("apiVersion: ")]
 
 
 def test_every_example_of_a_policy_loads(tmp_path: Path) -> None:
-    tools = {"github": "http", "notes": "http", "bank": "http", "search": "http", "mail": "mcp", "anthropic": "anthropic"}
+    tools = {
+        "github": "http",
+        "notes": "http",
+        "bank": "http",
+        "search": "http",
+        "mail": "mcp",
+        "anthropic": "anthropic",
+    }
     config = "tools:\n" + "".join(
         f"  {name}: {{url: 'http://{name}', protocol: {protocol}}}\n" for name, protocol in tools.items()
     )
@@ -136,3 +145,33 @@ def test_every_example_of_a_policy_loads(tmp_path: Path) -> None:
             old.unlink()
         made = attempt(written(tmp_path, config, **policies))
         assert [str(problem) for problem in [*made.errors, *made.warnings]] == [], number
+
+
+EVERYBODY = "apiVersion: toolgate/v1\nkind: Grant\nmetadata: {name: all}\nspec: {agents: ['*'], tools: ['*']}\n"
+PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
+
+
+def blocks(page: Path) -> list[str]:
+    return re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def configurations() -> list[Any]:
+    """Every whole configuration on a page, with the policies that follow it where there are any."""
+    found = []
+    for page in PAGES:
+        ours = blocks(page)
+        for at, text in enumerate(ours):
+            if re.search(r"^tools:", text, re.MULTILINE):
+                after = ours[at + 1] if page.name == "README.md" else EVERYBODY
+                found.append(pytest.param(text, after, id=f"{page.name}-{at}"))
+    return found
+
+
+@pytest.mark.parametrize(("config", "policies"), configurations())
+def test_every_example_of_a_configuration_loads(
+    config: str, policies: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in re.findall(r"\$\{env:(\w+)\}", config):
+        monkeypatch.setenv(name, "secret")
+    made = attempt(written(tmp_path, config, policies=policies))
+    assert [str(problem) for problem in [*made.errors, *made.warnings]] == []
