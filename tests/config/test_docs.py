@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -156,14 +157,14 @@ def blocks(page: Path) -> list[str]:
 
 
 def configurations() -> list[Any]:
-    """Every whole configuration on a page, with the policies that follow it where there are any."""
+    """Every configuration on a page, with the policies that follow it where there are any."""
     found = []
     for page in PAGES:
         ours = blocks(page)
-        for at, text in enumerate(ours):
-            if re.search(r"^tools:", text, re.MULTILINE):
-                after = ours[at + 1] if page.name == "README.md" else EVERYBODY
-                found.append(pytest.param(text, after, id=f"{page.name}-{at}"))
+        for at, (text, after) in enumerate(pairwise([*ours, ""])):
+            if re.search(r"^tools:", text, re.MULTILINE) and not text.startswith("version:"):  # that is a file of pins
+                policies = after if after.startswith("apiVersion:") else EVERYBODY
+                found.append(pytest.param(text, policies, id=f"{page.name}-{at}"))
     return found
 
 
