@@ -75,7 +75,11 @@ class LlmReader:
         below = path.find("/", 1)  # behind the tool's name, where the path begins with it
         base = self.tool.base_path
         ways = (path, base + path, base + path[below:] if below > 0 else path)
-        return any(_endpoint(self._dialect, request.method, way)[0] for way in ways)
+        return any(
+            _endpoint(self._dialect, request.method, written) is not None
+            for way in ways
+            for written in (unquote(way), _settle(way))
+        )
 
     def read(self, ident: str, request: Request, route: Route, agent: Agent, run: Run, body: bytes | None) -> Call:
         """The call that a request is: a ModelCall where it asks a model. ``body`` as in ``reader.Reader``.
@@ -187,17 +191,18 @@ class LlmReader:
         """The endpoint of a path (as sent, below the tool's base path).
 
         Raises:
-            Refused: 400, the path is none only as long as servers do not resolve what is ambiguous in it.
+            Refused: 400, it is another one, or one at all, only for servers that resolve what is ambiguous in the path.
         """
         key = (method, path)
         if key in self._known:
             return self._known[key]
-        found, settled = _endpoint(self._dialect, method, self.tool.base_path + path)
-        if found is not None and settled and (what := ambiguous(path)):
+        whole = self.tool.base_path + path
+        found = _endpoint(self._dialect, method, unquote(whole))
+        if (what := ambiguous(path)) and _endpoint(self._dialect, method, _settle(whole)) != found:
             raise Refused(
                 Reason.AMBIGUOUS_PATH,
                 400,
-                f"the path contains {what!r}, which servers read in different ways, and one of them asks a model",
+                f"the path contains {what!r}, which servers read in different ways: in one of them it asks a model",
                 "send the path in its plain form",
             )
         if len(path) <= _LONGEST_KNOWN:
@@ -207,13 +212,8 @@ class LlmReader:
         return found
 
 
-def _endpoint(dialect: Dialect, method: str, path: str) -> tuple[_Found | None, bool]:
-    """The endpoint of a path as sent, and whether the path had to be settled first to see it."""
-    found = dialect.endpoint(method.upper(), unquote(path).rstrip("/"))
-    if found is not None:
-        return found, False
-    found = dialect.endpoint(method.upper(), _settle(path))
-    return found, found is not None
+def _endpoint(dialect: Dialect, method: str, path: str) -> _Found | None:
+    return dialect.endpoint(method.upper(), path.rstrip("/"))
 
 
 def _settle(path: str) -> str:

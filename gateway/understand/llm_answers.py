@@ -105,9 +105,7 @@ class TappedBody:
     def end(self) -> bytes:
         """Nothing more; what came is read now."""
         if self._seen > MOST_READ:
-            self._found = self._exchange.estimate(
-                self._seen, f"usage estimated, answer not read: over {MOST_READ} bytes"
-            )
+            self._found = self._by_its_tail()
             return b""
         value = load(b"".join(self._parts))
         self._parts.clear()
