@@ -21,7 +21,8 @@ ACCEPT = "application/json, text/event-stream"
 @contextlib.contextmanager
 def bridge(*options: str, server: Path = PLAIN_SERVER) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A running ``toolgate mcp stdio`` before a server: its URL and its process."""
-    command = [sys.executable, "-m", "gateway", "mcp", "stdio", *options, "--", sys.executable, str(server)]
+    python = [sys.executable, "-I", "-S"] if server == PLAIN_SERVER else [sys.executable]
+    command = [sys.executable, "-m", "gateway", "mcp", "stdio", *options, "--", *python, str(server)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -40,7 +41,7 @@ class Peer:
 
     def __init__(self, url: str, version: str = "2025-11-25") -> None:
         self.url = url
-        self.http = httpx.Client(headers={"Accept": ACCEPT}, timeout=10, trust_env=False)
+        self.http = httpx.Client(headers={"Accept": ACCEPT}, timeout=10, trust_env=False, verify=False)
         params = {"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
         self.hello = self.post({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params})
         if ident := self.hello.headers.get("Mcp-Session-Id"):

@@ -159,11 +159,11 @@ def test_headers_decide_before_the_server_is_asked(peer: Peer, headers: dict[str
 
 
 def test_without_a_session_there_is_nothing_but_initialize(url: str) -> None:
-    post = httpx.post(url, json={"jsonrpc": "2.0", "id": 1, "method": "exact"}, trust_env=False)
+    post = httpx.post(url, json={"jsonrpc": "2.0", "id": 1, "method": "exact"}, trust_env=False, verify=False)
     assert post.status_code == 400
     assert "initialize" in post.json()["error"]["message"]
-    assert httpx.get(url, trust_env=False).status_code == 400
-    assert httpx.put(url, trust_env=False).status_code == 405
+    assert httpx.get(url, trust_env=False, verify=False).status_code == 400
+    assert httpx.put(url, trust_env=False, verify=False).status_code == 405
 
 
 def test_a_line_without_end_is_the_end_of_its_process_and_an_error_for_who_waits(url: str) -> None:

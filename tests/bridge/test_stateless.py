@@ -36,7 +36,7 @@ def headers(message: dict[str, Any], **more: str) -> dict[str, str]:
 
 
 def post(url: str, message: dict[str, Any], **more: str) -> httpx.Response:
-    return httpx.post(url, json=message, headers=headers(message, **more), timeout=20, trust_env=False)
+    return httpx.post(url, json=message, headers=headers(message, **more), timeout=20, trust_env=False, verify=False)
 
 
 def call(name: str, ident: int | str = 1, meta: dict[str, Any] | None = None, **arguments: Any) -> dict[str, Any]:
@@ -81,7 +81,9 @@ def test_logs_that_may_be_another_clients_reach_nobody(url: str, tmp_path: Path)
 @pytest.mark.parametrize("ident", [3, "3"])
 def test_a_subscription_speaks_of_itself_by_the_clients_id(url: str, ident: int | str) -> None:
     message = request("subscriptions/listen", ident, notifications={"toolsListChanged": True})
-    with httpx.stream("POST", url, json=message, headers=headers(message), timeout=20, trust_env=False) as stream:
+    with httpx.stream(
+        "POST", url, json=message, headers=headers(message), timeout=20, trust_env=False, verify=False
+    ) as stream:
         said = (json.loads(line.removeprefix("data: ")) for line in stream.iter_lines() if line.startswith("data: "))
         assert next(said)["params"]["_meta"][SUBSCRIPTION] == ident
         post(url, call("change"))
@@ -126,7 +128,7 @@ def test_a_header_that_repeats_an_argument_must_agree_also_before_a_client_has_s
 def test_a_header_given_twice_is_refused(url: str) -> None:
     message = call("add", a=1, b=1)
     twice = [*headers(message).items(), ("Mcp-Name", "pid")]
-    assert httpx.post(url, json=message, headers=twice, trust_env=False).json()["error"]["code"] == -32020
+    assert httpx.post(url, json=message, headers=twice, trust_env=False, verify=False).json()["error"]["code"] == -32020
 
 
 def test_a_request_without_its_envelope_is_refused(url: str) -> None:
@@ -136,20 +138,20 @@ def test_a_request_without_its_envelope_is_refused(url: str) -> None:
 
 def test_what_has_no_place_in_this_revision_is_refused(url: str) -> None:
     own = {"MCP-Protocol-Version": VERSION, "Accept": ACCEPT}
-    assert httpx.get(url, headers=own, trust_env=False).headers["Allow"] == "POST"
-    assert httpx.delete(url, headers=own, trust_env=False).status_code == 405
+    assert httpx.get(url, headers=own, trust_env=False, verify=False).headers["Allow"] == "POST"
+    assert httpx.delete(url, headers=own, trust_env=False, verify=False).status_code == 405
     answer = {"jsonrpc": "2.0", "id": 1, "result": {}}
-    assert httpx.post(url, json=answer, headers=own, trust_env=False).status_code == 400
-    assert httpx.post(url, json=[answer], headers=own, trust_env=False).status_code == 400
+    assert httpx.post(url, json=answer, headers=own, trust_env=False, verify=False).status_code == 400
+    assert httpx.post(url, json=[answer], headers=own, trust_env=False, verify=False).status_code == 400
     note = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}
-    assert httpx.post(url, json=note, headers=own, trust_env=False).status_code == 202
+    assert httpx.post(url, json=note, headers=own, trust_env=False, verify=False).status_code == 202
     listen = request("subscriptions/listen", notifications={})
     assert post(url, listen, Accept="application/json").status_code == 406
 
 
 def test_a_client_that_hangs_up_cancels_its_request(url: str, tmp_path: Path) -> None:
     message = call("wait", marks=str(tmp_path))
-    with pytest.raises(httpx.ReadTimeout), httpx.Client(trust_env=False, timeout=0.5) as client:
+    with pytest.raises(httpx.ReadTimeout), httpx.Client(trust_env=False, verify=False, timeout=0.5) as client:
         client.post(url, json=message, headers=headers(message))
     until((tmp_path / "started").exists)
     until((tmp_path / "cancelled").exists)
