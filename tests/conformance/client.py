@@ -52,7 +52,12 @@ def sample(tool: Tool, tools: list[Tool]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, schema in tool.input_schema.get("properties", {}).items():
         kind = schema.get("type")
-        found[name] = tools[0].input_schema if kind == "object" else _SAMPLES.get(kind)
+        if "enum" in schema:
+            found[name] = schema["enum"][0]
+        elif kind == "object":
+            found[name] = tools[0].input_schema
+        elif kind in _SAMPLES:
+            found[name] = _SAMPLES[kind]
     return found
 
 

@@ -17,7 +17,7 @@ from tests.e2e.harness.net import eventually, free_port
 
 from .toolbox import ROOT
 
-PROTOCOL = "http"
+PROTOCOL = "mcp"
 """How the gateway understands the servers that it stands before."""
 TOOL = "everything"
 """The tool's name, and so the first segment of its path at the gateway."""
@@ -25,7 +25,7 @@ TOOL = "everything"
 
 def tool(url: str) -> dict[str, Any]:
     """The tool's configuration, for a server whose origin is ``url``."""
-    return {"url": url} if PROTOCOL == "http" else {"url": url, "protocol": PROTOCOL}
+    return {"url": url, "protocol": PROTOCOL}
 
 
 @contextlib.contextmanager

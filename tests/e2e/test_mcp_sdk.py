@@ -169,7 +169,7 @@ async def test_call_that_is_given_up_ends_at_the_server(connect: Connect) -> Non
     async with connect() as client:
         under_way = asyncio.Event()
 
-        async def told(*_: object) -> None:
+        async def told(progress: float, total: float | None, message: str | None) -> None:
             under_way.set()
 
         arguments = {"seconds": 60, "kind": "progress"}
@@ -248,3 +248,85 @@ async def test_changes_are_heard_on_a_listening_call(stateless: Connect) -> None
         assert isinstance(await asyncio.wait_for(anext(heard), 10), ToolsListChanged)
         await client.call_tool("touch")
         assert await asyncio.wait_for(anext(heard), 10) == ResourceUpdated(uri=WATCHED)
+
+
+LIMITED = """
+apiVersion: toolgate/v1
+kind: Grant
+metadata: {name: some}
+spec: {agents: ["*"], tools: [everything], operations: ["test_*", "resources/read test://static-*", "prompts/get *"]}
+---
+apiVersion: toolgate/v1
+kind: Policy
+metadata: {name: regions}
+spec:
+  match: {tools: [everything], operations: [test_x_mcp_header]}
+  rules:
+    - name: europe-only
+      when: '!args.region.startsWith("eu-")'
+      then: deny
+      message: 'only regions in Europe, whose names begin with eu-'
+"""
+
+
+@pytest.fixture(scope="module")
+def limited(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway before that server, in which some things may be done."""
+    folder = tmp_path_factory.mktemp("limited")
+    gateway = Gateway(folder, {TOOL: tool(server.removesuffix("/mcp"))}, LIMITED).start()
+    yield gateway
+    gateway.stop()
+    assert "Traceback" not in gateway.output, gateway.output
+
+
+async def test_only_what_is_granted_is_listed(connect: Connect, limited: Gateway) -> None:
+    async with connect(url=f"{limited.url}/{TOOL}/mcp") as client:
+        names = {listed.name for listed in (await client.list_tools()).tools}
+        assert "test_simple_text" in names
+        assert all(name.startswith("test_") for name in names)
+        uris = {str(listed.uri) for listed in (await client.list_resources()).resources}
+        assert uris == {"test://static-text", "test://static-binary"}
+        assert len((await client.list_prompts()).prompts) == 5
+
+
+async def test_refusal_is_a_result_that_the_model_reads_and_the_session_lives_on(
+    connect: Connect, limited: Gateway
+) -> None:
+    async with connect(url=f"{limited.url}/{TOOL}/mcp") as client:
+        refused = await client.call_tool("test_x_mcp_header", {"region": "us-west1"})
+        assert refused.is_error
+        assert "only regions in Europe, whose names begin with eu-" in text(refused)
+        not_granted = await client.call_tool("touch")
+        assert not_granted.is_error
+        with pytest.raises(MCPError, match="no grant lets agent") as error:
+            await client.read_resource("test://watched-resource")
+        assert not -32768 <= error.value.code <= -32000
+        assert text(await client.call_tool("test_x_mcp_header", {"region": "eu-1"})) == "Region: eu-1"
+
+
+def called(gateway: Gateway, since: int) -> dict[str, Any]:
+    """The records since then, by operation."""
+    return {line["operation"]: line for line in gateway.traces()[since:]}
+
+
+async def test_records_name_what_was_called_and_what_came_of_it(connect: Connect, limited: Gateway) -> None:
+    before = len(limited.traces())
+    async with connect(url=f"{limited.url}/{TOOL}/mcp") as client:
+        await client.call_tool("test_simple_text")
+        await client.call_tool("test_error_handling")
+        await client.call_tool("touch")
+        await client.read_resource("test://static-text")
+
+    async def recorded() -> bool:
+        return "resources/read test://static-text" in called(limited, before)
+
+    await until(recorded)
+    records = called(limited, before)
+    assert {record["tool"] for record in records.values()} == {TOOL}
+    tools = ("test_simple_text", "test_error_handling", "touch")
+    assert [(records[name]["decision"], bool(records[name]["is_error"])) for name in tools] == [
+        ("allow", False),
+        ("allow", True),
+        ("refuse", False),
+    ]
+    assert records["test_simple_text"]["facts"]["mcp.name"] == "test_simple_text"
