@@ -88,10 +88,17 @@ class Drive:
     to: Tool = TOOL
     sources: tuple[Any, ...] = (Anonymous("report-1"),)
     world: World = field(default_factory=World)
+    reader: Any = None
+    results: Any = None
+    pricer: Any = None
+    reads_cost: bool = False
 
     def __post_init__(self) -> None:
-        reader = HttpReader(self.to, reads_args=self.reads_args, looks_at_path=False)
+        reader = self.reader or HttpReader(self.to, reads_args=self.reads_args, looks_at_path=False)
         world = self.world
+        self.runs = RunBook()
+        checks = (Check(self.check),)
+        street = Street(self.to, reader, checks, self.quotas, self.results, self.pricer, self.reads_cost)
 
         class Recorder:
             record = staticmethod(world.record)
@@ -107,14 +114,14 @@ class Drive:
             self.sources,
             b"x-run-id",
             Router([self.to]),
-            {self.to.name: Street(self.to, reader, (Check(self.check),), self.quotas)},
+            {self.to.name: street},
             world,
             world,
             Recorder(),
             world,
             lambda: 1_700_000_000.0,
             lambda: "call-7",
-            RunBook(),
+            self.runs,
         )
 
     def go(self, of: Request | None = None) -> Any:

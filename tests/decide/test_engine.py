@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from gateway.decide.engine import AskHuman, Look, Pace, Reserve, decide
 from gateway.decide.shapes import NOTHING, Judgement
-from gateway.model import Hold, Permit, Question, Reason, Refusal, Verdict
+from gateway.model import (
+    Call,
+    CircuitClaim,
+    CircuitSettings,
+    Hold,
+    Permit,
+    Question,
+    RateClaim,
+    Reason,
+    Refusal,
+    SlotClaim,
+    Verdict,
+)
 from tests.builders import call, circuit, rate, slot, spoke
 from tests.decide.playbook import play
 
@@ -208,3 +221,96 @@ def test_deciding_can_be_dropped_at_any_effect_without_a_trace():
     deciding.close()
     with pytest.raises(StopIteration):
         deciding.send("ada")
+
+
+# -- batches -----------------------------------------------------------------------------------------------------
+
+
+def batch(*operations: str) -> Call:
+    return structs.replace(call("batch"), parts=tuple(call(operation) for operation in operations))
+
+
+class OfEach:
+    """A check or quota that does for each operation what it is told; notes what it was asked about."""
+
+    def __init__(self, **of) -> None:
+        self._of, self.asked = of, []
+
+    def judge(self, call):
+        self.asked.append(call.operation)
+        return self._of.get(call.operation, NOTHING)
+
+    def claims(self, call):
+        self.asked.append(call.operation)
+        return self._of.get(call.operation, ())
+
+    def refusal(self, hold):
+        return Refusal(Reason.RATE_LIMITED, 429, hold.claim.guard)
+
+
+def test_every_call_of_a_batch_is_judged_and_the_batch_itself_is_not():
+    checks = [OfEach(a=Judgement(spoke=(WARNING,))), OfEach(b=Judgement(grant="g", spoke=(WARNING,)))]
+    whole = batch("a", "b")
+    assert play(whole, checks, []) == Permit(whole, "g", (), (WARNING, WARNING))
+    assert [check.asked for check in checks] == [["a", "b"], ["a", "b"]]
+
+
+@pytest.mark.parametrize("at", ["a", "b", "c"])
+def test_one_refused_call_refuses_the_batch_and_nothing_is_claimed(at):
+    quota = OfEach(a=(rate(),), b=(rate(),), c=(rate(),))
+    decision = play(batch("a", "b", "c"), [OfEach(**{at: Judgement(NO, spoke=(DENIAL,))})], [quota])
+    assert decision == Refusal(Reason.POLICY_DENIED, 403, "no", spoke=(DENIAL,))
+    assert quota.asked == []
+
+
+def test_questions_of_all_calls_are_asked():
+    first, second = Question("p/a", "1"), Question("p/b", "2")
+    check = OfEach(a=Judgement(question=first), b=Judgement(question=second))
+    whole = batch("a", "b")
+    assert play(whole, [check], [], (AskHuman(first), "ada"), (AskHuman(second), "ada")) == Permit(whole)
+
+
+def test_tokens_of_a_batch_add_up_while_it_takes_one_place_and_one_passage():
+    one, other, place, breaker = rate(9), rate(9, key="b"), slot(), circuit()
+    both = structs.replace(one, cost=2.0)
+    quotas = [OfEach(a=(one,), b=(one, other)), OfEach(a=(place,), b=(place,)), OfEach(a=(breaker,), b=(breaker,))]
+    whole = batch("a", "b")
+    claims = (both, place, breaker, other)
+    assert play(whole, [], quotas, (Reserve(claims), granted(*claims))) == Permit(whole, "", granted(*claims))
+
+
+def test_limits_that_wait_are_waited_for_once_with_all_tokens():
+    waits = rate(9, wait=5)
+    both = structs.replace(waits, cost=2.0)
+    whole = batch("a", "b")
+    decision = play(whole, [], [OfEach(a=(waits,), b=(waits,))], (Pace(both), True))
+    assert decision == Permit(whole, "", (Hold(both, True, state="paced"),))
+
+
+def test_a_limit_and_a_breaker_of_one_name_are_two_counters():
+    """Names are unique among documents of one kind only."""
+    limit, breaker = (
+        RateClaim("bank", ("bank", "bank"), 9, 1),
+        CircuitClaim("bank", ("bank", "bank"), CircuitSettings()),
+    )
+    place = SlotClaim("bank", ("bank", "bank"), 1)
+    both = structs.replace(limit, cost=2.0)
+    claims = (both, breaker, place)
+    quotas = [Counts(limit), Counts(breaker), Counts(place)]
+    whole = batch("a", "b")
+    assert play(whole, [], quotas, (Reserve(claims), granted(*claims))) == Permit(whole, "", granted(*claims))
+
+
+@pytest.mark.parametrize("wait", [0, 5])
+def test_a_batch_beyond_what_a_limit_lets_through_at_once_is_told_so(wait):
+    """No waiting makes room for it, so nothing is waited for, claimed, or advised to try again later."""
+    quota = Counts(rate(2, wait=wait))
+    decision = play(batch("a", "b", "c"), [OfEach(a=Judgement(spoke=(WARNING,)))], [quota])
+    assert isinstance(decision, Refusal)
+    assert (decision.reason, decision.rule, decision.retryable) == (Reason.RATE_LIMITED, "limit/per-agent", False)
+    assert (decision.retry_after, decision.spoke) == (0.0, (WARNING,))
+    assert "at most 2" in decision.advice
+    fits = structs.replace(rate(2, wait=wait), cost=2.0)
+    asked = Pace(fits) if wait else Reserve((fits,))
+    answer = True if wait else granted(fits)
+    assert isinstance(play(batch("a", "b"), [], [quota], (asked, answer)), Permit)
