@@ -175,4 +175,5 @@ def test_every_example_of_a_configuration_loads(
     for name in re.findall(r"\$\{env:(\w+)\}", config):
         monkeypatch.setenv(name, "secret")
     made = attempt(written(tmp_path, config, policies=policies))
-    assert [str(problem) for problem in [*made.errors, *made.warnings]] == []
+    told = [str(problem) for problem in [*made.errors, *made.warnings]]
+    assert [text for text in told if "write it with toolgate tools pin" not in text] == []  # pins are not of a page
