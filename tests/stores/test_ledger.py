@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from gateway.model import Answered, Claim, Hold, Outcome
+from gateway.model import Answered, Claim, Findings, Hold, Outcome
 from gateway.ports import Ledger
 from gateway.stores.memory import MemoryLedger
 from tests.builders import circuit, rate, slot
@@ -389,3 +390,99 @@ def test_a_hold_of_a_circuit_says_its_state():
     ledger = MemoryLedger()
     breaker = circuit(failures=1, open=5)
     assert ledger.reserve((breaker,), 1.0) == (Hold(breaker, True, 0.0, 0.0, "closed"),)
+
+
+# -- answers that say of themselves that they failed ---------------------------------------------------------------
+
+FAILED = Findings(is_error=True)
+
+
+def told(
+    ledger: Ledger, now: float, breaker: Claim, outcome: Outcome, *, first_byte: float = 0.0, head: bool = True
+) -> bool:
+    """One whole call that ends like this; whether it was let through. Not ``head``: no answer came at all."""
+    holds = ledger.reserve((breaker,), now)
+    if not all(granted(holds)):
+        return False
+    if head:
+        ledger.answered(holds, Answered(outcome.upstream, first_byte), now)
+    ledger.settle(holds, structs.replace(outcome, first_byte=first_byte), now)
+    return True
+
+
+def opens(ledger: Ledger, breaker: Claim, outcome: Outcome, **how) -> bool:
+    """Whether one such call opens the circuit."""
+    assert told(ledger, 10.0, breaker, outcome, **how)
+    return not all(granted(ledger.look((breaker,), 10.0)))
+
+
+@pytest.mark.parametrize("result_errors", [True, False])
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_result_that_is_an_error_is_a_failure_only_by_choice(ledger, status, result_errors):
+    breaker = circuit(failures=1, result_errors=result_errors)
+    assert opens(ledger, breaker, Outcome(status, status, found=FAILED)) is result_errors
+
+
+@pytest.mark.parametrize(
+    ("outcome", "failure"),
+    [
+        (Outcome(200, 200), False),
+        (Outcome(404, 404), False),
+        (Outcome(500, 500), True),
+        (Outcome(500, 500, found=FAILED), True),
+        (Outcome(403, 200), False),
+        (Outcome(403, 200, found=FAILED), True),
+        (Outcome(200, 200, "tool", "broke off"), True),
+        (Outcome(502, 200, "tool", "broke off while it was read"), True),
+        (Outcome(502, 200, "gateway", "over the limit"), False),
+        (Outcome(499, 200, "agent"), False),
+        (Outcome(499, 200, "agent", found=FAILED), True),
+        (Outcome(503, 200, "gateway", "stopped"), False),
+    ],
+)
+def test_what_is_a_failure_where_results_count(ledger, outcome, failure):
+    assert opens(ledger, circuit(failures=1, result_errors=True), outcome) is failure
+
+
+@pytest.mark.parametrize(("fault", "failure"), [("tool", True), ("agent", False), ("gateway", False)])
+def test_a_call_without_an_answer_counts_as_ever_where_results_count(ledger, fault, failure):
+    outcome = Outcome(502, 0, fault)
+    assert opens(ledger, circuit(failures=1, result_errors=True), outcome, head=False) is failure
+
+
+def test_each_call_counts_once_where_results_count(ledger):
+    """Neither a head and an end of one failure, nor a good head before a bad end, count twice."""
+    breaker = circuit(failures=3, rate=0, result_errors=True)
+    for outcome in (Outcome(500, 500), Outcome(200, 200, found=FAILED)):
+        assert told(ledger, 10.0, breaker, outcome)
+        assert all(granted(ledger.look((breaker,), 10.0)))
+    assert told(ledger, 10.0, breaker, Outcome(200, 200))
+    for _ in range(2):
+        assert told(ledger, 10.0, breaker, Outcome(200, 200, found=FAILED))
+    assert all(granted(ledger.look((breaker,), 10.0))), "a good call in between begins the count anew"
+    assert opens(ledger, breaker, Outcome(200, 200, found=FAILED))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        (Outcome(200, 200), "closed"),
+        (Outcome(200, 200, found=FAILED), "open"),
+        (Outcome(500, 500), "open"),
+        (Outcome(200, 200, "tool", "broke off"), "open"),
+        (Outcome(499, 200, "agent"), "half-open"),
+    ],
+)
+def test_a_probe_is_judged_by_its_result_and_gives_its_place_back(ledger, outcome, state):
+    breaker = circuit(failures=1, open=5, probes=1, result_errors=True)
+    assert opens(ledger, breaker, Outcome(200, 200, found=FAILED))
+    assert told(ledger, 20.0, breaker, outcome)
+    (hold,) = ledger.look((breaker,), 20.0)
+    assert hold.state == state
+    assert hold.granted is (state != "open")
+
+
+@pytest.mark.parametrize(("first_byte", "slow"), [(0.9, False), (1.0, True)])
+def test_a_slow_head_counts_at_the_end_too(ledger, first_byte, slow):
+    breaker = circuit(failures=0, rate=0, slow=1.0, slow_rate=0.5, minimum=1, result_errors=True)
+    assert opens(ledger, breaker, Outcome(200, 200), first_byte=first_byte) is slow
