@@ -113,6 +113,7 @@ def amend(body: dict[str, Any], raw: bytes, caps: Caps, *, bounded: bool) -> tup
     amended = dict(body)
     if bounded and caps.max_tokens:
         _lower(amended, caps.max_tokens, said)
+        _think_less(amended, caps, said)
     if caps.system:
         _put_first(amended, caps.system, said)
     if caps.forbid_tools:
@@ -152,6 +153,23 @@ def _lower(amended: dict[str, Any], most: int, said: list[str]) -> None:
                 for entry, bound in zip(entries, bounds, strict=True)
             ]
             said.append(f"max_tokens in {where} -> {most}")
+
+
+LEAST_THINKING = 1024
+"""The smallest ``thinking.budget_tokens`` that the API takes."""
+
+
+def _think_less(amended: dict[str, Any], caps: Caps, said: list[str]) -> None:
+    """Thinking is part of the output: the API refuses a budget for it that is not below the whole bound."""
+    thinking = asked_object(amended, "thinking")
+    budget = asked_count(thinking, "budget_tokens", "thinking.")
+    bound = amended["max_tokens"]
+    if budget < bound:
+        return
+    if bound // 2 < LEAST_THINKING:
+        raise capped(caps, f"{bound} tokens leave no room for thinking", "leave `thinking` out")
+    amended["thinking"] = {**thinking, "budget_tokens": bound // 2}
+    said.append(f"thinking.budget_tokens {budget} -> {bound // 2}")
 
 
 def _put_first(amended: dict[str, Any], required: str, said: list[str]) -> None:

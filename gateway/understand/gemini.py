@@ -110,10 +110,12 @@ class Gemini:
 
     provider = "google"
 
-    def endpoint(self, method: str, path: str) -> tuple[Endpoint, Mapping[str, str]] | None:
-        """The endpoint that a request is for, and ``model`` from its path: ``gemini-2.5-pro``, ``tunedModels/T``."""
-        last = path.rstrip("/").rsplit("/", 2)
-        found = _PATH.fullmatch("/".join(last[-2:])) if method == "POST" else None
+    def endpoint(self, method: str, path: str) -> tuple[Endpoint, Mapping[str, str]] | None:  # noqa: ARG002
+        """The endpoint that a request is for, and ``model`` from its path: ``gemini-2.5-pro``, ``tunedModels/T``.
+
+        Whatever the method: Google's servers let a field (``X-HTTP-Method-Override``) say another one.
+        """
+        found = _PATH.fullmatch("/".join(path.rstrip("/").rsplit("/", 2)[-2:]))
         if found is None:
             return None
         return _ENDPOINTS[found[2].lower()], {"model": gemini_request.bare(found[1])}

@@ -164,6 +164,16 @@ def test_max_tokens_of_fallbacks_and_advisors_are_lowered_too() -> None:
     assert said == ("max_tokens in fallbacks -> 512", "max_tokens in tools -> 512")
 
 
+def test_thinking_gets_its_part_of_a_lowered_bound() -> None:
+    body = {**BODY, "max_tokens": 20000, "thinking": {"type": "enabled", "budget_tokens": 10000}}
+    assert amended(body, Caps(max_tokens=16000))[1] == ("max_tokens 20000 -> 16000",)
+    sent, said = amended(body, Caps(max_tokens=4096))
+    assert sent["thinking"] == {"type": "enabled", "budget_tokens": 2048}
+    assert said == ("max_tokens 20000 -> 4096", "thinking.budget_tokens 10000 -> 2048")
+    with pytest.raises(Refused, match="no room for thinking"):
+        amended(body, Caps("small", max_tokens=1000))
+
+
 def test_required_text_is_put_first_in_the_form_that_the_system_prompt_has() -> None:
     caps = Caps(system="Never give legal advice.")
     assert amended(BODY, caps)[0]["system"] == "Never give legal advice.\n\nBe brief."

@@ -71,7 +71,10 @@ def test_endpoints_are_known_by_the_end_of_their_path(path: str, operation: str,
 )
 def test_other_paths_ask_no_model(path: str) -> None:
     assert Gemini().endpoint("POST", path) is None
-    assert Gemini().endpoint("GET", f"/v1beta/models/{MODEL}:generateContent") is None
+
+
+def test_a_method_that_a_field_may_override_tells_nothing() -> None:
+    assert Gemini().endpoint("GET", f"/v1beta/models/{MODEL}:generateContent") == (endpoint(), {"model": MODEL})
 
 
 def test_a_request_is_read_in_either_spelling() -> None:
