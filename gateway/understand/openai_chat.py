@@ -69,8 +69,7 @@ class Chat:
         amended = dict(body)
         if caps.max_tokens:
             lower(amended, self.bounds, caps.max_tokens, said)
-        if caps.system and caps.system not in asked.system:
-            self._put_first(amended, caps)
+        if caps.system and self._put_first(amended, asked, caps):
             said.append("system text put first")
         if caps.forbid_tools:
             _forbid(amended, caps, said)
@@ -86,8 +85,12 @@ class Chat:
         body["stream_options"] = {**options, "include_usage": True}
         return _OPEN.sub(_ASK_USAGE, raw, count=1) if spliced else dump(body), ()
 
-    def _put_first(self, amended: dict[str, Any], caps: Caps) -> None:
+    def _put_first(self, amended: dict[str, Any], asked: Asked, caps: Caps) -> bool:
+        """Put the system text first. False where it is there already."""
+        if caps.system in asked.system:
+            return False
         amended["messages"] = [{"role": "system", "content": caps.system}, *items(amended.get("messages"))]
+        return True
 
     def answer(self, body: Mapping[str, Any]) -> Findings:
         """Read a whole answer; see ``dialect.Endpoint``."""

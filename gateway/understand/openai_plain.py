@@ -32,13 +32,15 @@ class Completions(Chat):
     def _messages(self, body: Mapping[str, Any]) -> tuple[Mapping[str, str], ...]:
         return tuple([{"role": "user", "content": each} for each in _texts(body, "prompt")])
 
-    def _put_first(self, amended: dict[str, Any], caps: Caps) -> None:
-        prompts = _texts(amended, "prompt")
-        prompt = amended.get("prompt")
+    def _put_first(self, amended: dict[str, Any], asked: Asked, caps: Caps) -> bool:  # noqa: ARG002
+        prompts, prompt = _texts(amended, "prompt"), amended.get("prompt")
         if isinstance(prompt, list) and len(prompts) != len(prompt):
             raise capped(caps, "no text can be put before a prompt of token numbers", "send the prompt as text")
+        if prompts and all(each.startswith(caps.system) for each in prompts):
+            return False
         first = [f"{caps.system}\n\n{each}" for each in prompts] or [caps.system]
         amended["prompt"] = first if isinstance(prompt, list) else first[0]
+        return True
 
 
 class Embeddings:

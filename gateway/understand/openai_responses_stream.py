@@ -21,7 +21,7 @@ _LAST = frozenset({"response.completed", "response.incomplete", "response.failed
 
 def proposes(item: Mapping[str, Any]) -> bool:
     """Whether an item of the output asks the agent to act."""
-    return item.get("type") in _CALLS
+    return text(item.get("type")) in _CALLS
 
 
 def proposal_of(item: Mapping[str, Any]) -> Proposal:
