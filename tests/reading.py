@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import structs
 
-from gateway.model import NOTHING_FOUND, Answered, Call, Findings, Reason, Refusal, Usage
+from gateway.model import NOTHING_FOUND, Answered, Call, Findings, Reason, Refusal, Tool, Usage
 from gateway.understand.http import HttpReader
 from tests.drive import TOOL, Drive
 
@@ -40,8 +40,8 @@ class Saying:
 class Speaks(HttpReader):
     """HTTP whose calls and answers are as a test says; notes which answers it was asked to read."""
 
-    def __init__(self, answer: Any = None, **call: Any) -> None:
-        super().__init__(TOOL, reads_args=False, looks_at_path=False)
+    def __init__(self, answer: Any = None, to: Tool = TOOL, **call: Any) -> None:
+        super().__init__(to, reads_args=False, looks_at_path=False)
         self._answer, self._call = answer, call
         self.asked: list[tuple[Answered, Any]] = []
 
