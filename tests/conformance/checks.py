@@ -17,7 +17,7 @@ Check = Mapping[str, Any]
 Results = dict[str, list[Check]]
 """Checks by scenario, in the order in which they were made."""
 
-VOLATILE = frozenset({"date", "server", "connection", "keep-alive", "timestamp", "actualdelayms"})
+VOLATILE = frozenset({"date", "server", "connection", "keep-alive", "etag", "timestamp", "actualdelayms"})
 """Members (fields of a message's head mostly) that differ between two runs without a proxy too, in lower case."""
 ABSENT = "(absent)"
 """Stands for a member that is not there, which is not the same as null."""
@@ -26,8 +26,10 @@ _NOISE = (
     (re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}"), "UUID"),
     (re.compile(r"\b(localhost|127\.0\.0\.1|\[::1\]):\d+(/everything)?"), "ORIGIN"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"), "TIME"),
-    (re.compile(r"session-\d{13}"), "SESSION"),
+    (re.compile(r"(localhost|127\.0\.0\.1)%3A\d+"), "ORIGIN"),
+    (re.compile(r"(?<!\d)[12]\d{12}(?!\d)"), "STAMP"),
     (re.compile(r"\bv1\.[\w-]{100,}"), "STATE"),  # the SDK seals what it lets a client keep; with a nonce
+    (re.compile(r"(?<![\w.~-])([\w-]{43}|[\w.~-]{128})(?![\w.~-])"), "RANDOM"),  # OAuth's state, challenge, verifier
 )
 _MILLISECONDS = range(1_600_000_000_000, 2_500_000_000_000)
 """Times of day that the suite takes as ids of its requests."""

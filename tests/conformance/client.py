@@ -12,9 +12,12 @@ import os
 import sys
 from collections.abc import Awaitable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
+import httpx2
 from mcp import Client
 from mcp.client.session import ClientRequestContext
+from mcp.client.streamable_http import streamable_http_client
 from mcp_types import (
     CreateMessageRequestParams,
     CreateMessageResult,
@@ -25,6 +28,8 @@ from mcp_types import (
     TextContent,
     Tool,
 )
+
+from . import oauth
 
 _SAMPLES: Mapping[str, Any] = {"string": "text", "integer": 5, "number": 3, "boolean": True, "array": []}
 
@@ -87,22 +92,31 @@ async def use(client: Client, calls: list[dict[str, Any]]) -> None:
             await told(prompt.name, client.get_prompt(prompt.name, arguments))
 
 
-async def run(url: str, revision: str, calls: list[dict[str, Any]]) -> None:
+async def run(url: str, revision: str, calls: list[dict[str, Any]], http: httpx2.AsyncClient) -> None:
     """Use the server at ``url`` as clients of a revision do."""
-    async with Client(
-        url,
-        mode="legacy" if revision < "2026" else "auto",
-        elicitation_callback=elicited,
-        sampling_callback=sampled,
-        list_roots_callback=roots,
-        read_timeout_seconds=20,
-    ) as client:
+    async with (
+        http,
+        Client(
+            streamable_http_client(url, http_client=http),
+            mode="legacy" if revision < "2026" else "auto",
+            elicitation_callback=elicited,
+            sampling_callback=sampled,
+            list_roots_callback=roots,
+            read_timeout_seconds=20,
+        ) as client,
+    ):
         await use(client, calls)
 
 
-def main(url: str) -> None:
+def main(url: str, proxy: str | None = None) -> None:
+    """Use the server at ``url``, through an HTTP proxy where there is one, as the environment says."""
     context = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}"))
-    asyncio.run(run(url, os.environ["MCP_CONFORMANCE_PROTOCOL_VERSION"], context.get("toolCalls", [])))
+    auth = oauth.provider(url, context) if os.environ["MCP_CONFORMANCE_SCENARIO"].startswith("auth/") else None
+    parts = urlsplit(url)
+    mounts = {f"{parts.scheme}://{parts.netloc}": httpx2.AsyncHTTPTransport(proxy=proxy)} if proxy else None
+    timeout = httpx2.Timeout(30, read=300)
+    http = httpx2.AsyncClient(auth=auth, mounts=mounts, timeout=timeout, trust_env=False)
+    asyncio.run(run(url, os.environ["MCP_CONFORMANCE_PROTOCOL_VERSION"], context.get("toolCalls", []), http))
 
 
 if __name__ == "__main__":

@@ -53,15 +53,22 @@ def everything() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def through(url: str) -> Iterator[str]:
-    """A gateway before the server at ``url``; the URL at which the server is reached through it."""
+def gateway_before(url: str) -> Iterator[Gateway]:
+    """A gateway before the server at ``url``, in which everybody may do everything."""
     parts = urlsplit(url)
     with tempfile.TemporaryDirectory() as folder:
         gateway = Gateway(Path(folder), {TOOL: tool(f"{parts.scheme}://{parts.netloc}")}).start()
         try:
-            yield f"http://localhost:{gateway.port}/{TOOL}{parts.path}"
+            yield gateway
         finally:
             gateway.stop()
+
+
+@contextlib.contextmanager
+def through(url: str) -> Iterator[str]:
+    """A gateway before the server at ``url``; the URL at which the server is reached through it."""
+    with gateway_before(url) as gateway:
+        yield f"http://localhost:{gateway.port}/{TOOL}{urlsplit(url).path}"
 
 
 @contextlib.contextmanager

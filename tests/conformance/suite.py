@@ -30,10 +30,11 @@ class Suite:
         return checks.load(out)
 
     def client_scenarios(self, revision: str) -> list[str]:
-        """Names of the client scenarios of a revision, without those of OAuth (see docs/conformance.md)."""
-        listed = self._run("list", "--client", "--requirements", revision)
-        names = re.findall(r"^\s*- ([\w/.-]+)", listed, re.MULTILINE)
-        return [name for name in names if not name.startswith("auth/")]
+        """Names of all client scenarios that a revision runs, scored or not."""
+        listed = self._run("list", "--requirements", revision)
+        _, _, clients = listed.partition("Client scenarios")
+        scored, _, rest = clients.partition("\n\n")
+        return re.findall(r"^ +- (\S+)$", scored, re.MULTILINE) + re.findall(r"- (\S+) \[client\]", rest)
 
     def client(self, module: str, scenario: str, revision: str, name: str) -> checks.Results:
         """One client scenario: the suite serves, ``python -m module URL`` is the client."""
