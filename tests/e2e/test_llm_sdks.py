@@ -211,6 +211,20 @@ def test_usage_that_only_the_gateway_asked_for_is_not_shown(gateway: Gateway, se
     assert all(chunk["choices"] and chunk["usage"] is None for chunk in chunks)
 
 
+@pytest.mark.parametrize("rules", ["", "-judged", "-whole"])
+def test_a_gemini_stream_that_is_one_array_passes_and_has_usage(
+    gateway: Gateway, server: LlmServer, rules: str
+) -> None:
+    """Without ``alt=sse``, as curl asks and no SDK does."""
+    path, run = f"/v1beta/models/{GEMINI}:streamGenerateContent", f"array{rules}"
+    body = {"contents": [{"parts": [{"text": "Hi"}]}]}
+    direct = httpx.post(server.url + path, json=body)
+    got = httpx.post(f"{gateway.url}/gemini{rules}{path}", json=body, headers=fields(run))
+    assert got.content == direct.content
+    assert len(got.json()) == 6
+    assert record(gateway, run)["usage"] == {"model": GEMINI, **GOOGLE}
+
+
 # --- streams are not delayed ----------------------------------------------------------------------------------------
 
 

@@ -127,6 +127,14 @@ def messages_async(base: str, fields: Fields) -> Any:
     return asyncio.run(run())
 
 
+def messages_beta(base: str, fields: Fields) -> Any:
+    """The beta surface asks the same endpoint with a query."""
+    with anthropic_client(base, fields) as client:
+        return client.beta.messages.create(
+            model=CLAUDE, max_tokens=99, messages=ASK, betas=["context-management-2025-06-27"]
+        ).model_dump()
+
+
 def count_tokens(base: str, fields: Fields) -> Any:
     with anthropic_client(base, fields) as client:
         return client.messages.count_tokens(model=CLAUDE, messages=ASK).model_dump()
@@ -173,7 +181,7 @@ PROGRAMS: dict[str, tuple[Program, ...]] = {
     "openai": (
         chat, chat_stream, chat_stream_usage, chat_async, responses, responses_stream, embeddings, models, upload,
     ),
-    "anthropic": (messages, messages_stream, messages_async, count_tokens),
+    "anthropic": (messages, messages_stream, messages_async, messages_beta, count_tokens),
     "gemini": (content, content_stream, content_async, content_counted, content_embedded),
 }  # fmt: skip
 """By the protocol that they speak, which is also the name of the tool."""
