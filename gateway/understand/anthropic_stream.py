@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.model import Findings, Proposal, Refusal, Usage
-from gateway.understand import members
+from gateway.understand import members, strict_json
 from gateway.understand.anthropic_answer import error_of, usage_notes, usage_of
 from gateway.understand.members import dump, mapping, refused_text, text, tokens_of
 from gateway.understand.sse import Event, event
@@ -54,8 +54,8 @@ class Blocks:
             return []
         begun, pieces = self.open.pop(index)
         given = begun.get("input")
-        if whole := "".join(pieces):
-            given = members.load(whole.encode("utf-8", "surrogatepass")) if self._size <= MOST_PROPOSED else None
+        if pieces and (whole := "".join(pieces)):
+            given = _parsed(whole) if self._size <= MOST_PROPOSED else None
         args = given if isinstance(given, dict) else None
         return [(index, Proposal(text(begun.get("name")), args, text(begun.get("id"))))]
 
@@ -196,6 +196,14 @@ def _grow(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
     for member in ("text", "thinking"):
         if isinstance(piece := delta.get(member), str):
             block[member] = text(block.get(member)) + piece
+
+
+def _parsed(whole: str) -> Any:
+    """The arguments that pieces of text make up; None where they are no JSON that can be read in one way only."""
+    try:
+        return strict_json.parse(whole.encode())
+    except ValueError:
+        return None
 
 
 def _data(event: Event) -> Mapping[str, Any]:
