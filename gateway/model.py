@@ -223,6 +223,9 @@ class Call(Struct, frozen=True):
     anything of the tool, and matched only by policies that name its operation, not by ``*``."""
     parts: tuple[Call, ...] = ()
     """The calls of a batch (JSON-RPC, MCP 2025-03-26), decided all or nothing; the call itself then stands for all."""
+    flaw: Refusal | Question | None = None
+    """What is wrong with it by what its server says (arguments against the schema, a tool that was changed): refused,
+    or asked about, once it is known that the agent may call this at all."""
     body: bytes | None = None
     """What the tool gets instead of the body that came, where a reader changed it: rules see this one."""
     amendments: tuple[str, ...] = ()
@@ -394,6 +397,8 @@ class Findings(Struct, frozen=True):
     """The result as rules see it, kept only where a rule or a price reads it."""
     refusal: Refusal | None = None
     """The answer, or a part of it, was kept from the agent: why."""
+    answered: bool = False
+    """What was asked for has been passed on: an agent that leaves now (and ends the stream) has not broken it off."""
     spoke: tuple[Spoke, ...] = ()
     notes: tuple[str, ...] = ()
     """What a reader of the record should know (``usage estimated: the stream was cut``)."""

@@ -132,7 +132,7 @@ class Street(Struct, frozen=True):
     @property
     def priced(self) -> bool:
         """Whether the price of a call depends on its result."""
-        return self.pricer is not None and "result" in self.pricer.references
+        return self.pricer is not None and not self.pricer.references.isdisjoint(("result", "response.isError"))
 
     def price(self, call: Call, found: Findings) -> float | None:
         """What the tokens of a call cost, while its answer is still on its way."""
@@ -258,6 +258,9 @@ class Pipeline(Struct, frozen=True):
             if story.judge is not None and story.judge.spoke:
                 found = structs.replace(found, spoke=story.judge.spoke)
             outcome = structs.replace(outcome, found=found)
+            if found.answered and outcome.fault == "agent" and outcome.upstream:
+                # It has what it asked for: MCP clients close a stream once they have read the result.
+                outcome = structs.replace(outcome, status=outcome.upstream, fault="", error="")
         permit, street = story.decision, self.streets.get(story.tool)
         if street is None or street.pricer is None or not isinstance(permit, Permit):
             return outcome
@@ -290,8 +293,6 @@ class Pipeline(Struct, frozen=True):
                 body = story.body = yield ReadBody(route.tool.body_limit, route.tool.head_only)
             call = story.call = reader.read(story.ident, request, route, agent, run, body)
             story.operation = call.operation
-            if street.pricer is not None and (unpriced := street.pricer.admits(call)) is not None:
-                return unpriced
             if call.parts and street.results is not None and street.results.any_results:
                 raise Refused(
                     Reason.BAD_REQUEST,

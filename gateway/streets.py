@@ -16,8 +16,10 @@ from gateway.cost.pricer import Pricer, Unknown
 from gateway.cost.rates import PriceBook, Rates
 from gateway.decide.breakers import Breakers
 from gateway.decide.bulkhead import Bulkhead
+from gateway.decide.flaws import Flaws
 from gateway.decide.grants import Grants
 from gateway.decide.limits import Limits
+from gateway.decide.prices import Unpriced
 from gateway.decide.results import Results
 from gateway.decide.rules import Rules
 from gateway.decide.shapes import Check, Quota
@@ -49,6 +51,10 @@ def dialect_of(protocol: str) -> Dialect:
 
         return Gemini()
     raise ValueError(f"no LLM protocol is called {protocol!r}")
+
+
+_OF_ANSWERS = frozenset({"result", "response.isError"})
+"""Variables that a price may read, for which an answer must be read."""
 
 
 class Kept:
@@ -88,7 +94,8 @@ class Streets:
     def __init__(self, loaded: Loaded, kept: Kept, wall: Callable[[], float]) -> None:
         self._loaded, self._kept, self._wall = loaded, kept, wall
         book = loaded.book
-        self._checks: tuple[Check, ...] = (Grants(book), Rules(book))
+        self._before: tuple[Check, ...] = (Grants(book), Flaws())
+        self._rules = Rules(book)
         self._counting: tuple[Quota, ...] = (Limits(book), Breakers(book))
 
     def all(self) -> dict[str, Street]:
@@ -100,12 +107,15 @@ class Streets:
         book, config = self._loaded.book, self._loaded.config.tools[tool.name]
         pricer = self._pricer(tool, config)
         reads = book.reads(tool.name) | (pricer.references if pricer is not None else frozenset())
-        reads_answers = tool.protocol != "http" or "response" in book.phases(tool.name) or "result" in reads
+        priced = (Unpriced(pricer),) if pricer is not None else ()
+        reads_answers = (
+            tool.protocol != "http" or "response" in book.phases(tool.name) or not reads.isdisjoint(_OF_ANSWERS)
+        )
         quotas = (*self._counting, Bulkhead(tool)) if tool.concurrency else self._counting
         return Street(
             tool,
             self._reader(tool, config, reads, reads_answers=reads_answers),
-            self._checks,
+            (*self._before, *priced, self._rules),
             quotas,
             Results(book, tool.name) if reads_answers else None,
             pricer,

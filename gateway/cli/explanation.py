@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 from gateway.config.load import Loaded
-from gateway.decide.breakers import Breakers
-from gateway.decide.bulkhead import Bulkhead
 from gateway.decide.engine import AskHuman, Look, Reserve, decide
-from gateway.decide.grants import Grants
-from gateway.decide.limits import Limits
-from gateway.decide.rules import Rules
-from gateway.decide.shapes import Quota
 from gateway.errors import Refused
 from gateway.model import Agent, Call, Decision, Hold, Refusal
 from gateway.policy.globs import matches_any
 from gateway.policy.guards import CompiledLimit
 from gateway.policy.rules import Explained
 from gateway.policy.schema import Grant, Limit, Policy
+from gateway.streets import Kept, Streets
 
 NEAREST = 3
 """Grants that are named where none allows the call."""
@@ -79,11 +75,8 @@ def verdict_of(decision: Decision) -> dict[str, Any]:
 
 
 def _decided(call: Call, loaded: Loaded) -> Decision:
-    book = loaded.book
-    quotas: list[Quota] = [Limits(book), Breakers(book)]
-    if call.tool.concurrency:
-        quotas.append(Bulkhead(call.tool))
-    deciding = decide(call, (Grants(book), Rules(book)), quotas)
+    street = Streets(loaded, Kept(), time.time).of(call.tool)
+    deciding = decide(call, street.checks, street.quotas)
     answer: object = None
     try:
         while True:

@@ -170,6 +170,13 @@ class _Reading:
             self.errors.append(document.mistake(Mistake(("tools", name, "pins", "file"), message, f"{hint} folder")))
             return pinning(None, changed, new)
         self.errors += problems
+        at = ("tools", name, "pins", "file")
+        if pins.server not in ("", name):
+            message = f"{path} is of the server {pins.server}, not of {name}"
+            self.errors.append(document.mistake(Mistake(at, message, "give each server a file of its own")))
+        elif not pins.exists:
+            message = f"there is no {path} yet, so none of the tools of {name} is approved"
+            self.warnings.append(document.mistake(Mistake(at, message, f"write it with toolgate tools pin {name}")))
         return pinning(pins, changed, new)
 
     def _price(self, document: Document, name: str, cost: float | str, engine: CelEngine) -> None:
@@ -233,8 +240,13 @@ class _Reading:
 
     def version(self, book: PolicyBook) -> str:
         """Digest of what is written, not of what secrets it stands for."""
-        content = [_without_secrets(self._written), [tool.operations for tool in self.tools], book.digest]
+        pinned = {name: _digests(one) for name, one in self.pinnings.items()}
+        content = [_without_secrets(self._written), [tool.operations for tool in self.tools], book.digest, pinned]
         return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=6).hexdigest()
+
+
+def _digests(pinned: Pinning) -> dict[str, str]:
+    return {} if pinned.pins is None else {name: pin.sha256 for name, pin in pinned.pins.tools.items()}
 
 
 def _action(action: PinAction | None) -> Action | None:

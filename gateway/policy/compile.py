@@ -115,20 +115,41 @@ def _check_scopes(documents: Sequence[SourcedDocument], tools: Sequence[Tool], c
                 path = (*at, "tools", number)
                 complaints.warning(document.index, path, f"no configured tool matches {pattern!r}", hint)
         matched = [tool for tool in tools if any(matches_any([glob], tool.name) for glob in scope.tools)]
+        if isinstance(model, Policy):
+            _check_phases(document.index, model, matched, complaints)
         for number, pattern in enumerate(scope.operations):
             _check_operation(document.index, (*at, "operations", number), pattern, matched, complaints)
         if isinstance(model, Breaker) and "operation" in model.spec.per:
             _check_circuits(document.index, scope.tools, tools, complaints)
 
 
+_SPOKEN = {"list": ("mcp",), "proposal": ("openai", "anthropic", "gemini")}
+"""Phases that only some protocols have."""
+
+
+def _check_phases(index: int, policy: Policy, tools: Sequence[Tool], complaints: Complaints) -> None:
+    """Warn of rules that can never speak, and of those that speak and cannot do anything."""
+    for number, rule in enumerate(policy.spec.rules):
+        path: Path = ("spec", "rules", number)
+        spoken = _SPOKEN.get(rule.phase)
+        if spoken is not None and tools and not any(tool.protocol in spoken for tool in tools):
+            message = f"phase {rule.phase} is never reached: none of {', '.join(tool.name for tool in tools)} has it"
+            hint = f"it is for tools with protocol: {' or '.join(spoken)}"
+            complaints.warning(index, (*path, "phase"), message, hint)
+        elif rule.phase == "list" and (rule.then != "deny" or (rule.mode or policy.spec.mode) != "Enforce"):
+            message = "in phase list a rule can only keep a tool out, so this one does nothing"
+            complaints.warning(index, (*path, "phase"), message, "write then: deny with mode: Enforce, or remove it")
+
+
 def _check_operation(index: int, path: Path, pattern: str, tools: Sequence[Tool], complaints: Complaints) -> None:
     """A glob that matches no operation leaves a rule dead, and a dead rule that denies is a hole: say so."""
     servers = [tool.name for tool in tools if tool.protocol == "mcp"]
-    if servers:
-        if len(servers) == len(tools) and _METHOD_AND_PATH.match(pattern):
+    tools = [tool for tool in tools if tool.protocol != "mcp"]
+    if servers and not (tools and _METHOD_AND_PATH.match(pattern)):
+        if _METHOD_AND_PATH.match(pattern):
             hint = f"{', '.join(servers)} speaks MCP: write the name of a tool, or such as resources/read *"
             complaints.warning(index, path, f"{pattern!r} matches no operation of an MCP server", hint)
-        return
+        return  # what a server offers is not known here
     method, space, path_glob = pattern.partition(" ")
     if not space and pattern[:1] not in ("*", "?") and pattern != "CONNECT":
         hint = f"write METHOD /path, or * {pattern}" if pattern[:1] == "/" else "write METHOD /path, such as GET /items"

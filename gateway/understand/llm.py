@@ -86,7 +86,7 @@ class LlmReader:
 
         Raises:
             Refused: 400 where the path or the body can be read in two ways, or the body is not what the API documents;
-                403 where the request cannot be brought under the caps; 413, 415 for a body that cannot be read.
+                413, 415 for a body that cannot be read.
         """
         found = self._find(request.method, route.path)
         if found is None:
@@ -96,7 +96,7 @@ class LlmReader:
                 Reason.BODY_TOO_LARGE,
                 413,
                 f"the request is larger than the {self.tool.body_limit} bytes that are read to hold it to the policies",
-                "send less, or have the tool's `body_limit` raised",
+                "send less, or have the tool's `body.limit` raised",
             )
         alone = structs.replace(route, query="")  # args are the body's; the query is not its matter
         plain = self._bodies.read(ident, request, alone, agent, run, body)
@@ -116,14 +116,18 @@ class LlmReader:
         first = asked = endpoint.asked(args, params)
         sent = raw
         amendments: tuple[str, ...] = ()
+        flaw: Refusal | None = None
         for cap in self._caps(plain.agent, self.tool.name, endpoint.operation) or _NO_CAPS:
-            if cap.models and not _allows(cap.models, asked.model):
-                raise capped(
-                    cap,
-                    f"the model {asked.model[:200]!r} may not be asked",
-                    f"ask one of {', '.join(cap.models)}",
-                )
-            sent, said = endpoint.amend(args, sent, asked, cap)
+            try:
+                if cap.models and not _allows(cap.models, asked.model):
+                    what = f"the model {asked.model[:200]!r} may not be asked"
+                    raise capped(cap, what, f"ask one of {', '.join(cap.models)}")
+                sent, said = endpoint.amend(args, sent, asked, cap)
+            except Refused as refused:  # told once it is known that the agent may ask this tool at all
+                if refused.reason is not Reason.CAPPED:
+                    raise
+                flaw = Refusal(refused.reason, refused.status, refused.detail, f"cap/{cap.name}", advice=refused.advice)
+                break
             if said:  # no words, other bytes: only what the gateway needs for itself, which ``args`` then has too
                 amendments = (*amendments, *said)
                 args = load(sent)
@@ -144,6 +148,7 @@ class LlmReader:
             query,
             plain.host,
             self._facts(asked),
+            flaw=flaw,
             body=None if sent is raw else sent,
             amendments=amendments,
             endpoint=endpoint,

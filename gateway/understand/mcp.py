@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from gateway.errors import Refused
-from gateway.model import Agent, Answered, Call, Reason, Refusal, Request, Route, Run, Tool
+from gateway.model import Agent, Answered, Call, Question, Reason, Refusal, Request, Route, Run, Tool
 from gateway.understand import mcp_headers, mcp_refusals, strict_json
 from gateway.understand.catalogue import Catalogue
 from gateway.understand.http import NO_PARAMS, HttpReader
@@ -73,8 +73,8 @@ class McpReader:
 
         Raises:
             Refused: 400 for a body that is no JSON-RPC or can be read in two ways, a header that says otherwise than
-                the body, or arguments that are not as the tool's schema says; 403 for a foreign page or a tool that was
-                changed; 404 for JSON-RPC where the server speaks no MCP; 413 and 415 for bodies that cannot be read.
+                the body; 403 for a foreign page; 404 for JSON-RPC where the server speaks no MCP; 413 and 415 for
+                bodies that cannot be read.
         """
         self._origins.check(request)
         method = request.method
@@ -180,23 +180,27 @@ class McpReader:
         about = subject(message)
         method = message.method
         facts = self._facts(of[3], version, method, about.name, about.uri)
+        flaw: Refusal | Question | None = None
         notes: tuple[str, ...] = ()
         if method == "tools/call":
-            notes = self._check(about.name, about.args)
+            flaw, notes = self._check(about.name, about.args)
             facts.update(self._catalogue.facts(about.name))
         elif method in _READING:
             facts.update(READS)
-        return self._call(of, about.operation, about.args, facts, implied=about.implied, notes=notes)
+        return self._call(of, about.operation, about.args, facts, implied=about.implied, flaw=flaw, notes=notes)
 
-    def _check(self, name: str, args: Any) -> tuple[str, ...]:
-        """Hold a tool call to the tool's pin and schema; what a pin has to say of it otherwise."""
+    def _check(self, name: str, args: Any) -> tuple[Refusal | Question | None, tuple[str, ...]]:
+        """Hold a tool call to the tool's pin and schema: what is wrong with it, and what a pin only warns of."""
         verdict, detail = self._catalogue.verdict(name)
         if verdict == "refuse":
             advice = "go on without this tool, and tell the user that its definition must be approved"
-            raise Refused(Reason.TOOL_CHANGED, 403, detail, advice)
+            return Refusal(Reason.TOOL_CHANGED, 403, detail, "pins", advice=advice), ()
         if self._validate and (wrong := self._catalogue.invalid(name, args)):
-            raise Refused(Reason.INVALID_ARGUMENTS, 400, wrong, "correct the arguments and call the tool again")
-        return (detail,) if verdict else ()
+            advice = "correct the arguments and call the tool again"
+            return Refusal(Reason.INVALID_ARGUMENTS, 400, wrong, "inputSchema", advice=advice), ()
+        if verdict == "approve":
+            return Question("pins", detail), ()
+        return None, (detail,) if verdict else ()
 
     @staticmethod
     def _facts(request: Request, version: str, method: str = "", name: str = "", uri: str = "") -> dict[str, Any]:
@@ -217,6 +221,7 @@ class McpReader:
         *,
         implied: bool,
         parts: tuple[Call, ...] = (),
+        flaw: Refusal | Question | None = None,
         notes: tuple[str, ...] = (),
     ) -> Call:
         ident, agent, run, request, route = of
@@ -236,6 +241,7 @@ class McpReader:
             facts,
             implied,
             parts,
+            flaw,
             None,
             notes,
         )

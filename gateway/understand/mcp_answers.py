@@ -79,14 +79,14 @@ class Tap:
             read = _RESPONSES.decode(data) if data.lstrip()[:1] == b"[" else [_RESPONSE.decode(data)]
         except msgspec.DecodeError:
             return
-        failed = any(
-            said.error is not None or (said.result is not None and said.result.isError is True) for said in read
-        )
+        read = [said for said in read if said.error is not None or said.result is not None]
+        if not read:
+            return
+        failed = any(said.error is not None or (said.result and said.result.isError is True) for said in read)
         result = self._found.result
-        if self._keep and any(said.error is not None or said.result is not None for said in read):
+        if self._keep:
             result = _result(data) or result
-        if failed or result is not self._found.result:
-            self._found = Findings(is_error=failed or self._found.is_error, result=result)
+        self._found = Findings(is_error=failed or self._found.is_error, result=result, answered=True)
 
 
 def _result(data: bytes) -> dict[str, Any] | None:
@@ -182,4 +182,4 @@ def _rewritten(event: sse.Event, data: bytes) -> bytes:
 
 
 def _found(screen: Screen, refusal: Refusal | None) -> Findings:
-    return Findings(is_error=screen.is_error, result=screen.result, refusal=refusal)
+    return Findings(is_error=screen.is_error, result=screen.result, refusal=refusal, answered=screen.answered)

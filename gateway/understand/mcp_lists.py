@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from gateway.understand.catalogue import Catalogue
-from gateway.understand.mcp_operations import operation_of
+from gateway.understand.mcp_operations import READS, operation_of
 from gateway.understand.reader import Judge
 
 _ENTRIES: Mapping[str, tuple[str, str]] = {
@@ -53,9 +53,11 @@ class Lists:
         if not isinstance(about, str):
             return False
         facts: dict[str, Any] = {"mcp.method": method, "mcp.name": about if by == "name" else ""}
-        if method == "tools/call":
-            if self._catalogue.verdict(about)[0] in ("refuse", "approve"):
-                return False
+        if method != "tools/call":
+            facts.update(READS)
+        elif self._catalogue.verdict(about)[0] in ("refuse", "approve"):
+            return False
+        else:
             facts.update(self._catalogue.facts(about))
         return self._judge.lists(operation_of(method, about), facts)
 

@@ -74,7 +74,7 @@ class Screen:
         self._status, self._words = status, words
         self._lists, self._judge, self._withhold = lists, judge, withhold
         self._lenient = events and judge is None and not withhold
-        self.is_error = False
+        self.is_error = self.answered = False
         self.result: Mapping[str, Any] | None = None
         self.refusal: Refusal | None = None
 
@@ -115,6 +115,7 @@ class Screen:
         if failed or not isinstance(result, dict):
             result = {"error": message.get("error")}
         is_error = failed or result.get("isError") is True
+        self.answered = True
         self.is_error = self.is_error or is_error
         if self._judge is not None:
             self.result = result

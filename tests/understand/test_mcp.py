@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Refused
-from gateway.model import Reason
+from gateway.model import Question, Reason
 from tests.builders import request, tool
 from tests.understand.mcp_world import JSON, Offered, asked, post, read, reader
 
@@ -200,21 +200,34 @@ def test_a_foreign_page_is_refused_before_anything_is_read():
 
 def test_arguments_are_held_to_the_tools_schema():
     catalogue = Offered(wrong="$.q is missing: give it as a string")
-    assert refused(reader(catalogue=catalogue), *post(CALL)) == (Reason.INVALID_ARGUMENTS, 400)
+    flaw = read(reader(catalogue=catalogue), *post(CALL)).flaw
+    assert (flaw.reason, flaw.status, flaw.detail) == (
+        Reason.INVALID_ARGUMENTS,
+        400,
+        "$.q is missing: give it as a string",
+    )
     assert read(reader(catalogue=catalogue, validate=False), *post(CALL)).operation == "search"
     assert asked(reader(catalogue=catalogue), "prompts/get", {"name": "search"}).operation == "prompts/get search"
 
 
 def test_a_tool_that_was_changed_is_refused_where_its_pin_says_so():
     catalogue = Offered(verdicts={"search": ("refuse", "search is not as approved")})
-    assert refused(reader(catalogue=catalogue), *post(CALL)) == (Reason.TOOL_CHANGED, 403)
-    assert refused(reader(catalogue=catalogue), *post([CALL])) == (Reason.TOOL_CHANGED, 403)
+    for call in (
+        read(reader(catalogue=catalogue), *post(CALL)),
+        *read(reader(catalogue=catalogue), *post([CALL])).parts,
+    ):
+        assert (call.flaw.reason, call.flaw.status) == (Reason.TOOL_CHANGED, 403)
 
 
-@pytest.mark.parametrize("verdict", ["approve", "warn"])
-def test_what_a_pin_only_tells_is_noted(verdict):
-    catalogue = Offered(verdicts={"search": (verdict, "search is not as approved")})
-    assert read(reader(catalogue=catalogue), *post(CALL)).amendments == ("search is not as approved",)
+def test_a_tool_that_a_person_must_approve_is_asked_about():
+    catalogue = Offered(verdicts={"search": ("approve", "search is not as approved")})
+    assert read(reader(catalogue=catalogue), *post(CALL)).flaw == Question("pins", "search is not as approved")
+
+
+def test_what_a_pin_only_tells_is_noted():
+    catalogue = Offered(verdicts={"search": ("warn", "search is not as approved")})
+    call = read(reader(catalogue=catalogue), *post(CALL))
+    assert (call.flaw, call.amendments) == (None, ("search is not as approved",))
 
 
 # -- what is no message -----------------------------------------------------------------------------------------------
