@@ -9,8 +9,7 @@ from msgspec import structs
 
 from gateway.decide.results import ResultJudge, Results
 from gateway.model import Agent, Findings, Mode, Proposal, Reason, Usage, Verdict
-from gateway.policy.book import PolicyBook
-from tests.policy.support import CPP, PYTHON, book_of, call_to, document
+from tests.policy.support import CPP, PYTHON, book_of, call_to, compiled, document, speaking
 
 EVERYBODY = document("Grant", "all", agents=["*"], tools=["*"])
 CALL = call_to("bank", "search", {"q": "x"})
@@ -26,7 +25,10 @@ def rules(name: str, *given: tuple[str, str, str], **spec: Any) -> dict[str, Any
 
 
 def judging(*documents: dict[str, Any], call: Any = CALL, priced: bool = False, engine: Any = CPP) -> ResultJudge:
-    book = book_of(EVERYBODY, *documents, engine=engine)
+    """The judge of a call's answer; the tool speaks a protocol that has the phases of the rules."""
+    phases = {rule["phase"] for document in documents for rule in document["spec"]["rules"] if "phase" in rule}
+    protocol = "anthropic" if "proposal" in phases else "mcp" if "list" in phases else "http"
+    book = book_of(EVERYBODY, *documents, engine=engine, tools=speaking(protocol))
     return Results(book, call.tool.name).of(call, lambda call, found: 0.5 if found.usage else None, priced=priced)
 
 
@@ -198,14 +200,14 @@ def test_without_rules_over_proposals_every_proposal_passes():
 
 
 def lists(operation: str, *documents: dict[str, Any], facts: dict[str, Any] | None = None) -> bool:
-    book: PolicyBook = book_of(*documents)
+    book, _ = compiled(*documents, tools=speaking("mcp"))
     judge = Results(book, "bank").of(CALL, lambda call, found: None, priced=False)
     return judge.lists(operation, facts or {})
 
 
-@pytest.mark.parametrize(("operation", "shown"), [("GET /search", True), ("GET /pay", False)])
+@pytest.mark.parametrize(("operation", "shown"), [("search", True), ("pay", False)])
 def test_what_no_grant_names_is_left_out(operation, shown):
-    grant = document("Grant", "g", agents=["pay-1"], tools=["bank"], operations=["GET /search"])
+    grant = document("Grant", "g", agents=["pay-1"], tools=["bank"], operations=["search"])
     assert lists(operation, grant) is shown
 
 
@@ -231,7 +233,7 @@ def test_rules_that_need_no_call_keep_a_tool_out_of_lists(given, shown):
 
 def test_a_listed_tool_is_judged_by_its_own_facts_and_not_by_the_listing_calls():
     asked = structs.replace(CALL, facts={"tool.readOnly": True, "mcp.name": ""}, implied=True)
-    book = book_of(EVERYBODY, rules("p", ("list", "tool.readOnly == false", "deny")))
+    book = book_of(EVERYBODY, rules("p", ("list", "tool.readOnly == false", "deny")), tools=speaking("mcp"))
     judge = Results(book, "bank").of(asked, lambda call, found: None, priced=False)
     assert judge.lists("look", {"tool.readOnly": True})
     assert not judge.lists("pay", {"tool.readOnly": False})
@@ -248,7 +250,7 @@ def test_a_list_rule_that_fails_leaves_the_tool_out():
 
 
 def test_lists_differ_by_agent():
-    book = book_of(EVERYBODY, rules("p", ("list", 'agent.id == "pay-1"', "deny")))
+    book = book_of(EVERYBODY, rules("p", ("list", 'agent.id == "pay-1"', "deny")), tools=speaking("mcp"))
     for agent, shown in (("pay-1", False), ("look-1", True)):
         asked = structs.replace(CALL, agent=Agent(agent))
         judge = Results(book, "bank").of(asked, lambda call, found: None, priced=False)

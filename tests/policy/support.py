@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gateway.model import Agent, Call, Origin, Request, Run, Tool
@@ -14,9 +15,18 @@ CPP = load_engine("cel-expr-python")
 PYTHON = load_engine("cel-python")
 TOOLS = tuple(Tool(name, Origin("http", f"{name}.local", 80)) for name in ("github", "notes", "bank", "search"))
 
+MAIL = Tool("mail", Origin("http", "mail.local", 80), "mcp")
+MODELS = Tool("anthropic", Origin("https", "api.anthropic.com", 443), "anthropic")
+"""Tools of other protocols, which the shipped examples have too."""
+
+
+def speaking(protocol: str) -> tuple[Tool, ...]:
+    """The tools, all of which speak this protocol: not every phase is reached in each."""
+    return tuple(Tool(tool.name, tool.origin, protocol) for tool in TOOLS)
+
 
 def tool_named(name: str) -> Tool:
-    return next(tool for tool in TOOLS if tool.name == name)
+    return next(tool for tool in (*TOOLS, MAIL, MODELS) if tool.name == name)
 
 
 def call_to(
@@ -48,15 +58,17 @@ def policy(name: str, *conditions: str, **spec: Any) -> dict[str, Any]:
     return document("Policy", name, rules=rules, **spec)
 
 
-def compiled(*documents: dict[str, Any], engine: Any = CPP) -> tuple[PolicyBook, list[Complaint]]:
+def compiled(
+    *documents: dict[str, Any], engine: Any = CPP, tools: Sequence[Tool] = TOOLS
+) -> tuple[PolicyBook, list[Complaint]]:
     sourced = [
         SourcedDocument(index, DOCUMENT.validate_python(raw), f"file{index}.yaml")
         for index, raw in enumerate(documents)
     ]
-    return compile_policies(sourced, TOOLS, engine)
+    return compile_policies(sourced, tools, engine)
 
 
-def book_of(*documents: dict[str, Any], engine: Any = CPP) -> PolicyBook:
-    book, complaints = compiled(*documents, engine=engine)
+def book_of(*documents: dict[str, Any], engine: Any = CPP, tools: Sequence[Tool] = TOOLS) -> PolicyBook:
+    book, complaints = compiled(*documents, engine=engine, tools=tools)
     assert complaints == []
     return book

@@ -84,7 +84,8 @@ def test_long_names_are_answered_but_not_remembered() -> None:
     assert book.grant(Agent("a" * 300), "bank", "GET /") == "g"
     assert len(book.rules("bank", long).rules) == 1
     assert book.limits("bank", long) == book.breakers("bank", long) == ()
-    assert not any(long in key for memo in (book._rules_memo["request"], book._limits_memo, book._breakers_memo) for key in memo)
+    memos = (book._rules_memo["request"], book._limits_memo, book._breakers_memo)
+    assert not any(long in key for memo in memos for key in memo)
     assert not book._grant_memo
 
 

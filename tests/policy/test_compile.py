@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.policy.engine import EXPANDED_CAP
 
-from .support import CPP, PYTHON, book_of, call_to, compiled, document, policy
+from .support import CPP, MAIL, MODELS, PYTHON, TOOLS, book_of, call_to, compiled, document, policy
 
 EXAMPLES = Path(__file__).parents[2] / "policies"
 
@@ -158,7 +158,10 @@ def test_whatever_is_written_as_an_expression_gives_complaints_and_decisions_and
 def test_the_shipped_examples_have_no_mistakes_and_decide_as_they_say(engine: Any) -> None:
     documents = [raw for file in sorted(EXAMPLES.glob("*.yaml")) for raw in yaml.safe_load_all(file.read_text())]
     assert len(documents) >= 10
-    rules = book_of(*documents, engine=engine).rules("bank", "POST /transfers")
+    book = book_of(*documents, engine=engine, tools=(*TOOLS, MAIL, MODELS))
+    assert book.phases("mail") >= {"request", "list", "response"}
+    assert book.phases("anthropic") >= {"request", "proposal"}
+    rules = book.rules("bank", "POST /transfers")
     known = "DE89370400440532013000"
 
     def spoken(**args: Any) -> list[str]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.model import Call, Mode, Spoke, Verdict
 from gateway.policy import rules as rules_module
 from gateway.policy.book import PolicyBook
 from gateway.policy.engine import EXPANDED_CAP
+from gateway.policy.variables import PHASES
 
-from .support import CPP, PYTHON, book_of, call_to, document, policy
+from .support import CPP, PYTHON, book_of, call_to, document, policy, speaking
 
 
 def judge(book: PolicyBook, call: Call) -> tuple[Spoke, ...]:
@@ -167,24 +170,95 @@ def test_explain_tells_each_rules_result_and_what_it_read() -> None:
     assert (c.result, c.mode) == ('there is no key "missing"', Mode.WARN)
 
 
-def test_every_variable_is_what_the_call_says() -> None:
-    conditions = {
-        "agent.id": '== "pay-1"',
-        "agent.roles": '== ["analyst"]',
-        "run.id": '== "run-1"',
-        "tool.name": '== "bank"',
-        "tool.operation": '== "POST /transfers/{id}"',
-        "tool.protocol": '== "http"',
-        "request.method": '== "POST"',
-        "request.host": '== "bank.local"',
-        "request.path": '== "/transfers/{id}"',
-        "request.query": '== "q=1"',
-        "request.headers": '== {"x-team": "bl\\u00fce"}',
-        "request.params": '== {"id": "7"}',
-        "request.size": "== 12",
-        "args": '== {"n": [1]}',
-    }
-    assert conditions.keys() == rules_module.TYPES.keys()
+FACTS: dict[str, Any] = {
+    "tool.readOnly": True,
+    "tool.destructive": False,
+    "tool.idempotent": True,
+    "tool.openWorld": False,
+    "tool.pin": "pinned",
+    "mcp.method": "tools/call",
+    "mcp.name": "search",
+    "mcp.uri": "file:///a",
+    "mcp.session": "s-1",
+    "mcp.version": "2026-07-28",
+    "llm.model": "m-1",
+    "llm.stream": True,
+    "llm.max_tokens": 100,
+    "llm.system": "be kind",
+    "llm.messages": [{"role": "user", "content": "hi"}],
+    "llm.tools": ["search"],
+    "response.status": 201,
+    "response.isError": True,
+    "result": {"a": [1]},
+    "usage.input_tokens": 3,
+    "usage.output_tokens": 5,
+    "usage.cost_usd": 0.5,
+    "llm.proposed": [{"name": "t", "args": {"n": 1}}],
+    "proposal.name": "t",
+    "proposal.args": {"n": 1},
+}
+"""What protocols and answers tell, by variable."""
+
+WITHOUT: dict[str, Any] = {
+    "tool.readOnly": False,
+    "tool.destructive": True,
+    "tool.idempotent": False,
+    "tool.openWorld": True,
+    "tool.pin": "",
+    "mcp.method": "",
+    "mcp.name": "",
+    "mcp.uri": "",
+    "mcp.session": "",
+    "mcp.version": "",
+    "llm.model": "",
+    "llm.stream": False,
+    "llm.max_tokens": 0,
+    "llm.system": "",
+    "llm.messages": [],
+    "llm.tools": [],
+    "response.status": 0,
+    "response.isError": False,
+    "result": {},
+    "usage.input_tokens": 0,
+    "usage.output_tokens": 0,
+    "usage.cost_usd": 0.0,
+    "llm.proposed": [],
+    "proposal.name": "",
+    "proposal.args": {},
+}
+"""What they are of a plain HTTP call (a POST) of which nobody tells."""
+
+OF_THE_CALL = {
+    "agent.id": '"pay-1"',
+    "agent.roles": '["analyst"]',
+    "run.id": '"run-1"',
+    "run.cost_usd": "1.5",
+    "tool.name": '"bank"',
+    "tool.operation": '"POST /transfers/{id}"',
+    "tool.protocol": '"http"',
+    "request.method": '"POST"',
+    "request.host": '"bank.local"',
+    "request.path": '"/transfers/{id}"',
+    "request.query": '"q=1"',
+    "request.headers": '{"x-team": "bl\\u00fce"}',
+    "request.params": '{"id": "7"}',
+    "request.size": "12",
+    "args": '{"n": [1]}',
+}
+
+
+def known_in(phase: str, facts: dict[str, Any]) -> dict[str, str]:
+    """Every variable of a phase, and what it is as CEL writes it (JSON is CEL)."""
+    told = {name: json.dumps(value) for name, value in facts.items() if name in PHASES[phase]}
+    return {**{name: text for name, text in OF_THE_CALL.items() if name in PHASES[phase]}, **told}
+
+
+@pytest.mark.parametrize("engine", [CPP, PYTHON], ids=lambda engine: engine.name)
+@pytest.mark.parametrize("facts", [FACTS, WITHOUT], ids=["told", "not told"])
+@pytest.mark.parametrize("phase", PHASES)
+def test_every_variable_is_what_the_call_says(phase: str, facts: dict[str, Any], engine: Any) -> None:
+    conditions = known_in(phase, facts)
+    assert conditions.keys() == PHASES[phase].keys()
     call = call_to(
         operation="POST /transfers/{id}",
         args={"n": [1]},
@@ -192,7 +266,38 @@ def test_every_variable_is_what_the_call_says() -> None:
         headers={b"x-team": b"bl\xfce"},
         params={"id": "7"},
     )
-    for engine in (CPP, PYTHON):
-        book = book_of(policy("p", *(f"{name} {is_}" for name, is_ in conditions.items())), engine=engine)
-        spoke = judge(book, call)
-        assert [said.error for said in spoke] == [""] * len(conditions)
+    told = facts if facts is FACTS else {}
+    call = structs.replace(call, facts=told, run=structs.replace(call.run, cost_usd=1.5))
+    rules = [
+        {"name": f"r{number}", "when": f"{name} == {text}", "then": "deny", "phase": phase}
+        for number, (name, text) in enumerate(conditions.items())
+    ]
+    tools = speaking({"list": "mcp", "proposal": "anthropic"}.get(phase, "http"))
+    book = book_of(document("Policy", "p", rules=rules), engine=engine, tools=tools)
+    of = {"request": book.rules, "list": book.listing, "response": book.results, "proposal": book.proposals}
+    spoke = of[phase]("bank", call.operation).judge(call)
+    assert [(said.rule, said.error) for said in spoke] == [(f"r{number}", "") for number in range(len(conditions))]
+
+
+@pytest.mark.parametrize(
+    ("method", "read_only", "destructive", "idempotent"),
+    [
+        ("GET", True, False, True),
+        ("HEAD", True, False, True),
+        ("QUERY", True, False, True),
+        ("PUT", False, True, True),
+        ("DELETE", False, True, True),
+        ("POST", False, True, False),
+        ("PATCH", False, True, False),
+        ("CONNECT", False, True, False),
+    ],
+)
+def test_what_a_method_promises_stands_for_what_nobody_tells(
+    method: str, read_only: bool, destructive: bool, idempotent: bool
+) -> None:
+    call = call_to(operation=f"{method} /x")
+    names = ("tool.readOnly", "tool.destructive", "tool.idempotent")
+    spoke = {said.rule for said in judge(book_of(policy("p", *names)), call)}
+    assert spoke == {f"r{n}" for n, is_ in enumerate((read_only, destructive, idempotent)) if is_}
+    told = structs.replace(call, facts={name: not is_ for name, is_ in zip(names, (True, False, True), strict=True)})
+    assert {said.rule for said in judge(book_of(policy("p", *names)), told)} == {"r1"}, "what is told wins"
