@@ -51,9 +51,11 @@ def read(
     return way.read("id-1", came, Route(way.tool, path, target, query, "h"), Agent("a"), Run("r"), raw)
 
 
-def refused(*given, **settings) -> Refused:
+def refused(*given, **settings) -> Refused | Refusal:
+    """What is said against a request: at once, or once it is known that the agent may make it (a flaw)."""
     with pytest.raises(Refused) as caught:
-        read(*given, **settings)
+        if (flaw := read(*given, **settings).flaw) is not None:
+            return flaw
     return caught.value
 
 
@@ -106,7 +108,8 @@ def test_the_base_path_is_part_of_what_the_tool_sees():
     ],
 )
 def test_no_way_of_writing_the_path_gets_around_the_caps(path):
-    assert refused(CHAT, Caps("x", models=("small",)), path=path, ambiguous_paths="forward").reason is Reason.CAPPED
+    call = read(CHAT, Caps("x", models=("small",)), path=path, ambiguous_paths="forward")
+    assert call.flaw.reason is Reason.CAPPED
 
 
 @pytest.mark.parametrize(
@@ -222,13 +225,21 @@ def test_caps_are_asked_for_by_agent_tool_and_operation():
 )
 def test_only_models_that_a_cap_names_are_asked(patterns, model, allowed):
     cap = Caps("small", models=patterns)
+    call = read({"model": model}, cap)
+    assert call.facts["llm.model"] == model
     if allowed:
-        assert read({"model": model}, cap).facts["llm.model"] == model
+        assert call.flaw is None
         return
-    refusal = refused({"model": model}, cap)
-    assert (refusal.status, refusal.reason) == (403, Reason.CAPPED)
-    assert "'small'" in refusal.detail
-    assert patterns[0] in refusal.advice
+    assert (call.flaw.status, call.flaw.reason, call.flaw.rule) == (403, Reason.CAPPED, "cap/small")
+    assert "'small'" in call.flaw.detail
+    assert patterns[0] in call.flaw.advice
+
+
+def test_a_choice_of_a_forbidden_tool_is_a_flaw_and_a_member_of_the_wrong_type_is_refused_at_once():
+    cap = Caps("safety", forbid_tools=("rm",))
+    choice = {"type": "function", "function": {"name": "rm"}}
+    assert read({**CHAT, "tool_choice": choice}, cap).flaw.rule == "cap/safety"
+    assert refused({**CHAT, "max_tokens": "9"}, cap).status == 400
 
 
 def test_rules_see_what_the_tool_will_get():
@@ -246,7 +257,7 @@ def test_caps_are_applied_one_after_the_other():
     call = read({**CHAT, "max_tokens": 100}, Caps("a", max_tokens=50), Caps("b", max_tokens=20, system="Obey."))
     assert call.args["max_tokens"] == 20
     assert call.amendments == ("max_tokens 100 -> 50", "max_tokens 50 -> 20", "system text put first")
-    assert refused(CHAT, Caps("a", models=("gpt-*",)), Caps("b", models=("o*",))).detail.endswith("(cap 'b')")
+    assert read(CHAT, Caps("a", models=("gpt-*",)), Caps("b", models=("o*",))).flaw.rule == "cap/b"
 
 
 def test_where_only_the_usage_is_asked_for_the_record_says_so():
