@@ -19,6 +19,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from gateway.config.model_errors import quoted
 from gateway.model import Origin
 from gateway.policy.units import size
 
@@ -80,7 +81,7 @@ ListenAddress = Annotated[
 
 def _usd(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
-        raise ValueError(f"not US dollars: {value!r}; write a number from 0 upwards, such as 0.25")
+        raise ValueError(f"not US dollars: {quoted(value)}; write a number from 0 upwards, such as 0.25")
     return float(value)
 
 
@@ -91,7 +92,7 @@ def _cost(value: object) -> float | str:
         return _usd(value)
     except ValueError:
         raise ValueError(
-            f"not a cost: {value!r}; write US dollars from 0 upwards, or a CEL expression that gives them"
+            f"not a cost: {quoted(value)}; write US dollars from 0 upwards, or a CEL expression that gives them"
         ) from None
 
 

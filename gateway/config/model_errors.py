@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from msgspec import Struct
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from gateway.policy.hints import nearest
 
@@ -49,12 +50,38 @@ class Mistake(Struct, frozen=True):
 
 def mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[Mistake]:
     """Every mistake that pydantic found in a document of ``model``."""
-    details = error.errors(include_url=False)
+    details = _of_one_choice(error.errors(include_url=False))
     for detail in details:
         if detail["type"] == "too_short" and any(_below(detail["loc"], other["loc"]) for other in details):
             continue  # entries with mistakes do not count, and are told of themselves
         path: Path = tuple(step for step in detail["loc"] if step != "[key]")
         yield _mistake(detail["type"], path, detail.get("input"), detail.get("ctx", {}), detail["msg"], model)
+
+
+def _of_one_choice(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Where a value may be one of some words or a mapping, pydantic complains of both: keep what was meant.
+
+    The step by which it names the choice (``literal['a','b']``, or the model's class) is no part of the user's path.
+    """
+    choices = {one["loc"][:-1]: one["input"] for one in details if _names_words(one["loc"][-1:])}
+    kept: list[ErrorDetails] = []
+    for detail in details:
+        path = detail["loc"]
+        choice = next((choice for choice in choices if path[: len(choice)] == choice), None)
+        if choice is not None:
+            at = len(choice)
+            words = _names_words(path[at : at + 1])
+            if words == isinstance(choices[choice], dict):
+                continue
+            if words:
+                detail["ctx"]["expected"] += ", 'a mapping'"
+            detail["loc"] = choice + path[at + 1 :]
+        kept.append(detail)
+    return kept
+
+
+def _names_words(steps: Path) -> bool:
+    return any(isinstance(step, str) and step.startswith("literal[") for step in steps)
 
 
 def _below(path: Path, other: Path) -> bool:
@@ -139,6 +166,8 @@ def _pattern(pattern: str, shown: str) -> tuple[str, str]:
         )
     if pattern == r"^[A-Za-z_][A-Za-z0-9_]*$":
         return f"{subject} is not a variable's name", "write letters, digits and '_', not beginning with a digit"
+    if pattern.startswith("^/"):
+        return f"{subject} is not a path", "write it from the root, such as /mcp"
     return f"{subject} is not a name", "write letters, digits, '.', '_' and '-', beginning with a letter or digit"
 
 

@@ -68,6 +68,11 @@ SAID_ELSEWHERE = {
     "nobody", "class", "two names", "unknown tool", "when type", "typo plain", "typo quoted", "typo block",
     "typo folded",
     "syntax", "mix", "variable", "two rules", "message type", "per", "max_wait", "slow", "fraction", "empty folder",
+    "cost nan", "cost inf", "cost type", "cost bool expression", "cost syntax", "cost unknown variable", "cost folded",
+    "cost proposal", "cost of mixed numbers", "answer limit zero", "mcp without mcp", "pins without mcp",
+    "prices without a model", "head-only mcp", "head-only llm", "operations mcp", "openapi mcp", "allowed hosts",
+    "pins folder", "approve an answer", "result in a request", "arguments in a list", "misspelt result",
+    "cap of nothing", "cap glob",
 }  # fmt: skip
 
 
