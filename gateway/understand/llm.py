@@ -28,6 +28,8 @@ from gateway.understand.templates import ambiguous
 
 _OBJECT = re.compile(rb"[ \t\r\n]*\{")
 _NO_CAPS = (Caps(),)
+_READING = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+"""Methods that ask no model, wherever they are sent."""
 _MOST_KNOWN, _LONGEST_KNOWN = 1024, 512
 """Paths that are remembered, and how long they may be: agents choose them."""
 _MOST_DECODED = 4
@@ -90,7 +92,7 @@ class LlmReader:
         """
         found = self._find(request.method, route.path)
         if found is None:
-            return self._http.read(ident, request, route, agent, run, body)
+            return self._unknown(self._http.read(ident, request, route, agent, run, body))
         if body is None and request.length != 0:
             raise Refused(
                 Reason.BODY_TOO_LARGE,
@@ -155,6 +157,22 @@ class LlmReader:
             asked=first,
             raw=raw,
         )
+
+    def _unknown(self, call: Call) -> Call:
+        """A call that asks no model that we know of. Where a cap is about it, nobody can say that it keeps to the cap."""
+        if call.request.method in _READING:
+            return call
+        caps = self._caps(call.agent, self.tool.name, call.operation)
+        if not caps:
+            return call
+        flaw = Refusal(
+            Reason.CAPPED,
+            403,
+            f"the cap {caps[0].name!r} is about {call.operation[:200]!r}, and what it asks of a model cannot be read",
+            f"cap/{caps[0].name}",
+            advice="ask the model by another endpoint; operators can narrow the cap's match.operations",
+        )
+        return structs.replace(call, flaw=flaw)
 
     def _facts(self, asked: Asked) -> dict[str, Any]:
         facts: dict[str, Any] = {

@@ -260,6 +260,14 @@ def test_caps_are_applied_one_after_the_other():
     assert read(CHAT, Caps("a", models=("gpt-*",)), Caps("b", models=("o*",))).flaw.rule == "cap/b"
 
 
+def test_a_request_that_cannot_be_read_is_refused_where_a_cap_is_about_it():
+    cap = Caps("small", models=("gpt-*",))
+    flaw = read(b"{}", cap, path="/v1/batches").flaw
+    assert (flaw.reason, flaw.rule) == (Reason.CAPPED, "cap/small")
+    assert read(b"{}", path="/v1/batches").flaw is None
+    assert read(None, cap, method="GET", path="/v1/batches").flaw is None
+
+
 def test_where_only_the_usage_is_asked_for_the_record_says_so():
     call = read({**CHAT, "stream": True})
     assert call.args["stream_options"] == {"include_usage": True}
