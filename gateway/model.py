@@ -357,7 +357,7 @@ class Answered(Struct, frozen=True):
     status: int
     first_byte: float
     content_type: str = ""
-    """The media type with its parameters, as the tool gave it."""
+    """The media type with its parameters, as the tool gave it; told only of answers that may be read."""
     content_encoding: str = ""
 
 

@@ -71,7 +71,7 @@ class Await(Struct, frozen=True):
 class Send(Struct, frozen=True):
     """Make the permitted call. Answered with Answered at the head of the answer; UpstreamError is thrown in.
 
-    ``plain``: ask the tool for an answer without a content coding, since it will be read.
+    ``plain``: the answer may be read, so ask the tool for one without a content coding, and tell of what type it is.
     """
 
     permit: Permit

@@ -108,25 +108,24 @@ class Streets:
         pricer = self._pricer(tool, config)
         reads = book.reads(tool.name) | (pricer.references if pricer is not None else frozenset())
         priced = (Unpriced(pricer),) if pricer is not None else ()
-        reads_answers = (
-            tool.protocol != "http" or "response" in book.phases(tool.name) or not reads.isdisjoint(_OF_ANSWERS)
-        )
+        reads_results = "response" in book.phases(tool.name) or not reads.isdisjoint(_OF_ANSWERS)
         quotas = (*self._counting, Bulkhead(tool)) if tool.concurrency else self._counting
         return Street(
             tool,
-            self._reader(tool, config, reads, reads_answers=reads_answers),
+            self._reader(tool, config, reads, reads_results=reads_results),
             (*self._before, *priced, self._rules),
             quotas,
-            Results(book, tool.name) if reads_answers else None,
+            Results(book, tool.name) if reads_results or tool.protocol != "http" else None,
             pricer,
             "run.cost_usd" in reads,
         )
 
-    def _reader(self, tool: Tool, config: ToolConfig, reads: frozenset[str], *, reads_answers: bool) -> Reader:
+    def _reader(self, tool: Tool, config: ToolConfig, reads: frozenset[str], *, reads_results: bool) -> Reader:
         book = self._loaded.book
-        looks = book.looks_at_path(tool.name)
+        looks = book.looks_at_path(tool.name) or tool.protocol in LLM_PROTOCOLS
+        http = HttpReader(tool, reads_args="args" in reads, looks_at_path=looks, reads_results=reads_results)
         if tool.protocol == "http":
-            return HttpReader(tool, reads_args="args" in reads, looks_at_path=looks, reads_results=reads_answers)
+            return http
         if tool.protocol == "mcp":
             pins = self._loaded.pinnings.get(tool.name) or pinning(None)
             return McpReader(
@@ -137,12 +136,12 @@ class Streets:
                 allowed_hosts=_hosts(tool, config),
                 judges_results="response" in book.phases(tool.name),
                 endpoints=config.mcp.endpoints or None,
-                http=HttpReader(tool, reads_args="args" in reads, looks_at_path=looks),
+                http=http,
             )
         return LlmReader(
             tool,
             dialect_of(tool.protocol),
-            http=HttpReader(tool, reads_args="args" in reads, looks_at_path=True),
+            http=http,
             caps=self._caps,
             reads_messages="llm.messages" in reads,
         )

@@ -28,11 +28,14 @@ _VIA = b"Via: %b\r\n" % VIA
 
 
 class Head(Struct):
-    """Lines of a head so far, from the status line to the fields; and how the tool framed the body."""
+    """Lines of a head so far, from the status line to the fields; and how the body is framed."""
 
     parts: list[bytes]
     has_length: bool
+    """The agent is told the length."""
     chunked: bool
+    ends_with_connection: bool
+    """The tool told neither a length nor chunks (RFC 9112, 6.3)."""
 
 
 def head_of(
@@ -67,13 +70,26 @@ def head_of(
         elif low == b"location":
             parts.append(b"%b: %b\r\n" % (field[0], locate(field[1])))
     named = connection_options(options) if options.lower() not in _PLAIN else frozenset[bytes]()
+    ends = not has_length and not chunked
     if new_body:
         named |= _OF_THE_BYTES
         has_length = False
     if named:
         parts[1:] = [part for part in parts[1:] if part.partition(b":")[0].lower() not in named]
     parts.append(_VIA)
-    return Head(parts, has_length, chunked)
+    return Head(parts, has_length, chunked, ends)
+
+
+def content_of(fields: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
+    """Content-Type and Content-Encoding, the last of each; empty where there is none."""
+    kind = coding = b""
+    for name, value in fields:
+        low = name.lower()
+        if low == b"content-type":
+            kind = value
+        elif low == b"content-encoding":
+            coding = value
+    return kind.decode("latin-1"), coding.decode("latin-1")
 
 
 def ends_with_connection(fields: Iterable[tuple[bytes, bytes]]) -> bool:

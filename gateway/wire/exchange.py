@@ -24,7 +24,7 @@ from gateway.model import Answered, Fields, Outcome, Permit, Reason, Request
 from gateway.pipeline import Collect, ReadBody, Relay, Reply, Send, Way, blame
 from gateway.understand.http import title_of
 from gateway.understand.reader import Answer
-from gateway.wire.answer import DROPPED, ends_with_connection, head_of, lines
+from gateway.wire.answer import DROPPED, content_of, ends_with_connection, head_of, lines
 from gateway.wire.tunnel import Tunnel
 from gateway.wire.upstream import UpstreamConnection
 
@@ -374,14 +374,8 @@ class Exchange:
         self.head_fields = len(upstream.fields)
         self._parts = []
         self.bodiless = self.request.method == "HEAD"
-        kind = coding = b""
-        for name, value in upstream.fields:
-            low = name.lower()
-            if low == b"content-type":
-                kind = value
-            elif low == b"content-encoding":
-                coding = value
-        self._advance(Answered(status, self._since(), kind.decode("latin-1"), coding.decode("latin-1")))
+        kind, coding = content_of(upstream.fields) if self._plain else ("", "")
+        self._advance(Answered(status, self._since(), kind, coding))
 
     def _open_answer(self, relay: Relay) -> None:
         """Write the head of the tool's answer, with our fields added, and choose how its body is framed."""
@@ -404,7 +398,7 @@ class Exchange:
             self._out = parts
             return
         body = not (self.bodiless or status in (204, 304))
-        upstream.close_delimited = body and not chunked and ends_with_connection(upstream.fields)
+        upstream.close_delimited = body and head.ends_with_connection
         # Over TLS an answer that ends with its connection may have been cut (asyncio hides whether the tool said
         # close_notify): the agent gets it in the same form and can judge for itself; chunks would vouch for it.
         bare = upstream.close_delimited and self._permit.call.tool.origin.scheme == "https"
