@@ -149,6 +149,24 @@ def test_an_agent_that_goes_while_its_answer_is_read_is_recorded_with_what_was_f
     assert drive.recorded().outcome == structs.replace(gone, found=READ)
 
 
+@pytest.mark.parametrize(
+    ("gone", "found", "status", "fault"),
+    [
+        (Outcome(499, 200, "agent", "left"), Findings(answered=True), 200, ""),
+        (Outcome(499, 200, "agent", "left"), Findings(), 499, "agent"),
+        (Outcome(499, 0, "agent", "left"), Findings(answered=True), 499, "agent"),
+        (Outcome(200, 200, "tool", "broke off"), Findings(answered=True), 200, "tool"),
+    ],
+)
+def test_an_agent_that_leaves_with_what_it_asked_for_has_broken_nothing_off(gone, found, status, fault):
+    drive = reading(Saying(found=found))
+    drive.go()
+    drive.answer(HEAD)
+    drive.throw(ClientGone(gone))
+    outcome = drive.recorded().outcome
+    assert (outcome.status, outcome.fault, bool(outcome.error)) == (status, fault, bool(fault))
+
+
 class Breaks(Saying):
     def end(self) -> bytes:
         raise ZeroDivisionError

@@ -10,11 +10,11 @@ from msgspec import structs
 from gateway.cost.calls import CallPrice, compile_price
 from gateway.cost.pricer import Pricer
 from gateway.errors import ClientGone, UpstreamError
-from gateway.model import Findings, Outcome, Reason, Refusal
+from gateway.model import Findings, Outcome, Reason
 from gateway.policy.engines import load_engine
 from tests.builders import request
-from tests.drive import DONE, Drive, problem
-from tests.reading import HEAD, KEPT_BACK, READ, Saying, Speaks, reading
+from tests.drive import DONE, Drive
+from tests.reading import HEAD, KEPT_BACK, READ, Saying, reading
 
 CEL = load_engine("cel-expr-python")
 
@@ -109,15 +109,3 @@ def test_the_judge_is_told_what_tokens_cost():
     drive.answer(HEAD)
     assert drive.results.price(drive.world, READ) == 2.5
     assert drive.results.price(drive.world, Findings()) is None
-
-
-def test_a_model_without_a_price_is_refused_before_anything_is_held():
-    class Unpriced(Pricer):
-        def admits(self, call):
-            return Refusal(Reason.UNPRICED, 403, "no price", "prices")
-
-    drive = Drive(reader=Speaks(), pricer=Unpriced())
-    assert problem(drive.go())["reason"] == "unpriced"
-    drive.answer(Outcome(403))
-    assert drive.world.reserved == []
-    assert isinstance(drive.recorded().decision, Refusal)

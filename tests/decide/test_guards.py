@@ -5,12 +5,18 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
+from gateway.cost.pricer import Pricer
+from gateway.cost.rates import PriceBook
 from gateway.decide.breakers import Breakers
 from gateway.decide.bulkhead import Bulkhead
+from gateway.decide.flaws import Flaws
 from gateway.decide.grants import Grants
 from gateway.decide.limits import Limits
-from gateway.model import CircuitClaim, CircuitSettings, Hold, RateClaim, Reason, SlotClaim
+from gateway.decide.prices import Unpriced
+from gateway.decide.shapes import NOTHING, Judgement
+from gateway.model import CircuitClaim, CircuitSettings, Hold, Question, RateClaim, Reason, Refusal, SlotClaim
 from gateway.policy.guards import PARTS, CompiledBreaker, CompiledLimit
 from tests.builders import Book, call, circuit, rate, slot, tool
 
@@ -129,3 +135,66 @@ def test_a_full_bulkhead_is_503_and_worth_a_retry():
 def test_a_guard_words_refusals_of_its_own_claims_only(guard):
     with pytest.raises(TypeError):
         guard.refusal(Hold(circuit(), False))
+
+
+# -- what only keeps a session going -----------------------------------------------------------------------------
+
+
+class Names:
+    """Policies that note whether they were asked about what is implied."""
+
+    def __init__(self, any_grant: str | None = "some") -> None:
+        self._any = any_grant
+        self.implied: list[bool] = []
+
+    def grant(self, agent, tool, operation):
+        return None
+
+    def any_grant(self, agent, tool):
+        return self._any
+
+    def limits(self, tool, operation, *, implied=False):
+        self.implied.append(implied)
+        return ()
+
+    breakers = rules = limits
+
+
+@pytest.mark.parametrize(("any_grant", "implied", "granted"), [
+    ("some", True, True), ("some", False, False), (None, True, False), (None, False, False),
+])  # fmt: skip
+def test_what_is_implied_needs_any_grant_on_the_tool(any_grant, implied, granted):
+    judgement = Grants(Names(any_grant)).judge(structs.replace(call("tools/list"), implied=implied))
+    assert (judgement.grant, judgement.refusal is None) == (any_grant if granted else "", granted)
+
+
+@pytest.mark.parametrize("implied", [True, False])
+def test_policies_are_told_whether_a_call_is_implied(implied):
+    names = Names()
+    for guard in (Limits(names), Breakers(names)):
+        assert guard.claims(structs.replace(call("tools/list"), implied=implied)) == ()
+    assert names.implied == [implied, implied]
+
+
+def test_what_is_implied_takes_no_place_from_the_calls():
+    bulkhead = Bulkhead(tool(concurrency=3))
+    assert bulkhead.claims(structs.replace(call("stream"), implied=True)) == ()
+    assert len(bulkhead.claims(call())) == 1
+
+
+# -- flaws and prices --------------------------------------------------------------------------------------------
+
+
+def test_a_flaw_refuses_or_asks():
+    refusal, question = Refusal(Reason.TOOL_CHANGED, 403, "changed"), Question("pins/x", "still the same?")
+    assert Flaws().judge(call()) is NOTHING
+    assert Flaws().judge(structs.replace(call(), flaw=refusal)) == Judgement(refusal)
+    assert Flaws().judge(structs.replace(call(), flaw=question)) == Judgement(question=question)
+
+
+@pytest.mark.parametrize(("unknown", "refused"), [("refuse", True), ("allow", False)])
+def test_a_model_without_a_price_is_refused_where_the_operator_says_so(unknown, refused):
+    check = Unpriced(Pricer("openai", PriceBook({}, None, lambda: 0.0), unknown))
+    judgement = check.judge(structs.replace(call(), facts={"llm.model": "nobody-knows"}))
+    assert (judgement.refusal is not None) is refused
+    assert check.judge(call()) is NOTHING, "a call that asks no model needs no price"

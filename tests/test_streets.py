@@ -1,0 +1,137 @@
+"""From one version of configuration and policies to what stands along the way of each tool's calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config.load import Loaded, load
+from gateway.pipeline import Street
+from gateway.streets import Kept, Streets
+from gateway.understand.http import HttpReader
+from gateway.understand.llm import LlmReader
+from gateway.understand.mcp import McpReader
+from tests.builders import call
+from tests.config.support import GRANT, written
+
+URL = "tools:\n  github:\n    url: 'https://api.github.com'\n"
+
+
+def loaded(folder: Path, config: str = "", rules: str = "") -> Loaded:
+    """One tool with these lines of configuration, and these rules (YAML flow mappings)."""
+    text = URL + "".join(f"    {line}\n" for line in config.splitlines())
+    made = GRANT
+    if rules:
+        made += f"---\napiVersion: toolgate/v1\nkind: Policy\nmetadata: {{name: p}}\nspec: {{rules: [{rules}]}}\n"
+    return load(written(folder, text, p=made))
+
+
+def street(folder: Path, config: str = "", rules: str = "") -> Street:
+    made = Streets(loaded(folder, config, rules), Kept(), lambda: 0.0).all()
+    assert list(made) == ["github"]
+    return made["github"]
+
+
+def rule(when: str, phase: str = "request") -> str:
+    return f"{{name: r, phase: {phase}, when: '{when}', then: deny}}"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "reader"),
+    [("http", HttpReader), ("mcp", McpReader), ("openai", LlmReader), ("anthropic", LlmReader), ("gemini", LlmReader)],
+)
+def test_each_tool_gets_the_reader_of_its_protocol(protocol: str, reader: Any, tmp_path: Path) -> None:
+    assert type(street(tmp_path, f"protocol: {protocol}").reader) is reader
+
+
+@pytest.mark.parametrize(
+    ("config", "rules", "reads"),
+    [
+        ("", "", False),
+        ("", rule("has(args.x)"), False),
+        ("", rule("response.status == 200", "response"), True),
+        ("cost: 0.5", "", False),
+        ('cost: "double(size(args))"', "", False),
+        ('cost: "double(size(result))"', "", True),
+        ('cost: "response.isError ? 0.0 : 1.0"', "", True),
+        ('cost: "response.status == 200 ? 1.0 : 0.0"', "", False),
+    ],
+)
+def test_the_answers_of_a_plain_tool_are_read_only_where_something_reads_them(
+    config: str, rules: str, reads: bool, tmp_path: Path
+) -> None:
+    made = street(tmp_path, config, rules)
+    assert (made.results is not None) is reads
+    assert made.reader.plain(call()) is reads
+    assert made.priced is (reads and "cost" in config)
+
+
+@pytest.mark.parametrize(
+    ("config", "rules", "reads"),
+    [
+        ("", "", False),
+        ("", rule("has(args.x)"), True),
+        ("", rule('result.x == "y" && args.x == 1', "response"), True),
+        ('cost: "double(size(args))"', "", True),
+        ('cost: "double(size(result))"', "", False),
+    ],
+)
+def test_bodies_are_read_ahead_for_rules_of_any_phase_and_for_prices(
+    config: str, rules: str, reads: bool, tmp_path: Path
+) -> None:
+    reader = street(tmp_path, config, rules).reader
+    assert isinstance(reader, HttpReader)
+    assert reader.reads_args is reads
+
+
+@pytest.mark.parametrize(
+    ("config", "rules", "reads"),
+    [
+        ("cost: 0.5", "", False),
+        ("cost: 0.5", rule("run.cost_usd > 1.0"), True),
+        ("cost: 0.5", rule("run.cost_usd > 1.0", "response"), True),
+        ('cost: "run.cost_usd > 1.0 ? 0.0 : 0.1"', "", True),
+    ],
+)
+def test_what_a_run_has_cost_is_looked_up_only_where_something_reads_it(
+    config: str, rules: str, reads: bool, tmp_path: Path
+) -> None:
+    assert street(tmp_path, config, rules).reads_cost is reads
+
+
+def test_models_have_prices_and_other_tools_only_where_one_is_given(tmp_path: Path) -> None:
+    assert street(tmp_path).pricer is None
+    assert street(tmp_path, "protocol: mcp").pricer is None
+    assert street(tmp_path, "protocol: mcp\ncost: 0.1").pricer is not None
+    assert street(tmp_path, "protocol: openai").pricer is not None
+
+
+def test_known_prices_are_loaded_only_for_tools_that_are_models(tmp_path: Path) -> None:
+    assert loaded(tmp_path).model_prices is None
+    assert loaded(tmp_path, "protocol: mcp\ncost: 0.1").model_prices is None
+    assert loaded(tmp_path, "protocol: anthropic").model_prices is not None
+
+
+def test_settings_of_answers_and_prices_arrive(tmp_path: Path) -> None:
+    made = loaded(tmp_path, "body: {answer_limit: 64KiB}\ncost: 0.25")
+    (tool,) = made.tools
+    assert tool.answer_limit == 64 * 1024
+    assert made.call_prices.keys() == {"github"}
+    assert loaded(tmp_path).tools[0].answer_limit == 8 << 20
+    assert loaded(tmp_path).call_prices == {}
+
+
+@pytest.mark.parametrize("change", ["cost: 0.25", "body: {answer_limit: 1}", "protocol: mcp"])
+def test_what_is_new_in_a_configuration_is_a_new_version(change: str, tmp_path: Path) -> None:
+    assert loaded(tmp_path, change).version != loaded(tmp_path).version
+
+
+def test_a_reload_keeps_what_a_server_has_offered(tmp_path: Path) -> None:
+    kept, made = Kept(), loaded(tmp_path, "protocol: mcp")
+    Streets(made, kept, lambda: 0.0).all()
+    assert [name for name, _, _ in kept.unapproved()] == ["github", "github"]
+    catalogue = kept.catalogue("github", made.pinnings["github"])
+    Streets(made, kept, lambda: 0.0).all()
+    assert kept.catalogue("github", made.pinnings["github"]) is catalogue
