@@ -11,9 +11,10 @@ from .checks import Results
 from .explained import EXPLAINED
 from .report import Report
 from .suite import REVISIONS, Suite
-from .toolbox import HOME, Toolbox
+from .toolbox import HOME, ROOT, Toolbox
 
 PARTS = ("server", "client", "typescript")
+PAGE = ROOT / "docs" / "conformance.md"
 
 
 def server(suite: Suite, report: Report, revision: str) -> None:
@@ -57,11 +58,20 @@ def scripts(toolbox: Toolbox, report: Report) -> None:
     report.add("TypeScript clients", direct, through)
 
 
+def write(table: str) -> None:
+    """Replace the table in the page about the run."""
+    begin, end = "<!-- results -->\n", "\n<!-- end -->"
+    text = PAGE.read_text()
+    before, after = text.partition(begin)[0], text.partition(end)[2]
+    PAGE.write_text(before + begin + table + end + after)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
     parser.add_argument("--only", choices=PARTS, action="append", help="run this part alone; may be repeated")
     parser.add_argument("--revision", choices=REVISIONS, action="append", help="of the protocol; may be repeated")
     parser.add_argument("--controls", action="store_true", help="also run proxies that break something")
+    parser.add_argument("--write-docs", action="store_true", help="put the table into docs/conformance.md")
     options = parser.parse_args()
     parts, revisions = options.only or PARTS, options.revision or REVISIONS
     toolbox = Toolbox()
@@ -77,6 +87,8 @@ def main() -> int:
     if options.controls:
         controls(suite, report, REVISIONS[-1])
     report.show()
+    if options.write_docs:
+        write(report.table())
     return 0 if report.good else 1
 
 

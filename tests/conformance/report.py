@@ -40,12 +40,17 @@ class Report:
         if not harmless and not differences:
             self._faults.append(f"{what}: the comparison did not see what this proxy breaks")
 
-    def show(self) -> None:
-        """Print the table, the explanations that were used, and what failed."""
+    def table(self) -> str:
+        """One row for each comparison, as Markdown."""
         head = ("what", "direct", "through", "explained", "not explained")
         widths = [max(map(len, column)) for column in zip(head, *self._rows, strict=True)]
-        for row in (head, tuple("-" * width for width in widths), *self._rows):
-            print("| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |")
+        rows = (head, tuple("-" * width for width in widths), *self._rows)
+        lines = [" | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows]
+        return "\n".join(f"| {line} |" for line in lines)
+
+    def show(self) -> None:
+        """Print the table, the explanations that were used, and what failed."""
+        print(self.table())
         for explained in self._explained:
             if explained.seen:
                 print(f"\nexplained ({len(explained.seen)}): {explained.scenario} {explained.check} {explained.place}")
