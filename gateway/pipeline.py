@@ -302,7 +302,7 @@ class Pipeline(Struct, frozen=True):
                 )
             return (yield from self._decide(call, street.checks, street.quotas, story))
         except Refused as refused:
-            return _refusal(refused)
+            return refusal_of(refused)
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - fail closed, whatever broke
@@ -395,7 +395,8 @@ def _timed(reply: Reply, story: Story) -> Reply:
     return Reply(reply.status, (*reply.fields, (b"Server-Timing", spent)), reply.body)
 
 
-def _refusal(refused: Refused) -> Refusal:
+def refusal_of(refused: Refused) -> Refusal:
+    """What becomes of a call that a step before the decision cannot read or place."""
     return Refusal(
         refused.reason,
         refused.status,

@@ -1,0 +1,73 @@
+"""A call in words, as people describe it in files: what a request of an agent says, without its bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, JsonValue, model_validator
+
+from gateway.config.fields import HeaderName, HeaderValue, Listed, Model
+from gateway.config.model_errors import Mistake
+from gateway.model import Tool
+from gateway.policy.hints import nearest
+
+
+def _path(value: str) -> str:
+    if not re.fullmatch(r"/[!-~]*", value) or "?" in value or "#" in value:
+        raise ValueError(f"not a path: {value!r}; write it below the tool, such as /notes/1, percent-encoded")
+    return value
+
+
+class PartOfCall(Model):
+    """What may be said of a call; all of it can be left to the defaults of a file.
+
+    ``args`` or ``body`` stand for the request's body; a ``body`` of text is sent as it stands. ``operation`` is for
+    MCP servers: a tool's name, called with ``args``, or a method with what it is about
+    (``resources/read file:///notes``).
+    """
+
+    agent: str = Field(default="", max_length=256, description="Id of the agent that calls.")
+    roles: Listed[str] = Field(default=(), description="Its roles.")
+    run: str = Field(default="", max_length=128, description="The agent's run.")
+    tool: str = Field(default="", description="The tool, by its name in the configuration.")
+    method: HeaderName = Field(default="GET", description="The HTTP method.")
+    path: Annotated[str, AfterValidator(_path)] = Field(default="/", description="The path below the tool.")
+    operation: str = Field(
+        default="",
+        max_length=4096,
+        description="Of an MCP server: a tool's name, or a method with what it is about (resources/read file:///a).",
+    )
+    query: str = Field(default="", description="What follows the ? of the target.")
+    headers: dict[HeaderName, HeaderValue] = Field(default={}, description="More header fields.")
+    args: dict[str, JsonValue] | None = Field(default=None, description="The arguments: a JSON body, or those of MCP.")
+    body: JsonValue = Field(default=None, description="The body instead of args: JSON, or text as it stands.")
+
+    @model_validator(mode="after")
+    def _one_body(self) -> PartOfCall:
+        if self.args is not None and self.body is not None:
+            raise ValueError("args and body are both given; keep one of them")
+        if self.operation and self.body is not None:
+            raise ValueError("operation and body are both given; keep one of them, with args")
+        return self
+
+
+class Described(PartOfCall):
+    """A whole call: as ``PartOfCall``, with who calls what."""
+
+    agent: str = Field(min_length=1, max_length=256, description="Id of the agent that calls.")
+    tool: str = Field(description="The tool, by its name in the configuration.")
+
+
+def misplaced(call: Described, tools: Sequence[Tool]) -> Mistake | None:
+    """What is wrong with the call's tool among ``tools``, or None; the place is within the description."""
+    protocols = {tool.name: tool.protocol for tool in tools}
+    if call.operation and protocols.get(call.tool, "mcp") != "mcp":
+        message = f"operation is for MCP servers, and {call.tool} speaks {protocols[call.tool]}"
+        return Mistake(("operation",), message, "write method and path")
+    if call.tool not in protocols:
+        near = nearest(call.tool, protocols)
+        hint = f"did you mean {near}?" if near else f"configured are {', '.join(protocols)}"
+        return Mistake(("tool",), f"no tool named {call.tool!r} is configured", hint)
+    return None

@@ -1,0 +1,1 @@
+"""Calls decided outside of time: tests of policies, and recorded calls decided again. Quiet."""

@@ -1,0 +1,140 @@
+"""A stage for calls that are not live: one version's streets, with counters and runs of its own, and a clock that its
+user sets.
+
+``Stage`` decides a call that is known already, as a replay does: ``decide``, then ``settle`` with what came of it.
+Nothing outside is read, asked or told. Times are seconds from the stage's beginning, and must not go back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Generator
+
+from msgspec import structs
+
+from gateway.config.described import Described
+from gateway.config.load import Loaded
+from gateway.decide.engine import AskHuman, Effect, Look, Pace, Reserve, decide
+from gateway.errors import Refused
+from gateway.model import Agent, Answered, Call, Decision, Outcome, Permit, RateClaim, Reason, Refusal, Run
+from gateway.pipeline import Street, refusal_of
+from gateway.ports import Clock
+from gateway.rehearse.requests import request_of
+from gateway.stores.bucket import spend, take
+from gateway.stores.memory import MemoryLedger
+from gateway.stores.runs import RunBook
+from gateway.streets import Kept, Streets
+from gateway.understand.route import Router
+
+
+class Stage:
+    """``epoch`` is the wall time at the stage's beginning, in seconds since the epoch."""
+
+    def __init__(self, loaded: Loaded, epoch: float = 0.0) -> None:
+        self.loaded, self.epoch, self.now = loaded, epoch, 0.0
+        self.ledger = MemoryLedger()
+        self.runs = RunBook()
+        self.turns = Turns(self.clock)
+        self.router = Router(loaded.tools)
+        self.streets: dict[str, Street] = Streets(loaded, Kept(), self.wall).all()
+
+    def clock(self) -> float:
+        """Seconds from the beginning."""
+        return self.now
+
+    def wall(self) -> float:
+        """Seconds since the epoch."""
+        return self.epoch + self.now
+
+    def call_of(self, described: Described) -> Call:
+        """The call that the described request is.
+
+        Raises:
+            Refused: it cannot be read in one way only, and the gateway would refuse it for that.
+        """
+        request, body = request_of(described, str(self.loaded.config.listen))
+        route = self.router.route(request)
+        agent = Agent(described.agent, described.roles, "described")
+        run = Run(described.run)
+        return self.streets[route.tool.name].reader.read("described", request, route, agent, run, body or None)
+
+    def decide(self, call: Call, at: float) -> Decision:
+        """The decision on the call, taken at ``at``. A permit holds what it claimed until ``settle``.
+
+        As live: nobody approves, and whatever breaks is a refusal. A call that would wait its turn is decided at once.
+        """
+        self.now = at
+        street = self.streets[call.tool.name]
+        if call.run.id and street.reads_cost:
+            cost = self.runs.cost(call.agent.id, call.run.id)
+            call = structs.replace(call, run=structs.replace(call.run, cost_usd=cost))
+        deciding = decide(call, street.checks, street.quotas)
+        answer: object = None
+        try:
+            while True:
+                answer = self._answer(deciding.send(answer))
+        except StopIteration as done:
+            decision: Decision = done.value
+            return decision
+        except Refused as refused:
+            return refusal_of(refused)
+        except Exception as error:  # noqa: BLE001 - fail closed, as the pipeline does
+            return Refusal(Reason.INTERNAL_ERROR, 500, f"{type(error).__name__} while deciding: {error}", "pipeline")
+
+    def _answer(self, effect: Effect) -> object:
+        if isinstance(effect, Reserve):
+            return self.ledger.reserve(effect.claims, self.now)
+        if isinstance(effect, Look):
+            return self.ledger.look(effect.claims, self.now)
+        if isinstance(effect, Pace):
+            return self.turns.pace(effect.claim) is not False
+        if isinstance(effect, AskHuman):
+            return None
+        raise TypeError(f"decide asked for {effect!r}")
+
+    def answered(self, decision: Decision, answer: Answered, at: float) -> None:
+        """The head of the tool's answer came at ``at``: circuits learn from it."""
+        if isinstance(decision, Permit):
+            self.ledger.answered(decision.holds, answer, at)
+
+    def settle(self, call: Call, decision: Decision, outcome: Outcome, at: float) -> None:
+        """The call ended at ``at``: places are given back, circuits told, and its cost added to its run.
+
+        ``outcome.cost_usd`` counts where it is set; else the call is priced. Of a refused call nothing follows.
+        """
+        if not isinstance(decision, Permit):
+            return
+        self.now = at
+        self.ledger.settle(decision.holds, outcome, at)
+        usd, pricer = outcome.cost_usd, self.streets[call.tool.name].pricer
+        if usd is None and pricer is not None:
+            usd = pricer.cost(call, outcome)
+        if usd:
+            self.runs.add(call.agent.id, call.run.id, usd)
+
+
+class Turns:
+    """Limits that wait, without waiting: a call is told how long its turn takes. Stands for ``ports.Pacer``."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._full_at: dict[tuple[str, ...], float] = {}
+
+    def pace(self, claim: RateClaim) -> bool | Awaitable[bool]:
+        """True where there is room now, False where it takes longer than the claim may wait, else a ``Turn``."""
+        now, full_at = self._clock(), self._full_at.get(claim.key, 0.0)
+        _, _, _, wait = take(full_at, claim.capacity, claim.rate, claim.cost, now)
+        if wait > claim.wait:
+            return False
+        self._full_at[claim.key] = spend(full_at, claim.rate, claim.cost, now)
+        return Turn(wait) if wait else True
+
+
+class Turn:
+    """A call's turn in so many ``seconds``; it is awaited by whoever moves the clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __await__(self) -> Generator[Turn, None, bool]:
+        yield self
+        return True
