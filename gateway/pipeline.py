@@ -107,10 +107,13 @@ class Reply(Struct, frozen=True):
 Effect = ReadBody | Await | Send | Collect | Relay | Reply
 Way = Generator[Effect, Any, None]
 
-_BODILESS = frozenset({101, 204, 304})
+_BODILESS = frozenset({204, 304})
 """Statuses whose answers have no body to read. Not 205: it should have none, but a tool may send one all the same."""
 
 _UNREAD = frozenset({"HEAD", "CONNECT"})
+"""Methods whose answers have none, or are a tunnel that the operator allowed, knowing that nobody reads it."""
+
+_SWITCHED = 101
 
 ABANDONED = Outcome(499, fault="agent", error="the agent closed its connection")
 
@@ -193,7 +196,10 @@ class Pipeline(Struct, frozen=True):
         judge, answer = None, None
         if street.results is not None and answered.status not in _BODILESS and call.request.method not in _UNREAD:
             judge = story.judge = street.results.of(call, street.price, priced=street.priced)
-            answer = story.answer = street.reader.answer(call, answered, judge)
+            if answered.status == _SWITCHED:
+                _hold_tunnel(judge)
+            else:
+                answer = story.answer = street.reader.answer(call, answered, judge)
         if answer is None or not answer.whole:
             relayed: Outcome = yield Relay(_told(story, answered, permit.spoke), answer)
             return relayed
@@ -412,6 +418,14 @@ _ADVICE = {
     502: "the tool cannot be reached or broke off; try again later, or go on without it",
     504: "the tool did not answer in time; whether it did the work is not known",
 }
+
+
+def _hold_tunnel(judge: ResultJudge) -> None:
+    """An answer by another protocol cannot be read: no way around the rules that would have read it."""
+    if judge.reads_result:
+        raise UpstreamError(
+            Reason.RESULT_UNREADABLE, 502, "rules read the answers of this operation, and cannot read an upgraded one"
+        )
 
 
 def _broken(error: UpstreamError) -> Refusal:

@@ -42,7 +42,22 @@ def test_a_tool_without_rules_over_answers_has_none_of_them_read():
     assert drive.reader.asked == []
 
 
-@pytest.mark.parametrize("status", [101, 204, 304])
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_tunnel_that_rules_would_have_to_read_is_not_opened(reads):
+    drive = Drive(reader=Speaks(Saying(whole=True)), results=Judged(reads_result=reads))
+    drive.go()
+    effect = drive.answer(Answered(101, 0.1))
+    assert drive.reader.asked == []
+    if not reads:
+        assert (type(effect), effect.through) == (Relay, None)
+        return
+    told = problem(effect)
+    assert (told["status"], told["reason"], told["retryable"]) == (502, "result_unreadable", False)
+    drive.answer(Outcome(502))
+    assert (drive.recorded().outcome.upstream, drive.recorded().outcome.fault) == (101, "gateway")
+
+
+@pytest.mark.parametrize("status", [204, 304])
 def test_answers_that_have_no_body_are_passed_on(status):
     drive = reading(Saying(whole=True))
     drive.go()

@@ -617,6 +617,7 @@ class Exchange:
     # -- answers of our own -------------------------------------------------------------------------------------
 
     def _reply(self, reply: Reply) -> Outcome:
+        self._drop_upstream()  # an answer of the tool that is not passed on
         self.phase = RELAYING
         self.status = reply.status
         parts = [b"HTTP/1.1 %d %b\r\n" % (reply.status, title_of(reply.status).encode())]

@@ -301,6 +301,26 @@ def test_an_early_answer_reaches_an_agent_that_is_still_sending(judging: Gateway
     assert (answer.status, answer.body) == (413, b'{"stop": true}')
 
 
+def test_an_upgrade_is_no_way_around_the_rules(judging: Gateway, upstream: Upstream) -> None:
+    upgrade = [("Connection", "Upgrade"), ("Upgrade", "websocket")]
+
+    def script(peer: Peer) -> None:
+        http1.read_request(peer)
+        peer.send(b"HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhunter2")
+        peer.at_end()
+        peer.close()
+
+    with upstream.playing(script), judging.connect() as peer:
+        peer.send(http1.request("GET", "/judged/x", upgrade))
+        problem_of(http1.read_response(peer), "result_unreadable", 502)
+        peer.send(http1.request("GET", "/nowhere"))
+        assert http1.read_response(peer).status == 404, "the agent's connection lives on"
+    with upstream.playing(script), judging.connect() as peer:
+        peer.send(http1.request("GET", "/plain/x", upgrade))
+        assert http1.read_response(peer).status == 101
+        assert peer.read_exactly(7) == b"hunter2"
+
+
 # -- when it goes wrong ------------------------------------------------------------------------------------------
 
 
