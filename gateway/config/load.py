@@ -59,36 +59,58 @@ class Loaded(Struct, frozen=True):
 
 
 class Attempt(Struct, frozen=True):
-    """What came of reading. ``loaded`` is None where there are ``errors``; ``files`` remembers what was read."""
+    """What came of reading. ``loaded`` is None where there are ``errors``; ``files`` remembers what was read, and
+    ``policies`` knows the places of what was read in them."""
 
     loaded: Loaded | None
     errors: list[Problem]
     warnings: list[Problem]
     files: Files
+    policies: Policies
 
 
-def load(path: str | os.PathLike[str]) -> Loaded:
-    """Read the configuration file at ``path`` and the policies that it names.
+def load(path: str | os.PathLike[str], policies: Path | None = None) -> Loaded:
+    """Read the configuration file at ``path`` and the policies that it names, or those at ``policies`` instead.
 
     Raises:
         ConfigError: they cannot be used; it holds every problem that was found, with file, line and column.
     """
-    made = attempt(path)
+    made = attempt(path, policies)
     if made.loaded is None:
         raise ConfigError(made.errors)
     return made.loaded
 
 
-def attempt(path: str | os.PathLike[str]) -> Attempt:
+def attempt(path: str | os.PathLike[str], policies: Path | None = None) -> Attempt:
     """As ``load``, without raising."""
-    files = Files()
-    reading = _Reading(Path(path), files)
-    book = reading.book()
-    errors = in_order(reading.errors, str(path))
-    warnings = in_order(reading.warnings, str(path))
+    path, files = Path(path), Files()
+    documents, problems = read_documents(path, files)
+    named = None if policies is None else Policies(files.policies(policies), files)
+    reading = _Reading(documents[0] if documents else None, path.parent, files, named)
+    reading.errors += problems
+    if not documents and not problems:
+        reading.errors.append(Problem(str(path), 1, 1, "the configuration is empty", "write at least tools:"))
+    for more in documents[1:]:
+        reading.errors.append(more.mistake(Mistake((), "a configuration is one document", "remove this one")))
+    return _made(reading, str(path))
+
+
+def attempt_document(document: Document, base: Path, policies: Policies, files: Files) -> Attempt:
+    """As ``attempt``, with a document that stands for a configuration, and policies that were read already.
+
+    ``base`` is the folder that relative paths of the document begin at.
+    """
+    return _made(_Reading(document, base, files, policies), document.file)
+
+
+def _made(reading: _Reading, first: str) -> Attempt:
+    """The attempt that a reading came to; problems of the file ``first`` are told first."""
+    book, files, policies = reading.book(), reading.files, reading.policies
+    errors = in_order(reading.errors, first)
+    warnings = in_order(reading.warnings, first)
     config = reading.config
     if errors or config is None or book is None:
-        return Attempt(None, errors, warnings, files)
+        return Attempt(None, errors, warnings, files, policies)
     loaded = Loaded(
         config=config,
         tools=tuple(reading.tools),
@@ -96,21 +118,20 @@ def attempt(path: str | os.PathLike[str]) -> Attempt:
         version=reading.version(book),
         files=frozenset(files.read_files) | files.folders,
         warnings=warnings,
-        documents=tuple(document.model for document in reading.policies.sourced),
+        documents=tuple(document.model for document in policies.sourced),
         fingerprint=files.fingerprint(),
         call_prices=reading.call_prices,
         pinnings=reading.pinnings,
         model_prices=model_prices() if any(tool.protocol in LLM_PROTOCOLS for tool in reading.tools) else None,
     )
-    return Attempt(loaded, [], warnings, files)
+    return Attempt(loaded, [], warnings, files, policies)
 
 
 class _Reading:
     """The steps of one attempt. Each does what it can with what the ones before it made."""
 
-    def __init__(self, path: Path, files: Files) -> None:
-        self.base = path.parent
-        self._files = files
+    def __init__(self, document: Document | None, base: Path, files: Files, policies: Policies | None) -> None:
+        self.base, self.files = base, files
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
         self.config: Config | None = None
@@ -118,16 +139,10 @@ class _Reading:
         self.call_prices: dict[str, CallPrice] = {}
         self.pinnings: dict[str, Pinning] = {}
         self._written: Any = None
-        documents, problems = read_documents(path, files)
-        self.errors += problems
-        self._document = documents[0] if documents else None
-        if self._document is not None:
-            self._check(self._document)
-        elif not problems:
-            self.errors.append(Problem(str(path), 1, 1, "the configuration is empty", "write at least tools:"))
-        for more in documents[1:]:
-            self.errors.append(more.mistake(Mistake((), "a configuration is one document", "remove this one")))
-        self.policies = self._policies()
+        self._document = document
+        if document is not None:
+            self._check(document)
+        self.policies = policies or self._policies()
 
     def _check(self, document: Document) -> None:
         if not isinstance(document.root.value, dict):
@@ -135,7 +150,7 @@ class _Reading:
             self.errors.append(document.mistake(Mistake((), message, "write at least tools:")))
             return
         self._written = document.root.plain()
-        unresolved = expand(document.root, self.base, self._files)
+        unresolved = expand(document.root, self.base, self.files)
         self.errors += problems_of(document.file, unresolved)
         try:
             config = Config.model_validate(document.root.plain())
@@ -145,7 +160,7 @@ class _Reading:
             known = {(one.line, one.column) for one in unresolved}
             self.errors += [problem for problem in found if (problem.line, problem.column) not in known]
             return
-        self.tools, errors, warnings = tools_of(config, self.base, self._files)
+        self.tools, errors, warnings = tools_of(config, self.base, self.files)
         self.errors += [document.mistake(mistake) for mistake in errors]
         self.warnings += [document.mistake(mistake) for mistake in warnings]
         for name, tool in config.tools.items():
@@ -163,7 +178,7 @@ class _Reading:
             return pinning(None, changed, new)
         path = self.base / config.file
         try:
-            pins, problems = read_pins(path, self._files)
+            pins, problems = read_pins(path, self.files)
         except OSError as error:
             message = f"cannot read {path}: {error.strerror or error}"
             hint = f"write it with toolgate tools pin, or correct the path of {name}; it begins at the configuration's"
@@ -194,13 +209,13 @@ class _Reading:
         named = self._setting("policies", DEFAULT_POLICIES)
         folder = Path(os.path.normpath(self.base / named))
         if not folder.exists():
-            self._files.look(folder)
+            self.files.look(folder)
             if self._document is not None:
                 message = f"the policy folder {folder} does not exist"
                 hint = "create it, or correct policies:; the path begins at the configuration's folder"
                 self.errors.append(self._document.mistake(Mistake(("policies",), message, hint)))
-            return Policies((), self._files)
-        return Policies(self._files.policies(folder), self._files)
+            return Policies((), self.files)
+        return Policies(self.files.policies(folder), self.files)
 
     def _setting(self, key: str, default: str) -> str:
         node = self._document.root.items.get(key) if self._document is not None else None

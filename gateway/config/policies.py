@@ -34,9 +34,10 @@ class Policies:
             documents, problems = read_documents(path, files)
             self.errors += problems
             for document in documents:
-                self._add(document)
+                self.add(document)
 
-    def _add(self, document: Document) -> None:
+    def add(self, document: Document) -> None:
+        """Take in one document more."""
         self._documents.append(document)
         for mistake in _references(document):
             self.warnings.append(document.mistake(mistake))
@@ -64,6 +65,12 @@ class Policies:
             problem = document.inside(said.path, said.line_in_scalar, said.column_in_scalar, said.message, said.hint)
             (self.errors if said.severity == "error" else self.warnings).append(problem)
         return book
+
+    def place(self, number: int, path: Sequence[str | int]) -> tuple[str, int, int]:
+        """File, line and column of what stands at ``path`` in the document of ``sourced[number]``."""
+        document = self._documents[self.sourced[number].index]
+        node = document.root.at(path)
+        return document.file, node.line, node.column
 
     @property
     def grants(self) -> bool:
