@@ -62,9 +62,20 @@ class Checker:
         try:
             if self._validator.is_valid(arguments):
                 return ""
-            return self._told(arguments)
+            given = self._given(arguments)
+            if given is not arguments and self._validator.is_valid(given):
+                return ""
+            return self._told(given)
         except (ValueError, TypeError) as error:  # a value that JSON cannot hold: a lone surrogate, a huge number
             return f"$: cannot be checked: {error}"[:_LONGEST]
+
+    def _given(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Without optional arguments that are null: MCP's clients take that for "not given", and servers for absent."""
+        if None not in arguments.values():
+            return arguments
+        required = self._schema.get("required") if isinstance(self._schema, dict) else ()
+        needed = required if isinstance(required, list) else ()
+        return {name: value for name, value in arguments.items() if value is not None or name in needed}
 
     def _too_costly(self, arguments: Mapping[str, Any]) -> bool:
         """Whether checking could take seconds; for nearly every schema it cannot, and nothing is counted."""

@@ -78,6 +78,8 @@ def subject(message: Message) -> Subject:
         return Subject(method, _without_meta(params), implied=True)
     if method == "":
         return Subject(RESPONSE, message.result if type(message.result) is dict else NO_ARGS, implied=True)
+    if method in ("resources/subscribe", "resources/unsubscribe") and "uri" not in params:
+        return Subject(method, _without_meta(params))  # revisions without these methods say so by themselves
     if method in ("resources/read", "resources/subscribe", "resources/unsubscribe"):
         uri = _text(params, "uri", "$.params", _LONGEST_URI)
         return Subject(f"{method} {uri}", {"uri": uri}, uri=uri)

@@ -38,6 +38,8 @@ _COMMON = (b"POST /", b"GET /", b"PUT /", b"DELETE /", b"PATCH /")
 
 _SINGLE = frozenset({b"host", b"transfer-encoding", b"content-length"})
 
+_BLANK = (b" ", b"\t")
+
 _FRAMING = 16
 """Bytes that framing one chunk may take: its size in hex and two line ends."""
 
@@ -288,6 +290,8 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         fields = self._fields
+        if value[-1:] in _BLANK:  # no part of the value (RFC 9110, 5.5), but llhttp leaves it there
+            value = value.rstrip(b" \t")
         fields.append((name, value))
         if len(fields) > self._most_headers:
             raise Malformed(f"more than {self._most_headers} header fields")

@@ -213,3 +213,10 @@ def test_any_schema_can_be_used_or_says_why_not(schema: Any, value: Any) -> None
         assert str(error)
     else:
         assert isinstance(made.invalid({"a": value}), str)
+
+
+def test_an_optional_argument_that_is_null_counts_as_not_given():
+    checker = Checker(b'{"type":"object","properties":{"q":{"type":"string"},"n":{"type":"integer"}},"required":["q"]}')
+    assert checker.invalid({"q": "x", "n": None}) == ""
+    assert "$.q" in checker.invalid({"q": None, "n": None})
+    assert "$.n" not in checker.invalid({"q": None, "n": None})

@@ -54,6 +54,13 @@ def test_a_request_may_come_byte_by_byte(raw):
     assert went(rig.tool.heard()) == went(whole.tool.heard())
 
 
+def test_blanks_around_a_value_are_no_part_of_it():
+    """RFC 9110, 5.5; else a rule that compares a value would be evaded by a space behind it."""
+    rig = Rig()
+    rig.agent.says(b"GET /bank/a HTTP/1.1\r\nHost: gate \r\nX-A: \t night \t \r\nAccept: \t\r\n\r\n")
+    assert went(rig.tool.heard())[2] == [(b"X-A", b"night"), (b"Accept", b"")]
+
+
 def test_trailers_reach_the_tool():
     rig = Rig()
     rig.agent.says(CHUNKED)
