@@ -159,7 +159,7 @@ class LlmReader:
         )
 
     def _unknown(self, call: Call) -> Call:
-        """A call that asks no model that we know of. Where a cap is about it, nobody can say that it keeps to the cap."""
+        """A call that asks no model that we know of. Where a cap is about it, nobody can hold it to the cap."""
         if call.request.method in _READING:
             return call
         caps = self._caps(call.agent, self.tool.name, call.operation)
