@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -183,3 +184,21 @@ def test_answers_that_say_that_they_failed_open_a_circuit_by_choice(guarded: Gat
             assert call(guarded, "GET", "/fragile/x").status == 404
         problem_of(call(guarded, "GET", "/fragile/x"), "circuit_open", 503)
     assert seen.turns == 2
+
+
+def test_an_agent_that_asks_ahead_and_reads_nothing_does_not_fill_the_memory(guarded: Gateway, tool: Upstream) -> None:
+    """Answers that are gathered are written at once, so the next one must wait until the last has been taken."""
+    body = b'{"x": "' + b"y" * 1_000_000 + b'"}'
+    with tool.recording(json_answer(body)) as seen, guarded.connect(receive_buffer=4096) as peer:
+        before = guarded.rss()
+        peer.send(http1.request("GET", "/judged/x") * 60)
+        assert peer.wait_for_bytes()
+        turns = -1
+        while turns != seen.turns:  # until nothing more is asked of the tool
+            turns = seen.turns
+            time.sleep(0.3)
+        assert seen.turns < 20
+        assert guarded.rss() - before < 30_000_000
+        for _ in range(60):
+            assert http1.read_response(peer).body == body
+    assert seen.turns == 60
