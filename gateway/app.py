@@ -31,6 +31,7 @@ from gateway.identify.header import Anonymous, HeaderIdentity
 from gateway.model import Trace
 from gateway.observe.audit import TraceLog
 from gateway.observe.exposition import Gauges, registry_of
+from gateway.observe.keeping import keeping
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.ports import Ledger, Pacer, Recorder
@@ -84,7 +85,13 @@ class App:
         self._metrics.started(loaded.version)
         self._ident = _idents()
         trace = loaded.config.trace
-        self._traces = TraceLog(trace.file, trace.on_failure, trace.capacity, (self._metrics.record, self._tell))
+        self._traces = TraceLog(
+            trace.file,
+            trace.on_failure,
+            trace.capacity,
+            (self._metrics.record, self._tell),
+            settings=keeping(trace.args, trace.redact, trace.headers, trace.args_limit),
+        )
         self._listener = Listener(self._pipeline(loaded), _wire_limits(loaded.config.wire))
 
     async def serve(self) -> None:

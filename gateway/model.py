@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 Fields = tuple[tuple[bytes, bytes], ...]
 """Header fields as they came: original case, original order, repeats kept."""
@@ -191,6 +191,8 @@ class Route(Struct, frozen=True):
 
 
 NO_FACTS: Mapping[str, Any] = {}
+UNREAD: Mapping[str, Any] = {}
+"""Arguments that nobody has read, since no rule does: this very object, so that a record can tell them from none."""
 
 
 class Call(Struct, frozen=True):
@@ -230,6 +232,13 @@ class Call(Struct, frozen=True):
     """What the tool gets instead of the body that came, where a reader changed it: rules see this one."""
     amendments: tuple[str, ...] = ()
     """What a reader changed, in words, for the record (``max_tokens 100000 -> 4096``)."""
+    at: float = 0.0
+    """When it arrived, in seconds since the epoch: set only where a rule reads ``request.time``."""
+
+    def arrived(self, at: float) -> Call:
+        """The call, and each of its parts, with the time of its arrival (seconds since the epoch)."""
+        parts = tuple([part.arrived(at) for part in self.parts])
+        return structs.replace(self, at=at, parts=parts)
 
 
 class Spoke(Struct, frozen=True):
@@ -451,3 +460,5 @@ class Trace(Struct, frozen=True):
     facts: Mapping[str, Any] = NO_FACTS
     """What the protocol told of the call; see ``Call.facts``."""
     amendments: tuple[str, ...] = ()
+    call: Call | None = None
+    """The call as the policies saw it; None where the request was not read so far."""

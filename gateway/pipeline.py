@@ -131,6 +131,8 @@ class Street(Struct, frozen=True):
     """None where nothing of the tool has a price."""
     reads_cost: bool = False
     """Some rule reads what the run has cost so far."""
+    reads_time: bool = False
+    """Some rule reads when the call arrived."""
 
     @property
     def priced(self) -> bool:
@@ -254,6 +256,7 @@ class Pipeline(Struct, frozen=True):
                     story.queued,
                     NO_FACTS if call is None else call.facts,
                     () if call is None else call.amendments,
+                    call,
                 )
             )
 
@@ -298,6 +301,8 @@ class Pipeline(Struct, frozen=True):
             if reader.wants_body(request):
                 body = story.body = yield ReadBody(route.tool.body_limit, route.tool.head_only)
             call = story.call = reader.read(story.ident, request, route, agent, run, body)
+            if street.reads_time:
+                call = story.call = call.arrived(self.wall() - (self.clock() - story.began))
             story.operation = call.operation
             if call.parts and street.results is not None and street.results.any_results:
                 raise Refused(

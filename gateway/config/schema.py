@@ -25,7 +25,7 @@ from gateway.config.fields import (
     Url,
     Usd,
 )
-from gateway.policy.schema import Duration
+from gateway.policy.schema import Duration, Glob
 
 
 class ApiKey(Model):
@@ -234,6 +234,15 @@ class Wire(Model):
     drain: Duration = Field(default=30.0, description="After SIGTERM, calls under way may take so long to end.")
 
 
+SECRETS = (
+    *("*password*", "*passwd*", "*passphrase*", "*secret*", "*credential*", "*authorization*", "*cookie*"),
+    *("*api_key*", "*apikey*", "*api-key*", "*private_key*", "*privatekey*", "*access_key*"),
+    *("token", "*.token", "*access_token*", "*refresh_token*", "*id_token*", "*auth_token*", "*auth-token*"),
+    *("*accesstoken*", "*refreshtoken*", "*bearer*", "*signature*", "pin", "*.pin", "*cvv*", "*cvc*", "*card_number*"),
+)
+"""Globs of names that are usually those of secrets, in lower case."""
+
+
 class TraceConfig(Model):
     """The record: one JSON line a call."""
 
@@ -242,6 +251,18 @@ class TraceConfig(Model):
         default="drop", description="Where lines cannot be written: drop them and count, or refuse calls."
     )
     capacity: int = Field(default=100_000, ge=1, description="Lines kept in memory while they cannot be written.")
+    args: bool = Field(
+        default=False,
+        description="Whether arguments and queries are recorded too, so that calls can be replayed under other rules.",
+    )
+    redact: Listed[Glob] = Field(
+        default=SECRETS,
+        description="Globs of dotted names of arguments, query parameters and headers whose values are masked.",
+    )
+    args_limit: Bytes = Field(
+        default=16 * 1024, ge=1, description="Bytes of a call's arguments; more are left out of the record."
+    )
+    headers: Listed[HeaderName] = Field(default=(), description="Names of request headers whose values are recorded.")
 
 
 class Log(Model):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from gateway.model import Permit, Trace
+from gateway.observe.keeping import NOTHING, Keeping
 from gateway.observe.trace import line_of
 from gateway.observe.writer import STDOUT, Writer
 
@@ -38,9 +39,10 @@ class TraceLog:
         capacity: int = 100_000,
         observers: tuple[Observer, ...] = (),
         *,
+        settings: Keeping = NOTHING,
         write: Callable[[int, bytes], int] = os.write,
     ) -> None:
-        """Open ``file`` (``-`` is stdout). ``capacity``: records unwritten at most.
+        """Open ``file`` (``-`` is stdout). ``capacity``: records unwritten at most. ``settings``: what records keep.
 
         ``observers`` are told of every trace, dropped or not, in batches and off the call's way (metrics).
 
@@ -48,6 +50,7 @@ class TraceLog:
             ConfigError: the file cannot be opened.
         """
         self._writer = Writer(file, write)
+        self._settings = settings
         self._refuses = on_failure == "refuse"
         self._capacity = capacity
         self._observers = observers
@@ -125,7 +128,7 @@ class TraceLog:
             self.dropped += 1
             return b""
         try:
-            return line_of(trace)
+            return line_of(trace, self._settings)
         except (TypeError, ValueError, OverflowError):
             log.exception("the trace of call %s cannot be encoded", trace.id)
             self.dropped += 1

@@ -32,6 +32,14 @@ notes           what else to know of the answer (``usage estimated: the stream w
 bytes_in, _out  body bytes from and to the agent
 timings         milliseconds: ``{queue_ms, decide_ms, upstream_first_byte_ms, total_ms}``
 policy_version  digest of the configuration and policies that decided
+size            announced bytes of the body, -1 where unknown
+clock           arrival by the gateway's steady clock, in seconds: comparable within one process
+host, implied   the authority that was asked for; whether the call only keeps a session going
+flaw            what schema, pins or a cap say against the call: ``{reason, status, rule, detail}``, or null
+args, query     as they came, secrets masked, where ``trace.args`` is on and they were read, else null
+headers         values of the fields that ``trace.headers`` names, null for those that were not there
+parts           calls of a batch: ``{operation, implied, flaw, facts, args, masked}``
+masked          variables whose values are not as they came: ``args.password``, ``request.query``
 ==============  ====================================================================================================
 """
 
@@ -44,13 +52,14 @@ from typing import Any
 import orjson
 
 from gateway.model import NOTHING_FOUND, Findings, Hold, Permit, Refusal, Spoke, Trace
+from gateway.observe.keeping import NOTHING, Keeping, kept
 
 LONGEST = 2048
 """Characters kept of a text that an agent has a say in: one request must not be able to fill the disk."""
 
 
-def record_of(trace: Trace) -> dict[str, Any]:
-    """The record of a call as a dict that JSON can hold. Quiet: the same trace gives the same record."""
+def record_of(trace: Trace, settings: Keeping = NOTHING) -> dict[str, Any]:
+    """The record of a call as a dict that orjson can encode. Quiet: the same trace gives the same record."""
     decision = trace.decision
     refusal = decision if isinstance(decision, Refusal) else None
     agent, outcome, request = trace.agent, trace.outcome, trace.request
@@ -90,12 +99,13 @@ def record_of(trace: Trace) -> dict[str, Any]:
             "total_ms": round((trace.ended - trace.began) * 1e3, 3),
         },
         "policy_version": trace.policy or None,
+        **kept(trace, settings),
     }
 
 
-def line_of(trace: Trace) -> bytes:
+def line_of(trace: Trace, settings: Keeping = NOTHING) -> bytes:
     """The record as one line of JSON in UTF-8, line feed included; text that is not Unicode gets ``?`` in its place."""
-    record = record_of(trace)
+    record = record_of(trace, settings)
     try:
         return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
     except orjson.JSONEncodeError:  # a lone surrogate, from a name or a message that a policy made
@@ -121,6 +131,10 @@ _FACTS = (
     "mcp.version",
     "mcp.session",
     "tool.pin",
+    "tool.readOnly",
+    "tool.destructive",
+    "tool.idempotent",
+    "tool.openWorld",
     "llm.model",
     "llm.stream",
     "llm.max_tokens",

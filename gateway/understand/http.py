@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote
 import orjson
 
 from gateway.errors import Refused
-from gateway.model import Agent, Answered, Call, Fields, Reason, Refusal, Request, Route, Run, Tool
+from gateway.model import UNREAD, Agent, Answered, Call, Fields, Reason, Refusal, Request, Route, Run, Tool
 from gateway.understand import strict_json
 from gateway.understand.http_answers import JsonAnswer
 from gateway.understand.reader import Answer, Judge, Phrased
@@ -28,7 +28,6 @@ MOST_PARAMETERS = 1000
 MOST_NAMED, LONGEST_NAMED = 1024, 512
 """Paths whose operation is remembered, and how long they may be: agents choose them."""
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]*)")
-NO_ARGS: Mapping[str, Any] = {}
 NO_PARAMS: Mapping[str, str] = {}
 
 
@@ -61,7 +60,7 @@ class HttpReader:
             Refused: 400 for a path or arguments that can be read in two ways, 415 for a body no rule can read.
         """
         operation, params, plain = self._operation(request.method, route.path)
-        args = self._args(request, route.query, body) if self.reads_args else NO_ARGS
+        args = self._args(request, route.query, body) if self.reads_args else UNREAD
         return Call(
             ident, agent, run, self.tool, operation, args, params, request, route.target, plain, route.query, route.host
         )

@@ -62,6 +62,16 @@ def test_an_allowed_call_is_recorded_with_its_guards_rules_and_timings():
         "bytes_out": 20,
         "timings": {"queue_ms": 250.0, "decide_ms": 250.0, "upstream_first_byte_ms": 30.0, "total_ms": 1000.0},
         "policy_version": "v1",
+        "size": 10,
+        "clock": 100.0,
+        "host": "localhost",
+        "implied": False,
+        "flaw": None,
+        "args": None,
+        "query": None,
+        "headers": {},
+        "parts": [],
+        "masked": [],
     }
 
 

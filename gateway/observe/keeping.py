@@ -1,0 +1,173 @@
+"""What a record keeps of a call beyond what was decided, so that it can be decided again under other policies.
+
+Arguments, the query and header values are kept only where the operator asks for it, and never those whose name says
+that they are secret: ``masked`` names every value that is not as it came, so that a replay does not take the mask for
+the value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from msgspec import Struct
+
+from gateway.model import UNREAD, Call, Permit, Question, Refusal, Trace
+from gateway.policy.globs import glob_regex
+
+MASK = "[redacted]"
+"""Stands for a value that is not shown; the same that rules with ``then: redact`` leave."""
+
+_PROMPTS = frozenset(
+    ("messages", "system", "input", "prompt", "instructions", "contents", "systeminstruction", "system_instruction")
+)
+"""Members of a request to a model that are a conversation: a record is read by more people than that."""
+
+_FLAW_OF_QUESTION = "approval_required"
+
+
+class Keeping(Struct, frozen=True):
+    """How much is kept. ``hides`` matches dotted names, lower-cased; ``headers`` are lower-cased names of fields;
+    ``limit`` is in bytes of JSON for the arguments, and in characters for the query."""
+
+    args: bool = False
+    hides: re.Pattern[str] = re.compile("(?!)")
+    headers: tuple[str, ...] = ()
+    limit: int = 16 * 1024
+
+
+NOTHING = Keeping()
+
+
+def keeping(args: bool, hidden: Sequence[str], headers: Sequence[str], limit: int) -> Keeping:
+    """The settings; ``hidden`` are globs of dotted names, in any case."""
+    globs = "|".join(f"(?:{glob_regex(pattern.lower()).pattern})" for pattern in hidden)
+    return Keeping(args, re.compile(globs or "(?!)", re.DOTALL), tuple(name.lower() for name in headers), limit)
+
+
+def kept(trace: Trace, settings: Keeping) -> dict[str, Any]:
+    """The keys of a record that a replay needs: ``size, clock, host, implied, flaw, args, query, headers, parts,
+    masked``."""
+    decision = trace.decision
+    call = decision.call if isinstance(decision, Permit) else trace.call
+    record: dict[str, Any] = {"size": trace.request.length, "clock": round(trace.began, 6)}
+    if call is None:
+        return record | _NO_CALL
+    masked: list[str] = []
+    record |= {
+        "host": call.host[:_LONGEST],
+        "implied": call.implied,
+        "flaw": _flaw(call.flaw),
+        "args": _args(call, settings, masked),
+        "query": _query(call.query, settings, masked) if settings.args else None,
+        "headers": _headers(call, settings, masked) if settings.headers else {},
+        "parts": [_part(part, settings) for part in call.parts],
+        "masked": masked,
+    }
+    return record
+
+
+_LONGEST = 2048
+_NO_CALL: dict[str, Any] = {
+    "host": None,
+    "implied": False,
+    "flaw": None,
+    "args": None,
+    "query": None,
+    "headers": {},
+    "parts": [],
+    "masked": [],
+}
+
+
+def _flaw(flaw: Refusal | Question | None) -> dict[str, Any] | None:
+    if flaw is None:
+        return None
+    if isinstance(flaw, Question):
+        return {"reason": _FLAW_OF_QUESTION, "status": 403, "rule": flaw.rule, "detail": flaw.text[:_LONGEST]}
+    return {"reason": flaw.reason, "status": flaw.status, "rule": flaw.rule or None, "detail": flaw.detail[:_LONGEST]}
+
+
+def _part(call: Call, settings: Keeping) -> dict[str, Any]:
+    """A call of a batch."""
+    masked: list[str] = []
+    return {
+        "operation": call.operation[:_LONGEST],
+        "implied": call.implied,
+        "flaw": _flaw(call.flaw),
+        "facts": {name: value for name, value in call.facts.items() if name.startswith(("mcp.", "tool."))},
+        "args": _args(call, settings, masked),
+        "masked": masked,
+    }
+
+
+def _args(call: Call, settings: Keeping, masked: list[str]) -> Any:
+    """The arguments, masked; None where they were not read, are not to be kept, or are too large."""
+    if not settings.args or call.args is UNREAD:
+        return None
+    prompts = _PROMPTS if "llm.model" in call.facts else frozenset[str]()
+    shown = _Masker(settings.hides, prompts, masked).mapping(call.args, "")
+    try:
+        text = orjson.dumps(shown)
+    except (orjson.JSONEncodeError, RecursionError):  # a lone surrogate: no JSON could bring it back
+        text = b""
+    if not text or len(text) > settings.limit:
+        masked[:] = ["args"]
+        return None
+    return orjson.Fragment(text)
+
+
+class _Masker:
+    """Copies arguments with secrets masked, noting the dotted name of each under ``args``."""
+
+    __slots__ = ("_hides", "_masked", "_prompts")
+
+    def __init__(self, hides: re.Pattern[str], prompts: frozenset[str], masked: list[str]) -> None:
+        self._hides, self._prompts, self._masked = hides.fullmatch, prompts, masked
+
+    def mapping(self, value: Mapping[str, Any], at: str) -> dict[str, Any]:
+        return {name: self._value(item, f"{at}.{name}" if at else name) for name, item in value.items()}
+
+    def _value(self, value: Any, at: str) -> Any:
+        low = at.lower()
+        if low in self._prompts or self._hides(low) or value == MASK:
+            self._masked.append(f"args.{at}")
+            return MASK
+        if isinstance(value, dict):
+            return self.mapping(value, at)
+        if isinstance(value, list | tuple):
+            return [self._value(item, f"{at}.{number}") for number, item in enumerate(value)]
+        return value
+
+
+def _query(query: str, settings: Keeping, masked: list[str]) -> str:
+    """The query with the values of secret names masked."""
+    if len(query) > settings.limit:
+        masked.append("request.query")
+        return MASK
+    pairs = query.split("&")
+    shown = [_pair(pair, settings) for pair in pairs]
+    if shown != pairs:
+        masked.append("request.query")
+    return "&".join(shown)
+
+
+def _pair(pair: str, settings: Keeping) -> str:
+    name, equals, value = pair.partition("=")
+    # Not percent-decoded: a name with an escape in it is masked, since it could be any.
+    secret = "%" in name or "+" in name or settings.hides.fullmatch(name.lower())
+    return f"{name}={MASK}" if equals and value and secret else pair
+
+
+def _headers(call: Call, settings: Keeping, masked: list[str]) -> dict[str, str | None]:
+    """Values of the fields that are to be kept; None for one that was not there."""
+    shown: dict[str, str | None] = {}
+    for name in settings.headers:
+        value = call.request.lookup.get(name.encode("latin-1"))
+        if value is not None and (settings.hides.fullmatch(name) or call.agent.credential == name.encode("latin-1")):
+            masked.append(f"request.headers.{name}")
+            value = MASK.encode()
+        shown[name] = None if value is None else value.decode("latin-1")[:_LONGEST]
+    return shown
