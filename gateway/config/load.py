@@ -197,7 +197,12 @@ class _Reading:
     def _price(self, document: Document, name: str, cost: float | str, engine: CelEngine) -> None:
         path = ("tools", name, "cost")
         try:
-            self.call_prices[name] = compile_price(cost, engine)
+            price = self.call_prices[name] = compile_price(cost, engine)
+            protocol = self.config.tools[name].protocol if self.config is not None else ""
+            read = sorted(variable for variable in price.references if variable.startswith("usage."))
+            if read and protocol not in LLM_PROTOCOLS:
+                message = f"{read[0]} is known of models only, so with protocol: {protocol} there would never be a cost"
+                self.errors.append(document.mistake(Mistake(path, message, "count by args or result instead")))
         except CelError as error:
             problem = document.inside(path, error.line, error.column, error.message, error.hint)
             self.errors.append(problem)

@@ -72,7 +72,7 @@ SAID_ELSEWHERE = {
     "cost proposal", "cost of mixed numbers", "answer limit zero", "mcp without mcp", "pins without mcp",
     "prices without a model", "head-only mcp", "head-only llm", "operations mcp", "openapi mcp", "allowed hosts",
     "pins folder", "approve an answer", "result in a request", "arguments in a list", "misspelt result",
-    "cap of nothing", "cap glob",
+    "cap of nothing", "cap glob", "cost by tokens",
 }  # fmt: skip
 
 
