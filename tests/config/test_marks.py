@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import yaml
 from hypothesis import given
@@ -102,8 +104,10 @@ def test_places_of_keys_and_values_are_found_by_path() -> None:
     assert root.at(["a", 0, "missing", "deeper"]) is root.at(["a", 0])
 
 
-TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x85\u2028\u2029"), max_size=12)
-"""Not the line breaks of other alphabets, which the dumper does not escape and so cannot read back itself."""
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x85\u2028\u2029"), max_size=12).filter(
+    lambda text: re.fullmatch(r"[-+.0-9][-+.0-9eE]*", text) is None
+)
+"""Not the line breaks of other alphabets, which the dumper cannot read back itself; nor 0E0, text to its YAML 1.1."""
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**17), 10**17) | TEXT,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("ab: #'\"\\é", max_size=5), inner, max_size=4),
