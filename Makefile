@@ -47,6 +47,7 @@ fuzz: $(DEV_STAMP) ## a longer look for input that breaks the wire
 schemas: $(DEV_STAMP) ## write docs/schema/*.json from the models
 	$(BIN)/toolgate schema config > docs/schema/config.schema.json
 	$(BIN)/toolgate schema policy > docs/schema/policy.schema.json
+	$(BIN)/toolgate schema test > docs/schema/test.schema.json
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from gateway import __version__
+from gateway.cli.cases import test
 from gateway.cli.check import check
 from gateway.cli.demo import demo
 from gateway.cli.explain import explain
@@ -21,5 +22,5 @@ def toolgate() -> None:
     """The execution gateway between AI agents and their tools."""
 
 
-for command in (run, check, explain, schema, hash_key, demo, mcp, tools):
+for command in (run, check, test, explain, schema, hash_key, demo, mcp, tools):
     toolgate.add_command(command)

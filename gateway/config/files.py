@@ -67,6 +67,20 @@ def policy_files(folder: Path) -> list[Path]:
 
     Hidden files and folders are passed over: a mounted ConfigMap keeps its versions in some, and the files once more.
     """
+    return [path for path in _yaml_files(folder) if not holds_cases(path)]
+
+
+def case_files(folder: Path) -> list[Path]:
+    """``*_test.yaml`` and ``*_test.yml`` below a folder, sorted; the path itself where it is a file."""
+    return [path for path in _yaml_files(folder) if holds_cases(path)] if folder.is_dir() else [folder]
+
+
+def holds_cases(path: Path) -> bool:
+    """Whether the file's name says that it holds tests of policies, and no policies."""
+    return path.stem.endswith("_test")
+
+
+def _yaml_files(folder: Path) -> list[Path]:
     found: list[Path] = []
     seen: set[str] = set()
     for at, folders, names in os.walk(folder, followlinks=True):
@@ -76,13 +90,12 @@ def policy_files(folder: Path) -> list[Path]:
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(at, name) for name in sorted(names) if _is_policy(name)]
+        found += [Path(at, name) for name in sorted(names) if _is_yaml(name)]
     return found
 
 
-def _is_policy(name: str) -> bool:
-    stem, dot, kind = name.rpartition(".")
-    return not name.startswith(".") and bool(dot) and kind in ("yaml", "yml") and not stem.endswith("_test")
+def _is_yaml(name: str) -> bool:
+    return not name.startswith(".") and name.rpartition(".")[1:] in ((".", "yaml"), (".", "yml"))
 
 
 def _content(path: Path) -> bytes:

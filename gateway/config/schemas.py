@@ -7,16 +7,17 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
+from gateway.config.case_schema import START, CaseFile
 from gateway.config.schema import Config
 from gateway.policy.schema import schema_json
 
-NAMES = ("config", "policy")
+NAMES = ("config", "policy", "test")
 """The schemas there are; each is published as ``docs/schema/NAME.schema.json``."""
 
 
 def schema_of(name: str) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of that name. Raises KeyError for a name that is not in NAMES."""
-    schema = {"config": _config, "policy": schema_json}[name]()
+    schema = {"config": _config, "policy": schema_json, "test": _test}[name]()
     _count_items(schema)
     return schema
 
@@ -48,12 +49,7 @@ def _config() -> dict[str, Any]:
     ways = Config.model_fields["identify"].default
     schema["properties"]["identify"]["default"] = [way.model_dump(exclude_none=True) for way in ways]
     defs = schema["$defs"]
-    tool = defs["ToolConfig"]["properties"]
-    # One credential may be written without the list.
-    tool["credential"] = {
-        "anyOf": [{"$ref": "#/$defs/Credential"}, {"type": "array", "items": {"$ref": "#/$defs/Credential"}}],
-        "description": tool["credential"]["description"],
-    }
+    _one_credential(defs["ToolConfig"]["properties"])
     for name, field in defs["Identify"]["properties"].items():
         field.pop("default")
         defs["Identify"]["properties"][name] = {**field, "anyOf": field["anyOf"][:1]}
@@ -61,5 +57,26 @@ def _config() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Toolgate configuration",
+        **{key: value for key, value in schema.items() if key != "title"},
+    }
+
+
+def _one_credential(tool: dict[str, Any]) -> None:
+    """One credential may be written without the list."""
+    tool["credential"] = {
+        "anyOf": [{"$ref": "#/$defs/Credential"}, {"type": "array", "items": {"$ref": "#/$defs/Credential"}}],
+        "description": tool["credential"]["description"],
+    }
+
+
+def _test() -> dict[str, Any]:
+    schema = CaseFile.model_json_schema(schema_generator=_Generator)
+    defs = schema["$defs"]
+    defs["CaseSpec"]["properties"]["start"]["default"] = START
+    defs["Expect"] = {"anyOf": [{"enum": ["allow", "refuse", "approve"]}, defs["Expect"]]}
+    _one_credential(defs["StandIn"]["properties"])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Toolgate tests of policies",
         **{key: value for key, value in schema.items() if key != "title"},
     }

@@ -1,0 +1,186 @@
+"""Calls that go the whole way of the pipeline, without a network: identified, decided, sent to nobody, answered as the
+file says, judged, settled and recorded, at times that the file says.
+
+Calls overlap as they would: one that waits its turn, or for its answer, goes on when its time has come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from heapq import heappop, heappush
+from itertools import count
+from math import inf
+from typing import Any
+
+from gateway.config.case_schema import AnswerPart
+from gateway.config.described import Described
+from gateway.errors import Refused, UpstreamError
+from gateway.model import Agent, Answered, Call, Outcome, Permit, Reason, Request, Trace
+from gateway.pipeline import Await, Collect, Effect, Pipeline, ReadBody, Relay, Reply, Send, Way
+from gateway.rehearse.answers import body_of
+from gateway.rehearse.requests import request_of
+from gateway.rehearse.stage import Stage, Turn
+
+_FAULTS: Mapping[str, tuple[Reason, int, str]] = {
+    "unreachable": (Reason.UPSTREAM_UNREACHABLE, 502, "the tool cannot be reached"),
+    "timeout": (Reason.UPSTREAM_TIMEOUT, 504, "the tool was too slow"),
+    "broken": (Reason.UPSTREAM_PROTOCOL, 502, "the tool's answer broke off"),
+}
+UNANSWERED = AnswerPart(status=204)
+"""The answer to calls of which the file says none: no rule can read it, and circuits take it for a success."""
+
+
+class Act:
+    """One call on its way. ``trace`` is its record, None until it has ended; ``body`` is the answer's for the agent."""
+
+    def __init__(self, sent: bytes, answer: AnswerPart, way: Way) -> None:
+        self.sent, self.answer, self.way = sent, answer, way
+        self.call: Call | None = None
+        self.body = b""
+        self.trace: Trace | None = None
+
+
+class Performance:
+    """Takes calls through the pipeline of a stage's version. Times are the stage's, and must not go back."""
+
+    def __init__(self, stage: Stage) -> None:
+        config = stage.loaded.config
+        self._stage, self._doors = stage, _Doors()
+        self._host, self._run_header = str(config.listen), config.run_header.lower()
+        self._due: list[tuple[float, int, Act, Any]] = []
+        self._order = count()
+        idents = count(1)
+        self._pipeline = Pipeline(
+            stage.loaded.version,
+            (self._doors,),
+            self._run_header.encode("ascii"),
+            stage.router,
+            stage.streets,
+            stage.ledger,
+            stage.turns,
+            self._doors,
+            stage.clock,
+            stage.wall,
+            lambda: f"call-{next(idents)}",
+            stage.runs,
+        )
+
+    def begin(self, described: Described, answer: AnswerPart | None, at: float) -> Act:
+        """Let an agent make a call at ``at``, after all that is due by then has gone on."""
+        self.until(at)
+        self._stage.now = at
+        request, body = request_of(self._in_run(described), self._host)
+        act = Act(body, answer or UNANSWERED, self._pipeline.run(request))
+        self._doors.agent = Agent(described.agent, described.roles, "described")
+        self._go_on(act, None)
+        return act
+
+    def until(self, at: float = inf) -> None:
+        """Let every call go on that is due by ``at``; by default each to its end."""
+        while self._due and self._due[0][0] <= at:
+            self._stage.now, _, act, value = heappop(self._due)
+            self._go_on(act, value)
+
+    def _in_run(self, described: Described) -> Described:
+        """The call with the header in which agents name their run."""
+        if not described.run or any(name.lower() == self._run_header for name in described.headers):
+            return described
+        return described.model_copy(update={"headers": {**described.headers, self._run_header: described.run}})
+
+    def _go_on(self, act: Act, value: Any) -> None:
+        """Give the call what it waited for, and all that can be given at once after that."""
+        try:
+            while True:
+                effect = act.way.throw(value) if isinstance(value, Exception) else act.way.send(value)
+                seconds, value = self._answer(effect, act)
+                if seconds > 0:
+                    heappush(self._due, (self._stage.now + seconds, next(self._order), act, value))
+                    return
+        except StopIteration:
+            act.trace = self._doors.recorded
+        except Exception:  # noqa: BLE001 - the pipeline has recorded what broke
+            act.trace = self._doors.recorded
+
+    def _answer(self, effect: Effect, act: Act) -> tuple[float, Any]:
+        """In how many seconds the effect is answered, and with what; an exception is thrown in."""
+        if isinstance(effect, ReadBody):
+            return 0.0, _read(effect, act)
+        if isinstance(effect, Await):
+            if not isinstance(effect.awaitable, Turn):
+                raise TypeError(f"the pipeline waits for {effect.awaitable!r}")
+            return effect.awaitable.seconds, True
+        if isinstance(effect, Send):
+            return act.answer.after, _head(effect.permit, act)
+        if isinstance(effect, Collect):
+            return 0.0, _collected(effect, act)
+        if isinstance(effect, Relay):
+            return 0.0, _relayed(effect, act)
+        return 0.0, _replied(effect, act)
+
+
+class _Doors:
+    """Who is asking, and where the records go: what the pipeline asks of the world beside the stage's own."""
+
+    expects = "nothing: the file says who calls"
+    available = True
+
+    def __init__(self) -> None:
+        self.agent = Agent("")
+        self.recorded: Trace | None = None
+
+    def identify(self, request: Request) -> Agent:  # noqa: ARG002 - the file says who calls
+        return self.agent
+
+    def carried(self, request: Request) -> bytes:  # noqa: ARG002 - a described call has no credential
+        return b""
+
+    def record(self, trace: Trace) -> None:
+        self.recorded = trace
+
+
+def _read(effect: ReadBody, act: Act) -> bytes | Refused | None:
+    if len(act.sent) <= effect.limit:
+        return act.sent
+    if effect.optional:
+        return None
+    return Refused(Reason.BODY_TOO_LARGE, 413, f"a rule reads the body, and it is over {effect.limit} bytes")
+
+
+def _head(permit: Permit, act: Act) -> Answered | UpstreamError:
+    act.call = permit.call
+    answer = act.answer
+    if answer.fault in ("unreachable", "timeout"):
+        return UpstreamError(*_FAULTS[answer.fault])
+    return Answered(answer.status, answer.after, answer.content_type)
+
+
+def _told(act: Act) -> bytes | UpstreamError:
+    """The body as the tool gives it."""
+    if act.answer.fault is not None:
+        return UpstreamError(*_FAULTS[act.answer.fault])
+    if act.call is None or act.answer.status in (204, 304):
+        return b""
+    return body_of(act.answer, act.call)
+
+
+def _collected(effect: Collect, act: Act) -> bytes | UpstreamError:
+    body = _told(act)
+    if isinstance(body, bytes) and len(body) > effect.limit:
+        return UpstreamError(
+            Reason.RESULT_UNREADABLE, 502, f"a rule reads the answer, and it is over {effect.limit} bytes"
+        )
+    return body
+
+
+def _relayed(effect: Relay, act: Act) -> Outcome | UpstreamError:
+    body = effect.body if effect.body is not None else _told(act)
+    if isinstance(body, UpstreamError):
+        return body
+    act.body = body if effect.through is None else effect.through.feed(body) + effect.through.end()
+    status = act.answer.status
+    return Outcome(status, status, received=len(act.sent), sent=len(act.body), first_byte=act.answer.after)
+
+
+def _replied(effect: Reply, act: Act) -> Outcome:
+    act.body = effect.body
+    return Outcome(effect.status, received=len(act.sent), sent=len(effect.body))
