@@ -121,7 +121,7 @@ class LlmReader:
         flaw: Refusal | None = None
         for cap in self._caps(plain.agent, self.tool.name, endpoint.operation) or _NO_CAPS:
             try:
-                if cap.models and not _allows(cap.models, asked.model):
+                if cap.models and not allows_model(cap.models, asked.model):
                     what = f"the model {asked.model[:200]!r} may not be asked"
                     raise capped(cap, what, f"ask one of {', '.join(cap.models)}")
                 sent, said = endpoint.amend(args, sent, asked, cap)
@@ -256,7 +256,8 @@ def _settle(path: str) -> str:
     return "/" + "/".join(kept)
 
 
-def _allows(patterns: tuple[str, ...], model: str) -> bool:
+def allows_model(patterns: tuple[str, ...], model: str) -> bool:
+    """Whether one of a cap's globs matches the model."""
     return any(glob.fullmatch(model) for glob in _globs(patterns))
 
 
