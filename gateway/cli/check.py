@@ -21,24 +21,27 @@ if TYPE_CHECKING:
 @config_option
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to tell the result.")
 def check(path: Path, form: str) -> None:
-    """Check the configuration and the policies.
+    """Check the configuration, the policies, and the files of cases beside them (*_test.yaml).
 
     Tells every mistake at once, each with file, line and column. Exits 0 where all can be used, else 1.
     """
+    from gateway.config.case_files import with_cases
     from gateway.config.load import attempt
 
-    made = attempt(path)
+    made = with_cases(path, attempt(path))
     if form == "json":
         click.echo(json.dumps(_report(made), indent=2))
     else:
         _tell(made)
-    sys.exit(0 if made.loaded is not None else 1)
+    sys.exit(1 if made.errors else 0)
 
 
 def _tell(made: Attempt) -> None:
     show(made.warnings, "warning")
     show(made.errors, "error")
-    if made.loaded is not None:
+    if made.loaded is not None and made.errors:
+        click.echo(f"{counted(len(made.errors), 'mistake')} in tests; what they are about is ready to run", err=True)
+    elif made.loaded is not None:
         warned = f", {counted(len(made.warnings), 'warning')}" if made.warnings else ""
         click.echo(f"{summary(made.loaded)}{warned}: ready to run, version {made.loaded.version}")
     else:
@@ -62,7 +65,7 @@ def counted(number: int, one: str, many: str = "") -> str:
 def _report(made: Attempt) -> dict[str, Any]:
     loaded = made.loaded
     return {
-        "ok": loaded is not None,
+        "ok": not made.errors,
         "version": None if loaded is None else loaded.version,
         "summary": None if loaded is None else summary(loaded),
         "errors": [_problem(problem) for problem in made.errors],

@@ -17,6 +17,7 @@ from gateway.config.load import DEFAULT_POLICIES, Attempt, Loaded, attempt, atte
 from gateway.config.marks import Node
 from gateway.config.model_errors import Mistake, mistakes
 from gateway.config.policies import Policies
+from gateway.config.problems import in_order
 from gateway.errors import ConfigError, Problem
 
 _EVERYBODY = b"""\
@@ -145,15 +146,30 @@ def _stand_ins(document: Document) -> Document:
 
 
 def files_of_cases(paths: Sequence[Path], config: Path | None) -> list[Path]:
-    """The files that are meant by ``paths``, folders or files; by none, those below the policies of ``config``.
+    """The files that are meant by ``paths``, folders or files; by none, those beside the policies of ``config``.
 
     Raises:
         ConfigError: a path leads nowhere, or the configuration cannot be used.
     """
     if not paths:
-        folder = Path(DEFAULT_POLICIES) if config is None else config.parent / load(config).config.policies
-        paths = [Path(os.path.normpath(folder))]
+        policies = Path(DEFAULT_POLICIES) if config is None else config.parent / load(config).config.policies
+        policies = Path(os.path.normpath(policies))
+        if policies.is_file():
+            policies = policies.with_stem(f"{policies.stem}_test")
+            if not policies.exists():
+                return []
+        paths = [policies]
     missing = [Problem(str(path), 0, 0, "there is no such file or folder") for path in paths if not path.exists()]
     if missing:
         raise ConfigError(missing)
     return list(dict.fromkeys(file for path in paths for file in case_files(path)))
+
+
+def with_cases(config: Path, made: Attempt) -> Attempt:
+    """The attempt at ``config`` with the errors of the cases among its policies; as it is where it cannot be used."""
+    if made.loaded is None:
+        return made
+    suites = Suites(config)
+    for path in files_of_cases((), config):
+        suites.read(path)
+    return structs.replace(made, errors=in_order(suites.errors, ""))
