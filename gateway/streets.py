@@ -6,7 +6,7 @@ The command line builds the same streets to explain a call as the process does t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 
 from gateway.config.build import LLM_PROTOCOLS
@@ -23,7 +23,7 @@ from gateway.decide.prices import Unpriced
 from gateway.decide.results import Results
 from gateway.decide.rules import Rules
 from gateway.decide.shapes import Check, Quota
-from gateway.model import Agent, Caps, Tool
+from gateway.model import Agent, Caps, Origin, Tool
 from gateway.pipeline import Street
 from gateway.policy.pins import Pinning, pinning
 from gateway.understand.catalogue import ServerCatalogue
@@ -62,15 +62,24 @@ class Kept:
 
     def __init__(self) -> None:
         self._catalogues: dict[str, ServerCatalogue] = {}
+        self._servers: dict[str, tuple[Origin, str]] = {}
 
-    def catalogue(self, tool: str, pins: Pinning) -> ServerCatalogue:
-        """The catalogue of a server, held to these pins from now on."""
-        catalogue = self._catalogues.get(tool)
-        if catalogue is None:
-            catalogue = self._catalogues[tool] = ServerCatalogue(tool, pins)
+    def catalogue(self, tool: Tool, pins: Pinning) -> ServerCatalogue:
+        """The catalogue of a server, held to these pins from now on; a new one where the tool is at another address."""
+        server = (tool.origin, tool.base_path)
+        catalogue = self._catalogues.get(tool.name)
+        if catalogue is None or self._servers[tool.name] != server:
+            catalogue = self._catalogues[tool.name] = ServerCatalogue(tool.name, pins)
+            self._servers[tool.name] = server
         else:
             catalogue.repin(pins)
         return catalogue
+
+    def keep(self, tools: Iterable[Tool]) -> None:
+        """Only these tools are left."""
+        names = {tool.name for tool in tools}
+        for name in [name for name in self._catalogues if name not in names]:
+            del self._catalogues[name], self._servers[name]
 
     def changes(self) -> tuple[Change, ...]:
         """The tools of all servers that are not as approved, or new."""
@@ -118,6 +127,7 @@ class Streets:
             Results(book, tool.name) if reads_results or tool.protocol != "http" else None,
             pricer,
             "run.cost_usd" in reads,
+            "request.time" in reads,
         )
 
     def _reader(self, tool: Tool, config: ToolConfig, reads: frozenset[str], *, reads_results: bool) -> Reader:
@@ -130,7 +140,7 @@ class Streets:
             pins = self._loaded.pinnings.get(tool.name) or pinning(None)
             return McpReader(
                 tool,
-                catalogue=self._kept.catalogue(tool.name, pins),
+                catalogue=self._kept.catalogue(tool, pins),
                 refusal=config.mcp.refusal,
                 validate=config.mcp.validate_arguments,
                 allowed_hosts=_hosts(tool, config),

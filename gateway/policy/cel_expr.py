@@ -8,13 +8,16 @@ with dotted names.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cel_expr_python import cel
+from msgspec import json as msgspec_json
 
 from gateway.policy import hints
-from gateway.policy.engine import DYN, SOURCE_CAP, CelError, CelType, EvaluationError
+from gateway.policy.engine import DYN, SOURCE_CAP, TIMESTAMP, CelError, CelType, EvaluationError
+from gateway.policy.functions import FUNCTIONS, Function, check_calls, guarded
+from gateway.policy.macros import Rewritten, rewrite
 from gateway.policy.tokens import (
     Token,
     chains,
@@ -24,6 +27,7 @@ from gateway.policy.tokens import (
     place,
     references,
     tokenize,
+    zone_literals,
 )
 
 _SCALARS = {
@@ -44,7 +48,10 @@ _AT = re.compile(r"^(?:INVALID_ARGUMENT: )?ERROR: <input>:(\d+):(\d+): (.*)$", r
 _UNDECLARED = re.compile(r"undeclared reference to '([^']+)'")
 _OVERLOAD = re.compile(r"found no matching overload for '([^']+)' applied to '([^']+)'")
 _MISSING_KEY = re.compile(r"Key not found in map : (.*)")
+_NO_OVERLOAD = re.compile(r"No matching overloads found : (\w+)\((.*)\)")
+_UNBINDABLE = re.compile(r"Non-CEL value type for '([\w.]+)': _Cut")
 _MESSAGE_CAP = 300
+_encode = msgspec_json.Encoder().encode
 
 
 class ExprProgram:
@@ -83,21 +90,25 @@ class CelExpr:
     name = "cel-expr-python"
     absorbs_errors = True
 
-    def __init__(self) -> None:
+    def __init__(self, functions: Sequence[Function] = FUNCTIONS) -> None:
         self._environments: dict[frozenset[tuple[str, CelType]], Any] = {}
         self._bare = cel.NewEnv()
+        self._functions = {function.name: function for function in functions}
+        self._declarations = [_function(function) for function in functions]
 
     def compile(self, source: str, variables: Mapping[str, CelType], cap: int = SOURCE_CAP) -> ExprProgram:
         """Check and compile; see CelEngine."""
         tokens = tokenize(source)
         check_caps(source, tokens, cap)
         check_shadowing(source, tokens, variables)
+        check_calls(source, tokens, self._functions)
+        rewritten = rewrite(source, tokens, variables)
         try:
-            expression = self._environment(variables).compile(source)
+            expression = self._environment(variables).compile(rewritten.text)
         except Exception as error:  # noqa: BLE001 - the binding raises RuntimeError for all; none may pass as compiled
-            raise _explained(source, tokens, str(error), variables) from None
+            raise _explained(rewritten, tokens, str(error), variables) from None
         used = references(tokens, variables)
-        self._confirm(source, {name: variables[name] for name in used})
+        self._confirm(rewritten.text, {name: variables[name] for name in used})
         self._check_patterns(source, tokens)
         return ExprProgram(source, expression, used)
 
@@ -107,9 +118,14 @@ class CelExpr:
             value = self._bare.compile(f'"".matches({token.text})').eval(self._bare.Activation({}))
             if value.type() == _ERROR:
                 raise CelError(_plain(str(value.value())), *place(source, token.start), "see RE2's syntax")
+        for token in zone_literals(tokens):
+            value = self._bare.compile(f"timestamp(0).getHours({token.text})").eval(self._bare.Activation({}))
+            if value.type() == _ERROR:
+                raise CelError(f"no time zone {token.text}", *place(source, token.start), hints.ZONE)
 
     def activation(self, bindings: Mapping[str, Any]) -> Any:
         """Bind variables; see CelEngine. Nested values are converted only where they are read."""
+        bindings = _uncut(bindings)
         try:
             return self._bare.Activation(bindings)
         except Exception:  # noqa: BLE001 - one bad value; leave out what cannot be bound, so that reading it fails
@@ -127,18 +143,68 @@ class CelExpr:
         environment = self._environments.get(key)
         if environment is None:
             declared = {name: _declared(kind) for name, kind in variables.items()}
-            environment = self._environments[key] = cel.NewEnv(variables=declared)
+            environment = self._environments[key] = cel.NewEnv(variables=declared, functions=self._declarations)
         return environment
 
-    def _confirm(self, source: str, used: Mapping[str, CelType]) -> None:
+    def _confirm(self, text: str, used: Mapping[str, CelType]) -> None:
         """Compile again with only the variables that were found: a missed one would fail every call."""
         try:
-            self._environment(used).compile(source)
+            self._environment(used).compile(text)
         except Exception as error:  # noqa: BLE001 - see compile
             raise CelError(f"cannot tell which variables the expression reads: {_plain(str(error))}") from None
 
 
+class _Cut:
+    """Stands for a value with U+0000 in a text: the binding would cut the text there, and rules would see less of it
+    than the tool. It is no value of CEL, so that reading it fails."""
+
+
+def _uncut(bindings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The bindings, where no text would be cut; else with ``_Cut`` for each that has such a text."""
+    try:
+        if b"\\u0000" not in _encode(bindings):
+            return bindings
+    except Exception:  # noqa: BLE001, S110 - what cannot be encoded is looked at value by value
+        pass
+    return {name: _Cut() if _has_nul(value) else value for name, value in bindings.items()}
+
+
+def _has_nul(value: Any) -> bool:
+    level = [value]
+    while level:
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, str):
+                if "\0" in item:
+                    return True
+            elif isinstance(item, Mapping):
+                below += item
+                below += item.values()
+            elif isinstance(item, list | tuple):
+                below += item
+        level = below
+    return False
+
+
+def _function(function: Function) -> Any:
+    run = guarded(function)
+
+    def call(*arguments: str) -> Any:
+        return run(arguments)
+
+    returns = _declared(function.returns)
+    return cel.FunctionDecl(
+        function.name,
+        [
+            cel.Overload(f"{function.name}_{count}", returns, [cel.Type.STRING] * count, impl=call)
+            for count in function.overloads
+        ],
+    )
+
+
 def _declared(kind: CelType) -> Any:
+    if kind == TIMESTAMP:
+        return cel.Type.STRING
     if kind.name == "list":
         return cel.Type.List(_declared(kind.parts[0]))
     if kind.name == "map":
@@ -162,12 +228,17 @@ def _plain(text: str) -> str:
     found = _MISSING_KEY.search(text)
     if found:
         return f"there is no key {found[1]}"
+    if overload := _NO_OVERLOAD.search(text):
+        return hints.no_overload(overload[1], overload[2])[0]
+    if cut := _UNBINDABLE.search(text):
+        return f"{cut[1]} has a text with the character U+0000, at which some programs end it"
     return text.replace("UNKNOWN: ", "")[:_MESSAGE_CAP]
 
 
-def _explained(source: str, tokens: list[Token], text: str, variables: Mapping[str, CelType]) -> CelError:
+def _explained(rewritten: Rewritten, tokens: list[Token], text: str, variables: Mapping[str, CelType]) -> CelError:
     """The first mistake of the engine's message, in the user's terms."""
-    found = [(int(line), int(column), message) for line, column, message in _AT.findall(text)]
+    source = rewritten.source
+    found = [(*rewritten.place(int(line), int(column)), message) for line, column, message in _AT.findall(text)]
     if not found:
         message = re.sub(r"ERROR: <input>:-1:-1: |\s*\[[A-Z_]+\]$", "", _plain(text))
         return CelError(message, hint="use variables, or split it into several rules")

@@ -8,7 +8,7 @@ expressions into Python source to execute and fails more of CEL's own conformanc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +17,8 @@ from celpy import celtypes
 
 from gateway.policy import hints
 from gateway.policy.engine import DYN, SOURCE_CAP, CelError, CelType, EvaluationError
+from gateway.policy.functions import FUNCTIONS, Function, FunctionError, check_calls, guarded
+from gateway.policy.macros import rewrite
 from gateway.policy.tokens import (
     LOOPS,
     Token,
@@ -27,6 +29,7 @@ from gateway.policy.tokens import (
     place,
     references,
     tokenize,
+    zone_literals,
 )
 
 _WORDS = frozenset(
@@ -95,22 +98,37 @@ class CelPython:
     name = "cel-python"
     absorbs_errors = False
 
-    def __init__(self) -> None:
+    def __init__(self, functions: Sequence[Function] = FUNCTIONS) -> None:
         self._environment = celpy.Environment(runner_class=celpy.InterpretedRunner)
+        self._functions = {function.name: function for function in functions}
+        self._implementations = {function.name: _implementation(function) for function in functions}
 
     def compile(self, source: str, variables: Mapping[str, CelType], cap: int = SOURCE_CAP) -> PythonProgram:
         """Check and compile; see CelEngine."""
         tokens = tokenize(source)
         check_caps(source, tokens, cap)
         check_shadowing(source, tokens, variables)
+        check_calls(source, tokens, self._functions)
+        rewritten = rewrite(source, tokens, variables)
         try:
-            runner = self._environment.program(self._environment.compile(source))
+            tree = self._environment.compile(rewritten.text)
+            runner = self._environment.program(tree, functions=self._implementations)
         except celpy.CELParseError as error:
-            raise CelError("not CEL: cannot be read from here on", error.line or 1, error.column or 1) from None
+            where = rewritten.place(error.line or 1, error.column or 1)
+            raise CelError("not CEL: cannot be read from here on", *where) from None
         except RecursionError:
             raise CelError("the expression is nested too deep", hint="split it into several rules") from None
-        _check_names(source, tokens, variables)
+        _check_names(source, tokens, variables, self._functions.keys())
+        self._check_zones(source, tokens)
         return PythonProgram(source, runner, references(tokens, variables))
+
+    def _check_zones(self, source: str, tokens: list[Token]) -> None:
+        for token in zone_literals(tokens):
+            tree = self._environment.compile(f"timestamp(0).getHours({token.text})")
+            try:
+                self._environment.program(tree).evaluate({})
+            except Exception:  # noqa: BLE001 - there is no such time zone, whatever it raises
+                raise CelError(f"no time zone {token.text}", *place(source, token.start), hints.ZONE) from None
 
     def activation(self, bindings: Mapping[str, Any]) -> Any:
         """Bind variables; see CelEngine. Every value is converted at once."""
@@ -130,7 +148,22 @@ class CelPython:
         return _Unbindable(good, bad) if bad else good
 
 
-def _check_names(source: str, tokens: list[Token], variables: Mapping[str, CelType]) -> None:
+def _implementation(function: Function) -> Any:
+    run = guarded(function)
+
+    def call(*arguments: Any) -> Any:
+        """Gives an error back instead of raising it: so ``||`` and ``&&`` can absorb it, as CEL says."""
+        if not all(isinstance(argument, celtypes.StringType) for argument in arguments):
+            return celpy.CELEvalError(f"{function.name} cannot be applied to these types")
+        try:
+            return celpy.json_to_cel(run([str(argument) for argument in arguments]))
+        except FunctionError as error:
+            return celpy.CELEvalError(str(error))
+
+    return call
+
+
+def _check_names(source: str, tokens: list[Token], variables: Mapping[str, CelType], functions: Set[str]) -> None:
     """Raise CelError for a variable or function that does not exist."""
     bound = {token.text for token in loop_variables(tokens)} | _WORDS
     for chain in chains(tokens):
@@ -142,7 +175,7 @@ def _check_names(source: str, tokens: list[Token], variables: Mapping[str, CelTy
             dotted = ".".join(path)
             where = place(source, chain.tokens[0].start)
             raise CelError(f"unknown variable {dotted}", *where, hints.undeclared(dotted, variables))
-    known = hints.FUNCTIONS | LOOPS
+    known = hints.FUNCTIONS | LOOPS | functions
     for token, following in pairwise(tokens):
         if token.kind == "ident" and following.text == "(" and token.text not in known | _WORDS:
             where = place(source, token.start)

@@ -45,6 +45,8 @@ UINT = CelType("uint")
 DOUBLE = CelType("double")
 STRING = CelType("string")
 DYN = CelType("dyn")
+TIMESTAMP = CelType("timestamp")
+"""Bound as text (RFC 3339, UTC), since cel-expr-python takes no ``datetime``: ``macros`` make a timestamp of it."""
 STRINGS = CelType("list", (STRING,))
 STRING_MAP = CelType("map", (STRING, STRING))
 DYN_MAP = CelType("map", (STRING, DYN))

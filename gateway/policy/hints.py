@@ -11,7 +11,10 @@ FUNCTIONS = frozenset(
     {
         "bool",
         "bytes",
+        "cidr",
         "contains",
+        "default",
+        "domain",
         "double",
         "duration",
         "dyn",
@@ -26,9 +29,12 @@ FUNCTIONS = frozenset(
         "getMinutes",
         "getMonth",
         "getSeconds",
+        "glob",
         "has",
         "int",
+        "json",
         "matches",
+        "shell",
         "size",
         "startsWith",
         "string",
@@ -37,7 +43,23 @@ FUNCTIONS = frozenset(
         "uint",
     }
 )
-"""CEL's own functions and methods, which both engines have."""
+"""CEL's own functions and methods, and those that are added: both engines have them."""
+
+USAGE = {
+    "json": "json(text)",
+    "cidr": 'cidr(address, "10.0.0.0/8")',
+    "glob": 'glob(text, "*.example.com")',
+    "domain": "domain(url)",
+    "shell": "shell(command)",
+    "sql": 'sql(query) or sql(query, "postgres")',
+    "default": "default(args.x, 0)",
+}
+"""How each added function is written."""
+_TO_COME = frozenset({"origin", "seen"})
+"""Functions that a later version will have, with the state that they need."""
+
+
+ZONE = 'write such as "Europe/Berlin" or "UTC"'
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -65,6 +87,10 @@ def unknown_function(name: str) -> str:
     """What to write instead of a function that does not exist."""
     if name in LOOPS:
         return f"write list.{name}(x, expression about x)"
+    if name in _TO_COME:
+        return f"{name}() is reserved: a later version will have it"
+    if name == "sql":
+        return "sql() must be turned on: write cel_functions: {sql: true} in the configuration"
     near = nearest(name, FUNCTIONS | LOOPS)
     return f"did you mean {near}?" if near else f"functions are {', '.join(sorted(FUNCTIONS | LOOPS))}"
 

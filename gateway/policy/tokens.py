@@ -53,6 +53,9 @@ _TOKEN = re.compile(
 )
 
 
+_GETTER = re.compile(r"get(?:FullYear|Month|Date|DayOf(?:Month|Week|Year)|Hours|Minutes|Seconds|Milliseconds)")
+
+
 class Token(Struct, frozen=True):
     """``kind`` is string, number, ident or mark (one character); ``start`` counts characters from 0."""
 
@@ -140,6 +143,55 @@ def loop_variables(tokens: Sequence[Token]) -> list[Token]:
         and tokens[at + 1].text == "("
         and tokens[at + 2].kind == "ident"
         and tokens[at + 3].text == ","
+    ]
+
+
+def closing(tokens: Sequence[Token], at: int) -> int:
+    """The bracket that closes the one at ``at``; the number of tokens where none does."""
+    depth = 0
+    for number in range(at, len(tokens)):
+        if tokens[number].kind != "mark":
+            continue
+        if tokens[number].text in "([{":
+            depth += 1
+        elif tokens[number].text in ")]}":
+            depth -= 1
+            if depth == 0:
+                return number
+    return len(tokens)
+
+
+def arguments(tokens: Sequence[Token], opened: int) -> list[tuple[int, int]]:
+    """The arguments in the brackets at ``opened``, each as its first token and the one behind its last."""
+    close = closing(tokens, opened)
+    found, first, at = [], opened + 1, opened + 1
+    while at < close:
+        if tokens[at].kind == "mark" and tokens[at].text in "([{":
+            at = closing(tokens, at)
+        elif tokens[at].text == ",":
+            found.append((first, at))
+            first = at + 1
+        at += 1
+    return [*found, (first, close)] if close > opened + 1 else []
+
+
+def literal(token: Token) -> str | None:
+    """The text that a string literal means; None for other tokens, bytes, and literals with escapes."""
+    if token.kind != "string" or "\\" in token.text or token.text[0] in "bBrR":
+        return None
+    return token.text[3:-3] if token.text[:3] in ('"""', "'''") else token.text[1:-1]
+
+
+def zone_literals(tokens: Sequence[Token]) -> list[Token]:
+    """The string literals that stand alone as the time zone of ``time.getHours("...")`` and its like."""
+    return [
+        tokens[at + 2]
+        for at in range(1, len(tokens) - 3)
+        if tokens[at - 1].text == "."
+        and _GETTER.fullmatch(tokens[at].text)
+        and tokens[at + 1].text == "("
+        and tokens[at + 2].kind == "string"
+        and tokens[at + 3].text == ")"
     ]
 
 

@@ -8,13 +8,14 @@ lies in ``Call.facts`` by the variable's name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
 
 from gateway.model import Call
-from gateway.policy.engine import BOOL, DOUBLE, DYN_MAP, INT, STRING, STRING_MAP, STRINGS, CelType
+from gateway.policy.engine import BOOL, DOUBLE, DYN_MAP, INT, STRING, STRING_MAP, STRINGS, TIMESTAMP, CelType
 
 
 class Variable(Struct, frozen=True):
@@ -36,6 +37,11 @@ def _host(call: Call) -> str:
 
 _STAYS = frozenset({b"host", b"content-length", b"content-type", b"cache-control"})
 """Fields that stay although Connection names them, as in execute/forward.py."""
+
+
+def _time(call: Call) -> str:
+    """As text, since that is what both engines can bind; they make a timestamp of it where it is read."""
+    return datetime.fromtimestamp(call.at, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _headers(call: Call) -> dict[str, str]:
@@ -116,6 +122,7 @@ _REQUEST = (
     Variable("request.headers", STRING_MAP, _headers, "header fields, names in lower case, repeats joined by a comma"),
     Variable("request.params", STRING_MAP, _params, "values of the {names} in the operation's template"),
     Variable("request.size", INT, attrgetter("request.length"), "announced bytes of the body, -1 where unknown"),
+    Variable("request.time", TIMESTAMP, _time, "when the call arrived"),
     Variable("args", DYN_MAP, _args, "the arguments: JSON body, form, query, or those of the MCP tool"),
 )
 _RESPONSE = (

@@ -243,6 +243,7 @@ OF_THE_CALL = {
     "request.headers": '{"x-team": "bl\\u00fce"}',
     "request.params": '{"id": "7"}',
     "request.size": "12",
+    "request.time": 'timestamp("2026-07-01T12:00:00.25Z")',
     "args": '{"n": [1]}',
 }
 
@@ -267,7 +268,7 @@ def test_every_variable_is_what_the_call_says(phase: str, facts: dict[str, Any],
         params={"id": "7"},
     )
     told = facts if facts is FACTS else {}
-    call = structs.replace(call, facts=told, run=structs.replace(call.run, cost_usd=1.5))
+    call = structs.replace(call, facts=told, run=structs.replace(call.run, cost_usd=1.5), at=1782907200.25)
     rules = [
         {"name": f"r{number}", "when": f"{name} == {text}", "then": "deny", "phase": phase}
         for number, (name, text) in enumerate(conditions.items())

@@ -1,0 +1,97 @@
+"""The functions that Toolgate adds to CEL, the same in both engines.
+
+Each is pure and bounded: it takes texts up to a cap, does work that grows linearly with them, and gives plain Python
+or a ``FunctionError``, which the engines turn into CEL's error value. What can be read in more than one way is an error
+and never a guess, so that a rule that asks fails closed. ``default()`` is no function but a macro: see ``macros``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.policy import hints
+from gateway.policy.engine import BOOL, DYN, DYN_MAP, STRING, STRINGS, CelError, CelType
+from gateway.policy.functions_net import check_range, cidr, domain
+from gateway.policy.functions_shell import shell
+from gateway.policy.functions_text import FunctionError, check_pattern, glob, json
+from gateway.policy.tokens import Token, arguments, literal, place
+
+__all__ = ["FUNCTIONS", "Function", "FunctionError", "check_calls", "functions_for", "guarded"]
+
+
+class Function(Struct, frozen=True):
+    """A function of texts. ``overloads`` are how many it may take; ``check`` raises FunctionError for a literal last
+    argument that no call could use, so that it is found at load."""
+
+    name: str
+    call: Callable[..., Any]
+    returns: CelType
+    overloads: tuple[int, ...] = (1,)
+    check: Callable[[str], Any] | None = None
+
+
+FUNCTIONS = (
+    Function("json", json, DYN),
+    Function("cidr", cidr, BOOL, (2,), check_range),
+    Function("glob", glob, BOOL, (2,), check_pattern),
+    Function("domain", domain, STRING),
+    Function("shell", shell, CelType("list", (STRINGS,))),
+)
+"""Those that are always there."""
+
+
+def _sql() -> Function:
+    from gateway.policy.functions_sql import check_dialect, sql
+
+    return Function("sql", sql, CelType("list", (DYN_MAP,)), (1, 2), check_dialect)
+
+
+def functions_for(*, sql: bool = False) -> tuple[Function, ...]:
+    """The functions that an engine declares.
+
+    Raises:
+        ImportError: ``sql`` is asked for and sqlglot is not installed.
+    """
+    return (*FUNCTIONS, _sql()) if sql else FUNCTIONS
+
+
+def guarded(function: Function) -> Callable[[Sequence[str]], Any]:
+    """The function over a sequence of arguments, raising nothing but FunctionError, with the function's name in it."""
+    name, call = function.name, function.call
+
+    def run(arguments: Sequence[str]) -> Any:
+        try:
+            return call(*arguments)
+        except FunctionError as error:
+            raise FunctionError(f"{name}(): {error}") from None
+        except Exception as error:  # noqa: BLE001 - whatever broke, there is no value, and an engine must hear of it
+            raise FunctionError(f"{name}() broke: {type(error).__name__}") from None
+
+    return run
+
+
+def check_calls(source: str, tokens: Sequence[Token], functions: Mapping[str, Function]) -> None:
+    """Raise CelError for a call with the wrong number of arguments, or with a literal that no call could use."""
+    for at in range(len(tokens) - 1):
+        function = functions.get(tokens[at].text)
+        if function is None or tokens[at].kind != "ident" or tokens[at + 1].text != "(":
+            continue
+        where, usage = place(source, tokens[at].start), f"write {hints.USAGE[function.name]}"
+        if at and tokens[at - 1].text == ".":
+            raise CelError(f"{function.name} is no method", *where, usage)
+        given = arguments(tokens, at + 1)
+        if len(given) not in function.overloads:
+            takes = " or ".join(map(str, function.overloads))
+            raise CelError(f"{function.name}() takes {takes} arguments, not {len(given)}", *where, usage)
+        first, last = given[-1]
+        if function.check is None or len(given) < 2 or last - first != 1:
+            continue
+        text = literal(tokens[first])
+        try:
+            if text is not None:
+                function.check(text)
+        except FunctionError as error:
+            raise CelError(f"{function.name}(): {error}", *place(source, tokens[first].start)) from None

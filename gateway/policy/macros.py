@@ -1,0 +1,205 @@
+"""What is written into an expression before an engine compiles it: ``default()``, and times made timestamps.
+
+``default(args.a.b, 0)`` becomes ``(has(args.a) && has(args.a.b) ? args.a.b : (0))``. It must be a macro, since the
+arguments of a function are evaluated before it, and a field that is missing fails there. Places are kept: an engine
+complains of the text that it got, and ``Rewritten.place`` tells where that stands in the text as the user wrote it.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from gateway.policy.engine import EXPANDED_CAP, TIMESTAMP, CelError, CelType
+from gateway.policy.tokens import Token, arguments, closing, place
+
+MACRO = "default"
+_USAGE = "write default(args.x, 0): a field that may be missing, and what stands for it"
+
+
+class _Piece(Struct, frozen=True):
+    """Text of the result. ``origin`` is where it comes from; what is ``copied`` stands there letter by letter."""
+
+    text: str
+    origin: int
+    copied: bool = False
+
+
+class Rewritten(Struct, frozen=True):
+    """``text`` is for the engine; ``source`` as it was written."""
+
+    text: str
+    source: str
+    pieces: tuple[_Piece, ...] = ()
+
+    def place(self, line: int, column: int) -> tuple[int, int]:
+        """Line and column, from 1, in the source, for those in the text."""
+        if not self.pieces:
+            return line, column
+        lines = self.text.split("\n")
+        offset = sum(len(before) + 1 for before in lines[: line - 1]) + column - 1
+        starts = [0]
+        for piece in self.pieces:
+            starts.append(starts[-1] + len(piece.text))
+        found = min(max(bisect_right(starts, offset) - 1, 0), len(self.pieces) - 1)
+        piece = self.pieces[found]
+        within = min(offset - starts[found], len(piece.text)) if piece.copied else 0
+        return place(self.source, piece.origin + within)
+
+
+def rewrite(source: str, tokens: Sequence[Token], variables: Mapping[str, CelType]) -> Rewritten:
+    """``source`` for an engine. ``variables`` are the declared ones, by dotted names.
+
+    Raises:
+        CelError: ``default`` is not used as it must be, or the result would have more than EXPANDED_CAP characters.
+    """
+    times = [tuple(re.split(r"(\.)", name)) for name, kind in variables.items() if kind == TIMESTAMP]
+    writer = _Writer(source, tokens, variables, times)
+    if not any(writer.is_default(at) or writer.time(at) for at in range(len(tokens))):
+        return Rewritten(source, source)
+    pieces = tuple(writer.span(0, len(tokens)))
+    return Rewritten("".join([piece.text for piece in pieces]), source, pieces)
+
+
+class _Writer:
+    def __init__(
+        self, source: str, tokens: Sequence[Token], variables: Mapping[str, CelType], times: Sequence[tuple[str, ...]]
+    ) -> None:
+        self.source, self.tokens, self.variables, self.times = source, tokens, variables, times
+
+    def text(self, at: int) -> str:
+        """The token's text; empty behind the last."""
+        return self.tokens[at].text if 0 <= at < len(self.tokens) else ""
+
+    def is_default(self, at: int) -> bool:
+        return self.text(at) == MACRO and self.text(at + 1) == "(" and self.text(at - 1) != "."
+
+    def time(self, at: int) -> int:
+        """How many tokens from here name a time; 0 where they do not."""
+        if not self.times or self.tokens[at].kind != "ident" or self.text(at - 1) == ".":
+            return 0
+        for words in self.times:
+            if tuple([token.text for token in self.tokens[at : at + len(words)]]) == words:
+                return len(words)
+        return 0
+
+    def span(self, first: int, last: int) -> list[_Piece]:
+        """The tokens from ``first`` up to ``last``, rewritten."""
+        pieces: list[_Piece] = []
+        copied, at = self.tokens[first].start, first
+
+        def copy(end: int) -> None:
+            if end > copied:
+                pieces.append(_Piece(self.source[copied:end], copied, copied=True))
+
+        while at < last:
+            start = self.tokens[at].start
+            if self.is_default(at):
+                close = self.close(at + 1)
+                copy(start)
+                pieces += self.default(at, close)
+                at = close + 1
+            elif length := self.time(at):
+                copy(start)
+                end = self.tokens[at + length - 1].end
+                pieces += [
+                    _Piece("timestamp(", start),
+                    _Piece(self.source[start:end], start, copied=True),
+                    _Piece(")", start),
+                ]
+                at += length
+            else:
+                at += 1
+                continue
+            copied = self.tokens[at - 1].end
+        copy(self.tokens[last - 1].end)
+        return pieces
+
+    def close(self, at: int) -> int:
+        """The bracket that closes the one at ``at``."""
+        found = closing(self.tokens, at)
+        if found == len(self.tokens):
+            where = place(self.source, self.tokens[at].start)
+            raise CelError("a bracket is not closed", *where, "add the one that is missing")
+        return found
+
+    def default(self, at: int, close: int) -> list[_Piece]:
+        """``default(FIELD, FALLBACK)``, whose name is at ``at``, written out."""
+        comma = self.comma(at)
+        origin = self.tokens[at].start
+        guards = self.guards(at + 2, comma)
+        if not guards:
+            name = self.source[self.tokens[at + 2].start : self.tokens[comma - 1].end][:80]
+            raise CelError(f"{name} has no field that could be missing", *place(self.source, origin), _USAGE)
+        field = self.span(at + 2, comma)
+        if sum(len(piece.text) for piece in field) * (len(guards) + 1) > EXPANDED_CAP:
+            raise CelError(
+                f"with default() written out the expression has more than {EXPANDED_CAP} characters",
+                *place(self.source, origin),
+                "use fewer default() within default()",
+            )
+        pieces = [_Piece("(", origin)]
+        for number, guard in enumerate(guards):
+            pieces += [_Piece(" && " if number else "", origin), *guard]
+        return [
+            *pieces,
+            _Piece(" ? ", origin),
+            *field,
+            _Piece(" : (", origin),
+            *self.span(comma + 1, close),
+            _Piece("))", origin),
+        ]
+
+    def comma(self, at: int) -> int:
+        """The comma between the two arguments."""
+        found = arguments(self.tokens, at + 1)
+        if len(found) != 2 or any(first == last for first, last in found):
+            raise CelError("default() takes a field and a fallback", *place(self.source, self.tokens[at].start), _USAGE)
+        return found[0][1]
+
+    def guards(self, first: int, last: int) -> list[list[_Piece]]:
+        """A test for each step of a field that may lead nowhere: ``.name``, ``["name"]`` and ``[0]``."""
+        guards: list[list[_Piece]] = []
+        at = self.root(first, last)
+        while at < last:
+            origin = self.tokens[at].start
+            if self.text(at) == "." and at + 1 < last and self.tokens[at + 1].kind == "ident":
+                if at + 2 < last and self.text(at + 2) == "(":
+                    at = self.close(at + 2) + 1
+                    continue
+                at += 2
+                guards.append([_Piece("has(", origin), *self.span(first, at), _Piece(")", origin)])
+            elif self.text(at) == "[":
+                close = self.close(at)
+                key, before = self.tokens[at + 1], self.span(first, at)
+                if close == at + 2 and key.kind == "string":
+                    guards.append([_Piece(f"({key.text} in (", origin), *before, _Piece("))", origin)])
+                elif close == at + 2 and key.text.isdigit():
+                    guards.append([_Piece("(size(", origin), *before, _Piece(f") > {key.text})", origin)])
+                else:
+                    where = place(self.source, origin)
+                    raise CelError(
+                        "default() cannot tell whether this is there", *where, 'write ["name"], [0] or .name'
+                    )
+                at = close + 1
+            else:
+                raise CelError("default() takes one field", *place(self.source, origin), _USAGE)
+        return guards
+
+    def root(self, first: int, last: int) -> int:
+        """Where the steps begin: behind a variable, a call or brackets, which are there in any case."""
+        if self.text(first) == "(":
+            return self.close(first) + 1
+        if self.tokens[first].kind != "ident":
+            raise CelError("default() takes a field", *place(self.source, self.tokens[first].start), _USAGE)
+        end, at = first + 1, first + 1
+        path = self.text(first)
+        while at + 1 < last and self.text(at) == "." and self.tokens[at + 1].kind == "ident":
+            path += f".{self.text(at + 1)}"
+            at += 2
+            if path in self.variables:
+                end = at
+        return self.close(end) + 1 if end < last and self.text(end) == "(" else end
