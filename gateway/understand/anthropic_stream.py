@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec import structs
+
 from gateway.model import Findings, Proposal, Refusal, Usage
-from gateway.understand import members, strict_json
+from gateway.understand import anthropic_answer, members, strict_json
 from gateway.understand.anthropic_answer import error_of, usage_notes, usage_of
-from gateway.understand.members import dump, mapping, refused_text, text, tokens_of
+from gateway.understand.members import dump, items, mapping, refused_text, text, tokens_of
 from gateway.understand.sse import Event, event
 
 MOST_PROPOSED = 8 << 20
@@ -25,13 +27,24 @@ class Blocks:
     def __init__(self) -> None:
         self.open: dict[Any, tuple[Mapping[str, Any], list[str]]] = {}
         """Blocks that have begun and not ended, by index: how they began, and pieces of JSON."""
-        self._size = 0
+        self.ended: set[Any] = set()
+        """Indexes of blocks that have ended."""
+        self.unclear = False
+        """Indexes are not as blocks come: SDKs put pieces into blocks by their place, others by the index."""
+        self._begun = self._size = 0
+
+    def skip(self, count: int) -> None:
+        """So many blocks came with the start of the message."""
+        self._begun += count
 
     def take(self, told: Mapping[str, Any]) -> list[tuple[Any, Proposal]]:
         """Take in the data of one event; the proposals that it completes, with their indexes."""
         kind, index = told.get("type"), _index(told)
         if kind == "content_block_start":
             done = self._end(index)  # a block that begins again never ended
+            self.unclear = self.unclear or index != self._begun
+            self._begun += 1
+            self.ended.discard(index)
             if mapping(told.get("content_block")).get("type") == "tool_use":
                 self.open[index] = (mapping(told["content_block"]), [])
             return done
@@ -53,10 +66,11 @@ class Blocks:
         if index not in self.open:
             return []
         begun, pieces = self.open.pop(index)
+        self.ended.add(index)
         given = begun.get("input")
         if pieces and (whole := "".join(pieces)):
-            given = _parsed(whole) if self._size <= MOST_PROPOSED else None
-        args = given if isinstance(given, dict) else None
+            given = _parsed(whole) if self._size <= MOST_PROPOSED and not given else None
+        args = given if isinstance(given, dict) and not self.unclear else None
         return [(index, Proposal(text(begun.get("name")), args, text(begun.get("id"))))]
 
 
@@ -75,7 +89,7 @@ class MessageStream:
         self._blocks = Blocks()
         self._ready: list[Proposal] = []
         self._proposed: list[Proposal] = []
-        self._refused = 0
+        self._refused: list[tuple[Proposal, str]] = []
 
     def read(self, event: Event) -> bool:
         """Take in one event; whether a proposal is not complete."""
@@ -87,6 +101,9 @@ class MessageStream:
             message = mapping(told.get("message"))
             self._model = text(message.get("model")) or self._model
             self._usage.update(mapping(message.get("usage")))
+            if content := items(message.get("content")):  # SDKs take blocks from here too
+                self._blocks.skip(len(content))
+                self._ready += anthropic_answer.read(message).proposed
         elif kind == "message_delta":
             # The totals so far: what is absent or null keeps the value it had.
             totals = mapping(told.get("usage"))
@@ -103,15 +120,18 @@ class MessageStream:
         self._proposed += ready
         return ready
 
-    def hidden(self, event: Event) -> bool:  # noqa: ARG002 - this API is not asked for anything more
-        """Nothing in these streams is there for the gateway alone."""
-        return False
+    def hidden(self, event: Event) -> bool:
+        """Whether it is a piece of a call that has ended: SDKs would put it to the call, which was judged without."""
+        if not self._blocks.ended or b"input_json_delta" not in event.data:
+            return False
+        told = _data(event)
+        return mapping(told.get("delta")).get("type") == "input_json_delta" and _index(told) in self._blocks.ended
 
     def without(self, held: Sequence[Event], refused: Sequence[tuple[Proposal, str]]) -> bytes:
         """The held events with a text block of the same index in the place of each refused proposal."""
         datas = [_data(event) for event in held]
         gone = self._places(datas, refused)
-        self._refused += len(gone)
+        self._refused += refused
         out: list[bytes] = []
         for at, (event_, told) in enumerate(zip(held, datas, strict=True)):
             place = next((g for g in gone if g[0] <= at <= g[1] and g[2] == _index(told)), None)
@@ -121,16 +141,19 @@ class MessageStream:
                 out.append(_text_block(place[2], place[3]))
         return b"".join(out)
 
-    @staticmethod
     def _places(
-        datas: Sequence[Mapping[str, Any]], refused: Sequence[tuple[Proposal, str]]
+        self, datas: Sequence[Mapping[str, Any]], refused: Sequence[tuple[Proposal, str]]
     ) -> list[tuple[int, int, Any, str]]:
         """Where refused proposals stand in these events: first and last event, index of the block, text for it."""
         blocks = Blocks()
+        blocks.skip(next((told["index"] for told in datas if _starts(told) and isinstance(told.get("index"), int)), 0))
+        if self._blocks.unclear:  # then arguments were read of none, or of all: calls go by their names
+            refused = [(structs.replace(proposal, args=None), said) for proposal, said in refused]
+            blocks.unclear = True
         begun: dict[Any, int] = {}
         places = []
         for at, told in enumerate(datas):
-            starts = told.get("type") == "content_block_start"
+            starts = _starts(told)
             for index, proposal in blocks.take(told):
                 if (said := refused_text(proposal, refused)) is not None:
                     places.append((begun[index], at - starts, index, said))
@@ -140,13 +163,24 @@ class MessageStream:
 
     def correct(self, event: Event) -> bytes:
         """A stop for a tool's use becomes the end of the turn, where no use of a tool is left."""
-        if not self._refused or self._refused < len(self._proposed) or b"message_delta" not in event.data:
+        if not self._refused:
+            return event.raw
+        if b"message_start" in event.data:
+            return self._correct_start(event)
+        if len(self._refused) < len(self._proposed) or b"message_delta" not in event.data:
             return event.raw
         told = _data(event)
         delta = mapping(told.get("delta"))
         if delta.get("stop_reason") != "tool_use":
             return event.raw
         return _event({**told, "delta": {**delta, "stop_reason": "end_turn"}})
+
+    def _correct_start(self, event: Event) -> bytes:
+        told = _data(event)
+        message = mapping(told.get("message"))
+        if told.get("type") != "message_start" or not items(message.get("content")):
+            return event.raw
+        return _event({**told, "message": anthropic_answer.without(message, self._refused)})
 
     def failed(self, refusal: Refusal) -> bytes:
         """An ``error`` event, at which the SDKs raise."""
@@ -214,6 +248,10 @@ def _index(told: Mapping[str, Any]) -> Any:
     """The index of an event's block, fit for a key of a dict."""
     index = told.get("index")
     return index if isinstance(index, int | str) else None
+
+
+def _starts(told: Mapping[str, Any]) -> bool:
+    return told.get("type") == "content_block_start"
 
 
 def _size(delta: Mapping[str, Any]) -> int:

@@ -39,7 +39,8 @@ class Stream(Protocol):
         """The proposals that have become complete since this was last asked."""
 
     def hidden(self, event: Event) -> bool:
-        """Whether the event exists only because the gateway asked for it (OpenAI's usage chunk)."""
+        """Whether the event, which was read just now, is not for the agent: it is there only because the gateway asked
+        for it (OpenAI's usage chunk), or adds to a call that has ended, after it was judged."""
 
     def without(self, held: Sequence[Event], refused: Sequence[tuple[Proposal, str]]) -> bytes:
         """The held events as bytes, with each refused proposal replaced by its text; what later events say of

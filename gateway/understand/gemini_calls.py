@@ -52,9 +52,9 @@ class Calls:
             index = mapping(candidate).get("index")
             index = index if isinstance(index, int) else at
             for part in parts_of(candidate):
-                call = part.get("functionCall", part.get("function_call"))
-                if isinstance(call, dict):
-                    done += self._call(index, part, call)
+                for spelling in ("functionCall", "function_call"):
+                    if isinstance(call := part.get(spelling), dict):
+                        done += self._call(index, part, call)
             if mapping(candidate).get("finishReason") and index in self.open:
                 done.append(self.open.pop(index))
         return [(one.proposal(), one.parts) for one in done]

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+import re
+
 from msgspec import structs
 
 from gateway.model import Findings, Proposal, Refusal
+from gateway.understand import sse
 from gateway.understand.llm_exchange import MOST_READ, Exchange, judge_proposals, shown, unreadable
+from gateway.understand.members import dump, load
 from gateway.understand.reader import Judge
-from gateway.understand.sse import Event, EventParser
+from gateway.understand.sse import ODD_LINE_ENDS, Event, EventParser
+
+_OTHER = rb"(?:(?::|event:|id:|retry:)[ -~]*+\r?\n)*+"
+_REGULAR = re.compile(_OTHER + rb"(?:data:[^\r\n]*+(?:\r?\n|\Z)" + _OTHER + rb")?(?:\r?\n)?")
+"""An event with at most one line of data, and nothing beside it that could be taken for data."""
+_DONE, _NAME = b"[DONE]", re.compile(r"[\w.-]*", re.ASCII)
+
+
+def _unmistakable(came: Event) -> Event:
+    """An event of a judged stream so that all clients read it as it was judged: as it came, if it is in the usual form.
+
+    Some clients (google-genai) take lines without a field for data, or each line of data for a message, and some
+    (Python's ``splitlines``) end lines at other characters. What is no JSON in such a form is left out.
+    """
+    odd = ODD_LINE_ENDS.search(came.raw) is not None
+    if _REGULAR.fullmatch(came.raw) and not (odd and load(came.data) is None):
+        return came
+    if came.data.strip() == _DONE:
+        return Event(sse.event(_DONE), came.name, _DONE)
+    value = load(came.data) if came.data else None
+    if value is None:
+        return Event(b"")
+    name = came.name if _NAME.fullmatch(came.name) else ""
+    return Event(sse.event(dump(value), name), name, came.data)
 
 
 class _Kept:
@@ -131,7 +158,7 @@ class JudgedStream:
     def _take(self, events: list[Event]) -> bytes:
         if self._broken:
             return b""
-        passed = [self._next(event) for event in events]
+        passed = [self._next(_unmistakable(event)) for event in events]
         if self._parser.overflow or self._held_size > MOST_READ:
             self._broken = True
             self._refusal = unreadable("an event of the tool's answer is too long")

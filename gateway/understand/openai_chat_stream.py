@@ -20,29 +20,35 @@ _DONE = b"[DONE]"
 
 
 class _Called:
-    """A tool call as far as it has come: all SDKs join the pieces of ids, names and arguments."""
+    """A tool call as far as it has come: pieces of arguments are joined by all clients, those of a name by some."""
 
-    __slots__ = ("arguments", "custom", "ident", "name")
+    __slots__ = ("arguments", "custom", "ident", "kinds", "name", "unclear")
 
     def __init__(self) -> None:
         self.ident = self.name = self.arguments = ""
-        self.custom = False
+        self.custom = self.unclear = False
+        self.kinds: set[str] = set()
 
     def add(self, entry: dict[str, Any]) -> int:
         """Take in a delta. Gives the size of what the model wrote of it."""
         self.ident += text(entry.get("id"))
         custom = mapping(entry.get("custom"))
         self.custom = self.custom or bool(custom)
+        self.kinds.update(kind for kind in ("custom", "function") if mapping(entry.get(kind)))
         told = custom or mapping(entry.get("function"))
         more = told.get("input") if custom else told.get("arguments")
         if isinstance(more, dict):
             more = dump(more).decode()
+        # Of a name in two pieces clients take the first, the last or both; of a call of two kinds, either.
+        self.unclear = self.unclear or len(self.kinds) > 1 or bool(self.name and told.get("name"))
         self.name += text(told.get("name"))
         self.arguments += text(more)
         return size_of(more) + size_of(told.get("name"))
 
     def proposal(self) -> Proposal:
         """The call as rules see it."""
+        if self.unclear:
+            return Proposal(self.name, None, self.ident)
         args = {"input": self.arguments} if self.custom else arguments_of(self.arguments)
         return Proposal(self.name, args, self.ident)
 

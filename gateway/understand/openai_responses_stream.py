@@ -16,6 +16,8 @@ _CALLS = frozenset({"function_call", "custom_tool_call", "computer_call", "mcp_a
 """Items that ask the agent to act. What the provider runs itself (searches, code, MCP) has run when it is told."""
 _OF_CALL = ("response.function_call_arguments.", "response.custom_tool_call_input.", "response.shell_call_")
 _ABOUT_CALL = frozenset({"id", "call_id", "type", "status", "name", "namespace"})
+_UNCLEAR = "\0"
+"""In place of arguments that were told in two ways: equal to none."""
 _LAST = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
@@ -64,7 +66,9 @@ class ResponsesStream:
         self._proposals: list[Proposal] = []
         self._refused: list[tuple[Proposal, str]] = []
         self._items: dict[int, dict[str, Any]] = {}
-        self._proposed: dict[int, Proposal] = {}
+        self._proposed: dict[int, list[Proposal]] = {}
+        self._pieces: dict[int, list[str]] = {}  # arguments as deltas tell them, by which some clients go
+        self._ended: set[int] = set()
         self._gone: dict[int, str] = {}  # indices of what is kept from the agent, with the texts in their place
 
     def read(self, event: Event) -> bool:
@@ -74,8 +78,9 @@ class ResponsesStream:
         if kind in ("response.output_item.added", "response.output_item.done"):
             self._read_item(_index(told), mapping(told.get("item")), done=kind.endswith("done"))
         elif kind.endswith((".delta", ".done")):
-            if kind.startswith(_OF_CALL) and _index(told) not in self._proposed:
+            if kind.startswith(_OF_CALL) and _index(told) not in self._ended:
                 self._open.add(_index(told))
+                self._grow(_index(told), told, kind)
             if kind.endswith(".delta"):
                 self._seen += size_of(told.get("delta"))
         elif kind == "error":
@@ -84,36 +89,53 @@ class ResponsesStream:
             self._read_response(told["response"], last=kind in _LAST)
         return bool(self._open)
 
+    def _grow(self, index: int, told: dict[str, Any], kind: str) -> None:
+        """Take in a piece of arguments; what is said at their end must be what the pieces said."""
+        pieces = self._pieces.setdefault(index, [])
+        if self._items.get(index, told).get("id") not in (None, told.get("item_id")):
+            pieces.append(_UNCLEAR)  # by its id it is a piece of another call
+        if kind.endswith(".delta"):
+            pieces.append(text(told.get("delta")))
+        elif isinstance(whole := told.get("arguments", told.get("input")), str):
+            said = "".join(pieces) or whole
+            self._pieces[index] = [said] if said == whole else [said, _UNCLEAR]
+
     def _read_item(self, index: int, item: dict[str, Any], *, done: bool) -> None:
         if done:
             self._open.discard(index)
         if not proposes(item):
             return
         self._items[index] = item
-        if done:
-            self._propose(index, proposal_of(item))
-        else:
+        if not done:
+            self._ended.discard(index)
             self._open.add(index)
+            return
+        self._ended.add(index)
+        proposal = proposal_of(item)
+        pieces = "".join(self._pieces.pop(index, ()))
+        if pieces and pieces != item.get("arguments", item.get("input")):
+            proposal = Proposal(proposal.name, None, proposal.id)
+        self._propose(index, proposal)
 
     def _read_response(self, response: dict[str, Any], *, last: bool) -> None:
         self._model = text(response.get("model")) or self._model
-        if not last:
-            return
-        self._last = response
-        self._usage = usage_of(response.get("usage"), self._model) or self._usage
-        self._is_error = self._is_error or bool(response.get("error")) or response.get("status") == "failed"
         for index, item in enumerate(map(mapping, items(response.get("output")))):
             if proposes(item):
                 self._open.discard(index)
                 self._items.setdefault(index, item)
                 self._propose(index, proposal_of(item))
+        if not last:
+            return
+        self._last = response
+        self._usage = usage_of(response.get("usage"), self._model) or self._usage
+        self._is_error = self._is_error or bool(response.get("error")) or response.get("status") == "failed"
         for index in self._open:  # begun, and never told whole: no arguments that a rule could judge
             begun = proposal_of(self._items.setdefault(index, {}))
             self._propose(index, Proposal(begun.name, None, begun.id))
         self._open.clear()
 
     def _propose(self, index: int, proposal: Proposal) -> None:
-        self._proposed.setdefault(index, proposal)
+        self._proposed.setdefault(index, []).append(proposal)
         if not any(same(proposal, known) for known in self._proposals):
             self._proposals.append(proposal)
             self._fresh.append(proposal)
@@ -125,26 +147,31 @@ class ResponsesStream:
         fresh, self._fresh = tuple(self._fresh), []
         return fresh
 
-    def hidden(self, event: Event) -> bool:  # noqa: ARG002
-        """False: the usage comes unasked."""
-        return False
+    def hidden(self, event: Event) -> bool:
+        """Whether it is a piece of a call that has ended: clients that join pieces would put it to the call, which was
+        judged without."""
+        if not self._ended or b"_call" not in event.data:
+            return False
+        told = mapping(load(event.data))
+        return text(told.get("type")).startswith(_OF_CALL) and _index(told) in self._ended
 
     def without(self, held: Sequence[Event], refused: Sequence[tuple[Proposal, str]]) -> bytes:
         """The held events, with all that is about a refused call replaced by the events of a message."""
         self._refused += refused
         told = [mapping(load(event.data)) if event.data else {} for event in held]
-        for index, proposal in self._proposed.items():
-            if index not in self._gone and (said := refused_text(proposal, self._refused)) is not None:
-                self._gone[index] = said
+        for index, proposals in self._proposed.items():
+            for proposal in proposals:
+                if index not in self._gone and (said := refused_text(proposal, self._refused)) is not None:
+                    self._gone[index] = said
         passed: list[bytes] = []
         replaced: set[int] = set()
         for event, of_event in zip(held, told, strict=True):
             index = _index(of_event)
-            if "output_index" not in of_event or index not in self._gone:
+            if index not in self._gone or not _about_item(of_event):
                 passed.append(self.correct(event))
             elif index not in replaced:
                 replaced.add(index)
-                numbers = [each.get("sequence_number") for each in told if each.get("output_index") == index]
+                numbers = [each.get("sequence_number") for each in told if _index(each) == index]
                 passed += _message_events(self._items[index], self._gone[index], index, numbers)
         return b"".join(passed)
 
@@ -153,7 +180,7 @@ class ResponsesStream:
         told = load(event.data) if event.data else None
         if not isinstance(told, dict):
             return event.raw
-        if "output_index" in told and _index(told) in self._gone:
+        if _index(told) in self._gone and _about_item(told):
             return b""
         response = told.get("response")
         if not isinstance(response, dict):
@@ -189,8 +216,14 @@ class ResponsesStream:
 
 
 def _index(told: Mapping[str, Any]) -> int:
+    """The index of the item that an event is about; -1 where it names none."""
     index = told.get("output_index")
-    return index if isinstance(index, int) else 0
+    return index if isinstance(index, int) else -1
+
+
+def _about_item(told: Mapping[str, Any]) -> bool:
+    """Whether an event is about one item: of those that name no index, those that tell it or a piece of a call."""
+    return "output_index" in told or "item" in told or text(told.get("type")).startswith(_OF_CALL)
 
 
 def _message_events(item: dict[str, Any], said: str, index: int, numbers: Sequence[object]) -> Iterator[bytes]:

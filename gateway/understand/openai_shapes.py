@@ -84,12 +84,14 @@ def arguments_of(value: object) -> dict[str, Any] | None:
 
 
 def proposal_of(call: Mapping[str, Any]) -> Proposal:
-    """A tool call of a chat completion. A custom tool takes a text, which rules see as ``args.input``."""
+    """A tool call of a chat completion. A custom tool takes a text, which rules see as ``args.input``. A call that is
+    both has no arguments that can be read: clients choose."""
     ident = text(call.get("id"))
-    custom = mapping(call.get("custom"))
+    custom, function = mapping(call.get("custom")), mapping(call.get("function"))
+    if custom and function:
+        return Proposal(text(function.get("name")), None, ident)
     if custom:
         return Proposal(text(custom.get("name")), {"input": text(custom.get("input"))}, ident)
-    function = mapping(call.get("function"))
     return Proposal(text(function.get("name")), arguments_of(function.get("arguments")), ident)
 
 

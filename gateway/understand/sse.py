@@ -12,6 +12,8 @@ from msgspec import Struct
 _END = re.compile(rb"\n\n|\r\n\r\n|\r\r|\r\n\n|\n\r\n|\r\n\r(?!\n)|\n\r(?!\n)")
 """The empty line that ends an event, in all the ways that three kinds of line end allow."""
 _LONGEST_END = 4
+ODD_LINE_ENDS = re.compile(rb"[\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
+"""Characters that end no line, but do for clients that cut lines by Python's ``str.splitlines`` (httpx)."""
 _BOM = b"\xef\xbb\xbf"
 
 

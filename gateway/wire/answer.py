@@ -81,14 +81,15 @@ def head_of(
 
 
 def content_of(fields: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
-    """Content-Type and Content-Encoding, the last of each; empty where there is none."""
+    """Content-Type and Content-Encoding; empty where there is none. Repeated fields are joined (RFC 9110, 5.3): clients
+    choose among two types, and decode all codings, so neither one alone may count."""
     kind = coding = b""
     for name, value in fields:
         low = name.lower()
         if low == b"content-type":
-            kind = value
+            kind = kind + b", " + value if kind else value
         elif low == b"content-encoding":
-            coding = value
+            coding = coding + b", " + value if coding else value
     return kind.decode("latin-1"), coding.decode("latin-1")
 
 

@@ -158,14 +158,14 @@ def test_totals_keep_what_an_event_leaves_out_or_gives_as_null() -> None:
 def test_arguments_are_put_together_from_their_pieces(told: list[str], args: Any) -> None:
     start = {
         "type": "content_block_start",
-        "index": 1,
+        "index": 0,
         "content_block": {"type": "tool_use", "id": "t", "name": "n", "input": {}},
     }
     deltas = [
-        sse({"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": piece}})
+        sse({"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": piece}})
         for piece in told
     ]
-    _, found = streamed(Messages(), [sse(start), *deltas, sse({"type": "content_block_stop", "index": 1})])
+    _, found = streamed(Messages(), [sse(start), *deltas, sse({"type": "content_block_stop", "index": 0})])
     assert found.proposed == (Proposal("n", args, "t"),)
 
 

@@ -1,0 +1,204 @@
+"""What an attacker tried and got through with in MCP and the APIs of models, once: each stays tried."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.model import Answered, Proposal
+from gateway.understand.anthropic import Messages
+from gateway.understand.dialect import Endpoint
+from gateway.understand.gemini import GenerateContent
+from gateway.understand.llm_answers import answer_of
+from gateway.understand.llm_exchange import Exchange
+from gateway.understand.openai_chat import Chat
+from gateway.understand.openai_responses import Responses
+from gateway.wire.answer import content_of
+from tests.understand.llm_support import EVENTS, JSON, Judge, through
+
+CHAT, RESPONSES, MESSAGES = Chat(asks_usage=False), Responses(), Messages()
+GEMINI = GenerateContent("streamGenerateContent", stream=True)
+
+
+class Transfers(Judge):
+    """Refuses transfers of more than 100, and ``delete_file``."""
+
+    def __init__(self) -> None:
+        super().__init__("delete_file")
+
+    def proposal(self, proposal: Proposal) -> Any:
+        large = proposal.name == "transfer" and (proposal.args or {}).get("amount", 0) > 100
+        return super().proposal(Proposal("delete_file", proposal.args, proposal.id) if large else proposal)
+
+
+def told(*datas: Any, named: bool = False) -> bytes:
+    """Events of these data."""
+    return b"".join(
+        (b"event: %b\n" % data["type"].encode() if named else b"") + b"data: " + json.dumps(data).encode() + b"\n\n"
+        for data in datas
+    )
+
+
+def got(endpoint: Endpoint, data: bytes, kind: str = EVENTS) -> bytes:
+    """What the agent gets of an answer that is judged."""
+    params = {"model": "m"}
+    asked = endpoint.asked({"stream": True, "messages": [], "contents": []}, params)
+    return through(answer_of(Exchange(endpoint, asked, b"{}", b"{}", Answered(200, 0.1, kind)), Transfers()), data)
+
+
+DELETE = {"name": "delete_file", "arguments": "{}"}
+GEMINI_DELETE = {"candidates": [{"content": {"parts": [{"functionCall": {"name": "delete_file", "args": {}}}]}}]}
+
+
+def test_a_call_of_two_kinds_is_refused_since_clients_choose_one():
+    call = {"id": "c", "type": "function", "function": DELETE, "custom": {"name": "read", "input": "x"}}
+    whole = {"choices": [{"index": 0, "message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}]}
+    assert b'"tool_calls":[' not in got(CHAT, json.dumps(whole).encode(), JSON)
+    chunk = {"choices": [{"index": 0, "delta": {"tool_calls": [{**call, "index": 0}]}, "finish_reason": "tool_calls"}]}
+    assert b'"function"' not in got(CHAT, told(chunk))
+
+
+def test_a_name_in_two_pieces_is_refused_since_some_clients_take_the_first():
+    pieces = [{"index": 0, "id": "c", "function": DELETE}, {"index": 0, "function": {"name": "x"}}]
+    chunks = [{"choices": [{"index": 0, "delta": {"tool_calls": [piece]}}]} for piece in pieces]
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}
+    assert b'"function"' not in got(CHAT, told(*chunks, end))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        json.dumps(GEMINI_DELETE).encode() + b"\n\n",
+        b"x-unknown: 1\n" + json.dumps(GEMINI_DELETE).encode() + b"\n\n",
+        ":\u2028data: ".encode() + json.dumps(GEMINI_DELETE).encode() + b"\n\n",
+        b"id: 1\x0bdata: " + json.dumps(GEMINI_DELETE).encode() + b"\n\n",
+        "data: x\u2028data: ".encode() + json.dumps(GEMINI_DELETE).encode() + b"\n\n",
+        b"data: " + json.dumps(GEMINI_DELETE).encode() + b"\ndata:{\n\n",
+    ],
+    ids=["no field", "unknown field", "U+2028 in a comment", "VT in an id", "U+2028 in data", "data without a space"],
+)
+def test_lines_that_only_some_clients_take_for_data_do_not_pass_a_judged_stream(data):
+    assert b"functionCall" not in got(GEMINI, data)
+
+
+def test_events_in_an_unusual_form_pass_in_the_usual_one():
+    got_ = got(GEMINI, b'data: {"a":\ndata: 1}\n: kept\n\n')
+    assert got_ == b'data: {"a":1}\n\n'
+    assert got(CHAT, b": kept\n\nid: 7\ndata: {}\n\ndata: [DONE]") == b": kept\n\nid: 7\ndata: {}\n\ndata: [DONE]"
+
+
+def test_gemini_calls_are_found_in_both_spellings_at_once():
+    part = {"functionCall": None, "function_call": {"name": "delete_file", "args": {}}}
+    assert b"function_call" not in got(GEMINI, told({"candidates": [{"content": {"parts": [part]}}]}))
+
+
+START = {"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "content": []}}
+STOP = {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 3}}
+
+
+def block(index: int, name: str, ident: str = "t", **given: Any) -> dict[str, Any]:
+    content = {"type": "tool_use", "id": ident, "name": name, "input": given}
+    return {"type": "content_block_start", "index": index, "content_block": content}
+
+
+def piece(index: int, text: str) -> dict[str, Any]:
+    delta = {"type": "input_json_delta", "partial_json": text}
+    return {"type": "content_block_delta", "index": index, "delta": delta}
+
+
+def end(index: int) -> dict[str, Any]:
+    return {"type": "content_block_stop", "index": index}
+
+
+def test_blocks_that_come_with_the_start_of_a_message_are_judged():
+    message = {**START["message"], "content": [block(0, "delete_file")["content_block"]]}
+    passed = got(MESSAGES, told({**START, "message": message}, STOP, named=True))
+    assert b"tool_use" not in passed
+    assert b"[call of delete_file refused" in passed
+
+
+def test_arguments_that_come_after_the_end_of_their_block_do_not_pass():
+    passed = got(MESSAGES, told(START, block(0, "transfer"), end(0), piece(0, '{"amount": 5000}'), STOP, named=True))
+    assert b"transfer" in passed
+    assert b"5000" not in passed
+
+
+def test_blocks_whose_indexes_are_not_their_places_are_refused():
+    events = [block(7, "transfer"), block(0, "read", "u"), piece(0, '{"amount": 5000}'), end(0), end(7)]
+    passed = got(MESSAGES, told(START, *events, STOP, named=True))
+    assert b"tool_use" not in passed
+    assert b"5000" not in passed
+
+
+def test_arguments_given_at_the_start_and_in_pieces_are_refused():
+    passed = got(
+        MESSAGES, told(START, block(0, "transfer", amount=5000), piece(0, '{"amount": 1}'), end(0), named=True)
+    )
+    assert b"tool_use" not in passed
+
+
+def item(name: str, ident: str, arguments: str = "{}") -> dict[str, Any]:
+    return {"type": "function_call", "id": f"fc_{ident}", "call_id": f"c_{ident}", "name": name, "arguments": arguments}
+
+
+def done(index: int | None, of: dict[str, Any], kind: str = "done") -> dict[str, Any]:
+    where = {} if index is None else {"output_index": index}
+    return {"type": f"response.output_item.{kind}", **where, "item": of}
+
+
+def grown(index: int, ident: str, text: str) -> dict[str, Any]:
+    kind = "response.function_call_arguments.delta"
+    return {"type": kind, "output_index": index, "item_id": f"fc_{ident}", "delta": text}
+
+
+COMPLETED = {"type": "response.completed", "response": {"id": "r", "model": "m", "output": []}}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [done(0, item("read", "a")), done(0, item("delete_file", "b"))],
+        [done(None, item("delete_file", "b"))],
+        [done("1", item("delete_file", "b"))],  # type: ignore[arg-type]
+        [{"type": "response.created", "response": {"id": "r", "output": [item("delete_file", "b")]}}],
+    ],
+    ids=["an index twice", "no index", "an index that is text", "in the response that is created"],
+)
+def test_a_refused_item_does_not_pass_whatever_its_index(events):
+    passed = got(RESPONSES, told(*events, COMPLETED, named=True))
+    assert b'"name":"delete_file"' not in passed.replace(b'": "', b'":"')
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [
+            done(0, item("transfer", "a", ""), "added"),
+            grown(0, "a", '{"amount": 5000}'),
+            done(0, item("transfer", "a")),
+        ],
+        [done(0, item("transfer", "a")), grown(0, "a", '{"amount": 5000}')],
+        [
+            done(0, item("transfer", "a", ""), "added"),
+            done(1, item("read", "b", ""), "added"),
+            grown(1, "a", '{"amount": 5000}'),
+            done(0, item("transfer", "a")),
+            done(1, item("read", "b", '{"amount": 5000}')),
+        ],
+    ],
+    ids=["other than the item's", "after the item", "by index of one call, by id of another"],
+)
+def test_pieces_of_arguments_that_are_not_those_of_the_item_do_not_pass(events):
+    assert b"5000" not in got(RESPONSES, told(*events, COMPLETED, named=True))
+
+
+def test_repeated_types_and_codings_count_together():
+    fields = [
+        (b"Content-Encoding", b"gzip"),
+        (b"Content-Encoding", b"identity"),
+        (b"Content-Type", b"application/json"),
+    ]
+    fields.append((b"content-type", b"text/event-stream"))
+    assert content_of(fields) == ("application/json, text/event-stream", "gzip, identity")
