@@ -151,6 +151,7 @@ class App:
         self._listener.limits = _wire_limits(after.wire)
         self._listener.pipeline = self._pipeline(loaded)
         self._listener.pools.keep(loaded.tools)
+        self._kept.keep(loaded.tools)
         self._loaded, self._loaded_at, self._reload_error = loaded, _now(), None
         self._metrics.reloaded(loaded.version)
         for warning in loaded.warnings:

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     NOT_GRANTED = "not_granted"
     POLICY_DENIED = "policy_denied"
     POLICY_ERROR = "policy_error"
+    REDACTION_FAILED = "redaction_failed"
     APPROVAL_REQUIRED = "approval_required"
     RATE_LIMITED = "rate_limited"
     CIRCUIT_OPEN = "circuit_open"
@@ -50,9 +51,14 @@ class Reason(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a rule asks for when it is true, weakest first. The strongest verdict of all rules that spoke wins."""
+    """What a rule asks for when it is true, weakest first. The strongest verdict of all rules that spoke wins.
+
+    REDACT and LABEL refuse nothing: values are masked in what is passed on, the run is marked.
+    """
 
     WARN = "warn"
+    LABEL = "label"
+    REDACT = "redact"
     APPROVE = "approve"
     DENY = "deny"
 
@@ -111,7 +117,7 @@ class Tool(Struct, frozen=True):
     """Calls in flight at once; 0 means no bound."""
     body_limit: int = 1 << 20
     """Bytes read ahead at most where a rule reads the body."""
-    answer_limit: int = 8 << 20
+    answer_limit: int = 2 << 20
     """Bytes of an answer that a rule must read as a whole; a larger one is refused."""
     head_only: bool = False
     """Where the body is too large or unreadable for the rules: decide on the head alone instead of refusing."""
@@ -175,6 +181,8 @@ class Run(Struct, frozen=True):
     """W3C trace context of the caller (``traceparent``), or empty."""
     cost_usd: float = 0.0
     """What the calls of this run that have ended cost so far, in US dollars."""
+    labels: tuple[str, ...] = ()
+    """What rules have marked it with so far; read only where some rule of the tool asks for it."""
 
 
 class Route(Struct, frozen=True):
@@ -251,6 +259,13 @@ class Spoke(Struct, frozen=True):
     message: str = ""
     error: str = ""
     """Set where the expression could not be evaluated; the verdict then follows the policy's failurePolicy."""
+    label: str = ""
+    """With the verdict LABEL: what the run is marked with."""
+    fields: tuple[str, ...] = ()
+    """With the verdict REDACT: paths of what is masked (``args.password``)."""
+    annotations: tuple[tuple[str, str], ...] = ()
+    outside: bool = False
+    """The mode is AUDIT since the call lies outside of the policy's rollout."""
 
 
 class CircuitSettings(Struct, frozen=True):

@@ -206,8 +206,7 @@ class Pipeline(Struct, frozen=True):
             relayed: Outcome = yield Relay(_told(story, answered, permit.spoke), answer)
             return relayed
         body: bytes = yield Collect(call.tool.answer_limit)
-        body = answer.feed(body) + answer.end()
-        refusal = answer.refusal()
+        body, refusal = _read_whole(answer, body)
         if refusal is not None:
             replied: Outcome = yield _timed(_reply(refusal, story), story)
             return structs.replace(replied, upstream=answered.status, first_byte=answered.first_byte)
@@ -386,6 +385,16 @@ class Story:
         self.judge: ResultJudge | None = None
         self.answer: Answer | None = None
         self.answered: Answered | None = None
+
+
+def _read_whole(answer: Answer, body: bytes) -> tuple[bytes, Refusal | None]:
+    """The body for the agent, or why it gets none; where reading breaks, nobody knows what the answer holds."""
+    try:
+        return answer.feed(body) + answer.end(), answer.refusal()
+    except Exception as error:
+        raise UpstreamError(
+            Reason.RESULT_UNREADABLE, 502, f"the answer could not be read: {type(error).__name__}"
+        ) from error
 
 
 def _reply(refusal: Refusal, story: Story) -> Reply:

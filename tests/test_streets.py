@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from msgspec import structs
+
 from gateway.config.load import Loaded, load
 from gateway.pipeline import Street
 from gateway.streets import Kept, Streets
@@ -119,7 +121,7 @@ def test_settings_of_answers_and_prices_arrive(tmp_path: Path) -> None:
     (tool,) = made.tools
     assert tool.answer_limit == 64 * 1024
     assert made.call_prices.keys() == {"github"}
-    assert loaded(tmp_path).tools[0].answer_limit == 8 << 20
+    assert loaded(tmp_path).tools[0].answer_limit == 2 << 20
     assert loaded(tmp_path).call_prices == {}
 
 
@@ -132,6 +134,10 @@ def test_a_reload_keeps_what_a_server_has_offered(tmp_path: Path) -> None:
     kept, made = Kept(), loaded(tmp_path, "protocol: mcp")
     Streets(made, kept, lambda: 0.0).all()
     assert [name for name, _, _ in kept.unapproved()] == ["github", "github"]
-    catalogue = kept.catalogue("github", made.pinnings["github"])
+    (tool,) = made.tools
+    catalogue = kept.catalogue(tool, made.pinnings["github"])
     Streets(made, kept, lambda: 0.0).all()
-    assert kept.catalogue("github", made.pinnings["github"]) is catalogue
+    assert kept.catalogue(tool, made.pinnings["github"]) is catalogue
+    assert kept.catalogue(structs.replace(tool, base_path="/other"), made.pinnings["github"]) is not catalogue
+    kept.keep(())
+    assert list(kept.unapproved()) == []

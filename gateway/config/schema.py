@@ -83,7 +83,7 @@ class Body(Model):
 
     limit: Bytes = Field(default=1 << 20, ge=1, description="Bytes read ahead at most where a rule reads arguments.")
     answer_limit: Bytes = Field(
-        default=8 << 20, ge=1, description="Bytes of an answer that a rule reads as a whole; a larger one is refused."
+        default=2 << 20, ge=1, description="Bytes of an answer that a rule reads as a whole; a larger one is refused."
     )
     otherwise: Literal["refuse", "head-only"] = Field(
         default="refuse",

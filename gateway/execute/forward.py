@@ -33,6 +33,9 @@ _FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b
 _OF_THE_BODY = frozenset({b"content-length", b"content-md5", b"digest", b"content-digest", b"repr-digest"})
 """Fields that speak of the very bytes of a body: wrong where the gateway changed it."""
 
+_OF_A_PART = frozenset({b"accept-encoding", b"range", b"if-range"})
+"""What asks for an answer in another form, or for a part of it: not where the gateway reads the answer."""
+
 VIA = b"1.1 toolgate"
 
 _LONGEST_HOST = 256
@@ -60,7 +63,8 @@ class Forwarder:
         """The head of the request to the tool, up to and including the empty line.
 
         ``chunked``: the body will be sent in chunks. ``upgrade``: the protocol the agent asks to switch to, or
-        nothing. ``expect``: pass on ``Expect: 100-continue``. ``plain``: ask for an answer without a content coding.
+        nothing. ``expect``: pass on ``Expect: 100-continue``. ``plain``: ask for the whole answer, without a content
+        coding.
         """
         call = permit.call
         request = call.request
@@ -101,7 +105,7 @@ class Forwarder:
         if agent or named:
             drop = drop | {agent} | connection_options(named or b"")
         if plain:
-            drop = drop | {b"accept-encoding"}
+            drop = drop | _OF_A_PART
         if call.body is not None:
             drop = drop | _OF_THE_BODY
         return drop

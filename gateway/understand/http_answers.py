@@ -50,6 +50,8 @@ class JsonAnswer:
 
     def _result(self, body: bytes) -> tuple[Mapping[str, Any] | None, str]:
         """The JSON object, or why there is none."""
+        if not body:
+            return {}, ""
         if self._size > self._limit:
             return None, f"the answer was not read: it is over {self._limit} bytes"
         if self._answered.status == PARTIAL:

@@ -78,7 +78,6 @@ def test_a_status_that_is_an_error_is_one(status):
         (answered(coding="gzip"), gzip.compress(b"{}"), "compressed (gzip)"),
         (answered(coding="identity, gzip"), b"{}", "compressed"),
         (answered(206), b'{"a": 1}', "only a part"),
-        (answered(), b"", "EOF"),
         (answered(), b"[1]", "no JSON object"),
         (answered(), b"null", "no JSON object"),
         (answered(), b'{"a": 1, "a": 2}', "a"),
@@ -160,3 +159,9 @@ def test_plain_bytes_are_asked_for_where_answers_may_be_read(reads):
     reader = HttpReader(to, reads_args=False, looks_at_path=False, reads_results=reads)
     asked = reader.read("id", request(), Route(to, "/user", "/user", "", "h"), ANYBODY, Run(), None)
     assert reader.plain(asked) is reads
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_an_answer_without_a_body_has_an_empty_result(reads):
+    found = read(b"", judge=Judge(reads=reads)).found()
+    assert (found.result, found.notes) == ({}, ())
