@@ -11,8 +11,10 @@ from gateway.cli.demo import demo
 from gateway.cli.explain import explain
 from gateway.cli.hash_key import hash_key
 from gateway.cli.mcp import mcp
+from gateway.cli.replay import replay
 from gateway.cli.run import run
 from gateway.cli.schema import schema
+from gateway.cli.shadow import shadow
 from gateway.cli.tools import tools
 
 
@@ -22,5 +24,5 @@ def toolgate() -> None:
     """The execution gateway between AI agents and their tools."""
 
 
-for command in (run, check, test, explain, schema, hash_key, demo, mcp, tools):
+for command in (run, check, test, explain, replay, shadow, schema, hash_key, demo, mcp, tools):
     toolgate.add_command(command)

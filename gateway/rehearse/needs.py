@@ -143,9 +143,9 @@ def _lacking(need: Need, missing: Iterable[str]) -> Lack:
 
 
 def _touched(paths: Iterable[str], missing: Iterable[str]) -> set[str]:
-    """What of ``missing`` is at, above or below one of the paths."""
+    """The paths at, above or below which something is missing, or what is missing above them."""
     return {
-        gone
+        path if gone.startswith(path) else gone
         for gone in missing
         for path in paths
         if path == gone or path.startswith(gone + ".") or gone.startswith(path + ".")
