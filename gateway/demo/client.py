@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -11,17 +11,38 @@ from typing import Any, Self
 
 import aiohttp
 import orjson
+from msgspec import Struct
 
 from gateway.demo.table import Seen, Table
 
 TREASURER_KEY = "demo-treasurer-key"
 _IDENTITIES: dict[str, dict[str, str]] = {
     "researcher": {"x-agent-id": "researcher"},
+    "assistant": {"x-agent-id": "assistant"},
     "treasurer": {"Authorization": f"Bearer {TREASURER_KEY}"},
     "(nobody)": {},
 }
+NO_FIELDS: Mapping[str, str] = {}
 _PATIENCE = 2.0
 """Seconds to wait for a call's trace, which is written in batches."""
+
+
+class Heard(Struct, frozen=True):
+    """An answer. ``fields`` are looked up in any case; ``arrivals`` are the times of its pieces (``+150``, in ms)."""
+
+    status: int
+    fields: Mapping[str, str]
+    media: str
+    content: bytes
+    arrivals: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def seen(self, agent: str, call: str, problem: Mapping[str, Any] | None = None, note: str = "") -> Seen:
+        """The call as a row of the table. ``problem``: a refusal that came in other words than problem+json."""
+        if problem is None:
+            problem = orjson.loads(self.content) if self.media == "application/problem+json" else {}
+        ident, wait = self.fields.get("X-Toolgate-Call", ""), self.fields.get("Retry-After", "")
+        return Seen(agent, call, self.status, ident, problem, self.warnings, note, wait)
 
 
 class TraceReader:
@@ -76,22 +97,29 @@ class Client:
         """Call ``METHOD /tool/path`` with a JSON body. ``body`` as bytes goes out as it is."""
         method, _, path = call.partition(" ")
         data = body if isinstance(body, bytes | None) else orjson.dumps(body)
-        headers = dict(_IDENTITIES[agent])
-        if data is not None:
-            headers["Content-Type"] = "application/json"
-        async with self._session.request(method, path, data=data, headers=headers) as answer:
-            content = await answer.read()
-            return self._seen(agent, f"{call} {data.decode()}" if data else call, answer, content)
+        heard = await self.exchange(agent, method, path, data)
+        return heard.seen(agent, f"{call} {data.decode()}" if data else call)
 
     async def stream(self, agent: str, path: str) -> Seen:
         """GET an event stream; the note says when each event arrived."""
-        async with self._session.get(path, headers=_IDENTITIES[agent]) as answer:
+        heard = await self.exchange(agent, "GET", path)
+        note = f"{heard.content.count(b'data:')} events, which arrived at {', '.join(heard.arrivals)} ms"
+        return heard.seen(agent, f"GET {path}", note=note)
+
+    async def exchange(
+        self, agent: str, method: str, path: str, data: bytes | None = None, fields: Mapping[str, str] = NO_FIELDS
+    ) -> Heard:
+        """One request as ``agent``; ``data`` is sent as JSON, ``fields`` besides the agent's own."""
+        headers = {**_IDENTITIES[agent], **fields}
+        if data is not None:
+            headers["Content-Type"] = "application/json"
+        async with self._session.request(method, path, data=data, headers=headers) as answer:
             began, arrivals, content = monotonic(), [], b""
             async for chunk in answer.content.iter_any():
                 arrivals.append(f"+{(monotonic() - began) * 1e3:.0f}")
                 content += chunk
-            note = f"{content.count(b'data:')} events, which arrived at {', '.join(arrivals)} ms"
-            return self._seen(agent, f"GET {path}", answer, content, note)
+            warnings = tuple(answer.headers.getall("X-Toolgate-Warning", ()))
+            return Heard(answer.status, answer.headers, answer.content_type, content, tuple(arrivals), warnings)
 
     async def show(self, *calls: Seen) -> list[str]:
         """Print the calls with their traces; returns what became of each."""
@@ -107,11 +135,3 @@ class Client:
         async with self._session.get(f"{self.admin}/readyz") as answer:
             told: Mapping[str, Any] = await answer.json()
             return told
-
-    @staticmethod
-    def _seen(agent: str, call: str, answer: aiohttp.ClientResponse, content: bytes, note: str = "") -> Seen:
-        problem = orjson.loads(content) if answer.content_type == "application/problem+json" else {}
-        warnings: Sequence[str] = answer.headers.getall("X-Toolgate-Warning", ())
-        ident = answer.headers.get("X-Toolgate-Call", "")
-        wait = answer.headers.get("Retry-After", "")
-        return Seen(agent, call, answer.status, ident, problem, tuple(warnings), note, wait)

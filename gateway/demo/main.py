@@ -12,8 +12,9 @@ from pathlib import Path
 import aiohttp
 from msgspec import Struct
 
-from gateway.demo.agent import Stage, Surprise, play
+from gateway.demo.agent import play
 from gateway.demo.client import TREASURER_KEY, Client, TraceReader
+from gateway.demo.scene import Stage, Surprise
 from gateway.demo.stage import ADMIN, AGENTS, TOOL_PORTS, choose_folder, free_port, write_files
 from gateway.demo.table import Table
 from gateway.demo.tools import serve
@@ -34,6 +35,7 @@ class Place(Struct, frozen=True):
     agents: str
     admin: str
     search: str
+    library: str
 
 
 def run(once: bool = False, folder: Path | None = None) -> int:
@@ -63,7 +65,7 @@ async def _run(once: bool, wanted: Path | None, table: Table) -> int:
         client = await stack.enter_async_context(
             Client(f"http://{place.agents}", f"http://{place.admin}", traces, table)
         )
-        stage = Stage(client, place.folder / "policies", place.search)
+        stage = Stage(client, place.folder / "policies", place.search, place.library)
         ended, stopped, playing = (
             asyncio.ensure_future(each) for each in (gateway.wait(), stop.wait(), _play(client, stage))
         )
@@ -97,8 +99,8 @@ async def _build(stack: AsyncExitStack, folder: Path, table: Table) -> Place:
         if port != chosen:
             table.say(f"Port {port} is taken; using {chosen} instead.", "33")
     config = write_files(folder, ports)
-    search = f"http://127.0.0.1:{ports[TOOL_PORTS['search']]}"
-    return Place(folder, config, f"127.0.0.1:{ports[AGENTS]}", f"127.0.0.1:{ports[ADMIN]}", search)
+    search, library = (f"http://127.0.0.1:{ports[TOOL_PORTS[name]]}" for name in ("search", "library"))
+    return Place(folder, config, f"127.0.0.1:{ports[AGENTS]}", f"127.0.0.1:{ports[ADMIN]}", search, library)
 
 
 async def _start_gateway(stack: AsyncExitStack, place: Place) -> asyncio.subprocess.Process:
@@ -154,6 +156,9 @@ def _goodbye(table: Table, place: Place, once: bool) -> None:
         return
     key = f"-H 'Authorization: Bearer {TREASURER_KEY}'"
     order = """-H 'Content-Type: application/json' -d '{"recipient": "XX66", "amount": 2500}'"""
+    assistant = "-H 'x-agent-id: assistant' -H 'Content-Type: application/json'"
+    call = '{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "delete_all"}}'
+    prompt = '{"model": "demo-large", "messages": [{"role": "user", "content": "hello"}]}'
     table.say()
     table.say("Try it yourself; the tools and the gateway stay up until Ctrl-C:", "1")
     for line in (
@@ -161,6 +166,8 @@ def _goodbye(table: Table, place: Place, once: bool) -> None:
         f"curl -i -X DELETE -H 'x-agent-id: researcher' http://{place.agents}/notes/notes/1",
         f"curl -i {key} {order} http://{place.agents}/bank/transfers",
         f"curl -N -H 'x-agent-id: researcher' 'http://{place.agents}/clock/ticks?count=20'",
+        f"curl -s {assistant} -d '{call}' http://{place.agents}/library",
+        f"curl -s {assistant} -d '{prompt}' http://{place.agents}/llm/v1/chat/completions",
         f"curl -s http://{place.admin}/readyz",
         f"curl -s http://{place.admin}/metrics | grep toolgate_calls_total",
         f"tail -n 1 {trace} | {sys.executable} -m json.tool",

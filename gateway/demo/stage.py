@@ -14,7 +14,7 @@ from pathlib import Path
 
 FOLDER = "toolgate-demo"
 AGENTS, ADMIN = 8080, 9090
-TOOL_PORTS = {"notes": 7101, "bank": 7102, "search": 7103, "clock": 7104}
+TOOL_PORTS = {"notes": 7101, "bank": 7102, "search": 7103, "clock": 7104, "library": 7105, "llm": 7106}
 """The ports that demo.yaml names."""
 
 

@@ -4,6 +4,8 @@ notes   GET /notes, POST /notes, GET|DELETE /notes/{id}      wants a token, whic
 bank    GET /accounts/{iban}, POST /transfers                does what it is told, as banks' APIs do
 search  GET /search?q=, POST /_chaos {"broken": bool}        fails on command
 clock   GET /ticks?count=                                    a stream of events
+library POST /mcp                                            an MCP server: see library.py
+llm     POST /v1/chat/completions                            a model, by OpenAI's API: see llm.py
 """
 
 from __future__ import annotations
@@ -13,6 +15,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
+
+from gateway.demo.bodies import json_object
+from gateway.demo.library import library
+from gateway.demo.llm import llm
 
 NOTES_TOKEN = "demo-notes-token"  # noqa: S105 - the point of the demo is that the agent does not have it
 TICK = 0.15
@@ -40,7 +46,7 @@ def notes() -> web.Application:
         return web.json_response([{"id": ident, "text": text} for ident, text in kept.items()])
 
     async def add(request: web.Request) -> web.Response:
-        text = (await _json(request)).get("text")
+        text = (await json_object(request)).get("text")
         if not isinstance(text, str):
             raise web.HTTPBadRequest(text="a note needs a text")
         ident = str(max(map(int, kept), default=0) + 1)
@@ -69,7 +75,7 @@ def bank() -> web.Application:
     paid: list[dict[str, Any]] = []
 
     async def transfer(request: web.Request) -> web.Response:
-        order = await _json(request)
+        order = await json_object(request)
         recipient, amount = order.get("recipient"), order.get("amount")
         if not isinstance(recipient, str) or not isinstance(amount, int | float) or amount <= 0:
             raise web.HTTPUnprocessableEntity(text="a transfer needs a recipient and a positive amount")
@@ -92,7 +98,7 @@ def search() -> web.Application:
 
     async def chaos(request: web.Request) -> web.Response:
         nonlocal broken
-        broken = bool((await _json(request)).get("broken"))
+        broken = bool((await json_object(request)).get("broken"))
         return web.json_response({"broken": broken})
 
     async def find(request: web.Request) -> web.Response:
@@ -127,7 +133,9 @@ def clock() -> web.Application:
     return app
 
 
-TOOLS: dict[str, Callable[[], web.Application]] = {"notes": notes, "bank": bank, "search": search, "clock": clock}
+TOOLS: dict[str, Callable[[], web.Application]] = {
+    "notes": notes, "bank": bank, "search": search, "clock": clock, "library": library, "llm": llm,
+}  # fmt: skip
 
 
 async def serve(name: str, port: int) -> web.AppRunner:
@@ -144,14 +152,3 @@ async def serve(name: str, port: int) -> web.AppRunner:
         await runner.cleanup()
         raise
     return runner
-
-
-async def _json(request: web.Request) -> dict[str, Any]:
-    """The body as an object. Repeated keys: the last one counts, as with most parsers."""
-    try:
-        value = await request.json()
-    except ValueError:
-        raise web.HTTPBadRequest(text="the body is not JSON") from None
-    if not isinstance(value, dict):
-        raise web.HTTPBadRequest(text="the body is not an object")
-    return value

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from msgspec import structs
 
 import gateway.demo
 from gateway.decide.grants import Grants
@@ -26,7 +27,12 @@ def book(request):
     documents = [SourcedDocument(index, DOCUMENT.validate_python(one)) for index, one in enumerate(raw)]
     configured = yaml.safe_load((ROOT / "demo.yaml").open())["tools"]
     tools = [
-        Tool(name, Origin("http", "127.0.0.1", 1), operations=tuple(tool["operations"]))
+        Tool(
+            name,
+            Origin("http", "127.0.0.1", 1),
+            tool.get("protocol", "http"),
+            operations=tuple(tool.get("operations", ())),
+        )
         for name, tool in configured.items()
     ]
     book, complaints = compile_policies(documents, tools, load_engine(request.param))
@@ -55,6 +61,10 @@ def transfer(recipient: str, amount: object) -> Call:
         (TREASURER, "bank", "POST /transfers", True),
         (TREASURER, "search", "GET /search", False),
         (Agent("mallory"), "notes", "GET /notes", False),
+        (Agent("assistant"), "library", "search", True),
+        (Agent("assistant"), "library", "delete_all", False),
+        (Agent("assistant"), "llm", "POST /chat/completions", True),
+        (RESEARCHER, "library", "search", False),
     ],
 )
 def test_grants(book, agent, tool, operation, allowed):
@@ -86,3 +96,19 @@ def test_a_transfer_to_a_known_recipient_is_only_looked_at(book):
 def test_a_transfer_without_an_amount_is_refused(book):
     refusal = Rules(book).judge(call(TREASURER, "bank", "POST /transfers", recipient="XX66")).refusal
     assert refusal.reason in (Reason.POLICY_ERROR, Reason.POLICY_DENIED)
+
+
+def test_searches_are_small(book):
+    judge = Rules(book).judge
+    for limit, rule in ((21, "library/small-pages"), (20, None)):
+        refusal = judge(call(Agent("assistant"), "library", "search", query="x", limit=limit)).refusal
+        assert (refusal and refusal.rule) == rule
+    assert judge(call(Agent("assistant"), "library", "search", query="x")).refusal is None
+
+
+def test_a_run_may_spend_its_budget_and_is_told_what_it_spent(book):
+    asked = call(Agent("assistant"), "llm", "POST /chat/completions")
+    assert Rules(book).judge(structs.replace(asked, run=Run("r", cost_usd=0.149))).refusal is None
+    refusal = Rules(book).judge(structs.replace(asked, run=Run("r", cost_usd=0.2))).refusal
+    assert refusal.rule == "spending/run-budget"
+    assert "0.2 US dollars" in refusal.detail

@@ -16,7 +16,8 @@ def test_the_files_name_the_ports_in_use_and_an_absolute_trace_file(tmp_path):
     assert config["tools"]["notes"]["url"] == "http://127.0.0.1:5003"
     assert config["tools"]["bank"]["url"] == "http://127.0.0.1:7102"
     assert config["trace"]["file"] == str(tmp_path / "trace.jsonl")
-    assert {path.name for path in (tmp_path / "policies").iterdir()} == {"access.yaml", "payments.yaml", "limits.yaml"}
+    names = {path.name for path in (tmp_path / "policies").iterdir()}
+    assert names == {"access.yaml", "payments.yaml", "limits.yaml", "models.yaml"}
 
 
 def test_a_changed_file_is_kept_beside_the_new_one(tmp_path):

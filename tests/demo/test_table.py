@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.demo.table import ALLOWED, FAILED, HELD, REFUSED, SHORTED, THROTTLED, Seen, Table, outcome_of, why
+from gateway.demo.table import ALLOWED, FAILED, HELD, PARTLY, REFUSED, SHORTED, THROTTLED, Seen, Table, outcome_of, why
+
+WITHHELD = {"reason": "policy_denied", "rule": "proposals/p", "detail": "not that one"}
 
 
-def record(queue: float = 0.0, rules: tuple[dict, ...] = ()) -> dict:
+def record(queue: float = 0.0, rules: tuple[dict, ...] = (), **other: object) -> dict:
     return {
         "decision": "allow",
         "grant": "research",
         "guards": [{"guard": "pace", "left": 2.96, "state": None}, {"guard": "health", "left": 0, "state": "probe"}],
         "rules": list(rules),
         "timings": {"queue_ms": queue, "decide_ms": 0.123, "upstream_first_byte_ms": 1.26, "total_ms": 2.0},
+        "withheld": None,
+        "amendments": [],
+        "usage": None,
+        "cost_usd": None,
+        **other,
     }
 
 
@@ -29,6 +36,7 @@ def refused(reason: str, retry_after: str = "", rule: str = "limit/x") -> Seen:
         (Seen("a", "GET /x", 200, "c"), {}, ALLOWED),
         (Seen("a", "GET /x", 200, "c"), record(queue=200), HELD),
         (Seen("a", "GET /x", 404, "c"), record(), ALLOWED),
+        (Seen("a", "GET /x", 200, "c"), record(withheld=WITHHELD), PARTLY),
         (Seen("a", "GET /x", 503, "c"), record(), FAILED),
         (refused("rate_limited"), record(), THROTTLED),
         (refused("circuit_open"), {}, SHORTED),
@@ -54,6 +62,35 @@ def test_a_refused_call_shows_reason_rule_detail_advice_wait_and_what_the_guards
         "pace: 3 left, health: probe",
     ]
     assert why(refused("unauthenticated", rule=""), {})[0] == "unauthenticated: the detail"
+
+
+def test_what_a_model_reads_of_a_refusal_is_shown():
+    problem = {"reason": "not_granted", "rule": "grants", "text": "Refused: go on without it."}
+    assert why(Seen("a", "x: y {}", 200, "c", problem), {}) == [
+        "not_granted by grants; the model reads: Refused: go on without it."
+    ]
+
+
+def test_tokens_cost_changes_and_what_was_taken_out_are_shown():
+    trace = record(
+        usage={"input": 30, "output": 9}, cost_usd=0.066, amendments=["max_tokens 9 -> 4"], withheld=WITHHELD
+    )
+    first, *others = why(Seen("a", "GET /x", 200, "c"), trace)
+    assert first.endswith("30 tokens read, 9 written, cost $0.066")
+    assert others == ["changed in the request: max_tokens 9 -> 4", "taken out by proposals/p: not that one"]
+
+
+def test_no_line_is_wider_than_100_columns_and_no_count_is_torn_from_its_outcome(capsys):
+    table = Table()
+    long = " ".join(f"word{number}" for number in range(40))
+    table.scene("1. Title", long)
+    table.row(Seen("a", long, 403, "c", {"reason": "r", "rule": "", "detail": long, "advice": long}), {})
+    table.counts.update(dict.fromkeys((ALLOWED, FAILED, HELD, PARTLY, REFUSED, SHORTED, THROTTLED), 100))
+    table.summary()
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert any(line.endswith("held back,") or "held back, " in line for line in lines)
+    assert not any(line.rstrip(",").endswith("100") for line in lines)
 
 
 def test_shadow_rules_and_warnings_are_shown():

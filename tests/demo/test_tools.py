@@ -89,4 +89,4 @@ async def test_every_tool_of_the_configuration_exists():
         configured = yaml.safe_load(file)["tools"]
     assert configured.keys() == TOOLS.keys() == stage.TOOL_PORTS.keys()
     for name, port in stage.TOOL_PORTS.items():
-        assert configured[name]["url"] == f"http://127.0.0.1:{port}"
+        assert configured[name]["url"].removesuffix("/mcp") == f"http://127.0.0.1:{port}"
