@@ -59,7 +59,8 @@ async def corrected(stage: Stage) -> None:
 
 async def poisoned(stage: Stage) -> None:
     """A tool that changes behind your back is caught. The server rewrites the description of search to ask for
-    passwords. The new text is kept from the model, and the tool is not called, until it is as it was or a person approves it."""
+    passwords. The new text is kept from the model, and the tool is not called, until it is as it was or a person
+    approves it."""
     client, chaos = stage.client, f"{stage.library}/_chaos"
     for changed, outcome, names in ((True, REFUSED, ["read_note"]), (False, ALLOWED, ["search", "read_note"])):
         await client.direct(chaos, {"poisoned": changed})
