@@ -27,6 +27,7 @@ from gateway.model import (
     Findings,
     Outcome,
     Permit,
+    RateClaim,
     Reason,
     Refusal,
     SlotClaim,
@@ -36,7 +37,8 @@ from gateway.policy.rules import RuleSet
 from gateway.rehearse.needs import Need, Needs
 from gateway.rehearse.rebuild import NOT_OURS, Rebuilder
 from gateway.rehearse.records import Record
-from gateway.rehearse.stage import Stage, Turn
+from gateway.rehearse.stage import Stage
+from gateway.stores.bucket import spend, take
 from gateway.understand.llm import allows_model
 
 ALLOW, DENY, APPROVE, UNKNOWN, SKIPPED = "allow", "deny", "approve", "unknown", "skipped"
@@ -78,6 +80,7 @@ class Simulation:
         self._rebuild = Rebuilder(stage.streets, stage.router, epoch).of
         self._caps = loaded.book.caps
         self._engine = loaded.book.engine
+        self._lines = Lines()
         self._due: list[tuple[float, int, Callable[[float], None]]] = []
         self._order = count()
         self._partial: dict[tuple[tuple[str, str], ...], RuleSet] = {}
@@ -155,11 +158,11 @@ class Simulation:
             elif isinstance(effect, Look):
                 answer = stage.ledger.look(effect.claims, at)
             elif isinstance(effect, Pace):
-                turn = stage.turns.pace(effect.claim)
-                if isinstance(turn, Turn):
-                    self._at(at + turn.seconds, lambda now: self._go_on(asked, True, now))
+                turn = self._lines.turn(effect.claim, at, _waited(asked.record, effect.claim))
+                if turn:
+                    self._at(at + turn, lambda now: self._go_on(asked, True, now))
                     return None
-                answer = turn
+                answer = turn is not None
             elif isinstance(effect, AskHuman):
                 answer = None
             else:
@@ -262,6 +265,36 @@ class Simulation:
             time, _, event = heappop(self._due)
             self._stage.now = time
             event(time)
+
+
+class Lines:
+    """Limits that wait, on a clock that is told. Timers of a live gateway are late by some milliseconds, so a turn that
+    comes about when the patience ends is had or missed as it was then."""
+
+    def __init__(self) -> None:
+        self._full_at: dict[tuple[str, ...], float] = {}
+
+    def turn(self, claim: RateClaim, now: float, lean: bool | None) -> float | None:
+        """Seconds until the call's turn, 0 for now, or None where it would wait too long. ``lean``: whether it was had
+        live, None where that is not known."""
+        full_at = self._full_at.get(claim.key, 0.0)
+        wait = take(full_at, claim.capacity, claim.rate, claim.cost, now)[3]
+        patience = claim.wait if lean is None else claim.wait + LATE if lean else max(0.0, claim.wait - LATE)
+        if wait > patience:
+            return None
+        self._full_at[claim.key] = spend(full_at, claim.rate, claim.cost, now)
+        return wait
+
+
+LATE = 0.02
+"""Seconds."""
+
+
+def _waited(record: Record, claim: RateClaim) -> bool | None:
+    """Whether the call had its turn in a limit's line when it was made; None where it did not come to that."""
+    if record.rule == f"limit/{claim.guard}":
+        return False
+    return True if record.timings.queue_ms else None
 
 
 class _SomeRules:
