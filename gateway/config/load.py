@@ -233,10 +233,12 @@ class _Reading:
         policies = self.policies
         try:
             name = self._setting("cel", ENGINES[0])
-            engine = load_engine(name if name in ENGINES else ENGINES[0])
+            functions = self._document.root.items.get("cel_functions")
+            sql = functions is not None and "sql" in functions.items and functions.items["sql"].value is True
+            engine = load_engine(name if name in ENGINES else ENGINES[0], sql=sql)
         except EngineError as error:
             message, _, hint = str(error).partition("; ")
-            self.errors.append(self._document.mistake(Mistake(("cel",), message, hint)))
+            self.errors.append(self._document.mistake(Mistake((error.key,), message, hint)))
             self.errors += policies.errors
             return None
         for tool, settings in (self.config.tools if self.config is not None else {}).items():

@@ -274,6 +274,12 @@ class Log(Model):
 ToolName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
 
 
+class CelFunctions(Model):
+    """Functions of expressions that are not always there."""
+
+    sql: bool = Field(default=False, description="The function sql(), which needs the package sqlglot.")
+
+
 class Config(Model):
     """The configuration file."""
 
@@ -286,6 +292,7 @@ class Config(Model):
     cel: Literal["cel-expr-python", "cel-python"] = Field(
         default="cel-expr-python", description="The engine that evaluates expressions."
     )
+    cel_functions: CelFunctions = CelFunctions()
     identify: Listed[Identify] = Field(
         default=(Identify(header="x-agent-id"),),
         min_length=1,

@@ -124,7 +124,7 @@ class CelPython:
 
     def _check_zones(self, source: str, tokens: list[Token]) -> None:
         for token in zone_literals(tokens):
-            tree = self._environment.compile(f"timestamp(0).getHours({token.text})")
+            tree = self._environment.compile(f'timestamp("2026-01-01T00:00:00Z").getHours({token.text})')
             try:
                 self._environment.program(tree).evaluate({})
             except Exception:  # noqa: BLE001 - there is no such time zone, whatever it raises

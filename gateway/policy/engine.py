@@ -74,7 +74,12 @@ class EvaluationError(Refused):
 
 
 class EngineError(ToolgateError):
-    """The configured CEL engine cannot be used here; the message says which, and what to do."""
+    """The configured CEL engine cannot be used here; the message says which, and what to do. ``key`` is the key of the
+    configuration that asked for it."""
+
+    def __init__(self, message: str, key: str = "cel") -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class Activation(Protocol):

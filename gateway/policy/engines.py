@@ -39,5 +39,6 @@ def _functions(*, sql: bool) -> tuple[Function, ...]:
     except ImportError as error:
         raise EngineError(
             f"sql() needs a package that is not installed ({error}); "
-            "install sqlglot, or write cel_functions: {sql: false}"
+            "install sqlglot, or write cel_functions: {sql: false}",
+            "cel_functions",
         ) from error

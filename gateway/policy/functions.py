@@ -85,7 +85,8 @@ def check_calls(source: str, tokens: Sequence[Token], functions: Mapping[str, Fu
         given = arguments(tokens, at + 1)
         if len(given) not in function.overloads:
             takes = " or ".join(map(str, function.overloads))
-            raise CelError(f"{function.name}() takes {takes} arguments, not {len(given)}", *where, usage)
+            noun = "argument" if takes == "1" else "arguments"
+            raise CelError(f"{function.name}() takes {takes} {noun}, not {len(given)}", *where, usage)
         first, last = given[-1]
         if function.check is None or len(given) < 2 or last - first != 1:
             continue

@@ -17,6 +17,11 @@ from gateway.policy.engine import EXPANDED_CAP, TIMESTAMP, CelError, CelType
 from gateway.policy.tokens import Token, arguments, closing, place
 
 MACRO = "default"
+STEPS_CAP = 16
+"""Steps of one field: each is tested, and its test repeats what stands before it."""
+_Test = tuple[str | None, ...]
+"""Text of a test; None is what stands before the step."""
+
 _USAGE = "write default(args.x, 0): a field that may be missing, and what stands for it"
 
 
@@ -135,7 +140,7 @@ class _Writer:
             name = self.source[self.tokens[at + 2].start : self.tokens[comma - 1].end][:80]
             raise CelError(f"{name} has no field that could be missing", *place(self.source, origin), _USAGE)
         field = self.span(at + 2, comma)
-        if sum(len(piece.text) for piece in field) * (len(guards) + 1) > EXPANDED_CAP:
+        if sum(len(piece.text) for pieces in (field, *guards) for piece in pieces) > EXPANDED_CAP:
             raise CelError(
                 f"with default() written out the expression has more than {EXPANDED_CAP} characters",
                 *place(self.source, origin),
@@ -163,31 +168,45 @@ class _Writer:
     def guards(self, first: int, last: int) -> list[list[_Piece]]:
         """A test for each step of a field that may lead nowhere: ``.name``, ``["name"]`` and ``[0]``."""
         guards: list[list[_Piece]] = []
-        at = self.root(first, last)
+        at = start = self.root(first, last)
+        declared = "".join([token.text for token in self.tokens[first:start]]) in self.variables
         while at < last:
-            origin = self.tokens[at].start
-            if self.text(at) == "." and at + 1 < last and self.tokens[at + 1].kind == "ident":
-                if at + 2 < last and self.text(at + 2) == "(":
-                    at = self.close(at + 2) + 1
-                    continue
-                at += 2
-                guards.append([_Piece("has(", origin), *self.span(first, at), _Piece(")", origin)])
-            elif self.text(at) == "[":
-                close = self.close(at)
-                key, before = self.tokens[at + 1], self.span(first, at)
-                if close == at + 2 and key.kind == "string":
-                    guards.append([_Piece(f"({key.text} in (", origin), *before, _Piece("))", origin)])
-                elif close == at + 2 and key.text.isdigit():
-                    guards.append([_Piece("(size(", origin), *before, _Piece(f") > {key.text})", origin)])
-                else:
-                    where = place(self.source, origin)
-                    raise CelError(
-                        "default() cannot tell whether this is there", *where, 'write ["name"], [0] or .name'
-                    )
-                at = close + 1
-            else:
-                raise CelError("default() takes one field", *place(self.source, origin), _USAGE)
+            after, test = self.step(at, last, sure=declared and at == start)
+            if test:
+                guards.append(self.filled(test, first, at))
+            if len(guards) > STEPS_CAP:
+                where = place(self.source, self.tokens[at].start)
+                raise CelError(f"default() looks at most {STEPS_CAP} steps deep", *where, "use variables")
+            at = after
         return guards
+
+    def step(self, at: int, last: int, *, sure: bool) -> tuple[int, _Test]:
+        """The token behind one step, and the test for it; empty for a method."""
+        if self.text(at) == "." and at + 1 < last and self.tokens[at + 1].kind == "ident":
+            if at + 2 < last and self.text(at + 2) == "(":
+                return self.close(at + 2) + 1, ()
+            name = self.text(at + 1)
+            test: _Test = ("has(", None, f".{name})")
+            return at + 2, test if sure else _test("map", test, f".{name}")
+        where = place(self.source, self.tokens[at].start)
+        if self.text(at) != "[":
+            raise CelError("default() takes one field", *where, _USAGE)
+        close, key = self.close(at), self.tokens[at + 1]
+        if close == at + 2 and key.kind == "string":
+            test = (f"({key.text} in ", None, ")")
+            return close + 1, test if sure else _test("map", test, f"[{key.text}]")
+        if close == at + 2 and key.text.isdigit():
+            return close + 1, _test("list", ("size(", None, f") > {key.text}"), f"[{key.text}]")
+        raise CelError("default() cannot tell whether this is there", *where, 'write ["name"], [0] or .name')
+
+    def filled(self, test: _Test, first: int, last: int) -> list[_Piece]:
+        """The test with the tokens from ``first`` up to ``last`` in it."""
+        origin = self.tokens[first].start
+        before = self.span(first, last)
+        pieces: list[_Piece] = []
+        for text in test:
+            pieces += before if text is None else [_Piece(text, origin)]
+        return pieces
 
     def root(self, first: int, last: int) -> int:
         """Where the steps begin: behind a variable, a call or brackets, which are there in any case."""
@@ -203,3 +222,9 @@ class _Writer:
             if path in self.variables:
                 end = at
         return self.close(end) + 1 if end < last and self.text(end) == "(" else end
+
+
+def _test(kind: str, test: _Test, step: str) -> _Test:
+    """A test that is false of null and fails of anything else that is no map (or list), as the step itself does: were
+    it false, an agent could have the fallback by sending something of another shape."""
+    return ("(type(dyn(", None, f")) == {kind} ? ", *test, " : dyn(", None, ") != null && dyn(", None, f"){step} == 0)")
