@@ -20,6 +20,7 @@ from gateway.pipeline import Await, Collect, Effect, Pipeline, ReadBody, Relay, 
 from gateway.rehearse.answers import body_of
 from gateway.rehearse.requests import request_of
 from gateway.rehearse.stage import Stage, Turn
+from gateway.understand.reader import Answer
 
 _FAULTS: Mapping[str, tuple[Reason, int, str]] = {
     "unreachable": (Reason.UPSTREAM_UNREACHABLE, 502, "the tool cannot be reached"),
@@ -89,17 +90,24 @@ class Performance:
 
     def _go_on(self, act: Act, value: Any) -> None:
         """Give the call what it waited for, and all that can be given at once after that."""
+        while True:
+            effect = self._next(act, value)
+            if effect is None:
+                return
+            seconds, value = self._answer(effect, act)
+            if seconds > 0:
+                heappush(self._due, (self._stage.now + seconds, next(self._order), act, value))
+                return
+
+    def _next(self, act: Act, value: Any) -> Effect | None:
+        """The next effect of the call, or None where it has ended and was recorded."""
         try:
-            while True:
-                effect = act.way.throw(value) if isinstance(value, Exception) else act.way.send(value)
-                seconds, value = self._answer(effect, act)
-                if seconds > 0:
-                    heappush(self._due, (self._stage.now + seconds, next(self._order), act, value))
-                    return
+            return act.way.throw(value) if isinstance(value, Exception) else act.way.send(value)
         except StopIteration:
             act.trace = self._doors.recorded
-        except Exception:  # noqa: BLE001 - the pipeline has recorded what broke
+        except Exception:  # noqa: BLE001 - the pipeline broke, and has recorded how
             act.trace = self._doors.recorded
+        return None
 
     def _answer(self, effect: Effect, act: Act) -> tuple[float, Any]:
         """In how many seconds the effect is answered, and with what; an exception is thrown in."""
@@ -173,12 +181,28 @@ def _collected(effect: Collect, act: Act) -> bytes | UpstreamError:
 
 
 def _relayed(effect: Relay, act: Act) -> Outcome | UpstreamError:
-    body = effect.body if effect.body is not None else _told(act)
+    """What the wire makes of an answer that passes: its head has gone out, so that one which breaks off just ends."""
+    answer, received = act.answer, len(act.sent)
+    body: bytes | UpstreamError = _told(act) if effect.body is None else effect.body
+    if effect.body is None and answer.fault == "broken":
+        error = _FAULTS["broken"][2]
+        return Outcome(answer.status, answer.status, "tool", error, received, first_byte=answer.after)
+    if isinstance(body, bytes) and effect.through is not None:
+        body = _through(effect.through, body)
     if isinstance(body, UpstreamError):
         return body
-    act.body = body if effect.through is None else effect.through.feed(body) + effect.through.end()
-    status = act.answer.status
-    return Outcome(status, status, received=len(act.sent), sent=len(act.body), first_byte=act.answer.after)
+    act.body = body
+    return Outcome(answer.status, answer.status, "", "", received, len(body), answer.after)
+
+
+def _through(answer: Answer, told: bytes) -> bytes | UpstreamError:
+    """As the wire: a reader that breaks breaks the answer only where the agent may just have what it lets through."""
+    try:
+        return answer.feed(told) + answer.end()
+    except Exception as error:  # noqa: BLE001 - whatever broke, the answer cannot be read
+        if not answer.rewrites:
+            return told
+        return UpstreamError(Reason.RESULT_UNREADABLE, 502, f"the answer could not be read: {type(error).__name__}")
 
 
 def _replied(effect: Reply, act: Act) -> Outcome:
