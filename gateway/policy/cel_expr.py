@@ -162,12 +162,34 @@ class _Cut:
 
 def _uncut(bindings: Mapping[str, Any]) -> Mapping[str, Any]:
     """The bindings, where no text would be cut; else with ``_Cut`` for each that has such a text."""
+    suspects = [name for name, value in bindings.items() if _suspect(value)]
+    if not suspects:
+        return bindings
+    return {**bindings, **{name: _Cut() for name in suspects if _has_nul(bindings[name])}}
+
+
+def _suspect(value: Any) -> bool:
+    """Whether a text in the value may have U+0000. Asked of every value of every call: texts are looked at one by one,
+    as that is fastest for long ones, what is nested as JSON, as that is fastest for many."""
+    kind = type(value)
+    if kind is str:
+        return "\0" in value
+    if kind is dict:
+        for key, item in value.items():
+            if type(key) is not str or "\0" in key or ("\0" in item if type(item) is str else _within(item)):
+                return True
+        return False
+    return _within(value)
+
+
+def _within(value: Any) -> bool:
+    kind = type(value)
+    if kind is int or kind is float or kind is bool or not value:
+        return False
     try:
-        if b"\\u0000" not in _encode(bindings):
-            return bindings
-    except Exception:  # noqa: BLE001, S110 - what cannot be encoded is looked at value by value
-        pass
-    return {name: _Cut() if _has_nul(value) else value for name, value in bindings.items()}
+        return b"\\u0000" in _encode(value)
+    except Exception:  # noqa: BLE001 - what cannot be encoded is looked at value by value
+        return True
 
 
 def _has_nul(value: Any) -> bool:
