@@ -67,6 +67,8 @@ class Stage:
         if call.run.id and street.reads_cost:
             cost = self.runs.cost(call.agent.id, call.run.id)
             call = structs.replace(call, run=structs.replace(call.run, cost_usd=cost))
+        if street.reads_time and not call.at:
+            call = call.arrived(self.wall())
         deciding = decide(call, street.checks, street.quotas)
         answer: object = None
         try:
