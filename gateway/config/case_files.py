@@ -130,18 +130,20 @@ class Suites:
 
 def _written(model: CaseFile) -> str:
     """The tools of a file, so that two files with the same ones can be told."""
-    tools = model.spec.tools
-    return "" if tools is None else repr([(name, tool.model_dump()) for name, tool in tools.items()])
+    spec = model.spec
+    return "" if spec.tools is None else repr(spec.model_dump(include={"tools", "cel_functions"}))
 
 
 def _stand_ins(document: Document) -> Document:
-    """A configuration that has only the tools of a file of cases; places stay those of that file."""
-    tools = document.root.at(("spec", "tools"))
+    """A configuration that has only what a file of cases says of tools; places stay those of that file."""
+    spec = document.root.at(("spec",))
+    tools = spec.items["tools"]
     for tool in tools.items.values():
         if "url" not in tool.items:
             url = StandIn.model_fields["url"].default
             tool.items["url"] = Node(url, tool.line, tool.column, tool.start, tool.end)
-    root = structs.replace(document.root, items={"tools": tools}, keys={})
+    said = {key: spec.items[key] for key in ("tools", "cel_functions") if key in spec.items}
+    root = structs.replace(document.root, items=said, keys={})
     return Document(document.file, document.text, root)
 
 

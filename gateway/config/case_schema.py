@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, WithJson
 
 from gateway.config.described import PartOfCall
 from gateway.config.fields import Listed, Model, Url, Usd
-from gateway.config.schema import ToolConfig, ToolName
+from gateway.config.schema import CelFunctions, ToolConfig, ToolName
 from gateway.model import Reason
 from gateway.policy.hints import nearest
 from gateway.policy.schema import ApiVersion, Duration, Metadata
@@ -117,6 +117,12 @@ class Expect(Model):
     withheld: Listed[str] | None = Field(
         default=None, description="The proposed tool calls that are kept from the agent, by name, in any order."
     )
+    labels: Listed[str] | None = Field(
+        default=None, description="The labels that it gives to its run, in any order; [] is none."
+    )
+    redacted: Listed[str] | None = Field(
+        default=None, description="What is masked of its arguments or its result (args.password), in any order."
+    )
     amended: Listed[str] | None = Field(
         default=None, description="Parts of what the gateway says that it changed in the call; [] is nothing."
     )
@@ -178,6 +184,9 @@ class CaseSpec(Model):
     )
     tools: dict[ToolName, StandIn] | None = Field(
         default=None, min_length=1, description="The tools, instead of those of the configuration."
+    )
+    cel_functions: CelFunctions = Field(
+        default=CelFunctions(), description="With tools: the functions that are turned on in the configuration."
     )
     start: Moment = Field(default=_moment(START), description="The time at the beginning of each case.")
     defaults: PartOfCall = Field(default=PartOfCall(), description="What every call says unless it says otherwise.")

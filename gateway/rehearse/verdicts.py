@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.config.case_schema import Expect
-from gateway.model import Permit, Reason, Refusal, Spoke, Trace
+from gateway.model import Mode, Permit, Reason, Refusal, Spoke, Trace
 
 INTERNAL = 500
 """The status of a call during which the gateway itself broke."""
@@ -26,6 +26,8 @@ class Verdict(Struct, frozen=True):
     message: str
     status: int
     withheld: tuple[str, ...]
+    labels: tuple[str, ...]
+    redacted: tuple[str, ...]
     amended: tuple[str, ...]
     waited: float
     cost_usd: float
@@ -46,6 +48,7 @@ def verdict_of(trace: Trace) -> Verdict:
     found, decision = trace.outcome.found, trace.decision
     spoke = (decision.spoke if decision is not None else ()) + found.spoke
     refusal = decision if isinstance(decision, Refusal) else found.refusal or _broken(trace)
+    changes = (*trace.amendments, *found.notes)
     asks = refusal is not None and refusal.reason is Reason.APPROVAL_REQUIRED
     return Verdict(
         decision="allow" if refusal is None else "approve" if asks else "refuse",
@@ -56,7 +59,9 @@ def verdict_of(trace: Trace) -> Verdict:
         message=_message(refusal, spoke),
         status=trace.outcome.status,
         withheld=tuple(sorted(proposal.name for proposal in found.proposed if proposal.refused)),
-        amended=trace.amendments,
+        labels=tuple([said.label for said in spoke if said.label and said.mode is Mode.ENFORCE]),
+        redacted=tuple([said.removeprefix(_REDACTED) for said in changes if said.startswith(_REDACTED)]),
+        amended=tuple([said for said in trace.amendments if not said.startswith(_REDACTED)]),
         waited=trace.queued,
         cost_usd=trace.outcome.cost_usd or 0.0,
         spoke=spoke,
@@ -79,8 +84,10 @@ def _message(refusal: Refusal | None, spoke: tuple[Spoke, ...]) -> str:
     return f"{refusal.detail}; {refusal.advice}" if refusal.advice else refusal.detail
 
 
+_REDACTED = "redacted "
+"""How the record says that a field was masked (``policy.redaction.told``)."""
 _SAME = ("decision", "reason", "rule", "grant", "status")
-_SETS = ("rules", "withheld")
+_SETS = ("rules", "withheld", "labels", "redacted")
 _NUMBERS = ("waited", "cost_usd")
 
 
