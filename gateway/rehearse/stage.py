@@ -55,7 +55,8 @@ class Stage:
         route = self.router.route(request)
         agent = Agent(described.agent, described.roles, "described")
         run = Run(described.run)
-        return self.streets[route.tool.name].reader.read("described", request, route, agent, run, body or None)
+        reader = self.streets[route.tool.name].reader
+        return reader.read("described", request, route, agent, run, body or None).arrived(self.wall())
 
     def decide(self, call: Call, at: float) -> Decision:
         """The decision on the call, taken at ``at``. A permit holds what it claimed until ``settle``.
@@ -67,7 +68,7 @@ class Stage:
         if call.run.id and street.reads_cost:
             cost = self.runs.cost(call.agent.id, call.run.id)
             call = structs.replace(call, run=structs.replace(call.run, cost_usd=cost))
-        if street.reads_time and not call.at:
+        if street.reads_time:
             call = call.arrived(self.wall())
         deciding = decide(call, street.checks, street.quotas)
         answer: object = None
