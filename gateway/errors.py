@@ -10,12 +10,17 @@ class ToolgateError(Exception):
 
 
 class Problem:
-    """One mistake in a file, with its place and the fix. ``line`` and ``column`` count from 1; 0 means unknown."""
+    """One mistake in a file, with its place and the fix. ``line`` and ``column`` count from 1; 0 means unknown.
 
-    __slots__ = ("column", "file", "hint", "line", "message")
+    ``kind`` is the kind of mistake, for machines: ``unknown-key``, ``expression``, ``argument-unknown``."""
 
-    def __init__(self, file: str, line: int, column: int, message: str, hint: str = "") -> None:
+    __slots__ = ("column", "file", "hint", "kind", "line", "message")
+
+    def __init__(
+        self, file: str, line: int, column: int, message: str, hint: str = "", *, kind: str = "unreadable"
+    ) -> None:
         self.file, self.line, self.column, self.message, self.hint = file, line, column, message, hint
+        self.kind = kind
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file

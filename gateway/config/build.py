@@ -5,31 +5,47 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from gateway.config.fields import origin_of, shape_of
 from gateway.config.files import Files
 from gateway.config.model_errors import Mistake
-from gateway.config.openapi import operations_of
+from gateway.config.openapi import Described, described
 from gateway.config.schema import Config, ToolConfig
 from gateway.model import Timeouts, Tool
+from gateway.policy.argument_shapes import ToolArguments
 
 AGENT_CREDENTIALS = frozenset({b"authorization", b"proxy-authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
 """Where agents usually put credentials. A tool that has one of the gateway's gets none of these from the agent."""
 
 
-def tools_of(config: Config, base: Path, files: Files) -> tuple[list[Tool], list[Mistake], list[Mistake]]:
-    """The tools, the mistakes that make the configuration unusable, and what to warn of.
+class Built(NamedTuple):
+    """The tools, the mistakes that make the configuration unusable, and what to warn of. ``arguments`` are those that
+    the tools' OpenAPI documents tell of, by tool."""
+
+    tools: list[Tool]
+    errors: list[Mistake]
+    warnings: list[Mistake]
+    arguments: dict[str, ToolArguments]
+
+
+def tools_of(config: Config, base: Path, files: Files) -> Built:
+    """What the configuration's tools are.
 
     ``base`` is the folder that relative paths begin at. A tool with a mistake is made as far as it can be.
     """
     tools, errors, warnings = [], [], []
+    arguments: dict[str, ToolArguments] = {}
     for name, tool in config.tools.items():
         operations = tool.operations
         if tool.openapi is not None:
-            read, wrong, doubtful = _from_openapi(name, tool.openapi, base, files)
-            operations = tuple(read)
-            errors += wrong
-            warnings += doubtful
+            read = _from_openapi(name, tool, base / tool.openapi, files)
+            if isinstance(read, Mistake):
+                operations = ()
+                errors.append(read)
+            else:
+                operations, arguments[name] = tuple(read.operations), read.arguments
+                warnings += [Mistake(("tools", name, "openapi"), warning) for warning in read.warnings]
         ca_pem, wrong = _authorities(name, tool, base, files)
         errors += wrong
         tools.append(_tool(name, tool, operations, ca_pem))
@@ -37,7 +53,7 @@ def tools_of(config: Config, base: Path, files: Files) -> tuple[list[Tool], list
         errors += _of_other_protocols(name, tool)
     errors += _shared_hosts(config)
     errors += _identities(config)
-    return tools, errors, warnings
+    return Built(tools, errors, warnings, arguments)
 
 
 def _tool(name: str, config: ToolConfig, operations: Sequence[str], ca_pem: str | None) -> Tool:
@@ -72,17 +88,16 @@ def _tool(name: str, config: ToolConfig, operations: Sequence[str], ca_pem: str 
     )
 
 
-def _from_openapi(name: str, document: str, base: Path, files: Files) -> tuple[list[str], list[Mistake], list[Mistake]]:
+def _from_openapi(name: str, tool: ToolConfig, file: Path, files: Files) -> Described | Mistake:
     path = ("tools", name, "openapi")
     try:
-        operations, warnings = operations_of(base / document, files.read(base / document))
+        return described(file, files.read(file), repeated=tool.repeated_parameters == "list")
     except OSError as error:
-        message = f"cannot read {base / document}: {error.strerror or error}"
-        return [], [Mistake(path, message, "correct the path; it begins at the configuration's folder")], []
+        message = f"cannot read {file}: {error.strerror or error}"
+        return Mistake(path, message, "correct the path; it begins at the configuration's folder")
     except ValueError as error:
         message, _, hint = str(error).partition("; ")
-        return [], [Mistake(path, message, hint)], []
-    return operations, [], [Mistake(path, warning) for warning in warnings]
+        return Mistake(path, message, hint)
 
 
 def _contradictions(name: str, tool: ToolConfig) -> Iterator[Mistake]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from gateway.config.problems import Found, ShownProblem, excerpt_of, lines_of
 from gateway.config.scalars import place_in
 from gateway.errors import Problem
 
+_OF_POLICIES = re.compile(r"^apiVersion:", re.MULTILINE)
+
 
 class Document(Struct, frozen=True):
     """One document. ``file`` is its path as it is shown to people."""
@@ -26,21 +29,25 @@ class Document(Struct, frozen=True):
     def mistake(self, mistake: Mistake) -> ShownProblem:
         """The problem that a mistake at a path is."""
         node = self.root.key_at(mistake.path) if mistake.at_key else self.root.at(mistake.path)
-        return self._problem(mistake.path, node.line, node.column, mistake.message, mistake.hint)
+        return self._problem(mistake.path, node.line, node.column, mistake.message, mistake.hint, mistake.kind)
 
-    def inside(self, path: Sequence[str | int], line: int, column: int, message: str, hint: str) -> ShownProblem:
+    def inside(
+        self, path: Sequence[str | int], line: int, column: int, message: str, hint: str, kind: str = "expression"
+    ) -> ShownProblem:
         """A problem at a place (from 1) within the text at ``path``, or with the whole of it where ``line`` is 0."""
         node = self.root.at(path)
         place = place_in(self.text, node, line, column) if line else (node.line, node.column)
-        return self._problem(path, *place, message, hint)
+        return self._problem(path, *place, message, hint, kind)
 
-    def _problem(self, path: Sequence[str | int], line: int, column: int, message: str, hint: str) -> ShownProblem:
+    def _problem(
+        self, path: Sequence[str | int], line: int, column: int, message: str, hint: str, kind: str
+    ) -> ShownProblem:
         value = self.root.at(path)
         if value.raw is not None and value.value:
             # What a reference stands for may be a secret; what the file says is not.
             message, hint = message.replace(value.value, value.raw), hint.replace(value.value, value.raw)
         shown = "" if SECRET & set(path) else excerpt_of(self.text, line, column)
-        return ShownProblem(self.file, line, column, message, hint, shown)
+        return ShownProblem(self.file, line, column, message, hint, shown, kind=kind)
 
 
 def read_documents(path: Path, files: Files) -> tuple[list[Document], list[Problem]]:
@@ -66,9 +73,19 @@ def documents_in(shown: str, content: bytes) -> tuple[list[Document], list[Probl
         return [], [Problem(shown, *place, "this is not UTF-8 text", "save the file as UTF-8")]
     nodes, found = marks.read(text)
     documents = [Document(shown, text, node) for node in nodes if node.value is not None]
-    return documents, problems_of(shown, found)
+    problems: list[Problem] = [
+        ShownProblem(shown, one.line, one.column, one.message, one.hint, _excerpt(text, one), kind="yaml")
+        for one in found
+    ]
+    return documents, problems
+
+
+def _excerpt(text: str, found: Found) -> str:
+    """The line of a mistake of syntax; only of policies and their tests, since where the syntax is wrong nobody can
+    tell which lines of a configuration hold credentials."""
+    return excerpt_of(text, found.line, found.column) if _OF_POLICIES.search(text) else ""
 
 
 def problems_of(file: str, found: Sequence[Found]) -> list[Problem]:
     """The mistakes found in a file's text."""
-    return [Problem(file, one.line, one.column, one.message, one.hint) for one in found]
+    return [Problem(file, one.line, one.column, one.message, one.hint, kind="reference") for one in found]

@@ -26,10 +26,11 @@ from gateway.cost.genai import load as model_prices
 from gateway.cost.rates import Catalogue
 from gateway.errors import ConfigError, Problem
 from gateway.model import Origin, Tool
+from gateway.policy.argument_shapes import ToolArguments
 from gateway.policy.book import PolicyBook
 from gateway.policy.engine import CelEngine, CelError, EngineError
 from gateway.policy.engines import ENGINES, load_engine
-from gateway.policy.pins import Action, Pinning, pinning
+from gateway.policy.pins import Action, Pinning, arguments_of, pinning
 from gateway.policy.schema import AnyDocument
 
 DEFAULT_POLICIES = "./policies"
@@ -138,6 +139,7 @@ class _Reading:
         self.tools: list[Tool] = []
         self.call_prices: dict[str, CallPrice] = {}
         self.pinnings: dict[str, Pinning] = {}
+        self.arguments: dict[str, ToolArguments] = {}
         self._written: Any = None
         self._document = document
         if document is not None:
@@ -160,12 +162,16 @@ class _Reading:
             known = {(one.line, one.column) for one in unresolved}
             self.errors += [problem for problem in found if (problem.line, problem.column) not in known]
             return
-        self.tools, errors, warnings = tools_of(config, self.base, self.files)
-        self.errors += [document.mistake(mistake) for mistake in errors]
-        self.warnings += [document.mistake(mistake) for mistake in warnings]
+        built = tools_of(config, self.base, self.files)
+        self.tools = built.tools
+        self.arguments |= built.arguments
+        self.errors += [document.mistake(mistake) for mistake in built.errors]
+        self.warnings += [document.mistake(mistake) for mistake in built.warnings]
         for name, tool in config.tools.items():
             if tool.protocol == "mcp":
-                self.pinnings[name] = self._pinning(document, name, tool.pins)
+                pinned = self.pinnings[name] = self._pinning(document, name, tool.pins)
+                if (taken := arguments_of(pinned)) is not None:
+                    self.arguments[name] = taken
         if config.trace.file != "-":
             file = os.path.abspath(self.base / config.trace.file)
             config = config.model_copy(update={"trace": config.trace.model_copy(update={"file": file})})
@@ -244,7 +250,7 @@ class _Reading:
         for tool, settings in (self.config.tools if self.config is not None else {}).items():
             if settings.cost is not None:
                 self._price(self._document, tool, settings.cost, engine)
-        book = policies.compile(self.tools or self._named_tools(), engine)
+        book = policies.compile(self.tools or self._named_tools(), engine, self.arguments)
         if self.config is None:
             policies.warnings.clear()  # they are about tools, which are not known now
         elif not (policies.grants or policies.errors or self.errors):

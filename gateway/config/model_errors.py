@@ -40,12 +40,13 @@ _BOUNDS = {
 
 
 class Mistake(Struct, frozen=True):
-    """``path`` leads to the value, or to the key where ``at_key`` is set."""
+    """``path`` leads to the value, or to the key where ``at_key`` is set. ``kind`` is for machines."""
 
     path: Path
     message: str
     hint: str = ""
     at_key: bool = False
+    kind: str = "setting"
 
 
 def mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[Mistake]:
@@ -97,13 +98,14 @@ def _mistake(
     if kind == "missing":
         about = _description(model, path)
         hint = f"add {path[-1]}:" + (f" {about}" if about else "")
-        return Mistake(path, f"{where} is missing", hint, at_key=True)
+        return Mistake(path, f"{where} is missing", hint, at_key=True, kind="missing-key")
     label = f"{where}: " if where else ""
     if kind == "value_error":
         message, _, hint = str(context.get("error", text)).partition("; ")
-        return Mistake(path, label + message, hint)
+        return Mistake(path, label + message, hint, kind="value")
     message, hint = _told(kind, path, value, context)
-    return Mistake(path, label + (message or text[:1].lower() + text[1:]), hint)
+    named = "type" if kind in _WANTED else "value"
+    return Mistake(path, label + (message or text[:1].lower() + text[1:]), hint, kind=named)
 
 
 def _told(kind: str, path: Path, value: Any, context: Mapping[str, Any]) -> tuple[str, str]:
@@ -140,7 +142,7 @@ def _unknown_key(path: Path, model: type[BaseModel]) -> Mistake:
     near = nearest(name, known)
     hint = f"did you mean {near}?" if near else f"known here: {', '.join(known)}"
     where = f" in {dotted(path[:-1])}" if path[:-1] else ""
-    return Mistake(path, f"unknown key {name!r}{where}", hint, at_key=True)
+    return Mistake(path, f"unknown key {name!r}{where}", hint, at_key=True, kind="unknown-key")
 
 
 def _how(kind: str, value: Any) -> str:

@@ -1,32 +1,44 @@
-"""Operations out of an OpenAPI (or Swagger 2) document: its paths and methods, nothing else of it is read."""
+"""Operations out of an OpenAPI (or Swagger 2) document: its paths and methods, and what arguments they take."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import yaml
 
 from gateway.config.fields import shape_of
+from gateway.config.openapi_arguments import Arguments
+from gateway.policy.argument_shapes import ToolArguments
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
 
 
-def operations_of(path: Path, content: bytes) -> tuple[list[str], list[str]]:
-    """``METHOD /path/{name}`` of every operation, and what to warn of.
+class Described(NamedTuple):
+    """A tool as its document describes it: ``METHOD /path/{name}`` of every operation, what arguments each of them
+    takes, and what to warn of."""
 
-    Server URLs and base paths are ignored: the tool's url has its own.
+    operations: list[str]
+    arguments: ToolArguments
+    warnings: list[str]
+
+
+def described(path: Path, content: bytes, *, repeated: bool = False) -> Described:
+    """What a document says.
+
+    Server URLs and base paths are ignored: the tool's url has its own. ``repeated``: parameters may be given twice.
 
     Raises:
         ValueError: the document cannot be read, or has no operations.
     """
-    paths = _paths(path, content)
+    document = _document(path, content)
+    reader = Arguments(document, repeated=repeated)
     operations: dict[str, str] = {}
-    warnings = []
-    for template, method in _templates(paths):
+    warnings, arguments = [], {}
+    for template, method in _templates(document["paths"]):
         operation = f"{method.upper()} {template}"
         if mixed := re.search(r"/([^/{}]+\{[^/]*|\{[^/{}]*\}[^/]+)", template):
             warnings.append(f"{operation} is left out: {mixed[1]!r} mixes a parameter with other text")
@@ -34,12 +46,13 @@ def operations_of(path: Path, content: bytes) -> tuple[list[str], list[str]]:
             warnings.append(f"{operation} is left out: it matches the same as {operations[shape_of(operation)]}")
         else:
             operations[shape_of(operation)] = operation
+            arguments[operation] = reader.of(template, method)
     if not operations:
         raise ValueError("there are no operations under paths; give an OpenAPI document, or operations:")
-    return list(operations.values()), warnings
+    return Described(list(operations.values()), ToolArguments(arguments), warnings)
 
 
-def _paths(path: Path, content: bytes) -> dict[Any, Any]:
+def _document(path: Path, content: bytes) -> dict[str, Any]:
     try:
         # CBaseLoader makes everything text, so that no key turns into a number, boolean or date.
         document = orjson.loads(content) if content[:1] == b"{" else yaml.load(content, yaml.CBaseLoader)  # noqa: S506
@@ -49,10 +62,9 @@ def _paths(path: Path, content: bytes) -> dict[Any, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
         raise ValueError(f"{path} is not YAML{where}; correct the document") from None
-    paths = document.get("paths") if isinstance(document, dict) else None
-    if not isinstance(paths, dict):
+    if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
         raise ValueError(f"{path} has no paths; give an OpenAPI document, or operations:")  # noqa: TRY004 - one kind of error for all
-    return paths
+    return document
 
 
 def _templates(paths: dict[Any, Any]) -> Iterator[tuple[str, str]]:

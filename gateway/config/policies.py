@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,12 +13,15 @@ from gateway.config.mending import mended
 from gateway.config.model_errors import Mistake, mistakes
 from gateway.errors import Problem
 from gateway.model import Tool
+from gateway.policy.argument_checks import check_arguments
+from gateway.policy.argument_shapes import ToolArguments
 from gateway.policy.book import PolicyBook
 from gateway.policy.compile import SourcedDocument, compile_policies
 from gateway.policy.engine import CelEngine
 from gateway.policy.hints import nearest
 from gateway.policy.schema import KINDS, AnyDocument, Grant, Policy
 
+NOTHING_KNOWN: Mapping[str, ToolArguments] = {}
 _ALL_KINDS = ", ".join([*KINDS][:-1]) + f" or {[*KINDS][-1]}"
 
 
@@ -57,12 +60,16 @@ class Policies:
     def _source(self, model: AnyDocument, document: Document) -> None:
         self.sourced.append(SourcedDocument(len(self._documents) - 1, model, document.file))
 
-    def compile(self, tools: Sequence[Tool], engine: CelEngine) -> PolicyBook:
-        """The book; of no use where there are ``errors`` afterwards."""
+    def compile(
+        self, tools: Sequence[Tool], engine: CelEngine, arguments: Mapping[str, ToolArguments] = NOTHING_KNOWN
+    ) -> PolicyBook:
+        """The book; of no use where there are ``errors`` afterwards. ``arguments`` are those of tools, where known."""
         book, complaints = compile_policies(self.sourced, tools, engine)
+        complaints += check_arguments(self.sourced, tools, arguments, engine, complaints)
         for said in complaints:
             document = self._documents[said.document_index]
-            problem = document.inside(said.path, said.line_in_scalar, said.column_in_scalar, said.message, said.hint)
+            place = said.line_in_scalar, said.column_in_scalar
+            problem = document.inside(said.path, *place, said.message, said.hint, said.kind)
             (self.errors if said.severity == "error" else self.warnings).append(problem)
         return book
 

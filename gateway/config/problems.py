@@ -28,8 +28,18 @@ class ShownProblem(Problem):
 
     __slots__ = ("excerpt",)
 
-    def __init__(self, file: str, line: int, column: int, message: str, hint: str = "", excerpt: str = "") -> None:
-        super().__init__(file, line, column, message, hint)
+    def __init__(
+        self,
+        file: str,
+        line: int,
+        column: int,
+        message: str,
+        hint: str = "",
+        excerpt: str = "",
+        *,
+        kind: str = "unreadable",
+    ) -> None:
+        super().__init__(file, line, column, message, hint, kind=kind)
         self.excerpt = excerpt
 
 

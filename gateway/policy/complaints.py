@@ -23,6 +23,8 @@ class Complaint(Struct, frozen=True):
     line_in_scalar: int = 0
     column_in_scalar: int = 0
     severity: Literal["error", "warning"] = "error"
+    kind: str = "policy"
+    """The kind of mistake, for machines: lower-case words with hyphens."""
 
 
 class Complaints:
@@ -41,4 +43,5 @@ class Complaints:
 
     def cel(self, document: int, path: Path, error: CelError) -> None:
         """The expression at ``path`` cannot be used."""
-        self.all.append(Complaint(document, path, error.message, error.hint, error.line, error.column))
+        place = error.line, error.column
+        self.all.append(Complaint(document, path, error.message, error.hint, *place, kind="expression"))

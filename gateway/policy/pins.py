@@ -7,14 +7,21 @@ no spaces and all characters beyond ASCII escaped (Python's ``json.dumps(..., so
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
 from hashlib import sha256
 from typing import Any, Literal
 
 from msgspec import Struct
 
+from gateway.policy.argument_shapes import Schemas, Shape, ToolArguments
+
 COVERED = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
 """Members of a tool that a model or a client acts upon. Others (icons, ``_meta``) may change without notice."""
+
+_BARE = re.compile(r"[A-Za-z0-9_.-]+")
+"""Tools that are operations by their name alone."""
 
 Action = Literal["refuse", "approve", "warn", ""]
 
@@ -51,6 +58,25 @@ def pinning(pins: Pins | None, changed: Action | None = None, new: Action | None
     """With the defaults for what is not said: refused where there is a file, else a change is warned of."""
     strict: tuple[Action, Action] = ("warn", "") if pins is None else ("refuse", "refuse")
     return Pinning(pins, strict[0] if changed is None else changed, strict[1] if new is None else new)
+
+
+def arguments_of(pinned: Pinning) -> ToolArguments | None:
+    """What the approved tools take, by their inputSchemas; None where nothing was approved.
+
+    Not complete: resources, prompts and, where those are let through, tools that are new can be called as well.
+    """
+    if pinned.pins is None or not pinned.pins.tools:
+        return None
+    tools = pinned.pins.tools.items()
+    schemas = {
+        name if _BARE.fullmatch(name) else f"tools/call {name}": _shape_of(pin.definition.get("inputSchema"))
+        for name, pin in tools
+    }
+    return ToolArguments(schemas, complete=False)
+
+
+def _shape_of(schema: Any) -> Callable[[], Shape]:
+    return cache(lambda: Schemas(schema).shape(schema))
 
 
 def definition_of(tool: Mapping[str, Any]) -> dict[str, Any]:
