@@ -9,7 +9,7 @@ import pytest
 
 from gateway.model import Answered, Proposal
 from gateway.understand.anthropic import Messages
-from gateway.understand.dialect import Endpoint
+from gateway.understand.dialect import MOST_PROPOSALS, Endpoint
 from gateway.understand.gemini import GenerateContent
 from gateway.understand.llm_answers import answer_of
 from gateway.understand.llm_exchange import Exchange
@@ -202,3 +202,61 @@ def test_repeated_types_and_codings_count_together():
     ]
     fields.append((b"content-type", b"text/event-stream"))
     assert content_of(fields) == ("application/json, text/event-stream", "gzip, identity")
+
+
+def test_events_that_only_other_parsers_can_read_do_not_pass_a_judged_stream():
+    deep = json.dumps(GEMINI_DELETE).replace('"args": {}', '"args": {"a": %s}' % ("[" * 5000 + "]" * 5000))
+    assert got(GEMINI, b"data: " + deep.encode() + b"\n\ndata: {\n\ndata: {}\n\n") == b"data: {}\n\n"
+
+
+MANY = MOST_PROPOSALS + 1
+CALLS = [{"index": at, "id": f"c{at}", "function": {"name": "read", "arguments": "{}"}} for at in range(MANY)]
+
+
+def test_a_whole_answer_that_proposes_too_many_calls_is_refused_as_a_whole():
+    body = {"choices": [{"index": 0, "message": {"tool_calls": CALLS}}]}
+    judge = Transfers()
+    exchange = Exchange(CHAT, CHAT.asked({"messages": []}, {}), b"{}", b"{}", Answered(200, 0.1, JSON))
+    read = answer_of(exchange, judge)
+    assert through(read, json.dumps(body).encode()) == b""
+    refusal = read.refusal()
+    assert refusal is not None
+    assert "too many calls" in refusal.detail
+    assert judge.saw == []
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "events"),
+    [
+        (CHAT, [{"choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": "x"}]} for call in CALLS]),
+        (CHAT, [{"choices": [{"index": 0, "delta": {"tool_calls": CALLS}}]}]),
+        (RESPONSES, [done(at, item("read", str(at))) for at in range(MANY)]),
+        (RESPONSES, [done(at, item("read", str(at)), "added") for at in range(MANY)]),
+        (RESPONSES, [grown(at, str(at), "{") for at in range(MANY)]),
+        (MESSAGES, [each for at in range(MANY) for each in (block(at, "read"), end(at))]),
+        (MESSAGES, [block(at, "read") for at in range(MANY)]),
+        (GEMINI, [json.loads(json.dumps(GEMINI_DELETE).replace("delete_file", f"f{at}")) for at in range(MANY)]),
+    ],
+    ids=[
+        "chat",
+        "chat, open",
+        "responses",
+        "responses, open",
+        "responses, pieces",
+        "messages",
+        "messages, open",
+        "gemini",
+    ],
+)
+def test_a_stream_that_proposes_too_many_calls_ends_with_an_error(endpoint, events):
+    last = {"type": "message_stop", "x": "the end"}
+    passed = got(endpoint, told(*events, last))
+    assert b"too many calls" in passed
+    assert b"the end" not in passed
+
+
+def test_more_arguments_than_are_put_together_end_the_stream():
+    text = "x" * (1 << 20)
+    pieces = [{"index": 0, "function": {"name": "" if at else "read", "arguments": text}} for at in range(10)]
+    passed = got(CHAT, told(*[{"choices": [{"index": 0, "delta": {"tool_calls": [each]}}]} for each in pieces]))
+    assert b"result_unreadable" in passed

@@ -14,11 +14,9 @@ from msgspec import structs
 from gateway.model import Findings, Proposal, Refusal, Usage
 from gateway.understand import anthropic_answer, members, strict_json
 from gateway.understand.anthropic_answer import error_of, usage_notes, usage_of
+from gateway.understand.dialect import MOST_ARGUMENTS, MOST_PROPOSALS
 from gateway.understand.members import dump, items, mapping, refused_text, text, tokens_of
 from gateway.understand.sse import Event, event
-
-MOST_PROPOSED = 8 << 20
-"""Bytes of arguments that are put together at most; what goes on longer is a proposal whose arguments are unread."""
 
 
 class Blocks:
@@ -31,7 +29,7 @@ class Blocks:
         """Indexes of blocks that have ended."""
         self.unclear = False
         """Indexes are not as blocks come: SDKs put pieces into blocks by their place, others by the index."""
-        self._begun = self._size = 0
+        self._begun = self._size = self.called = 0
 
     def skip(self, count: int) -> None:
         """So many blocks came with the start of the message."""
@@ -46,6 +44,7 @@ class Blocks:
             self._begun += 1
             self.ended.discard(index)
             if mapping(told.get("content_block")).get("type") == "tool_use":
+                self.called += 1
                 self.open[index] = (mapping(told["content_block"]), [])
             return done
         if kind == "content_block_delta":
@@ -57,7 +56,7 @@ class Blocks:
         return []
 
     def _grow(self, index: Any, delta: Mapping[str, Any]) -> None:
-        if delta.get("type") == "input_json_delta" and index in self.open and self._size <= MOST_PROPOSED:
+        if delta.get("type") == "input_json_delta" and index in self.open and self._size <= MOST_ARGUMENTS:
             piece = text(delta.get("partial_json"))
             self._size += len(piece)
             self.open[index][1].append(piece)
@@ -69,7 +68,7 @@ class Blocks:
         self.ended.add(index)
         given = begun.get("input")
         if pieces and (whole := "".join(pieces)):
-            given = _parsed(whole) if self._size <= MOST_PROPOSED and not given else None
+            given = _parsed(whole) if self._size <= MOST_ARGUMENTS and not given else None
         args = given if isinstance(given, dict) and not self.unclear else None
         return [(index, Proposal(text(begun.get("name")), args, text(begun.get("id"))))]
 
@@ -78,6 +77,7 @@ class MessageStream:
     """Reads one streamed message. ``asked_size``: bytes of the request, for an estimate where nothing is told."""
 
     def __init__(self, model: str, asked_size: int) -> None:
+        self.overfull = False
         self._model = model
         self._asked_size = asked_size
         self._usage: dict[str, Any] = {}
@@ -95,6 +95,7 @@ class MessageStream:
         """Take in one event; whether a proposal is not complete."""
         told = _data(event)
         kind = told.get("type")
+        self.overfull = self.overfull or self._blocks.called >= MOST_PROPOSALS
         if kind == "content_block_delta":
             self._said += _size(mapping(told.get("delta")))
         elif kind == "message_start":
@@ -103,6 +104,7 @@ class MessageStream:
             self._usage.update(mapping(message.get("usage")))
             if content := items(message.get("content")):  # SDKs take blocks from here too
                 self._blocks.skip(len(content))
+                self.overfull = self.overfull or len(content) > MOST_PROPOSALS
                 self._ready += anthropic_answer.read(message).proposed
         elif kind == "message_delta":
             # The totals so far: what is absent or null keeps the value it had.
@@ -111,7 +113,8 @@ class MessageStream:
             self._settled = self._settled or "output_tokens" in totals
         elif kind == "error":
             self._failed = True
-        self._ready += [proposal for _, proposal in self._blocks.take(told)]
+        if not self.overfull:
+            self._ready += [proposal for _, proposal in self._blocks.take(told)]
         return bool(self._blocks.open)
 
     def complete(self) -> tuple[Proposal, ...]:

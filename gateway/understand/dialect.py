@@ -28,8 +28,17 @@ class Asked(Struct, frozen=True):
     tools: tuple[str, ...] = ()
 
 
+MOST_PROPOSALS = 512
+"""Tool calls that one answer may propose where they are judged: work grows with their square."""
+MOST_ARGUMENTS = 8 << 20
+"""Bytes of arguments, of all calls of one streamed answer, that are put together."""
+
+
 class Stream(Protocol):
     """Reads the events of one streamed answer, in order. Keeps what it has read; never raises for what came."""
+
+    overfull: bool
+    """There was more than ``MOST_PROPOSALS`` or ``MOST_ARGUMENTS``, and what came beyond was not read."""
 
     def read(self, event: Event) -> bool:
         """Take in one event. True while it belongs to a proposal that is not complete: it must be held back with

@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.model import Findings, Proposal, Refusal, Usage
 from gateway.understand import members
+from gateway.understand.dialect import MOST_PROPOSALS
 from gateway.understand.gemini_calls import Calls, parts_of, take_out
 from gateway.understand.members import count, dump, items, mapping, text, tokens_of
 from gateway.understand.sse import Event, event
@@ -78,7 +79,7 @@ class ContentStream:
         self._told: Mapping[str, Any] | None = None
         self._unpaid = 0
         """Bytes of what was said since usage was last told, for an estimate."""
-        self._finished = self._failed = False
+        self._finished = self._failed = self.overfull = False
         self._calls = Calls()
         self._ready: list[Proposal] = []
         self._proposed: list[Proposal] = []
@@ -94,7 +95,9 @@ class ContentStream:
         self._failed = self._failed or "error" in chunk
         for candidate in items(chunk.get("candidates")):
             self._finished = self._finished or bool(mapping(candidate).get("finishReason"))
-        self._ready += [proposal for proposal, _ in self._calls.take(chunk)]
+        self.overfull = self.overfull or len(self._proposed) + len(self._ready) + len(self._calls.open) > MOST_PROPOSALS
+        if not self.overfull:
+            self._ready += [proposal for proposal, _ in self._calls.take(chunk)]
         return bool(self._calls.open)
 
     def complete(self) -> tuple[Proposal, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import structs
 
 from gateway.model import Findings, Proposal, Refusal
+from gateway.understand.dialect import MOST_PROPOSALS
 from gateway.understand.llm_exchange import CUT, MOST_READ, Exchange, judge_proposals, shown, unreadable
 from gateway.understand.llm_streams import JudgedStream, TappedStream
 from gateway.understand.members import dump, load
@@ -178,6 +179,9 @@ class JudgedBody:
         found = read_whole(self._exchange, value, self._seen)
         if not isinstance(value, dict | list):
             return self._refuse(found, unreadable("the tool's answer is not JSON"))
+        if self._judge.reads_proposals and len(found.proposed) > MOST_PROPOSALS:
+            found = structs.replace(found, proposed=found.proposed[:MOST_PROPOSALS])
+            return self._refuse(found, unreadable("the tool's answer proposes too many calls"))
         verdicts = judge_proposals(self._judge, found.proposed)
         found = structs.replace(found, proposed=verdicts.proposed, refusal=verdicts.refusal)
         if verdicts.refused:

@@ -8,6 +8,7 @@ from msgspec import structs
 
 from gateway.model import Findings, Proposal, Refusal
 from gateway.understand import sse
+from gateway.understand.dialect import MOST_PROPOSALS
 from gateway.understand.llm_exchange import MOST_READ, Exchange, judge_proposals, shown, unreadable
 from gateway.understand.members import dump, load
 from gateway.understand.reader import Judge
@@ -23,14 +24,16 @@ def _unmistakable(came: Event) -> Event:
     """An event of a judged stream so that all clients read it as it was judged: as it came, if it is in the usual form.
 
     Some clients (google-genai) take lines without a field for data, or each line of data for a message, and some
-    (Python's ``splitlines``) end lines at other characters. What is no JSON in such a form is left out.
+    (Python's ``splitlines``) end lines at other characters. What is no JSON is left out: some clients read more
+    than we do (JavaScript's parser has no bound on depth).
     """
     odd = ODD_LINE_ENDS.search(came.raw) is not None
-    if _REGULAR.fullmatch(came.raw) and not (odd and load(came.data) is None):
-        return came
-    if came.data.strip() == _DONE:
-        return Event(sse.event(_DONE), came.name, _DONE)
+    regular = _REGULAR.fullmatch(came.raw) is not None
+    if came.data.strip() in (_DONE, b"null"):
+        return came if regular and not odd else Event(sse.event(came.data.strip()), "", came.data)
     value = load(came.data) if came.data else None
+    if regular and (value is not None or not (came.data or odd)):
+        return came
     if value is None:
         return Event(b"")
     name = came.name if _NAME.fullmatch(came.name) else ""
@@ -158,12 +161,21 @@ class JudgedStream:
     def _take(self, events: list[Event]) -> bytes:
         if self._broken:
             return b""
-        passed = [self._next(_unmistakable(event)) for event in events]
-        if self._parser.overflow or self._held_size > MOST_READ:
+        passed = []
+        for event in events:
+            passed.append(self._next(_unmistakable(event)))
+            if self._overfull:
+                break
+        if self._overfull or self._parser.overflow or self._held_size > MOST_READ:
             self._broken = True
-            self._refusal = unreadable("an event of the tool's answer is too long")
+            what = "proposes too many calls" if self._overfull else "has an event that is too long"
+            self._refusal = unreadable(f"the tool's answer {what}")
             return self._stream.failed(self._refusal)
         return b"".join(passed)
+
+    @property
+    def _overfull(self) -> bool:
+        return self._stream.overfull or len(self._proposed) + len(self._undecided) > MOST_PROPOSALS
 
     def _next(self, event: Event) -> bytes:
         """What passes with this event: nothing while it has to be held, then all that was held with it."""
@@ -179,7 +191,7 @@ class JudgedStream:
         if not hidden:
             self._held.append(event)
             self._held_size += len(event.raw)
-        if pending:
+        if pending or self._overfull:
             return b""
         held, self._held, self._held_size = self._held, [], 0
         return self._release(held)

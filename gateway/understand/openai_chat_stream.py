@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.model import Findings, Proposal, Refusal, Usage
 from gateway.understand import sse
+from gateway.understand.dialect import MOST_ARGUMENTS, MOST_PROPOSALS
 from gateway.understand.members import dump, items, load, mapping, refused_text, text, tokens_of
 from gateway.understand.openai_shapes import arguments_of, error_of, size_of, usage_of
 from gateway.understand.sse import Event
@@ -22,10 +23,11 @@ _DONE = b"[DONE]"
 class _Called:
     """A tool call as far as it has come: pieces of arguments are joined by all clients, those of a name by some."""
 
-    __slots__ = ("arguments", "custom", "ident", "kinds", "name", "unclear")
+    __slots__ = ("custom", "ident", "kinds", "name", "pieces", "unclear")
 
     def __init__(self) -> None:
-        self.ident = self.name = self.arguments = ""
+        self.ident = self.name = ""
+        self.pieces: list[str] = []
         self.custom = self.unclear = False
         self.kinds: set[str] = set()
 
@@ -42,8 +44,16 @@ class _Called:
         # Of a name in two pieces clients take the first, the last or both; of a call of two kinds, either.
         self.unclear = self.unclear or len(self.kinds) > 1 or bool(self.name and told.get("name"))
         self.name += text(told.get("name"))
-        self.arguments += text(more)
+        if isinstance(more, str):
+            self.pieces.append(more)
         return size_of(more) + size_of(told.get("name"))
+
+    @property
+    def arguments(self) -> str:
+        """The arguments so far."""
+        if len(self.pieces) > 1:
+            self.pieces = ["".join(self.pieces)]
+        return self.pieces[0] if self.pieces else ""
 
     def proposal(self) -> Proposal:
         """The call as rules see it."""
@@ -64,6 +74,8 @@ class ChatStream:
 
     def __init__(self, model: str, sent: bytes, *, hides: bool) -> None:
         self._model, self._sent, self._hides = model, len(sent), hides
+        self.overfull = False
+        self._called_size = 0
         self._event: Event | None = None
         self._chunk: dict[str, Any] = {}
         self._usage: Usage | None = None
@@ -116,10 +128,15 @@ class ChatStream:
 
     def _add(self, key: Key, entry: dict[str, Any]) -> None:
         called = self._calls.get(key)
+        if (called is None and len(self._calls) >= MOST_PROPOSALS) or self._called_size > MOST_ARGUMENTS:
+            self.overfull = True
+            return
         if called is None:
             called = self._calls[key] = _Called()
         self._open[key] = None
-        self._seen += called.add(entry)
+        size = called.add(entry)
+        self._called_size += size
+        self._seen += size
 
     def _close(self, keys: list[Key]) -> None:
         for key in keys:

@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.model import Findings, Proposal, Refusal, Usage
 from gateway.understand import sse
+from gateway.understand.dialect import MOST_ARGUMENTS, MOST_PROPOSALS
 from gateway.understand.members import dump, items, load, mapping, refused_text, same, text, tokens_of
 from gateway.understand.openai_shapes import arguments_of, error_of, size_of, usage_of
 from gateway.understand.sse import Event
@@ -56,6 +57,8 @@ class ResponsesStream:
     """Reads the events of a response; see ``dialect.Stream``."""
 
     def __init__(self, model: str, sent: bytes) -> None:
+        self.overfull = False
+        self._called_size = 0
         self._model, self._sent = model, len(sent)
         self._usage: Usage | None = None
         self._is_error = False
@@ -79,7 +82,6 @@ class ResponsesStream:
             self._read_item(_index(told), mapping(told.get("item")), done=kind.endswith("done"))
         elif kind.endswith((".delta", ".done")):
             if kind.startswith(_OF_CALL) and _index(told) not in self._ended:
-                self._open.add(_index(told))
                 self._grow(_index(told), told, kind)
             if kind.endswith(".delta"):
                 self._seen += size_of(told.get("delta"))
@@ -91,6 +93,11 @@ class ResponsesStream:
 
     def _grow(self, index: int, told: dict[str, Any], kind: str) -> None:
         """Take in a piece of arguments; what is said at their end must be what the pieces said."""
+        self._called_size += size_of(told.get("delta"))
+        if self._is_full(index) or self._called_size > MOST_ARGUMENTS:
+            self.overfull = True
+            return
+        self._open.add(index)
         pieces = self._pieces.setdefault(index, [])
         if self._items.get(index, told).get("id") not in (None, told.get("item_id")):
             pieces.append(_UNCLEAR)  # by its id it is a piece of another call
@@ -105,6 +112,9 @@ class ResponsesStream:
             self._open.discard(index)
         if not proposes(item):
             return
+        if self._is_full(index):
+            self.overfull = True
+            return
         self._items[index] = item
         if not done:
             self._ended.discard(index)
@@ -116,6 +126,11 @@ class ResponsesStream:
         if pieces and pieces != item.get("arguments", item.get("input")):
             proposal = Proposal(proposal.name, None, proposal.id)
         self._propose(index, proposal)
+
+    def _is_full(self, index: int) -> bool:
+        """Whether a call more would be one too many."""
+        known = index in self._items or index in self._open
+        return not known and len(self._items) + len(self._open) >= MOST_PROPOSALS
 
     def _read_response(self, response: dict[str, Any], *, last: bool) -> None:
         self._model = text(response.get("model")) or self._model
@@ -136,7 +151,9 @@ class ResponsesStream:
 
     def _propose(self, index: int, proposal: Proposal) -> None:
         self._proposed.setdefault(index, []).append(proposal)
-        if not any(same(proposal, known) for known in self._proposals):
+        if len(self._proposals) >= MOST_PROPOSALS:
+            self.overfull = True
+        elif not any(same(proposal, known) for known in self._proposals):
             self._proposals.append(proposal)
             self._fresh.append(proposal)
 

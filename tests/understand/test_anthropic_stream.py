@@ -190,7 +190,7 @@ def test_a_block_that_begins_again_is_two_proposals() -> None:
     assert again in got
 
 
-@pytest.mark.parametrize("data", [b"[]", b"null", b'{"type": 1}', b"{", b'{"type": "message_start", "message": 3}'])
+@pytest.mark.parametrize("data", [b"[]", b"null", b'{"type": 1}', b'{"type": "message_start", "message": 3}'])
 def test_events_that_are_not_as_documented_are_passed_over(data: bytes) -> None:
     odd = b"data: " + data + b"\n\n"
     given_ = [odd, *events(tools="get_weather"), odd]
