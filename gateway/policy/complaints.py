@@ -33,13 +33,13 @@ class Complaints:
     def __init__(self) -> None:
         self.all: list[Complaint] = []
 
-    def error(self, document: int, path: Path, message: str, hint: str = "") -> None:
+    def error(self, document: int, path: Path, message: str, hint: str = "", kind: str = "policy") -> None:
         """The document cannot be used."""
-        self.all.append(Complaint(document, path, message, hint))
+        self.all.append(Complaint(document, path, message, hint, kind=kind))
 
-    def warning(self, document: int, path: Path, message: str, hint: str = "") -> None:
+    def warning(self, document: int, path: Path, message: str, hint: str = "", kind: str = "policy") -> None:
         """The document can be used, but hardly does what was meant."""
-        self.all.append(Complaint(document, path, message, hint, severity="warning"))
+        self.all.append(Complaint(document, path, message, hint, severity="warning", kind=kind))
 
     def cel(self, document: int, path: Path, error: CelError) -> None:
         """The expression at ``path`` cannot be used."""
