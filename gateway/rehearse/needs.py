@@ -29,13 +29,17 @@ SOMETIMES = frozenset(
 """Variables that a record may lack; all others it always has."""
 
 HEADERS = "request.headers"
+OPERATION, PATH = 1, 2
+_BY_OPERATION = frozenset({"agent.id", "agent.roles", "tool.name", "tool.operation", "tool.protocol", "request.method"})
+_BY_PATH = _BY_OPERATION | {"request.path", "request.params"}
 
 
 class Need(Struct, frozen=True, eq=False):
     """``names`` are the variables among SOMETIMES that anything with consequences reads; ``by_rule`` those of each rule
     by its number, with the paths that are selected below them, and ``by_limit`` those of the limits together.
     ``headers`` are the paths of headers among them. ``answers``: rules of the answer's phases match too. ``labels``:
-    one of those marks the run."""
+    one of those marks the run. ``alike``: whether what the rules say follows from agent, tool and operation alone
+    (OPERATION), or with the path (PATH), or not (0)."""
 
     names: frozenset[str]
     by_rule: tuple[frozenset[str], ...]
@@ -44,6 +48,7 @@ class Need(Struct, frozen=True, eq=False):
     rules: tuple[CompiledRule, ...]
     answers: bool
     labels: bool
+    alike: int
 
 
 Lack = tuple[frozenset[int], frozenset[str], bool]
@@ -94,7 +99,15 @@ def _need(rules: tuple[CompiledRule, ...], limits: Sequence[CompiledLimit], answ
     by_limit = frozenset[str]().union(*(limit.references & SOMETIMES for limit in limits))
     names = by_limit.union(*(rule.references & SOMETIMES for rule in rules if _matters(rule)))
     headers = [path for path in by_limit.union(*by_rule) if path.startswith(HEADERS)]
-    return Need(names, by_rule, by_limit, tuple(headers), rules, answers, labels)
+    return Need(names, by_rule, by_limit, tuple(headers), rules, answers, labels, _alike(rules))
+
+
+def _alike(rules: Sequence[CompiledRule]) -> int:
+    matter = [rule for rule in rules if _matters(rule)]
+    read = frozenset[str]().union(*(rule.references for rule in matter))
+    if any(rule.rollout is not None for rule in matter):
+        return 0
+    return OPERATION if read <= _BY_OPERATION else PATH if read <= _BY_PATH else 0
 
 
 def _matters(rule: CompiledRule) -> bool:

@@ -9,6 +9,7 @@ decided live.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 
@@ -16,7 +17,7 @@ from msgspec import Struct, structs
 
 from gateway.config.load import Loaded
 from gateway.decide.engine import AskHuman, Deciding, Look, Pace, Reserve, decide
-from gateway.decide.rules import Rules, judgement_of
+from gateway.decide.rules import Rules, judgement_of, labels_of
 from gateway.decide.shapes import NOTHING, Check, Judgement, Quota
 from gateway.errors import Refused
 from gateway.model import (
@@ -34,11 +35,12 @@ from gateway.model import (
 )
 from gateway.pipeline import Street, refusal_of
 from gateway.policy.rules import RuleSet
+from gateway.rehearse.alike import Alike
+from gateway.rehearse.lines import Lines
 from gateway.rehearse.needs import Need, Needs
 from gateway.rehearse.rebuild import NOT_OURS, Rebuilder
 from gateway.rehearse.records import Record
 from gateway.rehearse.stage import Stage
-from gateway.stores.bucket import spend, take
 from gateway.understand.llm import allows_model
 
 ALLOW, DENY, APPROVE, UNKNOWN, SKIPPED = "allow", "deny", "approve", "unknown", "skipped"
@@ -80,6 +82,7 @@ class Simulation:
         self._rebuild = Rebuilder(stage.streets, stage.router, epoch).of
         self._caps = loaded.book.caps
         self._engine = loaded.book.engine
+        self._alike = {name: (Alike(street.checks, self._needs),) for name, street in stage.streets.items()}
         self._lines = Lines()
         self._due: list[tuple[float, int, Callable[[float], None]]] = []
         self._order = count()
@@ -114,9 +117,10 @@ class Simulation:
 
     def _ask(self, record: Record, call: Call, missing: Sequence[str], at: float) -> None:
         street = self._stage.streets[call.tool.name]
-        if call.run.id and street.reads_cost:
-            cost = self._stage.runs.cost(call.agent.id, call.run.id)
-            call = structs.replace(call, run=structs.replace(call.run, cost_usd=cost))
+        if call.run.id and (street.reads_cost or street.reads_labels):
+            agent, run, runs = call.agent.id, call.run.id, self._stage.runs
+            state = structs.replace(call.run, cost_usd=runs.cost(agent, run), labels=runs.labels(agent, run))
+            call = structs.replace(call, run=state)
         checks, quotas, lacked = street.checks, street.quotas, None
         parts = call.parts or (call,)
         needs = [self._needs.of(part) for part in parts]
@@ -130,7 +134,10 @@ class Simulation:
         if vague:
             gone = (*missing, *self._vague_of(call))
             checks, quotas, lacked = self._around(street, vague, gone, record)
-        self._go_on(_Asked(record, call, decide(call, checks, quotas), lacked), None, at)
+        if lacked is None and needs[0].alike and not (call.parts or call.flaw or call.facts):
+            checks = self._alike[call.tool.name]
+        redact = partial(_redacted, record)
+        self._go_on(_Asked(record, call, decide(call, checks, quotas, redact), lacked), None, at)
 
     def _go_on(self, asked: _Asked, answer: object, at: float) -> None:
         try:
@@ -169,13 +176,15 @@ class Simulation:
                 raise TypeError(f"decide asked for {effect!r}")
 
     def _decided(self, asked: _Asked, decision: Decision, at: float) -> None:
-        record = asked.record
+        record, call = asked.record, asked.call
+        if decision.spoke and call.run.id:
+            self._stage.runs.mark(call.agent.id, call.run.id, labels_of(decision.spoke))
         if isinstance(decision, Permit):
             self._run(asked, decision, at)
         verdict = _verdict(decision)
         if asked.lacked is not None and not _certain(decision):
             verdict = Verdict(UNKNOWN, why="not in the record: " + ", ".join(sorted(asked.lacked)))
-        elif verdict.kind == ALLOW and self._needs.of(asked.call).answers:
+        elif verdict.kind == ALLOW and self._needs.of(call).answers:
             self.unjudged += 1
         self._tell(record, verdict)
 
@@ -188,10 +197,12 @@ class Simulation:
         lacked: set[str] = set()
         skipped: dict[Need, frozenset[int]] = {}
         by_limits = False
-        for _, need in vague:
+        for call, need in vague:
             absent = (*gone, *_headers_gone(need, record)) if need.headers else tuple(gone)
             touched, lacks, limits_lack = self._needs.lacking(need, absent)
             if lacks:
+                if call.run.id and any(need.rules[number].label for number in touched):
+                    self._vague.add((call.agent.id, call.run.id, "run.labels"))
                 lacked |= lacks
                 skipped[need] = skipped.get(need, frozenset()) | touched
                 by_limits = by_limits or limits_lack
@@ -246,14 +257,18 @@ class Simulation:
             return
         if call.run.id and self._needs.of(call).labels:
             self._vague.add((call.agent.id, call.run.id, "run.labels"))
-        ended = max(at, at + (record.timings.total_ms - record.timings.decide_ms - record.timings.queue_ms) / 1e3)
-        remembers = any(isinstance(hold.claim, SlotClaim | CircuitClaim) for hold in permit.holds)
-        if record.upstream_status and remembers:
-            first_byte = (record.timings.upstream_first_byte_ms or 0.0) / 1e3
+        timings = record.timings
+        ended = max(at, at + (timings.total_ms - timings.decide_ms - timings.queue_ms) / 1e3)
+        kinds = {type(hold.claim) for hold in permit.holds}
+        circuits = CircuitClaim in kinds
+        if record.upstream_status and circuits:
+            first_byte = (timings.upstream_first_byte_ms or 0.0) / 1e3
             answer = Answered(record.upstream_status, first_byte)
             opened = min(at + first_byte, ended)
             self._at(opened, lambda now: self._stage.answered(permit, answer, now))
-        if remembers or record.cost_usd:
+        # A circuit that has heard of the answer's head hears no more, unless the answer broke off or counts as a whole.
+        waits = circuits and (not record.upstream_status or record.fault or _counts_results(permit))
+        if SlotClaim in kinds or waits or record.cost_usd:
             outcome = _outcome(record)
             self._at(ended, lambda now: self._stage.settle(call, permit, outcome, now))
 
@@ -265,29 +280,6 @@ class Simulation:
             time, _, event = heappop(self._due)
             self._stage.now = time
             event(time)
-
-
-class Lines:
-    """Limits that wait, on a clock that is told. Timers of a live gateway are late by some milliseconds, so a turn that
-    comes about when the patience ends is had or missed as it was then."""
-
-    def __init__(self) -> None:
-        self._full_at: dict[tuple[str, ...], float] = {}
-
-    def turn(self, claim: RateClaim, now: float, lean: bool | None) -> float | None:
-        """Seconds until the call's turn, 0 for now, or None where it would wait too long. ``lean``: whether it was had
-        live, None where that is not known."""
-        full_at = self._full_at.get(claim.key, 0.0)
-        wait = take(full_at, claim.capacity, claim.rate, claim.cost, now)[3]
-        patience = claim.wait if lean is None else claim.wait + LATE if lean else max(0.0, claim.wait - LATE)
-        if wait > patience:
-            return None
-        self._full_at[claim.key] = spend(full_at, claim.rate, claim.cost, now)
-        return wait
-
-
-LATE = 0.02
-"""Seconds."""
 
 
 def _waited(record: Record, claim: RateClaim) -> bool | None:
@@ -312,6 +304,13 @@ def _not_ours(record: Record) -> bool:
     return record.reason in NOT_OURS or record.reason == Reason.BAD_REQUEST
 
 
+def _redacted(record: Record, call: Call, fields: tuple[str, ...]) -> Call:  # noqa: ARG001 - as a Redact is called
+    """Nothing is sent, so nothing is masked; where that failed live, it fails again."""
+    if record.reason == Reason.REDACTION_FAILED:
+        raise Refused(Reason.REDACTION_FAILED, record.status, record.detail or "")
+    return call
+
+
 def _headers_gone(need: Need, record: Record) -> list[str]:
     return [path for path in need.headers if path.removeprefix("request.headers.") not in record.headers]
 
@@ -326,6 +325,11 @@ def _verdict(decision: Decision) -> Verdict:
         return ALLOWED
     kind = APPROVE if decision.reason is Reason.APPROVAL_REQUIRED else DENY
     return Verdict(kind, decision.rule or decision.reason.value, decision.reason.value, decision.detail)
+
+
+def _counts_results(permit: Permit) -> bool:
+    claims = [hold.claim for hold in permit.holds]
+    return any(isinstance(claim, CircuitClaim) and claim.settings.result_errors for claim in claims)
 
 
 def _outcome(record: Record) -> Outcome:
