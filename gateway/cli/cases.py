@@ -75,7 +75,7 @@ def _run(suites: list[Suite], pattern: str, coverage: Coverage | None) -> Ran:
     for suite in suites:
         loaded = suite.loaded if coverage is None else coverage.watch(suite)
         chosen = [case for case in suite.cases if pattern.lower() in f"{suite.file} {suite.name} {case.name}".lower()]
-        results = [run_case(case, loaded) for case in chosen]
+        results = [run_case(case, loaded, suite.offers) for case in chosen]
         if coverage is not None:
             coverage.note(one.trace for result in results for one in result.results)
         if results:

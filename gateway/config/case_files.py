@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct, structs
 from pydantic import ValidationError
@@ -30,13 +31,15 @@ spec: {agents: ["*"], tools: ["*"]}
 
 
 class Suite(Struct, frozen=True):
-    """The cases of one file, and what they are held against. ``policies`` knows where the rules are written."""
+    """The cases of one file, and what they are held against. ``policies`` knows where the rules are written;
+    ``offers`` is what MCP servers offer, as their tools/list gives it."""
 
     file: str
     name: str
     cases: tuple[ReadyCase, ...]
     loaded: Loaded
     policies: Policies
+    offers: Mapping[str, Sequence[Mapping[str, Any]]] = {}
 
 
 class Suites:
@@ -71,7 +74,9 @@ class Suites:
             return None
         cases, errors = ready_cases(document, model, made.loaded)
         self.errors += errors
-        return None if errors else Suite(document.file, model.metadata.name, cases, made.loaded, made.policies)
+        if errors:
+            return None
+        return Suite(document.file, model.metadata.name, cases, made.loaded, made.policies, model.spec.offers)
 
     def _about(self, document: Document, model: CaseFile, path: Path) -> Attempt | None:
         """What the file is about, or None where that cannot be said."""

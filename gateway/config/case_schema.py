@@ -185,6 +185,11 @@ class CaseSpec(Model):
     tools: dict[ToolName, StandIn] | None = Field(
         default=None, min_length=1, description="The tools, instead of those of the configuration."
     )
+    offers: dict[ToolName, Listed[dict[str, JsonValue]]] = Field(
+        default={},
+        description="What MCP servers offer, as their tools/list gives it: name, annotations, inputSchema; of others"
+        " nothing is known, as before an agent has listed them.",
+    )
     cel_functions: CelFunctions = Field(
         default=CelFunctions(), description="With tools: the functions that are turned on in the configuration."
     )

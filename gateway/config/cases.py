@@ -60,6 +60,7 @@ class _Cases:
         self._protocols = {tool.name: tool.protocol for tool in loaded.tools}
         self._known = _Known(loaded)
         self.errors: list[Problem] = []
+        self._check_offers()
         names: set[str] = set()
         cases = []
         for number, case in enumerate(model.spec.cases):
@@ -74,6 +75,17 @@ class _Cases:
 
     def _mistake(self, mistake: Mistake) -> None:
         self.errors.append(self._document.mistake(mistake))
+
+    def _check_offers(self) -> None:
+        for name, tools in self._spec.offers.items():
+            if self._protocols.get(name) != "mcp":
+                message = f"{name!r} is no MCP server here" + (
+                    ", so it has no list of tools" if name in self._protocols else ""
+                )
+                self._mistake(Mistake(("spec", "offers", name), message, "write the name of a tool with protocol: mcp"))
+            for number, tool in enumerate(tools):
+                if not isinstance(tool.get("name"), str):
+                    self._mistake(Mistake(("spec", "offers", name, number), "name is missing", "add the tool's name"))
 
     def _case(self, case: Case, at: Place) -> ReadyCase:
         node = self._document.root.at(at)

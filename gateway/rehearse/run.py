@@ -8,7 +8,7 @@ from gateway.config.cases import ReadyCase, ReadyStep
 from gateway.config.load import Loaded
 from gateway.model import Trace
 from gateway.rehearse.perform import Performance
-from gateway.rehearse.stage import Stage
+from gateway.rehearse.stage import NO_OFFERS, Offers, Stage
 from gateway.rehearse.verdicts import Difference, Verdict, differences, verdict_of
 
 
@@ -34,9 +34,9 @@ class CaseResult(Struct, frozen=True):
         return tuple(result for result in self.results if result.differences)
 
 
-def run_case(case: ReadyCase, loaded: Loaded) -> CaseResult:
-    """Make the calls of a case, in the order of time, and compare."""
-    performance = Performance(Stage(loaded, case.start))
+def run_case(case: ReadyCase, loaded: Loaded, offers: Offers = NO_OFFERS) -> CaseResult:
+    """Make the calls of a case, in the order of time, and compare. ``offers`` as in ``Stage``."""
+    performance = Performance(Stage(loaded, case.start, offers))
     acts = [
         (step, turn, performance.begin(step.call, step.answer, step.at + turn * step.every))
         for step in case.steps

@@ -7,7 +7,8 @@ Nothing outside is read, asked or told. Times are seconds from the stage's begin
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Generator, Mapping, Sequence
+from typing import Any
 
 from msgspec import structs
 
@@ -25,17 +26,24 @@ from gateway.stores.runs import RunBook
 from gateway.streets import Kept, Streets
 from gateway.understand.route import Router
 
+Offers = Mapping[str, Sequence[Mapping[str, Any]]]
+NO_OFFERS: Offers = {}
+
 
 class Stage:
-    """``epoch`` is the wall time at the stage's beginning, in seconds since the epoch."""
+    """``epoch`` is the wall time at the stage's beginning, in seconds since the epoch. ``offers`` are the tools of MCP
+    servers, by server, as their tools/list gives them."""
 
-    def __init__(self, loaded: Loaded, epoch: float = 0.0) -> None:
+    def __init__(self, loaded: Loaded, epoch: float = 0.0, offers: Offers = NO_OFFERS) -> None:
         self.loaded, self.epoch, self.now = loaded, epoch, 0.0
         self.ledger = MemoryLedger()
         self.runs = RunBook()
         self.turns = Turns(self.clock)
         self.router = Router(loaded.tools)
-        self.streets: dict[str, Street] = Streets(loaded, Kept(), self.wall).all()
+        kept = Kept()
+        self.streets: dict[str, Street] = Streets(loaded, kept, self.wall).all()
+        for server, tools in offers.items():
+            kept.catalogue(self.streets[server].tool, loaded.pinnings[server]).learn(tools, complete=True)
 
     def clock(self) -> float:
         """Seconds from the beginning."""

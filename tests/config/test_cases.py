@@ -216,3 +216,13 @@ def test_tests_among_the_policies_are_no_policies_and_are_checked_with_them(tmp_
     assert [problem.message for problem in checked.errors] == ["agent is missing", "tool is missing"]
     broken = attempt(tmp_path / "gone.yaml")
     assert with_cases(tmp_path / "gone.yaml", broken) is broken
+
+
+def test_what_a_server_offers_is_known_of_mcp_servers_alone(tmp_path: Path) -> None:
+    head = HEAD + TOOLS + "  offers: {mail: [{name: send}, {title: x}], bank: [], gone: []}\n"
+    hint = "write the name of a tool with protocol: mcp"
+    assert wrong(tmp_path, ONE, head=head) == [
+        str(Problem("p_test.yaml", 15, 33, "name is missing", "add the tool's name")),
+        str(Problem("p_test.yaml", 15, 46, "'bank' is no MCP server here, so it has no list of tools", hint)),
+        str(Problem("p_test.yaml", 15, 56, "'gone' is no MCP server here", hint)),
+    ]

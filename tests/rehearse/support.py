@@ -54,7 +54,7 @@ def ran(folder: Path, policies: str, cases: str) -> list[CaseResult]:
     """The results of cases that can all be used."""
     found, errors = suites(folder, policies, cases)
     assert errors == []
-    return [run_case(case, suite.loaded) for suite in found for case in suite.cases]
+    return [run_case(case, suite.loaded, suite.offers) for suite in found for case in suite.cases]
 
 
 def told(folder: Path, policies: str, cases: str) -> list[str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.rehearse.support import document, rule, told
+from gateway.rehearse.run import run_case
+from tests.rehearse.support import HEAD, TOOLS, document, rule, suites, told
 
 LIMIT = document("Limit", "slow-down", "{match: {tools: [bank]}, per: [agent], rate: 1/s, burst: 2}")
 
@@ -278,3 +279,46 @@ def test_an_answer_that_a_reader_breaks_over_is_kept_back_where_it_is_judged(
 def test_an_answer_that_breaks_off_before_a_rule_has_seen_it_all_is_not_passed_on(tmp_path: Path) -> None:
     cases = "- {name: breaks, answer: {fault: broken, result: {}}, expect: {decision: allow, status: 502}}\n"
     assert told(tmp_path, RESULT, cases) == []
+
+
+OFFERS = (
+    "  offers: {mail: [{name: ls, annotations: {readOnlyHint: true}, inputSchema: {type: object, required: [a]}}]}\n"
+)
+
+
+def test_what_a_server_offers_is_known_to_rules_and_arguments_are_held_to_it(tmp_path: Path) -> None:
+    policies = rule("!tool.readOnly", match="{tools: [mail]}")
+    cases = """\
+    - name: offered
+      call: {tool: mail, operation: ls, args: {a: 1}}
+      expect: allow
+    - name: wrong arguments
+      call: {tool: mail, operation: ls}
+      expect: {decision: refuse, reason: invalid_arguments}
+    - name: not offered
+      call: {tool: mail, operation: rm}
+      expect: {decision: refuse, rule: p/r}
+    """
+    found, errors = suites(tmp_path, policies, cases, head=HEAD + TOOLS + OFFERS)
+    assert errors == []
+    results = [run_case(case, suite.loaded, suite.offers) for suite in found for case in suite.cases]
+    assert [result.failed for result in results] == [(), (), ()]
+
+
+def test_a_run_is_marked_and_fields_are_masked_as_the_cases_expect(tmp_path: Path) -> None:
+    spec = (
+        "{match: {tools: [bank]}, rules: ["
+        "{name: mark, when: has(args.secret), then: label, label: tainted},"
+        "{name: mask, when: has(args.secret), then: redact, fields: [args.secret]},"
+        "{name: stop, when: \"'tainted' in run.labels && !has(args.secret)\", then: deny}]}"
+    )
+    cases = """\
+    - name: marked
+      call: {method: POST, path: /transfers, args: {secret: x}, run: r}
+      steps:
+        - {call: {args: {}}, expect: {decision: allow, labels: [], redacted: []}}
+        - {expect: {decision: allow, labels: [tainted], redacted: [args.secret], amended: []}}
+        - {call: {args: {}}, expect: {decision: refuse, rule: p/stop}}
+        - {call: {args: {}, run: s}, expect: allow}
+    """
+    assert told(tmp_path, document("Policy", "p", spec), cases) == []
