@@ -123,6 +123,8 @@ class _Line:
         """A word or a redirection."""
         number = _NUMBER.match(self.text, self.at)
         if number is not None:
+            if len(number[0]) > 1:
+                self.fail("a descriptor of more than one digit, which is a word to some shells")
             self.at = number.end()
         operator = _REDIRECTION.match(self.text, self.at)
         if operator is not None:

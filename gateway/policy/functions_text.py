@@ -49,10 +49,10 @@ def _check(value: Any) -> None:
     level, depth = [value], 0
     while level:
         depth += 1
-        if depth > DEEPEST + 1:
-            raise FunctionError(f"nested deeper than {DEEPEST} levels")
         below: list[Any] = []
         for item in level:
+            if isinstance(item, dict | list) and depth > DEEPEST:
+                raise FunctionError(f"nested deeper than {DEEPEST} levels")
             if isinstance(item, dict):
                 below += item
                 below += item.values()

@@ -98,6 +98,7 @@ def unknown_function(name: str) -> str:
 def no_overload(operator: str, types: str) -> tuple[str, str]:
     """Message and hint for an operator or function between types that it is not defined for."""
     plain = {"_?_:_": "?:", "_[_]": "[]", "@in": "in"}.get(operator, operator.strip("_"))
+    types = types.replace("google.protobuf.Timestamp", "timestamp").replace("google.protobuf.Duration", "duration")
     kinds = {kind.strip() for kind in types.strip("()").split(",")}
     hint = ""
     if {"int", "double"} <= kinds:
