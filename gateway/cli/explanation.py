@@ -2,61 +2,82 @@
 
 from __future__ import annotations
 
-import re
-import time
+from collections.abc import Iterable
 from typing import Any
 
+from msgspec import structs
+
+from gateway.cli.explanation_rules import Lacking, explained_rules, nearest_rules, refuses, undecided
 from gateway.config.load import Loaded
-from gateway.decide.engine import AskHuman, Look, Reserve, decide
 from gateway.errors import Refused
-from gateway.model import Agent, Call, Decision, Hold, Refusal
+from gateway.model import UNREAD, Agent, Call, Decision, Hold, RateClaim, Reason, Refusal
 from gateway.policy.globs import matches_any
-from gateway.policy.guards import CompiledLimit
-from gateway.policy.rules import Explained
-from gateway.policy.schema import Grant, Limit, Policy
-from gateway.streets import Kept, Streets
+from gateway.policy.guards import CompiledBreaker, CompiledLimit
+from gateway.policy.schema import Grant, Limit
+from gateway.rehearse.stage import Stage
 
 NEAREST = 3
 """Grants that are named where none allows the call."""
 
 
-def explanation_of(call: Call, loaded: Loaded) -> dict[str, Any]:
-    """Everything that has to do with the call, and the verdict with counters at rest and circuits closed."""
-    book, tool = loaded.book, call.tool
+def _nothing(_: str) -> str:
+    return ""
+
+
+def explanation_of(call: Call, loaded: Loaded, lacking: Lacking = _nothing) -> dict[str, Any]:
+    """Everything that has to do with the call, and the verdict with counters at rest and circuits closed.
+
+    ``lacking`` tells of a recorded call what an expression reads that the record does not have.
+    """
+    book, tool, named = loaded.book, call.tool, {"implied": call.implied}
     grant = book.grant(call.agent, tool.name, call.operation)
     if grant is None and call.implied:
         grant = book.any_grant(call.agent, tool.name)
-    named = {"implied": call.implied}
-    rules = book.rules(tool.name, call.operation, **named)
+    rules = explained_rules(book.rules(tool.name, call.operation, **named), call, loaded, lacking)
+    results = book.results(tool.name, call.operation, **named).rules
+    proposals = book.proposals(tool.name, call.operation).rules
+    decision = Stage(loaded, call.at).decide(call, 0.0)
+    limits = [
+        _limit(limit, call, loaded, decision.holds, lacking)
+        for limit in book.limits(tool.name, call.operation, **named)
+    ]
+    against = [rule for rule in rules if refuses(rule)]
+    verdict = _verdict(decision, rules, limits, sure=grant is None or isinstance(call.flaw, Refusal))
     return {
         "version": loaded.version,
-        "call": {
-            "agent": call.agent.id,
-            "roles": list(call.agent.roles),
-            "run": call.run.id or None,
-            "tool": tool.name,
-            "operation": call.operation,
-            "params": dict(call.params),
-            "args": dict(call.args),
-            "facts": {name: value for name, value in call.facts.items() if value not in ("", None)},
-            "amendments": list(call.amendments),
-        },
+        "call": _call(call),
         "grant": grant,
         "nearest_grants": [] if grant is not None else _nearest(call, loaded),
-        "rules": [_rule(said, loaded) for said in rules.explain(call)],
-        "limits": [_limit(limit, call, loaded) for limit in book.limits(tool.name, call.operation, **named)],
-        "breakers": [
-            {"breaker": breaker.name, "key": list(breaker.key(call)[1:])}
-            for breaker in book.breakers(tool.name, call.operation, **named)
+        "rules": rules,
+        "rules_of_the_answer": [
+            {"policy": one.policy, "rule": one.name, "phase": one.phase, "when": one.when, "then": one.verdict.value}
+            for one in (*results, *proposals)
         ],
+        "limits": limits,
+        "breakers": [_breaker(breaker, call) for breaker in book.breakers(tool.name, call.operation, **named)],
         "concurrency": tool.concurrency or None,
-        "verdict": verdict_of(_decided(call, loaded)),
+        "verdict": verdict,
+        "against": [f"{rule['policy']}/{rule['rule']}" for rule in against],
+        "nearest_rules": [f"{rule['policy']}/{rule['rule']}" for rule in ([] if against else nearest_rules(rules))],
     }
 
 
-def refused_early(refused: Refused, loaded: Loaded) -> dict[str, Any]:
+def _call(call: Call) -> dict[str, Any]:
+    return {
+        "agent": call.agent.id,
+        "roles": list(call.agent.roles),
+        "run": call.run.id or None,
+        "tool": call.tool.name,
+        "operation": call.operation,
+        "params": dict(call.params),
+        "args": None if call.args is UNREAD else dict(call.args),
+        "facts": {name: value for name, value in call.facts.items() if value not in ("", None)},
+        "amendments": list(call.amendments),
+    }
+
+
+def refused_early(refusal: Refusal, loaded: Loaded) -> dict[str, Any]:
     """The explanation of a request that the gateway would refuse before any policy sees it."""
-    refusal = Refusal(refused.reason, refused.status, refused.detail, advice=refused.advice)
     return {"version": loaded.version, "call": None, "verdict": verdict_of(refusal)}
 
 
@@ -74,22 +95,22 @@ def verdict_of(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _decided(call: Call, loaded: Loaded) -> Decision:
-    street = Streets(loaded, Kept(), time.time).of(call.tool)
-    deciding = decide(call, street.checks, street.quotas)
-    answer: object = None
-    try:
-        while True:
-            effect = deciding.send(answer)
-            if isinstance(effect, Look | Reserve):
-                answer = tuple(Hold(claim, True) for claim in effect.claims)
-            else:
-                answer = None if isinstance(effect, AskHuman) else True
-    except StopIteration as done:
-        decision: Decision = done.value
-        return decision
-    except Refused as refused:
-        return Refusal(refused.reason, refused.status, refused.detail, advice=refused.advice)
+def _verdict(
+    decision: Decision, rules: Iterable[dict[str, Any]], limits: Iterable[dict[str, Any]], *, sure: bool
+) -> dict[str, Any]:
+    """The decision, where it does not hang on something that is not known. ``sure``: it was taken before the rules."""
+    open_rules = [f"{rule['policy']}/{rule['rule']}: {rule['result']}" for rule in rules if undecided(rule)]
+    open_limits = [f"limit/{one['limit']}: unknown: {one['lacking']}" for one in limits if one["lacking"]]
+    if sure or not (open_rules or open_limits):
+        return verdict_of(decision)
+    denied = next((rule for rule in rules if refuses(rule)), None)
+    if denied is None:
+        return {"decision": "unknown", "why": [*open_rules, *open_limits]}
+    name = f"{denied['policy']}/{denied['rule']}"
+    if isinstance(decision, Refusal) and decision.rule == name:
+        return verdict_of(decision)
+    reason = Reason.APPROVAL_REQUIRED if denied["then"] == "approve" else Reason.POLICY_DENIED
+    return verdict_of(Refusal(reason, 403, denied["message"] or f"refused by rule {name}", name))
 
 
 def _nearest(call: Call, loaded: Loaded) -> list[dict[str, Any]]:
@@ -125,44 +146,35 @@ def _listed(names: tuple[str, ...]) -> str:
     return f"[{', '.join(names)}]"
 
 
-def _rule(said: Explained, loaded: Loaded) -> dict[str, Any]:
-    return {
-        "policy": said.policy,
-        "rule": said.rule,
-        "then": said.verdict.value,
-        "mode": said.mode.value,
-        "when": said.when,
-        "variables": _variables(said, loaded),
-        "result": said.result,
-        "message": said.message or None,
-        "read": said.read,
-    }
-
-
-def _variables(said: Explained, loaded: Loaded) -> dict[str, str]:
-    """The expressions behind the variables that a condition names."""
-    policies = (one for one in loaded.documents if isinstance(one, Policy) and one.metadata.name == said.policy)
-    return {
-        variable.name: variable.expression
-        for policy in policies
-        for variable in policy.spec.variables
-        if re.search(rf"\bvariables\s*\.\s*{variable.name}\b", said.when)
-    }
-
-
-def _limit(limit: CompiledLimit, call: Call, loaded: Loaded) -> dict[str, Any]:
+def _limit(limit: CompiledLimit, call: Call, loaded: Loaded, holds: Iterable[Hold], lacking: Lacking) -> dict[str, Any]:
+    """The limit with its numbers. ``left`` is what it has left after this call, where it was asked."""
     rates = (one.spec.rate for one in loaded.documents if isinstance(one, Limit) and one.metadata.name == limit.name)
+    missing = next((why for name in sorted(limit.references) if (why := lacking(name))), "")
     try:
-        key: list[str] | None = list(limit.key(call)[1:])
+        key: list[str] | None = None if missing else list(limit.key(call)[1:])
         error = None
     except Refused as refused:
         key, error = None, refused.detail
+    mine = (hold for hold in holds if isinstance(hold.claim, RateClaim) and hold.claim.guard == limit.name)
+    hold = next((hold for hold in mine if hold.granted and hold.state != "paced"), None)
     return {
         "limit": limit.name,
         "key": key,
         "error": error,
+        "lacking": missing or None,
         "rate": next(rates),
         "burst": limit.capacity,
         "mode": limit.mode,
         "max_wait": limit.max_wait or None,
+        "left": None if hold is None or missing else hold.left,
+        "one_more_after_s": round(1.0 / limit.rate, 3),
+        "full_after_s": round(limit.capacity / limit.rate, 3),
+    }
+
+
+def _breaker(breaker: CompiledBreaker, call: Call) -> dict[str, Any]:
+    return {
+        "breaker": breaker.name,
+        "key": list(breaker.key(call)[1:]),
+        "settings": structs.asdict(breaker.settings),
     }

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
-WIDEST = 200
-"""Characters of a value that is shown."""
+from gateway.cli.explanation_changes_text import change_lines, shown
 
 
 def tell(explanation: dict[str, Any]) -> None:
     """Write an explanation (see explanation.py) to standard output."""
-    call = explanation["call"]
-    if call is not None:
-        _call(call)
+    if explanation.get("recorded"):
+        _recorded(explanation["recorded"], explanation["version"])
+    if explanation["call"] is not None:
+        _call(explanation["call"])
         _grant(explanation)
-        _rules(explanation["rules"])
+        _rules(explanation)
         _guards(explanation)
-    _verdict(explanation)
+    _verdict(explanation["verdict"])
+    for number, line in enumerate(change_lines(explanation)):
+        click.echo(f"{'change' if number == 0 else '':<10}{line}")
+    click.echo(f"version   {explanation['version']}")
+
+
+def _recorded(record: dict[str, Any], version: str) -> None:
+    said = f"{record['reason']} by {record['rule']}" if record["rule"] else record["reason"]
+    decision = f"refused: {said}" if record["reason"] else record["decision"] or "the agent left before a decision"
+    click.echo(f"record    {record['call']} at {record['ts']}: {decision}")
+    if record["policy_version"] != version:
+        _line(f"decided by version {record['policy_version'] or 'unknown'}; explained by the version below")
+    for name in record["missing"]:
+        _line(f"{name} is not in the record, or masked")
+    for guard in record["guards"] or ():
+        state = f", {guard['state']}" if guard["state"] else ""
+        room = "granted" if guard["granted"] else f"refused, room after {guard['retry_after']:g} s"
+        _line(f"{guard['guard']}: {room}, {guard['left']:g} left{state}")
 
 
 def _call(call: dict[str, Any]) -> None:
@@ -28,7 +45,7 @@ def _call(call: dict[str, Any]) -> None:
     click.echo(f"call      {call['agent']}{roles}{run} -> {call['tool']}: {call['operation']}")
     for name in ("params", "args", "facts"):
         if call[name]:
-            _line(f"{name} {_shown(call[name])}")
+            _line(f"{name} {shown(call[name])}")
     for amendment in call["amendments"]:
         _line(f"changed: {amendment}")
 
@@ -36,54 +53,96 @@ def _call(call: dict[str, Any]) -> None:
 def _grant(explanation: dict[str, Any]) -> None:
     if explanation["grant"] is not None:
         click.echo(f"grant     {explanation['grant']} allows it")
-        return
-    click.echo("grant     none allows it" + (", the nearest are" if explanation["nearest_grants"] else ""))
-    for near in explanation["nearest_grants"]:
-        _line(f"{near['grant']}: {'; '.join(near['misses'])}")
+    else:
+        click.echo("grant     none allows it")
 
 
-def _rules(rules: list[dict[str, Any]]) -> None:
+def _rules(explanation: dict[str, Any]) -> None:
+    rules = explanation["rules"]
     if not rules:
         click.echo("rules     none can match")
     for number, rule in enumerate(rules):
-        label = "rules" if number == 0 else ""
-        mode = "" if rule["mode"] == "Enforce" else f" ({rule['mode']}: never enforced)"
-        result = rule["result"] if rule["result"] in ("true", "false") else f"cannot be evaluated: {rule['result']}"
         color = {"true": "yellow", "false": None}.get(rule["result"], "red")
-        click.echo(
-            f"{label:<10}{rule['policy']}/{rule['rule']}: {click.style(result, fg=color)}, then {rule['then']}{mode}"
-        )
+        result = click.style(_result(rule["result"]), fg=color)
+        click.echo(f"{'rules' if number == 0 else '':<10}{rule['policy']}/{rule['rule']}: {result}, then {_then(rule)}")
         _line(f"  when {' '.join(rule['when'].split())}")
         for name, expression in rule["variables"].items():
             _line(f"  where {name} is {' '.join(expression.split())}")
-        for name, value in rule["read"].items():
-            _line(f"  read {name} = {_shown(value)}")
+        for line in _tree(rule["parts"], top=True):
+            _line(f"    {line}")
         if rule["message"]:
             _line(f"  says {rule['message']}")
+        for name, value in rule["annotations"].items():
+            _line(f"  {name}: {value}")
+    for rule in explanation["rules_of_the_answer"]:
+        _line(f"{rule['policy']}/{rule['rule']}: asked in phase {rule['phase']}, then {rule['then']}")
+
+
+def _result(result: str) -> str:
+    known = result in ("true", "false") or result.startswith("unknown: ")
+    return result if known else f"cannot be evaluated: {result}"
+
+
+def _then(rule: dict[str, Any]) -> str:
+    then: str = rule["then"]
+    if rule["label"]:
+        then += f" {rule['label']}"
+    if rule["fields"]:
+        then += f" {', '.join(rule['fields'])}"
+    if rule["outside_rollout"]:
+        return f"{then} (Audit: outside of the rollout)"
+    return then if rule["mode"] == "Enforce" else f"{then} ({rule['mode']}: never enforced)"
+
+
+def _tree(part: dict[str, Any], depth: int = 0, *, top: bool = False) -> Iterator[str]:
+    """A line for each part below the condition itself, which has been told."""
+    if not top or not part["parts"]:
+        text = " ".join(part["text"].split())
+        outcome = f"-> {_result(part['error'])}" if "error" in part else f"-> {shown(part['value'])}"
+        yield f"{'  ' * depth}{text} {outcome}"
+    for below in part["parts"]:
+        yield from _tree(below, depth if top else depth + 1)
 
 
 def _guards(explanation: dict[str, Any]) -> None:
     for limit in explanation["limits"]:
         wait = f", waits up to {limit['max_wait']:g} s" if limit["max_wait"] else ""
-        key = f"key {_key(limit['key'])}" if limit["error"] is None else f"refuses: {limit['error']}"
+        refuses = limit["lacking"] or (limit["error"] and f"refuses: {limit['error']}")
+        key = refuses or f"key {_key(limit['key'])}"
         click.echo(f"limit     {limit['limit']}: {limit['rate']}, bursts of {limit['burst']:g}{wait}; {key}")
+        left = "" if limit["left"] is None else f"{limit['left']:g} left after this call, were it the first; "
+        one, full = limit["one_more_after_s"], limit["full_after_s"]
+        _line(f"{left}used up, it has room for one more after {one:g} s, for all after {full:g} s")
     for breaker in explanation["breakers"]:
         click.echo(f"breaker   {breaker['breaker']}: key {_key(breaker['key'])}")
+        _line(_opens(breaker["settings"]))
     if explanation["concurrency"]:
         click.echo(f"places    {explanation['concurrency']} calls at once")
 
 
-def _verdict(explanation: dict[str, Any]) -> None:
-    verdict = explanation["verdict"]
+def _opens(settings: dict[str, Any]) -> str:
+    when = [f"{settings['failures']} failures in a row"] if settings["failures"] else []
+    over = f"of at least {settings['minimum']} calls in {settings['window']:g} s"
+    if settings["rate"]:
+        when.append(f"{settings['rate']:.0%} failures {over}")
+    if settings["slow_rate"]:
+        when.append(f"{settings['slow_rate']:.0%} slower than {settings['slow']:g} s {over}")
+    return f"opens for {settings['open']:g} s at {' or '.join(when) or 'nothing'}"
+
+
+def _verdict(verdict: dict[str, Any]) -> None:
     if verdict["decision"] == "allow":
         click.echo(f"verdict   {click.style('allowed', fg='green')}, unless a limit or breaker has run out by then")
+    elif verdict["decision"] == "unknown":
+        click.echo(f"verdict   {click.style('unknown', fg='yellow')}, since it hangs on what the record lacks")
+        for why in verdict["why"]:
+            _line(why)
     else:
         by = f" by {verdict['rule']}" if verdict["rule"] else ""
         click.echo(f"verdict   {click.style('refused', fg='red')} with {verdict['status']} {verdict['reason']}{by}")
         _line(verdict["detail"])
         if verdict["advice"]:
             _line(f"advice: {verdict['advice']}")
-    click.echo(f"version   {explanation['version']}")
 
 
 def _line(text: str) -> None:
@@ -92,8 +151,3 @@ def _line(text: str) -> None:
 
 def _key(parts: list[str]) -> str:
     return " ".join(parts) or "(one for all)"
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= WIDEST else f"{text[:WIDEST]}... ({len(text)} characters)"

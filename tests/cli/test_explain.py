@@ -74,10 +74,12 @@ def test_a_call_that_is_allowed_names_grant_rules_limits_and_breakers(tmp_path: 
     assert told["rules"][0]["variables"] == {"amount": "double(args.amount)"}
     assert told["rules"][0]["read"] == {"args": {"to": "x", "amount": 5}}
     assert told["limits"] == [
-        {"limit": "per-recipient", "key": ["pay-1", "x"], "error": None, "rate": "20/h", "burst": 3.0, "mode": "wait",
-         "max_wait": 5.0}
+        {"limit": "per-recipient", "key": ["pay-1", "x"], "error": None, "lacking": None, "rate": "20/h", "burst": 3.0,
+         "mode": "wait", "max_wait": 5.0, "left": None, "one_more_after_s": 180.0, "full_after_s": 540.0}
     ]  # fmt: skip
-    assert told["breakers"] == [{"breaker": "bank", "key": ["bank"]}]
+    assert [(one["breaker"], one["key"], one["settings"]["failures"]) for one in told["breakers"]] == [
+        ("bank", ["bank"], 5)
+    ]
     assert told["concurrency"] == 4
     assert told["verdict"] == {"decision": "allow", "grant": "payers"}
 
@@ -122,15 +124,58 @@ def test_the_text_says_it_for_people(tmp_path: Path) -> None:
         "grant     payers allows it",
         "rules     payments/large: true, then deny",
         "            where amount is double(args.amount)",
-        '            read args = {"to": "x", "amount": 5000}',
+        "              variables.amount -> 5000.0",
+        "                  args.amount -> 5000",
         "            says too much",
         "          payments/shadow: true, then deny (Audit: never enforced)",
         "limit     per-recipient: 20/h, bursts of 3, waits up to 5 s; key pay-1 x",
+        "          used up, it has room for one more after 180 s, for all after 540 s",
         "breaker   bank: key bank",
+        "          opens for 15 s at 5 failures in a row or 50% failures of at least 10 calls in 30 s",
         "places    4 calls at once",
         "verdict   refused with 403 policy_denied by payments/large",
+        "change    payments/large would have to be false:",
+        "            variables.amount > 1000.0 false (variables.amount is 5000.0)",
+        "          payments/ask would have to be false:",
     ):
         assert line in lines
+
+
+def test_an_allowed_call_names_the_rules_that_came_nearest(tmp_path: Path) -> None:
+    call = {**CALL, "args": {"to": "x", "amount": 5}}
+    assert explained(tmp_path, call)["nearest_rules"] == ["payments/large", "payments/ask"]
+    lines = invoke(tmp_path, call).stdout.splitlines()
+    at = lines.index("change    payments/large would refuse it:")
+    assert lines[at + 1 : at + 3] == [
+        "            variables.amount > 1000.0 true (variables.amount is 5.0)",
+        "          payments/ask would ask a person about it:",
+    ]
+
+
+def test_an_error_is_shown_where_it_arises_and_would_have_to_go(tmp_path: Path) -> None:
+    lines = invoke(tmp_path, {**CALL, "args": {"to": "x"}}).stdout.splitlines()
+    missing = 'cannot be evaluated: there is no key "amount"'
+    assert f"rules     payments/large: {missing}, then deny" in lines
+    assert f"                  args.amount -> {missing}" in lines
+    assert f"            variables.amount > 1000.0 false ({missing})" in lines
+
+
+def test_a_call_without_a_grant_names_those_that_come_nearest(tmp_path: Path) -> None:
+    lines = invoke(tmp_path, {**CALL, "agent": "other", "args": {"to": "x", "amount": 5}}).stdout.splitlines()
+    at = lines.index("change    a grant would have to allow it; the nearest are")
+    assert lines[at + 1] == "            payers: agent other is not in agents [pay-*]"
+
+
+def test_a_key_of_a_limit_that_cannot_be_made_is_what_would_have_to_change(tmp_path: Path) -> None:
+    lines = invoke(tmp_path, {**CALL, "args": {"amount": 5}}).stdout.splitlines()
+    assert any(line.startswith("change    the key of limit per-recipient would have to be known (") for line in lines)
+
+
+@pytest.mark.parametrize(("amount", "code"), [(5, 0), (5000, 3), (600, 3)])
+def test_the_exit_code_tells_the_verdict_where_that_is_asked_for(amount: int, code: int, tmp_path: Path) -> None:
+    call = {**CALL, "args": {"to": "x", "amount": amount}}
+    assert invoke(tmp_path, call).exit_code == 0
+    assert invoke(tmp_path, call, "--exit-code").exit_code == code
 
 
 @pytest.mark.parametrize(
