@@ -79,10 +79,10 @@ class _Cases:
     def _check_offers(self) -> None:
         for name, tools in self._spec.offers.items():
             if self._protocols.get(name) != "mcp":
-                message = f"{name!r} is no MCP server here" + (
-                    ", so it has no list of tools" if name in self._protocols else ""
-                )
-                self._mistake(Mistake(("spec", "offers", name), message, "write the name of a tool with protocol: mcp"))
+                why = ", so it has no list of tools" if name in self._protocols else ""
+                hint = "write the name of a tool with protocol: mcp"
+                wrong = Mistake(("spec", "offers", name), f"{name!r} is no MCP server here{why}", hint, at_key=True)
+                self._mistake(wrong)
             for number, tool in enumerate(tools):
                 if not isinstance(tool.get("name"), str):
                     self._mistake(Mistake(("spec", "offers", name, number), "name is missing", "add the tool's name"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -11,6 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.root import toolgate
+from gateway.config.case_schema import AnswerPart, Case, CaseSpec, Expect, Step
+from gateway.config.described import PartOfCall
 from tests.config.support import CONFIG, GRANT, written
 from tests.rehearse.support import HEAD
 
@@ -241,3 +244,28 @@ def test_hundreds_of_cases_compile_their_policies_once(folder: Path, monkeypatch
     done = invoke("test")
     assert "600 cases passed, 0 failed, in 2 suites" in done.stdout
     assert len(compiled) == 1
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_shipped_policies_pass_their_cases() -> None:
+    done = invoke("test", "-c", str(ROOT / "config.example.yaml"))
+    assert done.exit_code == 0, done.output
+
+
+def test_the_example_in_the_documentation_passes_and_covers_all(folder: Path) -> None:
+    text = (ROOT / "docs" / "policy-tests.md").read_text()
+    policy, cases = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (folder / "policies" / "payments.yaml").write_text(policy)
+    (folder / "policies" / "payments_test.yaml").write_text(cases)
+    done = invoke("test", "policies", "--coverage")
+    assert done.stdout in text.replace("\n    ", "\n")
+    assert done.exit_code == 0
+
+
+def test_every_key_of_a_test_is_documented() -> None:
+    text = (ROOT / "docs" / "policy-tests.md").read_text()
+    for model in (CaseSpec, Case, Step, AnswerPart, Expect, PartOfCall):
+        for name in model.model_fields:
+            assert f"`{name}`" in text, name

@@ -322,3 +322,15 @@ def test_a_run_is_marked_and_fields_are_masked_as_the_cases_expect(tmp_path: Pat
         - {call: {args: {}, run: s}, expect: allow}
     """
     assert told(tmp_path, document("Policy", "p", spec), cases) == []
+
+
+def test_rules_read_the_time_that_the_case_says(tmp_path: Path) -> None:
+    cases = """\
+    - name: noon
+      steps: [{expect: allow}, {at: 21599s, expect: allow}, {at: 6h, expect: refuse}]
+    - name: early
+      start: 2026-01-05T08:59:59+01:00
+      steps: [{expect: refuse}, {at: 1s, expect: allow}]
+    """
+    closed = "request.time.getHours() < 8 || request.time.getHours() >= 18"
+    assert told(tmp_path, rule(closed), cases) == []
