@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from gateway.decide.memo import ClaimMemo
+from gateway.decide.memo import OF_THE_KIND, ClaimMemo
 from gateway.model import Call, Claim, Hold, RateClaim, Reason, Refusal
 from gateway.policy.book import PolicyBook
+
+_SPANS = (("second", 1), ("minute", 60), ("hour", 3_600), ("day", 86_400))
 
 
 class Limits:
@@ -19,7 +21,7 @@ class Limits:
         claims = [
             RateClaim(limit.name, limit.key(call), limit.capacity, limit.rate, 1.0, limit.max_wait) for limit in limits
         ]
-        return tuple(claims), not any(limit.references for limit in limits)
+        return tuple(claims), all(limit.references <= OF_THE_KIND for limit in limits)
 
     def refusal(self, hold: Hold) -> Refusal:
         claim = hold.claim
@@ -31,7 +33,7 @@ class Limits:
         return Refusal(
             Reason.RATE_LIMITED,
             429,
-            f"limit {claim.guard!r}: {claim.rate:g} calls a second, bursts of {claim.capacity:g}",
+            f"limit {claim.guard!r}: {_pace(claim.rate)}, bursts of {claim.capacity:g}",
             f"limit/{claim.guard}",
             wait,
             True,
@@ -41,3 +43,12 @@ class Limits:
                 (b"RateLimit", b'"%s";r=%d;t=%d' % (name, int(max(0.0, hold.left)), max(1, int(wait + 0.999)))),
             ),
         )
+
+
+def _pace(rate: float) -> str:
+    """Tokens a second in the shortest span that has a whole number of them: ``5 calls a minute``."""
+    for span, seconds in _SPANS:
+        calls = round(rate * seconds)
+        if calls and abs(rate * seconds - calls) < 1e-6 * calls:
+            return f"{calls} call{'s' if calls > 1 else ''} {'an' if span == 'hour' else 'a'} {span}"
+    return f"{rate:g} calls a second"

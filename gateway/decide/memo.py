@@ -12,6 +12,9 @@ LONGEST = 512
 
 Kind = tuple[str, str, str, str]
 
+OF_THE_KIND = frozenset({"agent.id", "run.id", "tool.name", "tool.operation", "tool.protocol"})
+"""Variables that are the same for all calls of a kind."""
+
 
 class ClaimMemo:
     """Claims by kind of call: agent, run, tool and operation. Forgets everything when it is full."""

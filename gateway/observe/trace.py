@@ -18,7 +18,9 @@ detail          of a refusal, in words
 grant           name of the grant that allows the call
 facts           what the protocol tells of the call: ``mcp.method``, ``mcp.name``, ``llm.model`` and their like
 amendments      what the gateway changed in the request, in words
-rules           every rule that spoke, of the call and of its answer: ``{policy, rule, verdict, mode, message, error}``
+labels          what the run was marked with before the call, where some rule of the tool reads that
+rules           every rule that spoke, of the call and of its answer: ``{policy, rule, verdict, mode, message, error,
+                label, fields, annotations, outside_rollout}``
 guards          what each guard answered: ``{guard, granted, left, state, retry_after}``
 status          what the agent got (499: it had gone)
 upstream_status what the tool answered
@@ -53,6 +55,8 @@ import orjson
 
 from gateway.model import NOTHING_FOUND, Findings, Hold, Permit, Refusal, Spoke, Trace
 from gateway.observe.keeping import NOTHING, Keeping, kept
+from gateway.observe.lines import usual_line
+from gateway.observe.targets import path_of
 
 LONGEST = 2048
 """Characters kept of a text that an agent has a say in: one request must not be able to fill the disk."""
@@ -82,6 +86,7 @@ def record_of(trace: Trace, settings: Keeping = NOTHING) -> dict[str, Any]:
         "grant": (decision.grant or None) if isinstance(decision, Permit) else None,
         "facts": {name: _short(trace.facts[name]) for name in _FACTS if name in trace.facts} if trace.facts else {},
         "amendments": trace.amendments,
+        "labels": trace.run.labels,
         "rules": [] if decision is None else [_rule(spoke) for spoke in (*decision.spoke, *found.spoke)],
         "guards": [] if decision is None else [_guard(hold) for hold in decision.holds],
         "status": outcome.status,
@@ -105,23 +110,13 @@ def record_of(trace: Trace, settings: Keeping = NOTHING) -> dict[str, Any]:
 
 def line_of(trace: Trace, settings: Keeping = NOTHING) -> bytes:
     """The record as one line of JSON in UTF-8, line feed included; text that is not Unicode gets ``?`` in its place."""
+    if settings is NOTHING and (line := usual_line(trace, _timestamp(trace.wall))) is not None:
+        return line
     record = record_of(trace, settings)
     try:
         return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
     except orjson.JSONEncodeError:  # a lone surrogate, from a name or a message that a policy made
         return orjson.dumps(_unicode(record), option=orjson.OPT_APPEND_NEWLINE)
-
-
-def path_of(target: str) -> str:
-    """The path of a request target in any of its four forms: without query, fragment, and what may be a password."""
-    path = target.partition("?")[0].partition("#")[0]
-    if path[:1] in ("/", "*"):
-        return path
-    scheme, separator, rest = path.partition("://")
-    if not separator:  # CONNECT's host:port
-        return path.rpartition("@")[2]
-    authority, slash, below = rest.partition("/")
-    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{below}"
 
 
 _FACTS = (
@@ -180,6 +175,10 @@ def _rule(spoke: Spoke) -> dict[str, Any]:
         "mode": spoke.mode,
         "message": spoke.message[:LONGEST] or None,
         "error": spoke.error[:LONGEST] or None,
+        "label": spoke.label or None,
+        "fields": spoke.fields,
+        "annotations": dict(spoke.annotations),
+        "outside_rollout": spoke.outside,
     }
 
 

@@ -1,0 +1,110 @@
+"""The line of the usual call: permitted, nothing to say about it, nothing read in its answer.
+
+Most of such a line is the same for all calls of one kind, so it is put together from pieces that are kept. Whatever is
+not usual is left to ``trace.record_of``, which defines what a record is (a test holds the two to each other).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import orjson
+
+from gateway.model import NOTHING_FOUND, Hold, Permit, Trace
+from gateway.observe.targets import path_of
+
+KEPT = 1024
+"""Pieces kept of each sort. Agents choose runs, paths and hosts, so there must be a bound."""
+
+_LONGEST = 256
+"""Characters of what agents choose, up to which pieces are kept."""
+
+_LINE = (
+    b'{"ts":"%b","call":"%b","run":%b,"traceparent":%b,%b,"guards":[%b],"status":%d,"upstream_status":%b,"fault":null,'
+    b'"error":null,"is_error":null,"withheld":null,"proposed":[],"usage":null,"notes":[],"cost_usd":null,'
+    b'"bytes_in":%d,"bytes_out":%d,"timings":{"queue_ms":%.3f,"decide_ms":%.3f,"upstream_first_byte_ms":%b,'
+    b'"total_ms":%.3f},"policy_version":%b,"size":%d,"clock":%.6f,"host":%b,"implied":false,"flaw":null,"args":null,'
+    b'"query":null,"headers":{},"parts":[],"masked":[]}\n'
+)
+
+
+def usual_line(trace: Trace, timestamp: str) -> bytes | None:
+    """The line of a usual call, line feed included; None where it is not usual. ``timestamp`` is that of the record."""
+    permit, outcome, agent = trace.decision, trace.outcome, trace.agent
+    if type(permit) is not Permit or agent is None or permit.spoke or trace.facts or trace.amendments:
+        return None
+    call, run, request = permit.call, trace.run, trace.request
+    if outcome.found is not NOTHING_FOUND or outcome.cost_usd is not None or outcome.fault or outcome.error:
+        return None
+    if call.implied or call.parts or call.flaw is not None or run.labels:
+        return None
+    if len(request.target) + len(trace.operation) + len(agent.id) + len(run.id) + len(call.host) > _LONGEST:
+        return None
+    first_byte = outcome.first_byte
+    try:
+        return _LINE % (
+            timestamp.encode(),
+            trace.id.encode(),
+            _text(run.id),
+            orjson.dumps(run.parent) if run.parent else b"null",
+            _of_the_kind(
+                agent.id, agent.roles, trace.tool, trace.operation, request.method, request.target, permit.grant
+            ),
+            b",".join([_guard(hold) for hold in permit.holds]),
+            outcome.status,
+            b"%d" % outcome.upstream if outcome.upstream else b"null",
+            outcome.received,
+            outcome.sent,
+            trace.queued * 1e3,
+            (trace.decided - trace.began - trace.queued) * 1e3,
+            b"%.3f" % (first_byte * 1e3) if first_byte else b"null",
+            (trace.ended - trace.began) * 1e3,
+            _text(trace.policy),
+            request.length,
+            trace.began,
+            _text(call.host) if call.host else b'""',
+        )
+    except orjson.JSONEncodeError:  # a lone surrogate: the long way knows what to do
+        return None
+
+
+def _guard(hold: Hold) -> bytes:
+    granted = b"true" if hold.granted else b"false"
+    left, wait = hold.left, hold.retry_after
+    return b'{"guard":%b,"granted":%b,"left":%.3f,"state":%b,"retry_after":%.3f}' % (
+        _text(hold.claim.guard),
+        granted,
+        left,
+        _text(hold.state),
+        wait,
+    )
+
+
+@lru_cache(KEPT)
+def _text(text: str) -> bytes:
+    """A text in JSON; null for none."""
+    return orjson.dumps(text) if text else b"null"
+
+
+@lru_cache(KEPT)
+def _of_the_kind(
+    agent: str, roles: tuple[str, ...], tool: str, operation: str, method: str, target: str, grant: str
+) -> bytes:
+    shown: dict[str, object] = {
+        "agent": agent,
+        "roles": roles,
+        "tool": tool or None,
+        "operation": operation or None,
+        "method": method,
+        "path": path_of(target),
+        "decision": "allow",
+        "reason": None,
+        "rule": None,
+        "detail": None,
+        "grant": grant or None,
+        "facts": {},
+        "amendments": [],
+        "labels": [],
+        "rules": [],
+    }
+    return orjson.dumps(shown)[1:-1]

@@ -1,0 +1,114 @@
+"""The line of the usual call is the line that its record would have."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+
+from gateway.model import (
+    NO_FACTS,
+    Agent,
+    CircuitClaim,
+    CircuitSettings,
+    Findings,
+    Hold,
+    Outcome,
+    Permit,
+    Run,
+    SlotClaim,
+)
+from gateway.observe.lines import usual_line
+from gateway.observe.trace import line_of, record_of
+from tests.builders import call, request
+
+from .support import SPOKE, trace
+
+TEXTS = st.text(max_size=20)
+SIZES = st.integers(0, 2**53)
+SECONDS = st.floats(0, 1e6)
+HOLDS = st.builds(
+    Hold,
+    st.one_of(
+        st.builds(SlotClaim, TEXTS.filter(bool), st.tuples(TEXTS), st.integers(1, 9)),
+        st.builds(CircuitClaim, TEXTS.filter(bool), st.tuples(TEXTS), st.just(CircuitSettings())),
+    ),
+    st.booleans(),
+    st.floats(0, 1e9),
+    st.floats(0, 1e9),
+    st.sampled_from(["", "closed", "half-open"]),
+)
+
+
+def usual(holds=(), **changes):
+    """A trace of a call that nothing is to be said of."""
+    made = trace(Permit(call(), "payers", tuple(holds)), Outcome(200, 200, received=1, sent=2, first_byte=0.0123456))
+    return structs.replace(made, **{"facts": NO_FACTS, "amendments": (), **changes})
+
+
+def parsed(line: bytes):
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    return orjson.loads(line)
+
+
+@given(
+    holds=st.lists(HOLDS, max_size=3),
+    run=st.builds(Run, TEXTS, TEXTS),
+    agent=st.builds(Agent, TEXTS, st.lists(TEXTS, max_size=2).map(tuple)),
+    texts=st.tuples(TEXTS, TEXTS, TEXTS),
+    times=st.tuples(SECONDS, SECONDS, SECONDS),
+    outcome=st.builds(Outcome, st.integers(100, 599), st.integers(0, 599), received=SIZES, sent=SIZES),
+    target=st.from_regex(r"/[!-~]{0,20}", fullmatch=True),
+)
+def test_it_is_the_line_of_its_record(holds, run, agent, texts, times, outcome, target):
+    tool, operation, policy = texts
+    began, decided, total = times
+    made = usual(
+        holds,
+        run=run,
+        agent=agent,
+        tool=tool,
+        operation=operation,
+        policy=policy,
+        began=began,
+        decided=began + decided,
+        ended=began + total,
+        outcome=outcome,
+        request=request("GET", target),
+    )
+    try:
+        record = orjson.loads(orjson.dumps(record_of(made)))
+    except orjson.JSONEncodeError:  # a lone surrogate
+        assert usual_line(made, "t") is None
+        return
+    line = usual_line(made, record["ts"])
+    assert line is not None
+    told = parsed(line)
+    assert list(told) == list(record)
+    assert told == record
+    assert line_of(made) == line
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"agent": None},
+        {"facts": {"mcp.method": "ping"}},
+        {"amendments": ("max_tokens 2 -> 1",)},
+        {"outcome": Outcome(200, 200, found=Findings(is_error=True))},
+        {"outcome": Outcome(200, 200, cost_usd=0.0)},
+        {"outcome": Outcome(499, 0, "agent", "it left")},
+        {"decision": None},
+        {"decision": Permit(call(), spoke=(SPOKE,))},
+        {"decision": Permit(structs.replace(call(), implied=True))},
+        {"decision": Permit(structs.replace(call(), parts=(call(),)))},
+        {"operation": "x" * 300},
+    ],
+)
+def test_whatever_is_not_usual_is_left_to_the_record(changes):
+    made = usual(**changes)
+    assert usual_line(made, "t") is None
+    assert parsed(line_of(made)) == orjson.loads(orjson.dumps(record_of(made)))
