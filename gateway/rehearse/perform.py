@@ -40,6 +40,12 @@ class Act:
         self.body = b""
         self.trace: Trace | None = None
 
+    def record(self) -> Trace:
+        """Its record. Raises RuntimeError before it has ended."""
+        if self.trace is None:
+            raise RuntimeError("the call has not ended yet")
+        return self.trace
+
 
 class Performance:
     """Takes calls through the pipeline of a stage's version. Times are the stage's, and must not go back."""

@@ -43,7 +43,7 @@ def run_case(case: ReadyCase, loaded: Loaded, offers: Offers = NO_OFFERS) -> Cas
         for turn in range(step.repeat)
     ]
     performance.until()
-    return CaseResult(case, tuple([_result(step, turn + 1, act.trace) for step, turn, act in acts if act.trace]))
+    return CaseResult(case, tuple([_result(step, turn + 1, act.record()) for step, turn, act in acts]))
 
 
 def _result(step: ReadyStep, turn: int, trace: Trace) -> StepResult:

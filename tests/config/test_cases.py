@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gateway.config.case_files import Suites, files_of_cases, with_cases
 from gateway.config.load import attempt
 from gateway.errors import ConfigError, Problem
+from gateway.rehearse.run import run_case
 from tests.config.support import CONFIG, GRANT, written
+from tests.config.test_load import edited
 from tests.rehearse.support import HEAD, TOOLS, document, rule, suites
 
 ONE = "- {name: one, call: {path: /accounts}, expect: allow}\n"
@@ -226,3 +230,20 @@ def test_what_a_server_offers_is_known_of_mcp_servers_alone(tmp_path: Path) -> N
         str(Problem("p_test.yaml", 15, 46, "'bank' is no MCP server here, so it has no list of tools", hint)),
         str(Problem("p_test.yaml", 15, 56, "'gone' is no MCP server here", hint)),
     ]
+
+
+SHIPPED = [path.read_text() for path in sorted((Path(__file__).parents[2] / "policies").glob("*_test.yaml"))]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_edit_of_valid_cases_gives_a_traceback(data: st.DataObject, tmp_path: Path) -> None:
+    path = tmp_path / "p_test.yaml"
+    path.write_text(data.draw(st.sampled_from(SHIPPED).flatmap(edited)))
+    reading = Suites(Path(__file__).parents[2] / "config.example.yaml")
+    for suite in reading.read(path):
+        for case in suite.cases:
+            assert run_case(case, suite.loaded, suite.offers).results
+    for problem in reading.errors:
+        assert problem.message
+        assert "pydantic" not in str(problem).lower()

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.rehearse.perform import Performance
 from gateway.rehearse.run import run_case
+from gateway.rehearse.stage import Stage
 from tests.rehearse.support import HEAD, TOOLS, document, rule, suites, told
 
 LIMIT = document("Limit", "slow-down", "{match: {tools: [bank]}, per: [agent], rate: 1/s, burst: 2}")
@@ -310,6 +312,7 @@ def test_a_run_is_marked_and_fields_are_masked_as_the_cases_expect(tmp_path: Pat
         "{match: {tools: [bank]}, rules: ["
         "{name: mark, when: has(args.secret), then: label, label: tainted},"
         "{name: mask, when: has(args.secret), then: redact, fields: [args.secret]},"
+        "{name: result, when: has(result.ssn), then: redact, fields: [result.ssn], phase: response},"
         "{name: stop, when: \"'tainted' in run.labels && !has(args.secret)\", then: deny}]}"
     )
     cases = """\
@@ -319,7 +322,7 @@ def test_a_run_is_marked_and_fields_are_masked_as_the_cases_expect(tmp_path: Pat
         - {call: {args: {}}, expect: {decision: allow, labels: [], redacted: []}}
         - {expect: {decision: allow, labels: [tainted], redacted: [args.secret], amended: []}}
         - {call: {args: {}}, expect: {decision: refuse, rule: p/stop}}
-        - {call: {args: {}, run: s}, expect: allow}
+        - {call: {args: {}, run: s}, answer: {result: {ssn: 1}}, expect: {decision: allow, redacted: [result.ssn]}}
     """
     assert told(tmp_path, document("Policy", "p", spec), cases) == []
 
@@ -334,3 +337,15 @@ def test_rules_read_the_time_that_the_case_says(tmp_path: Path) -> None:
     """
     closed = "request.time.getHours() < 8 || request.time.getHours() >= 18"
     assert told(tmp_path, rule(closed), cases) == []
+
+
+def test_a_call_on_its_way_has_no_record_yet(tmp_path: Path) -> None:
+    found, _ = suites(tmp_path, "", "- {name: slow, answer: {after: 1s}, expect: allow}\n")
+    (step,) = found[0].cases[0].steps
+    performance = Performance(Stage(found[0].loaded))
+    act = performance.begin(step.call, step.answer, 0.0)
+    performance.until(0.9)
+    with pytest.raises(RuntimeError, match="not ended yet"):
+        act.record()
+    performance.until(1.0)
+    assert act.record().ended == 1.0
