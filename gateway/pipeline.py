@@ -16,6 +16,7 @@ Three things hold whatever happens on the way:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec import Struct, structs
@@ -23,6 +24,7 @@ from msgspec import Struct, structs
 from gateway.cost.pricer import Pricer
 from gateway.decide.engine import AskHuman, Look, Pace, Reserve, decide
 from gateway.decide.results import UNCHECKED, ResultJudge, Results
+from gateway.decide.rules import labels_of
 from gateway.decide.shapes import Check, Quota
 from gateway.errors import ClientGone, Refused, UpstreamError
 from gateway.identify import NO_RUN, Source, identify, run_of
@@ -133,6 +135,8 @@ class Street(Struct, frozen=True):
     """Some rule reads what the run has cost so far."""
     reads_time: bool = False
     """Some rule reads when the call arrived."""
+    reads_labels: bool = False
+    """Some rule reads what the run is marked with."""
 
     @property
     def priced(self) -> bool:
@@ -172,7 +176,10 @@ class Pipeline(Struct, frozen=True):
         try:
             decision = story.decision = yield from self._decision(story)
             story.decided = story.opened = self.clock()
+            if decision.spoke:
+                self._mark(story, decision.spoke)
             if isinstance(decision, Permit):
+                story.call = decision.call
                 try:
                     outcome = yield from self._execute(decision, story)
                 except UpstreamError as error:
@@ -197,7 +204,8 @@ class Pipeline(Struct, frozen=True):
         self.ledger.answered(permit.holds, answered, story.opened)
         judge, answer = None, None
         if street.results is not None and answered.status not in _BODILESS and call.request.method not in _UNREAD:
-            judge = story.judge = street.results.of(call, street.price, priced=street.priced)
+            hears = partial(self._mark, story)
+            judge = story.judge = street.results.of(call, street.price, priced=street.priced, hears=hears)
             if answered.status == _SWITCHED:
                 _hold_tunnel(judge)
             else:
@@ -213,6 +221,11 @@ class Pipeline(Struct, frozen=True):
         spoke = permit.spoke + judge.spoke if judge is not None else permit.spoke
         relayed = yield Relay(_told(story, answered, spoke), None, body)
         return relayed
+
+    def _mark(self, story: Story, spoke: tuple[Spoke, ...]) -> None:
+        """Mark the run as these rules want it: at once, since the agent may make its next call before this one ends."""
+        if story.agent is not None:
+            self.runs.mark(story.agent.id, story.run.id, labels_of(spoke))
 
     def reject(self, request: Request, refusal: Refusal) -> Reply:
         """The answer to bytes that never became a call (``request`` is as far as they were read): recorded too."""
@@ -295,6 +308,8 @@ class Pipeline(Struct, frozen=True):
             story.tool = route.tool.name
             if run.id and street.reads_cost:
                 run = story.run = structs.replace(run, cost_usd=self.runs.cost(agent.id, run.id))
+            if run.id and street.reads_labels:
+                run = story.run = structs.replace(run, labels=self.runs.labels(agent.id, run.id))
             reader = story.reader = street.reader
             body = None
             if reader.wants_body(request):
@@ -322,7 +337,7 @@ class Pipeline(Struct, frozen=True):
         self, call: Call, checks: Sequence[Check], quotas: Sequence[Quota], story: Story
     ) -> Generator[Effect, Any, Decision]:
         """Drive the deciding generator: answer what can be answered at once, pass on what must be waited for."""
-        deciding = decide(call, checks, quotas)
+        deciding = decide(call, checks, quotas, story.redact)
         answer: object = None
         while True:
             try:
@@ -385,6 +400,12 @@ class Story:
         self.judge: ResultJudge | None = None
         self.answer: Answer | None = None
         self.answered: Answered | None = None
+
+    def redact(self, call: Call, fields: tuple[str, ...]) -> Call:
+        """The call with these fields masked in what the tool gets; see ``Reader.redact``."""
+        if self.reader is None:
+            raise TypeError("a call that nobody has read")
+        return self.reader.redact(call, fields, self.body)
 
 
 def _read_whole(answer: Answer, body: bytes) -> tuple[bytes, Refusal | None]:

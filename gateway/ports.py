@@ -49,8 +49,14 @@ class Clock(Protocol):
 
 
 class Runs(Protocol):
-    """What the runs of agents have cost so far, in US dollars. Calls without a run id are not kept."""
+    """What the runs of agents have cost so far, in US dollars, and what rules have marked them with. Nothing is kept of
+    calls without a run id."""
 
     def cost(self, agent_id: str, run_id: str) -> float: ...
 
     def add(self, agent_id: str, run_id: str, usd: float) -> None: ...
+
+    def labels(self, agent_id: str, run_id: str) -> tuple[str, ...]:
+        """In alphabetical order."""
+
+    def mark(self, agent_id: str, run_id: str, labels: tuple[str, ...]) -> None: ...

@@ -128,6 +128,7 @@ class Streets:
             pricer,
             "run.cost_usd" in reads,
             "request.time" in reads,
+            "run.labels" in reads,
         )
 
     def _reader(self, tool: Tool, config: ToolConfig, reads: frozenset[str], *, reads_results: bool) -> Reader:

@@ -82,7 +82,18 @@ def call(
 
 def spoke(verdict: Verdict = Verdict.DENY, mode: Mode = Mode.ENFORCE, message: str = "no", error: str = "") -> Spoke:
     """What a rule said."""
-    return Spoke("payments", f"{verdict.value}-rule", verdict, mode, message, error)
+    fields = ("args.iban",) if verdict is Verdict.REDACT else ()
+    return Spoke("payments", f"{verdict.value}-rule", verdict, mode, message, error, "", fields)
+
+
+def redacting(*fields: str, mode: Mode = Mode.ENFORCE) -> Spoke:
+    """What a rule said that wants these fields masked."""
+    return Spoke("payments", "redact-rule", Verdict.REDACT, mode, fields=fields)
+
+
+def labelling(label: str, mode: Mode = Mode.ENFORCE) -> Spoke:
+    """What a rule said that marks the run."""
+    return Spoke("payments", "label-rule", Verdict.LABEL, mode, label=label)
 
 
 def rate(capacity: float = 2, per_second: float = 1, *, key: str = "report-1", wait: float = 0) -> RateClaim:

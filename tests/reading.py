@@ -64,9 +64,9 @@ class Judged:
         self.priced: list[bool] = []
         self.price: Any = None
 
-    def of(self, call: Call, price: Any, *, priced: bool) -> Any:
+    def of(self, call: Call, price: Any, *, priced: bool, hears: Any) -> Any:
         self.priced.append(priced)
-        self.price = price
+        self.price, self.hears = price, hears
 
         class Judge:
             spoke = self.said

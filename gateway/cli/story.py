@@ -47,7 +47,9 @@ def tell(record: dict[str, Any]) -> None:
         click.echo(f"  granted by {record['grant']}")
     for rule in record["rules"]:
         text = (rule["error"] and f"could not be evaluated: {rule['error']}") or rule["message"] or ""
-        click.echo(f"  rule {rule['policy']}/{rule['rule']}: {rule['verdict']} ({rule['mode']}) {text}".rstrip())
+        about = rule.get("label") or ", ".join(rule.get("fields", ()))  # records of older versions have neither
+        verdict = f"{rule['verdict']} {about}" if about else rule["verdict"]
+        click.echo(f"  rule {rule['policy']}/{rule['rule']}: {verdict} ({rule['mode']}) {text}".rstrip())
     for guard in record["guards"]:
         state = f", {guard['state']}" if guard["state"] else ""
         click.echo(

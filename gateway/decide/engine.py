@@ -12,8 +12,9 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from gateway.decide.shapes import Check, Quota
-from gateway.model import Call, Claim, Decision, Hold, Permit, Question, RateClaim, Reason, Refusal, Spoke
+from gateway.decide.shapes import Check, Quota, Redact
+from gateway.errors import Refused
+from gateway.model import Call, Claim, Decision, Hold, Mode, Permit, Question, RateClaim, Reason, Refusal, Spoke
 
 
 class AskHuman(Struct, frozen=True):
@@ -44,11 +45,25 @@ Effect = AskHuman | Look | Pace | Reserve
 Deciding = Generator[Effect, Any, Decision]
 
 
-def decide(call: Call, checks: Sequence[Check], quotas: Sequence[Quota]) -> Deciding:
-    """Decide on one call, or on a batch as a whole: a Permit, or a Refusal that carries every rule that spoke."""
-    refusal, spoke, grant, questions = _checked(call, checks)
+def unredacted(call: Call, fields: tuple[str, ...]) -> Call:  # noqa: ARG001 - a Redact
+    """Stands in where nothing can be masked: refuses."""
+    raise Refused(Reason.REDACTION_FAILED, 403, "fields of this call are to be masked, and nothing here can do it")
+
+
+def decide(call: Call, checks: Sequence[Check], quotas: Sequence[Quota], redact: Redact = unredacted) -> Deciding:
+    """Decide on one call, or on a batch as a whole: a Permit, or a Refusal that carries every rule that spoke.
+
+    The permit's call has masks where rules ask for them (``redact``); everything here is decided by what was there.
+    """
+    refusal, spoke, grant, questions, fields = _checked(call, checks)
     if refusal is not None:
         return _with(refusal, spoke, ())
+    permitted = call
+    if fields:
+        masked = _redacted(call, fields, redact, spoke)
+        if isinstance(masked, Refusal):
+            return _with(masked, spoke, ())
+        permitted = masked
 
     for question in questions:
         if not isinstance((yield AskHuman(question)), str):
@@ -64,17 +79,33 @@ def decide(call: Call, checks: Sequence[Check], quotas: Sequence[Quota]) -> Deci
         if refusal is not None:
             return _with(refusal, spoke, waited)
     if not claimed:
-        return Permit(call, grant, waited, spoke)
+        return Permit(permitted, grant, waited, spoke)
     holds: tuple[Hold, ...] = yield Reserve(tuple([claim for _, claim in claimed]))
     refusal = _refused(claimed, holds)
     if refusal is not None:
         return _with(refusal, spoke, waited + holds)
-    return Permit(call, grant, waited + holds, spoke)
+    return Permit(permitted, grant, waited + holds, spoke)
 
 
-def _checked(call: Call, checks: Sequence[Check]) -> tuple[Refusal | None, tuple[Spoke, ...], str, list[Question]]:
-    """The first refusal, what was said until then, the grant, and what people must be asked."""
+def _redacted(call: Call, fields: tuple[str, ...], redact: Redact, spoke: tuple[Spoke, ...]) -> Call | Refusal:
+    """The call with its fields masked, before anybody is asked and anything counted, since it may not be possible."""
+    rule = next(f"{said.policy}/{said.rule}" for said in spoke if said.fields and said.mode is Mode.ENFORCE)
+    if call.parts:
+        what, advice = "rules mask fields of this call, which is not done in a batch", "send the calls one by one"
+        return Refusal(Reason.REDACTION_FAILED, 403, what, rule, advice=advice)
+    try:
+        return redact(call, fields)
+    except Refused as refused:
+        return Refusal(refused.reason, refused.status, refused.detail, rule, advice=refused.advice)
+
+
+_Checked = tuple[Refusal | None, tuple[Spoke, ...], str, list[Question], tuple[str, ...]]
+
+
+def _checked(call: Call, checks: Sequence[Check]) -> _Checked:
+    """The first refusal, what was said until then, the grant, what people must be asked, and what is to be masked."""
     spoke: tuple[Spoke, ...] = ()
+    fields: tuple[str, ...] = ()
     grant = ""
     questions: list[Question] = []
     for part in call.parts or (call,):
@@ -82,12 +113,13 @@ def _checked(call: Call, checks: Sequence[Check]) -> tuple[Refusal | None, tuple
             judged = check.judge(part)
             if judged.spoke:
                 spoke += judged.spoke
+                fields += judged.fields
             if judged.refusal is not None:
-                return judged.refusal, spoke, grant, questions
+                return judged.refusal, spoke, grant, questions, ()
             if judged.question is not None:
                 questions.append(judged.question)
             grant = judged.grant or grant
-    return None, spoke, grant, questions
+    return None, spoke, grant, questions, fields
 
 
 def _queue(

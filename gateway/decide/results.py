@@ -8,12 +8,19 @@ from typing import Any
 from msgspec import structs
 
 from gateway.decide.rules import judgement_of
-from gateway.model import NO_FACTS, Call, Findings, Proposal, Reason, Refusal, Spoke
+from gateway.model import NO_FACTS, Call, Findings, Mode, Proposal, Reason, Refusal, Spoke
 from gateway.policy.book import PolicyBook
 from gateway.policy.rules import RuleSet
 
 UNCHECKED = "the call was made, but its result cannot be checked; do not repeat it, go on without it"
 """What an agent is told where rules read a result and cannot."""
+
+
+Hears = Callable[[tuple[Spoke, ...]], None]
+
+
+def _nobody(spoke: tuple[Spoke, ...]) -> None:
+    """Hears what rules say, and does nothing about it."""
 
 
 class Results:
@@ -24,18 +31,27 @@ class Results:
         phases = book.phases(tool)
         self.any_results, self.any_proposals = "response" in phases, "proposal" in phases
 
-    def of(self, call: Call, price: Callable[[Call, Findings], float | None], *, priced: bool) -> ResultJudge:
-        """The judge of one call's answer. ``price`` says what a call cost, ``priced``: it reads the result for that."""
-        return ResultJudge(self, call, price, priced=priced)
+    def of(
+        self, call: Call, price: Callable[[Call, Findings], float | None], *, priced: bool, hears: Hears = _nobody
+    ) -> ResultJudge:
+        """The judge of one call's answer. ``price`` says what a call cost, ``priced``: it reads the result for that.
+        ``hears`` is told at once what rules say."""
+        return ResultJudge(self, call, price, priced=priced, hears=hears)
 
 
 class ResultJudge:
     """Judges the answer to one call; see ``understand.reader.Judge``."""
 
     def __init__(
-        self, results: Results, call: Call, price: Callable[[Call, Findings], float | None], *, priced: bool
+        self,
+        results: Results,
+        call: Call,
+        price: Callable[[Call, Findings], float | None],
+        *,
+        priced: bool,
+        hears: Hears,
     ) -> None:
-        self._book, self._call, self._price = results.book, call, price
+        self._book, self._call, self._price, self._hears = results.book, call, price, hears
         self._result_rules = self._rules_of_results() if results.any_results else None
         self._proposal_rules: RuleSet | None = None
         if results.any_proposals:
@@ -44,6 +60,7 @@ class ResultJudge:
         self.reads_proposals = self._proposal_rules is not None and bool(self._proposal_rules.rules)
         self.wants_result = self.reads_result or priced
         self.spoke: tuple[Spoke, ...] = ()
+        self.fields: tuple[str, ...] = ()
 
     def _rules_of_results(self) -> RuleSet:
         call = self._call
@@ -53,7 +70,8 @@ class ResultJudge:
         """Judge a whole result."""
         if self._result_rules is None:
             return None
-        if found.result is None and "result" in self._result_rules.references:
+        self.fields = ()
+        if found.result is None and self._needs_result(self._result_rules):
             return Refusal(
                 Reason.RESULT_UNREADABLE,
                 502,
@@ -75,6 +93,10 @@ class ResultJudge:
             facts["usage.cost_usd"] = self._price(self._call, found) or 0.0
         return self._judge(self._result_rules, facts)
 
+    def _needs_result(self, rules: RuleSet) -> bool:
+        """Whether a rule that is enforced for this call reads the result, and so must not be passed by."""
+        return any("result" in rule.references and rule.mode_for(self._call) is Mode.ENFORCE for rule in rules.rules)
+
     def proposal(self, proposal: Proposal) -> Refusal | None:
         """Judge one tool call that a model proposes. One whose arguments are no JSON object is refused: unreadable."""
         if self._proposal_rules is None:
@@ -91,8 +113,11 @@ class ResultJudge:
         if not spoke:
             return None
         self.spoke += spoke
-        refusal = judgement_of(spoke).refusal
+        self._hears(spoke)
+        judged = judgement_of(spoke)
+        refusal = judged.refusal
         if refusal is None:
+            self.fields = judged.fields
             return None
         if refusal.reason is Reason.POLICY_ERROR:
             return structs.replace(refusal, advice=UNCHECKED)

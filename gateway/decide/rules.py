@@ -19,8 +19,9 @@ class Rules:
 
 
 def judgement_of(spoke: tuple[Spoke, ...]) -> Judgement:
-    """The strongest enforced verdict of those that spoke: deny, else approve, else nothing but the record."""
+    """What the enforced verdicts of those that spoke come to: deny, else approve; and the fields that are masked."""
     question: Spoke | None = None
+    fields: tuple[str, ...] = ()
     for said in spoke:
         if said.mode is not Mode.ENFORCE:
             continue
@@ -28,10 +29,16 @@ def judgement_of(spoke: tuple[Spoke, ...]) -> Judgement:
             return Judgement(_denied(said), spoke=spoke)
         if said.verdict is Verdict.APPROVE and question is None:
             question = said
+        fields += said.fields
     if question is not None:
         text = question.message or "this call needs a person's approval"
-        return Judgement(question=Question(f"{question.policy}/{question.rule}", text), spoke=spoke)
-    return Judgement(spoke=spoke)
+        return Judgement(question=Question(f"{question.policy}/{question.rule}", text), spoke=spoke, fields=fields)
+    return Judgement(spoke=spoke, fields=fields)
+
+
+def labels_of(spoke: tuple[Spoke, ...]) -> tuple[str, ...]:
+    """What the run is marked with after these rules have spoken, whatever else they said of the call."""
+    return tuple([said.label for said in spoke if said.label and said.mode is Mode.ENFORCE])
 
 
 def _denied(said: Spoke) -> Refusal:

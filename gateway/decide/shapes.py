@@ -5,6 +5,7 @@ With one shape a counting guard could answer "ask a human" and be ignored; with 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from msgspec import Struct
@@ -13,15 +14,20 @@ from gateway.model import Call, Claim, Hold, Question, Refusal, Spoke
 
 
 class Judgement(Struct, frozen=True):
-    """What a check made of a call. A refusal ends the matter; a question goes to a human; the rest is told."""
+    """What a check made of a call. A refusal ends the matter; a question goes to a human; ``fields`` are masked in what
+    the tool gets; the rest is told."""
 
     refusal: Refusal | None = None
     question: Question | None = None
     spoke: tuple[Spoke, ...] = ()
     grant: str = ""
+    fields: tuple[str, ...] = ()
 
 
 NOTHING = Judgement()
+
+Redact = Callable[[Call, tuple[str, ...]], Call]
+"""Gives the call with these fields masked in all that the tool gets. Raises Refused where that cannot be done."""
 
 
 class Check(Protocol):

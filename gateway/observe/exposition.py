@@ -100,10 +100,17 @@ class Exposition(Collector):
         )
         for labels, count in self._metrics.rules.items():
             rules.add_metric(labels, count)
+        annotations = CounterMetricFamily(
+            "toolgate_rule_annotations",
+            "Rules that spoke, by their annotations.",
+            labels=("policy", "rule", "key", "value"),
+        )
+        for labels, count in self._metrics.annotations.items():
+            annotations.add_metric(labels, count)
         reloads = CounterMetricFamily("toolgate_policy_reloads", "Reloads by result.", labels=("result",))
         for result, count in self._metrics.reloads.items():
             reloads.add_metric((result,), count)
-        yield from (decide, rules, reloads)
+        yield from (decide, rules, annotations, reloads)
 
     def _present(self) -> Iterator[Metric]:
         gauges = self._gauges

@@ -12,13 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from gateway.model import UNREAD, Call, Permit, Question, Refusal, Trace
+from gateway.model import UNREAD, Call, Decision, Mode, Permit, Question, Refusal, Trace
 from gateway.policy.globs import glob_regex
-
-MASK = "[redacted]"
-"""Stands for a value that is not shown; the same that rules with ``then: redact`` leave."""
+from gateway.policy.redaction import MASK, redact
 
 _PROMPTS = frozenset(
     ("messages", "system", "input", "prompt", "instructions", "contents", "systeminstruction", "system_instruction")
@@ -55,6 +53,8 @@ def kept(trace: Trace, settings: Keeping) -> dict[str, Any]:
     record: dict[str, Any] = {"size": trace.request.length, "clock": round(trace.began, 6)}
     if call is None:
         return record | _NO_CALL
+    if settings.args and decision is not None and (fields := _unsent(decision)):
+        call = _masked(call, fields)
     masked: list[str] = []
     record |= {
         "host": call.host[:_LONGEST],
@@ -67,6 +67,19 @@ def kept(trace: Trace, settings: Keeping) -> dict[str, Any]:
         "masked": masked,
     }
     return record
+
+
+def _unsent(decision: Decision) -> tuple[str, ...]:
+    """What rules wanted to be masked in a call that was then refused; one that is permitted has the masks already."""
+    if isinstance(decision, Permit):
+        return ()
+    return tuple([field for said in decision.spoke if said.mode is Mode.ENFORCE for field in said.fields])
+
+
+def _masked(call: Call, fields: tuple[str, ...]) -> Call:
+    args = call.args if call.args is UNREAD else redact(call.args, fields)[0]
+    parts = tuple([_masked(part, fields) for part in call.parts])
+    return structs.replace(call, args=args, parts=parts, query=MASK if call.query else "")
 
 
 _LONGEST = 2048
@@ -144,7 +157,7 @@ class _Masker:
 
 def _query(query: str, settings: Keeping, masked: list[str]) -> str:
     """The query with the values of secret names masked."""
-    if len(query) > settings.limit:
+    if len(query) > settings.limit or query == MASK:
         masked.append("request.query")
         return MASK
     pairs = query.split("&")

@@ -82,6 +82,8 @@ class Metrics:
         self.decide = Histogram(DECIDE_BUCKETS)
         self.rules: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)
         """By policy, rule, verdict and mode."""
+        self.annotations: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)
+        """By policy, rule, key and value, for each time that the rule spoke."""
         self.reloads = {"success": 0, "failure": 0}
         self.policy_version = ""
 
@@ -109,6 +111,8 @@ class Metrics:
         if decision is not None:
             for spoke in (*decision.spoke, *outcome.found.spoke):
                 self.rules[spoke.policy, spoke.rule, spoke.verdict.value, spoke.mode.value] += 1
+                for key, value in spoke.annotations:
+                    self.annotations[spoke.policy, spoke.rule, key, value] += 1
 
     def reloaded(self, version: str) -> None:
         """A new version of configuration and policies is in force (the first one is not a reload: see ``started``)."""

@@ -68,17 +68,17 @@ def _text(value: Any, guard: str) -> str:
 
 
 class CompiledGrant(Struct, frozen=True):
-    """Who may call what. ``agents`` are the compiled globs over agent ids."""
+    """Who may call what. ``agents`` and ``roles`` are the compiled globs over agent ids and roles."""
 
     name: str
     agents: tuple[re.Pattern[str], ...]
-    roles: frozenset[str]
+    roles: tuple[re.Pattern[str], ...]
     tools: tuple[str, ...]
     operations: tuple[str, ...]
 
     def names(self, agent: Agent) -> bool:
         """Whether the grant is for this agent: by its id or by one of its roles."""
-        if self.roles and not self.roles.isdisjoint(agent.roles):
+        if any(pattern.fullmatch(role) for pattern in self.roles for role in agent.roles):
             return True
         return any(pattern.fullmatch(agent.id) for pattern in self.agents)
 

@@ -18,6 +18,7 @@ from gateway.policy.guards import (
     expression_part,
 )
 from gateway.policy.hints import nearest
+from gateway.policy.rollout import Rollout
 from gateway.policy.rules import CompiledRule
 from gateway.policy.schema import Breaker, Cap, Grant, Limit, Policy, Rule
 from gateway.policy.tokens import RESERVED, chains, expand, tokenize
@@ -32,7 +33,8 @@ def grant_of(model: Grant) -> CompiledGrant:
     """The grant, with its globs compiled."""
     spec = model.spec
     agents = tuple(glob_regex(pattern) for pattern in spec.agents)
-    return CompiledGrant(model.metadata.name, agents, frozenset(spec.roles), spec.tools, spec.operations)
+    roles = tuple(glob_regex(pattern) for pattern in spec.roles)
+    return CompiledGrant(model.metadata.name, agents, roles, spec.tools, spec.operations)
 
 
 def breaker_of(model: Breaker) -> CompiledBreaker:
@@ -102,12 +104,15 @@ def rules_of(index: int, model: Policy, engine: CelEngine, complaints: Complaint
     scope = _variables(index, model, engine, complaints)
     seen: set[str] = set()
     compiled = []
+    rollout = _rollout(index, model, complaints)
     for number, rule in enumerate(model.spec.rules):
         path: Path = ("spec", "rules", number)
         if rule.name in seen:
-            complaints.error(index, (*path, "name"), f"there already is a rule {rule.name} in this policy")
+            complaints.error(
+                index, (*path, "name"), f"there already is a rule {rule.name} in this policy", kind="duplicate-name"
+            )
         seen.add(rule.name)
-        made = _rule(scope, model, rule, path)
+        made = _rule(scope, model, rule, path, rollout)
         if made is not None:
             compiled.append(made)
     return tuple(compiled)
@@ -184,7 +189,8 @@ def _variables(index: int, model: Policy, engine: CelEngine, complaints: Complai
         path: Path = ("spec", "variables", number)
         name = f"variables.{variable.name}"
         if name in scope.types:
-            complaints.error(index, (*path, "name"), f"there already is a variable {variable.name} in this policy")
+            said = f"there already is a variable {variable.name} in this policy"
+            complaints.error(index, (*path, "name"), said, kind="duplicate-name")
             continue
         if variable.name in RESERVED:
             complaints.error(
@@ -199,7 +205,19 @@ def _variables(index: int, model: Policy, engine: CelEngine, complaints: Complai
     return scope
 
 
-def _rule(scope: _Scope, model: Policy, rule: Rule, path: Path) -> CompiledRule | None:
+def _rollout(index: int, model: Policy, complaints: Complaints) -> Rollout | None:
+    """Whom the policy is enforced for, or None where for everybody."""
+    spec = model.spec.rollout
+    if spec is None:
+        return None
+    if all((rule.mode or model.spec.mode) != "Enforce" for rule in model.spec.rules):
+        message = "no rule of this policy is enforced, so there is nothing to roll out"
+        complaints.warning(index, ("spec", "rollout"), message, "write mode: Enforce, or remove rollout")
+    agents = tuple(glob_regex(pattern) for pattern in spec.agents)
+    return Rollout(model.metadata.name, spec.percent, spec.by == "run", agents)
+
+
+def _rule(scope: _Scope, model: Policy, rule: Rule, path: Path, rollout: Rollout | None) -> CompiledRule | None:
     phase = rule.phase
     program = scope.program(rule.when, (*path, "when"), BOOL, "when", phase)
     message = None
@@ -219,4 +237,8 @@ def _rule(scope: _Scope, model: Policy, rule: Rule, path: Path) -> CompiledRule 
         message_program=message,
         ignore=model.spec.failurePolicy == "Ignore",
         phase=phase,
+        label=rule.label or "",
+        fields=rule.fields,
+        annotations=tuple(sorted(rule.annotations.items())),
+        rollout=rollout,
     )

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from gateway.model import Call, Mode, Spoke, Verdict
 from gateway.policy.engine import EXPANDED_CAP, CelEngine, CelError, CelType, EvaluationError, Program
+from gateway.policy.rollout import Rollout
 from gateway.policy.variables import PHASES, bind, binder
 
 MESSAGE_CAP = 1024
@@ -34,12 +35,24 @@ class CompiledRule(Struct, frozen=True):
     message_program: Program | None = None
     ignore: bool = False
     phase: str = "request"
+    label: str = ""
+    fields: tuple[str, ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    rollout: Rollout | None = None
+    """None where the policy is enforced for everybody."""
 
     @property
     def references(self) -> frozenset[str]:
-        """Every variable that the condition or the message reads."""
+        """Every variable that the condition or the message reads, and those in which the rule masks fields."""
         message = self.message_program
-        return self.program.references | (message.references if message is not None else frozenset())
+        read = self.program.references | (message.references if message is not None else frozenset())
+        return read | {field.partition(".")[0] for field in self.fields}
+
+    def mode_for(self, call: Call) -> Mode:
+        """The rule's mode; AUDIT where it would be enforced, and this call lies outside of the rollout."""
+        if self.rollout is None or self.mode is not Mode.ENFORCE or self.rollout.covers(call):
+            return self.mode
+        return Mode.AUDIT
 
 
 class Explained(Struct, frozen=True):
@@ -53,6 +66,11 @@ class Explained(Struct, frozen=True):
     mode: Mode
     read: dict[str, Any]
     message: str = ""
+    label: str = ""
+    fields: tuple[str, ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    outside: bool = False
+    """The mode is AUDIT since the call lies outside of the policy's rollout."""
 
 
 class RuleSet:
@@ -86,7 +104,8 @@ class RuleSet:
         explained = []
         for rule in self.rules:
             outcome = _ask(rule.program, activation)
-            said = _spoken(rule, outcome, activation)
+            said = _spoken(rule, outcome, activation, call)
+            mode = rule.mode_for(call)
             result = outcome if isinstance(outcome, str) else str(outcome).lower()
             explained.append(
                 Explained(
@@ -95,16 +114,20 @@ class RuleSet:
                     rule.when,
                     rule.verdict,
                     result,
-                    rule.mode,
+                    mode,
                     bind(binder(rule.references), call),
                     said.message if said is not None else "",
+                    rule.label,
+                    rule.fields,
+                    rule.annotations,
+                    mode is not rule.mode,
                 )
             )
         return explained
 
     def _one_by_one(self, call: Call) -> tuple[Spoke, ...]:
         activation = self._activate(bind(self._bind_all, call))
-        spoken = (_spoken(rule, _ask(rule.program, activation), activation) for rule in self.rules)
+        spoken = (_spoken(rule, _ask(rule.program, activation), activation, call) for rule in self.rules)
         return tuple([said for said in spoken if said is not None])
 
 
@@ -117,13 +140,17 @@ def _ask(program: Program, activation: Any) -> bool | str:
     return value if isinstance(value, bool) else f"the condition gives {_kind(value)} instead of true or false"
 
 
-def _spoken(rule: CompiledRule, outcome: bool | str, activation: Any) -> Spoke | None:
+def _spoken(rule: CompiledRule, outcome: bool | str, activation: Any, call: Call) -> Spoke | None:
     if outcome is False:
         return None
+    mode = rule.mode_for(call)
+    outside = mode is not rule.mode
     if outcome is True:
-        return Spoke(rule.policy, rule.name, rule.verdict, rule.mode, _message(rule, activation))
+        message, notes = _message(rule, activation), rule.annotations
+        return Spoke(rule.policy, rule.name, rule.verdict, mode, message, "", rule.label, rule.fields, notes, outside)
     verdict = Verdict.WARN if rule.ignore else Verdict.DENY
-    return Spoke(rule.policy, rule.name, verdict, rule.mode, rule.message, str(outcome))
+    error = str(outcome)
+    return Spoke(rule.policy, rule.name, verdict, mode, rule.message, error, "", (), rule.annotations, outside)
 
 
 def _message(rule: CompiledRule, activation: Any) -> str:

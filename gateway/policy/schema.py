@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema, model_validator
 
 from gateway.policy.globs import check_glob
+from gateway.policy.redaction import check_field
 from gateway.policy.units import duration, fraction, rate
 
 Glob = Annotated[
@@ -96,13 +97,31 @@ class Variable(_Model):
     expression: Expression
 
 
+MaskedField = Annotated[
+    str,
+    BeforeValidator(check_field),
+    Field(max_length=512, description="A path, such as args.password or result.items.*.ssn."),
+]
+Note = Annotated[str, Field(min_length=1, max_length=256)]
+
+
 class Rule(_Model):
     """One condition and what follows when it is true."""
 
     name: Name = Field(description="Unique in its policy; shown in traces and refusals as POLICY/RULE.")
     when: Expression = Field(description="A CEL expression that is true or false, at most 4096 characters.")
-    then: Literal["deny", "approve", "warn"] = Field(
-        description="deny refuses the call, approve asks a human first, warn only records and tells the agent."
+    then: Literal["deny", "approve", "redact", "label", "warn"] = Field(
+        description="deny refuses the call, approve asks a human first, redact masks fields in what is passed on, label"
+        " marks the run, warn only records and tells the agent."
+    )
+    label: Name | None = Field(default=None, description="With then: label: what the run is marked with (run.labels).")
+    fields: Annotated[tuple[MaskedField, ...], BeforeValidator(_listed)] = Field(
+        default=(),
+        max_length=64,
+        description="With then: redact: what is masked, by paths. args.* in phase request, result.* in phase response.",
+    )
+    annotations: dict[Name, Note] = Field(
+        default={}, max_length=16, description="Notes that go into the trace and a metric, such as severity: high."
     )
     message: str = Field(default="", max_length=1024, description="What the agent is told.")
     messageExpression: Expression | None = Field(  # noqa: N815 - the key as users write it
@@ -117,8 +136,57 @@ class Rule(_Model):
 
     @model_validator(mode="after")
     def _consequence(self) -> Rule:
-        if self.phase != "request" and self.then == "approve":
-            raise ValueError(f"then: approve has no meaning in phase {self.phase}; write deny or warn")
+        if self.then not in _VERDICTS[self.phase]:
+            *first, last = _VERDICTS[self.phase]
+            raise ValueError(
+                f"then: {self.then} has no meaning in phase {self.phase}; write {', '.join(first)} or {last}"
+            )
+        if (self.label is not None) != (self.then == "label"):
+            raise ValueError(
+                "then: label marks the run with a word; name it, such as label: saw-secrets"
+                if self.then == "label"
+                else f"label has no effect with then: {self.then}; remove it or write then: label"
+            )
+        if bool(self.fields) != (self.then == "redact"):
+            raise ValueError(
+                f"then: redact masks what fields names; give some, such as fields: [{_ROOTS[self.phase]}.password]"
+                if self.then == "redact"
+                else f"fields have no effect with then: {self.then}; remove them or write then: redact"
+            )
+        for field in self.fields:
+            if not field.startswith(f"{_ROOTS[self.phase]}."):
+                raise ValueError(f"in phase {self.phase} only {_ROOTS[self.phase]} can be masked, not {field}")
+        return self
+
+
+_VERDICTS = {
+    "request": ("deny", "approve", "redact", "label", "warn"),
+    "list": ("deny", "warn"),
+    "response": ("deny", "redact", "label", "warn"),
+    "proposal": ("deny", "label", "warn"),
+}
+"""What can follow from a rule, by its phase."""
+_ROOTS = {"request": "args", "response": "result"}
+"""What can be masked in each phase."""
+
+
+class Rollout(_Model):
+    """Which calls a policy is enforced for; for the others it is only recorded."""
+
+    percent: float = Field(default=0.0, ge=0, le=100, description="The share for which it is enforced, 0 to 100.")
+    by: Literal["run", "agent"] = Field(
+        default="run",
+        description="What is in or out as a whole, always the same way: a run (an agent where no run is named), or an"
+        " agent.",
+    )
+    agents: Annotated[tuple[Glob, ...], BeforeValidator(_listed)] = Field(
+        default=(), description="Ids of agents for which it is enforced in any case."
+    )
+
+    @model_validator(mode="after")
+    def _covers_someone(self) -> Rollout:
+        if "percent" not in self.model_fields_set and not self.agents:
+            raise ValueError("the rollout names nobody; give percent or agents")
         return self
 
 
@@ -131,6 +199,9 @@ class PolicySpec(_Model):
     failurePolicy: Literal["Fail", "Ignore"] = Field(  # noqa: N815 - the key as users write it
         default="Fail", description="Fail: an expression that cannot be evaluated refuses the call. Ignore: it warns."
     )
+    rollout: Rollout | None = Field(
+        default=None, description="Enforce for a share of the calls only, and Audit for the rest."
+    )
     match: Match = Match()
     variables: Annotated[tuple[Variable, ...], BeforeValidator(_listed)] = Field(default=(), max_length=64)
     rules: Annotated[tuple[Rule, ...], BeforeValidator(_listed), Field(min_length=1, max_length=256)]
@@ -140,8 +211,8 @@ class GrantSpec(_Model):
     """Who may call what. What no grant names is refused."""
 
     agents: Annotated[tuple[Glob, ...], BeforeValidator(_listed)] = Field(default=(), description="Ids of agents.")
-    roles: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
-        default=(), description="Roles; an agent that has one of them is granted, as is one that agents names."
+    roles: Annotated[tuple[Glob, ...], BeforeValidator(_listed)] = Field(
+        default=(), description="Globs of roles; an agent that has one of them is granted, as is one that agents names."
     )
     tools: GlobList = Field(description="Names of tools in the configuration.")
     operations: GlobList = Field(

@@ -31,6 +31,10 @@ def _roles(call: Call) -> list[str]:
     return list(call.agent.roles)
 
 
+def _labels(call: Call) -> list[str]:
+    return list(call.run.labels)
+
+
 def _host(call: Call) -> str:
     return call.host.lower()
 
@@ -96,6 +100,7 @@ _REQUEST = (
     Variable("agent.roles", STRINGS, _roles, "the agent's roles, as its key or token says"),
     Variable("run.id", STRING, attrgetter("run.id"), 'the agent\'s task, "" where it named none'),
     Variable("run.cost_usd", DOUBLE, attrgetter("run.cost_usd"), "what the run's calls that have ended cost, in USD"),
+    Variable("run.labels", STRINGS, _labels, "what rules with then: label have marked the run with so far"),
     Variable("tool.name", STRING, attrgetter("tool.name"), "the tool, as the configuration names it"),
     Variable("tool.operation", STRING, attrgetter("operation"), "METHOD /template, METHOD /path, or the MCP tool"),
     Variable("tool.protocol", STRING, attrgetter("tool.protocol"), "the protocol that the tool speaks"),

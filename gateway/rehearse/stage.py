@@ -15,6 +15,7 @@ from msgspec import structs
 from gateway.config.described import Described
 from gateway.config.load import Loaded
 from gateway.decide.engine import AskHuman, Effect, Look, Pace, Reserve, decide
+from gateway.decide.rules import labels_of
 from gateway.errors import Refused
 from gateway.model import Agent, Answered, Call, Decision, Outcome, Permit, RateClaim, Reason, Refusal, Run
 from gateway.pipeline import Street, refusal_of
@@ -24,6 +25,7 @@ from gateway.stores.bucket import spend, take
 from gateway.stores.memory import MemoryLedger
 from gateway.stores.runs import RunBook
 from gateway.streets import Kept, Streets
+from gateway.understand.masking import masked_call
 from gateway.understand.route import Router
 
 Offers = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -76,15 +78,20 @@ class Stage:
         if call.run.id and street.reads_cost:
             cost = self.runs.cost(call.agent.id, call.run.id)
             call = structs.replace(call, run=structs.replace(call.run, cost_usd=cost))
+        if call.run.id and street.reads_labels:
+            labels = self.runs.labels(call.agent.id, call.run.id)
+            call = structs.replace(call, run=structs.replace(call.run, labels=labels))
         if street.reads_time:
             call = call.arrived(self.wall())
-        deciding = decide(call, street.checks, street.quotas)
+        deciding = decide(call, street.checks, street.quotas, masked_call)
         answer: object = None
         try:
             while True:
                 answer = self._answer(deciding.send(answer))
         except StopIteration as done:
             decision: Decision = done.value
+            if decision.spoke:
+                self.runs.mark(call.agent.id, call.run.id, labels_of(decision.spoke))
             return decision
         except Refused as refused:
             return refusal_of(refused)

@@ -7,7 +7,7 @@ the rule and the tool could see different calls.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -16,11 +16,15 @@ import orjson
 
 from gateway.errors import Refused
 from gateway.model import UNREAD, Agent, Answered, Call, Fields, Reason, Refusal, Request, Route, Run, Tool
+from gateway.policy.redaction import redact
 from gateway.understand import strict_json
 from gateway.understand.http_answers import JsonAnswer
+from gateway.understand.masking import impossible, masked_call, with_values
+from gateway.understand.members import dump
 from gateway.understand.reader import Answer, Judge, Phrased
 from gateway.understand.templates import Templates, ambiguous, dot_segments
 
+_FORM = "application/x-www-form-urlencoded"
 _BODY_FIELDS = (b"content-type", b"content-encoding")
 _MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+")
 
@@ -64,6 +68,32 @@ class HttpReader:
         return Call(
             ident, agent, run, self.tool, operation, args, params, request, route.target, plain, route.query, route.host
         )
+
+    def redact(self, call: Call, fields: Sequence[str], body: bytes | None) -> Call:
+        """The call with these fields masked in its query and its body.
+
+        Raises:
+            Refused: the body was not read, or no rule could read it (``body.on_unreadable``).
+        """
+        try:
+            query = None
+            if call.query:
+                query = with_values(call.query, redact(self._pairs(call.query, "query"), fields)[0])
+            sent = self._redacted(call.request, body, fields) if call.request.length != 0 else None
+        except Refused as refused:
+            raise impossible(refused.detail, refused.advice) from None
+        return masked_call(call, fields, body=sent, query=query)
+
+    def _redacted(self, request: Request, body: bytes | None, fields: Sequence[str]) -> bytes | None:
+        """Another body for the tool, or None where nothing in it is masked."""
+        if body is None:
+            raise _unreadable(413, "the body was not read, since it is too large")
+        values, led = redact(self._body(request, body), fields) if body else ({}, ())
+        if not led:
+            return None
+        if _media_type(request.header(b"content-type")) == _FORM:
+            return with_values(body.decode("ascii"), values).encode("ascii")
+        return dump(values)
 
     def phrase(self, refusal: Refusal, ident: str, request: Request, body: bytes | None) -> Phrased:  # noqa: ARG002
         """The refusal as problem+json."""
@@ -143,7 +173,7 @@ class HttpReader:
             if not isinstance(value, dict):
                 raise _unreadable(400, f"the JSON body is not an object but {_kind(value)}")
             return value
-        if kind == "application/x-www-form-urlencoded":
+        if kind == _FORM:
             if body.lstrip()[:1] in (b"{", b"["):
                 raise _unreadable(
                     400,

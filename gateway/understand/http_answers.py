@@ -8,7 +8,10 @@ from typing import Any
 from msgspec import structs
 
 from gateway.model import Answered, Findings, Refusal
+from gateway.policy.redaction import told
 from gateway.understand import strict_json
+from gateway.understand.masking import masked_result
+from gateway.understand.members import dump
 from gateway.understand.reader import Judge
 
 PARTIAL = 206
@@ -46,6 +49,10 @@ class JsonAnswer:
         self._refusal = self._judge.result(self._answered.status, self._found)
         if self._refusal is not None:
             self._found = structs.replace(self._found, refusal=self._refusal)
+        elif self._judge.fields and result is not None:
+            masked, led = masked_result(result, self._judge.fields)
+            self._found = structs.replace(self._found, notes=self._found.notes + told(led))
+            return dump(masked) if led else body
         return body
 
     def _result(self, body: bytes) -> tuple[Mapping[str, Any] | None, str]:

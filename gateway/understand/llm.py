@@ -22,10 +22,13 @@ from gateway.understand.dialect import Asked, Dialect, Endpoint
 from gateway.understand.http import HttpReader
 from gateway.understand.llm_answers import answer_of
 from gateway.understand.llm_exchange import Exchange
-from gateway.understand.members import capped, load
+from gateway.understand.masking import impossible, masked_call
+from gateway.understand.members import capped, dump, load
 from gateway.understand.reader import Answer, Judge, Phrased
 from gateway.understand.templates import ambiguous
 
+USAGE = "the usage of the stream is asked for"
+"""What is said of a request to which the gateway added only that."""
 _OBJECT = re.compile(rb"[ \t\r\n]*\{")
 _NO_CAPS = (Caps(),)
 _READING = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
@@ -135,7 +138,7 @@ class LlmReader:
                 args = load(sent)
                 asked = endpoint.asked(args, params)
         if sent is not raw and not amendments:
-            amendments = ("the usage of the stream is asked for",)
+            amendments = (USAGE,)
         return ModelCall(
             plain.id,
             plain.agent,
@@ -157,6 +160,24 @@ class LlmReader:
             asked=first,
             raw=raw,
         )
+
+    def redact(self, call: Call, fields: Sequence[str], body: bytes | None) -> Call:
+        """The call with these fields masked in what the model is sent, which its facts then tell of.
+
+        Raises:
+            Refused: the masked request is none that the API documents.
+        """
+        if not isinstance(call, ModelCall):
+            return self._http.redact(call, fields, body)
+        masked = masked_call(call, fields)
+        if masked is call:
+            return call
+        args = dict(masked.args)
+        try:
+            asked = call.endpoint.asked(args, call.params)
+        except Refused as refused:
+            raise impossible(f"then {refused.detail}") from None
+        return structs.replace(masked, body=dump(args), facts={**call.facts, **self._facts(asked)})
 
     def _unknown(self, call: Call) -> Call:
         """A call that asks no model that we know of. Where a cap is about it, nobody can hold it to the cap."""

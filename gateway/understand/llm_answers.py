@@ -12,8 +12,9 @@ from typing import Any
 from msgspec import structs
 
 from gateway.model import Findings, Proposal, Refusal
+from gateway.policy.redaction import redact, told
 from gateway.understand.dialect import MOST_PROPOSALS
-from gateway.understand.llm_exchange import CUT, MOST_READ, Exchange, judge_proposals, shown, unreadable
+from gateway.understand.llm_exchange import CUT, MOST_READ, UNMASKED, Exchange, judge_proposals, shown, unreadable
 from gateway.understand.llm_streams import JudgedStream, TappedStream
 from gateway.understand.members import dump, load
 from gateway.understand.reader import Answer, Judge
@@ -193,6 +194,12 @@ class JudgedBody:
             found = structs.replace(found, result=_as_result(self._exchange, value))
         if (refusal := self._judge.result(self._exchange.answered.status, shown(found))) is not None:
             return self._refuse(found, refusal)
+        if self._judge.fields and found.result is not None:
+            masked, led = redact(found.result, self._judge.fields)
+            if led and isinstance(value, list):
+                return self._refuse(found, UNMASKED)
+            body = dump(masked) if led else body
+            found = structs.replace(found, notes=found.notes + told(led))
         self._found = found
         return body
 

@@ -44,6 +44,10 @@ def unreadable(what: str) -> Refusal:
     )
 
 
+UNMASKED = unreadable("fields of the tool's answer are to be masked, which is not done in events")
+"""The refusal of a stream with fields that rules want to be masked."""
+
+
 class Verdicts(Struct, frozen=True):
     """What became of proposals: all of them as recorded, those that were refused with the text in their place, and
     the first refusal."""

@@ -7,9 +7,10 @@ import re
 from msgspec import structs
 
 from gateway.model import Findings, Proposal, Refusal
+from gateway.policy.redaction import redact
 from gateway.understand import sse
 from gateway.understand.dialect import MOST_PROPOSALS
-from gateway.understand.llm_exchange import MOST_READ, Exchange, judge_proposals, shown, unreadable
+from gateway.understand.llm_exchange import MOST_READ, UNMASKED, Exchange, judge_proposals, shown, unreadable
 from gateway.understand.members import dump, load
 from gateway.understand.reader import Judge
 from gateway.understand.sse import ODD_LINE_ENDS, Event, EventParser
@@ -150,6 +151,8 @@ class JudgedStream:
         self._denied = (
             self._refusal if self._broken else self._judge.result(self._exchange.answered.status, shown(found))
         )
+        if self._denied is None and found.result is not None and redact(found.result, self._judge.fields)[1]:
+            self._denied = UNMASKED
         return b"".join(self._out) if self._denied is None else b""
 
     def _passed(self, data: bytes) -> bytes:

@@ -12,14 +12,17 @@ from typing import Any
 
 from gateway.errors import Refused
 from gateway.model import Agent, Answered, Call, Question, Reason, Refusal, Request, Route, Run, Tool
+from gateway.policy.redaction import redact
 from gateway.understand import mcp_headers, mcp_refusals, strict_json
 from gateway.understand.catalogue import Catalogue
 from gateway.understand.http import NO_PARAMS, HttpReader
 from gateway.understand.jsonrpc import Malformed, Message, messages, resembles
+from gateway.understand.masking import impossible, masked_call
 from gateway.understand.mcp_answers import Events, Tap, Whole
 from gateway.understand.mcp_lists import Lists
-from gateway.understand.mcp_operations import BATCH, END, NO_ARGS, READS, STREAM, subject
+from gateway.understand.mcp_operations import BATCH, END, NO_ARGS, READS, STREAM, subject, with_args
 from gateway.understand.mcp_screen import Screen, Words
+from gateway.understand.members import dump
 from gateway.understand.origins import Origins
 from gateway.understand.reader import Answer, Judge, Phrased
 
@@ -91,6 +94,33 @@ class McpReader:
             facts = self._facts(request, mcp_headers.version_of(request, None))
             return self._call((ident, agent, run, request, route), operation, NO_ARGS, facts, implied=True)
         return self._http.read(ident, request, route, agent, run, body)
+
+    def redact(self, call: Call, fields: Sequence[str], body: bytes | None) -> Call:
+        """The call with these fields masked in its message, all else of which stays.
+
+        Raises:
+            Refused: the header repeats arguments (``Mcp-Param-*``, or ``Mcp-Name`` of what would be masked), or the
+                masked message would be for another operation.
+        """
+        if "mcp.method" not in call.facts:
+            return self._http.redact(call, fields, body)
+        if body is None:
+            return masked_call(call, fields)  # a stream is opened, or a session ended: there is nothing to mask
+        value = strict_json.parse(body)
+        masked = with_args(value, redact(call.args, fields)[0])
+        if masked == value:
+            return call
+        if any(name.replace(b"_", b"-").startswith(mcp_headers.PARAM) for name in call.request.lookup):
+            raise impossible("its header fields Mcp-Param-* repeat arguments")
+        try:
+            message = messages(masked)[0]
+            mcp_headers.agree(call.request, message)
+            same = subject(message).operation == call.operation
+        except (Malformed, Refused):
+            same = False
+        if not same:
+            raise impossible("it would be a call of something else then")
+        return masked_call(call, fields, body=dump(masked))
 
     def phrase(self, refusal: Refusal, ident: str, request: Request, body: bytes | None) -> Phrased:
         """A refusal as a tool result, a JSON-RPC error, or plain HTTP where no JSON-RPC was read."""

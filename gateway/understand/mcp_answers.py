@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.model import NOTHING_FOUND, Findings, Refusal
+from gateway.policy.redaction import told
 from gateway.understand import sse
 from gateway.understand.mcp_screen import Screen, unreadable
 
@@ -182,4 +183,10 @@ def _rewritten(event: sse.Event, data: bytes) -> bytes:
 
 
 def _found(screen: Screen, refusal: Refusal | None) -> Findings:
-    return Findings(is_error=screen.is_error, result=screen.result, refusal=refusal, answered=screen.answered)
+    return Findings(
+        is_error=screen.is_error,
+        result=screen.result,
+        refusal=refusal,
+        answered=screen.answered,
+        notes=told(screen.redacted),
+    )

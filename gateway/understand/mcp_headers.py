@@ -16,6 +16,8 @@ from gateway.model import Reason, Request
 from gateway.understand.jsonrpc import Message
 
 VERSION, SESSION, METHOD, NAME = b"mcp-protocol-version", b"mcp-session-id", b"mcp-method", b"mcp-name"
+PARAM = b"mcp-param-"
+"""How the names of fields begin that repeat arguments (``x-mcp-header`` of a tool's inputSchema, SEP-2243)."""
 VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 """The key of ``_meta`` that names the revision, since 2026-07-28."""
 

@@ -90,6 +90,19 @@ def subject(message: Message) -> Subject:
     return Subject(f"method {method}" if unclear else method, _without_meta(params))
 
 
+def with_args(message: Mapping[str, Any], args: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A JSON-RPC message with these arguments where ``subject`` has found its own; what is no argument stays."""
+    if not args:
+        return message
+    method = message.get("method", "")
+    if method == "":
+        return {**message, "result": args}
+    params = message["params"]
+    if method in ("tools/call", "prompts/get"):
+        return {**message, "params": {**params, "arguments": args}}
+    return {**message, "params": {**params, **args}}
+
+
 def _completion(params: Mapping[str, Any]) -> Subject:
     ref = params.get("ref")
     if type(ref) is not dict:

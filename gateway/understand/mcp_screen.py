@@ -12,8 +12,10 @@ from msgspec import Raw, Struct
 
 from gateway.model import Call, Findings, Reason, Refusal
 from gateway.understand.jsonrpc import Id
+from gateway.understand.masking import masked_result
 from gateway.understand.mcp_lists import Lists
 from gateway.understand.mcp_refusals import said
+from gateway.understand.members import dump
 from gateway.understand.reader import Judge
 
 _BATCH = msgspec.json.Decoder(list[Raw])
@@ -77,6 +79,7 @@ class Screen:
         self.is_error = self.answered = False
         self.result: Mapping[str, Any] | None = None
         self.refusal: Refusal | None = None
+        self.redacted: tuple[str, ...] = ()
 
     def pass_on(self, data: bytes) -> bytes:
         """The message, or array of messages, for the agent: ``data`` itself where nothing is to be changed."""
@@ -124,7 +127,21 @@ class Screen:
                 return self._refuse(refusal, ident, of_tool=self._of_tool)
         elif self._withhold and not _RESULT_MEMBERS.isdisjoint(result):
             return self._refuse(WITHHELD, ident, of_tool="content" in result)
-        return self._lists.filter(data, result) if self._lists is not None and not failed else data
+        passed = self._lists.filter(data, result) if self._lists is not None and not failed else data
+        return self._masked(passed) if self._judge is not None and self._judge.fields else passed
+
+    def _masked(self, data: bytes) -> bytes:
+        """The response without what the rules, which have just judged it, want to be masked."""
+        if self._judge is None:
+            return data
+        message: dict[str, Any] = jiter.from_json(data)
+        result = message.get("result")
+        whole = result if isinstance(result, dict) else {"error": message.get("error")}
+        masked, led = masked_result(whole, self._judge.fields)
+        if not led:
+            return data
+        self.redacted = tuple(dict.fromkeys(self.redacted + led))
+        return dump({**message, "result": masked} if whole is result else {**message, **masked})
 
     def _refuse(self, refusal: Refusal, ident: Id, *, of_tool: bool) -> bytes:
         self.refusal = refusal

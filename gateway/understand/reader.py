@@ -6,7 +6,7 @@ A reader belongs to one tool and one version of the configuration. It is quiet; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -41,8 +41,13 @@ class Judge(Protocol):
     def spoke(self) -> tuple[Spoke, ...]:
         """Every rule of the answer's phases that has spoken so far."""
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Paths (``result.items.*.ssn``) of what must be masked in the result that was judged last."""
+
     def result(self, status: int, found: Findings) -> Refusal | None:
-        """Judge a whole result (``found.result``, ``found.is_error``, ``found.usage``, ``found.proposed``)."""
+        """Judge a whole result (``found.result``, ``found.is_error``, ``found.usage``, ``found.proposed``). Where that
+        gives None, the agent may have it, but for ``fields``."""
 
     def proposal(self, proposal: Proposal) -> Refusal | None:
         """Judge one tool call that a model proposes."""
@@ -92,6 +97,14 @@ class Reader(Protocol):
 
         Raises:
             Refused: it cannot be read in one way only, or is against the protocol.
+        """
+
+    def redact(self, call: Call, fields: Sequence[str], body: bytes | None) -> Call:
+        """The call as the tool gets it with these fields (``args.password``) masked: in ``args``, and wherever they
+        stand in what is sent; ``amendments`` name those that were there. ``body`` is what ``read`` was given.
+
+        Raises:
+            Refused: REDACTION_FAILED, where some could reach the tool unmasked.
         """
 
     def phrase(self, refusal: Refusal, ident: str, request: Request, body: bytes | None) -> Phrased:

@@ -6,31 +6,35 @@ from itertools import permutations, product
 
 import pytest
 
-from gateway.decide.rules import Rules, judgement_of
+from gateway.decide.rules import Rules, judgement_of, labels_of
 from gateway.decide.shapes import NOTHING
 from gateway.model import Mode, Reason, Spoke, Verdict
-from tests.builders import Book, call, spoke
+from tests.builders import Book, call, labelling, redacting, spoke
 
 
 def outcome(*said: Spoke) -> str:
-    """deny, approve or nothing."""
+    """deny, approve, redact or nothing."""
     judgement = Rules(Book(spoke=said)).judge(call())
     assert judgement.spoke == said, "the record keeps every rule that spoke"
     assert not (judgement.refusal and judgement.question)
-    return "deny" if judgement.refusal else "approve" if judgement.question else "nothing"
+    if judgement.refusal or judgement.question:
+        return "deny" if judgement.refusal else "approve"
+    return "redact" if judgement.fields else "nothing"
 
 
 @pytest.mark.parametrize(("verdict", "mode", "error"), list(product(Verdict, Mode, ["", "no such key"])))
 def test_one_rule_has_consequences_only_where_it_is_enforced(verdict, mode, error):
     """An error comes with the verdict that failurePolicy gives it, so it weighs what its verdict weighs."""
-    expected = {Verdict.DENY: "deny", Verdict.APPROVE: "approve", Verdict.WARN: "nothing"}[verdict]
+    expected = verdict.value if verdict not in (Verdict.WARN, Verdict.LABEL) else "nothing"
     assert outcome(spoke(verdict, mode, error=error)) == (expected if mode is Mode.ENFORCE else "nothing")
 
 
 @pytest.mark.parametrize("order", list(permutations(Verdict)))
 def test_the_strongest_enforced_verdict_wins_in_any_order(order):
     assert outcome(*[spoke(verdict) for verdict in order]) == "deny"
-    assert outcome(*[spoke(verdict) for verdict in order if verdict is not Verdict.DENY]) == "approve"
+    weaker = [verdict for verdict in order if verdict is not Verdict.DENY]
+    assert outcome(*[spoke(verdict) for verdict in weaker]) == "approve"
+    assert outcome(*[spoke(verdict) for verdict in weaker if verdict is not Verdict.APPROVE]) == "redact"
 
 
 @pytest.mark.parametrize("shadow", [Mode.AUDIT, Mode.WARN])
@@ -38,6 +42,19 @@ def test_a_shadow_rule_neither_refuses_nor_hides_one_that_does(shadow):
     assert outcome(spoke(Verdict.DENY, shadow), spoke(Verdict.APPROVE)) == "approve"
     assert outcome(spoke(Verdict.DENY, shadow), spoke(Verdict.DENY)) == "deny"
     assert outcome(spoke(Verdict.APPROVE, shadow), spoke(Verdict.WARN)) == "nothing"
+
+
+def test_what_is_masked_is_what_all_enforced_rules_name_and_a_question_does_not_forget_it():
+    said = (redacting("args.a"), redacting("args.b", mode=Mode.AUDIT), spoke(Verdict.APPROVE), redacting("args.c"))
+    judgement = judgement_of(said)
+    assert judgement.question is not None
+    assert judgement.fields == ("args.a", "args.c")
+
+
+def test_a_run_is_marked_by_enforced_rules_whatever_else_they_say():
+    labels = (labelling("first"), spoke(), labelling("shadow", Mode.AUDIT), labelling("told", Mode.WARN))
+    assert labels_of((*labels, labelling("last"))) == ("first", "last")
+    assert judgement_of(labels).refusal is not None
 
 
 def test_silence_costs_nothing():

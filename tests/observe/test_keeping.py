@@ -9,10 +9,11 @@ import pytest
 from msgspec import structs
 
 from gateway.config.schema import SECRETS
-from gateway.model import UNREAD, Agent, Call, Permit, Question, Reason, Refusal
-from gateway.observe.keeping import MASK, Keeping, keeping
+from gateway.model import UNREAD, Agent, Call, Mode, Permit, Question, Reason, Refusal
+from gateway.observe.keeping import Keeping, keeping
 from gateway.observe.trace import line_of
-from tests.builders import call, request
+from gateway.policy.redaction import MASK
+from tests.builders import call, redacting, request
 
 from .support import trace
 
@@ -36,6 +37,20 @@ def test_arguments_are_kept_only_where_that_is_asked_for():
 @pytest.mark.parametrize("permitted", [True, False])
 def test_a_refused_call_keeps_its_arguments_too(permitted):
     assert kept(call(args={"amount": 5}), permitted=permitted)["args"] == {"amount": 5}
+
+
+@pytest.mark.parametrize(("mode", "hidden"), [(Mode.ENFORCE, True), (Mode.AUDIT, False), (Mode.WARN, False)])
+def test_what_a_rule_wanted_masked_is_not_kept_of_a_refused_call_either(mode, hidden):
+    part = call(args={"iban": "DE1"})
+    of = structs.replace(call(args={"iban": "DE1", "n": 1}, target="/user?iban=DE1"), parts=(part,))
+    decision = Refusal(Reason.RATE_LIMITED, 429, "slow", spoke=(redacting("args.iban", mode=mode),))
+    line = line_of(structs.replace(trace(decision), call=of), ALL)
+    record = json.loads(line)
+    assert (b"DE1" not in line) is hidden
+    if hidden:
+        assert record["args"] == {"iban": MASK, "n": 1}
+        assert record["masked"] == ["args.iban", "request.query"]
+        assert record["parts"][0]["masked"] == ["args.iban"]
 
 
 def test_arguments_that_nobody_read_are_not_the_same_as_none():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import __version__
-from gateway.model import Outcome, Reason
+from gateway.model import Findings, Mode, Outcome, Reason, Spoke, Verdict
 from gateway.observe import exposition
 from gateway.observe.exposition import Gauges, registry_of
 from gateway.observe.metrics import Histogram, Metrics
@@ -48,6 +49,16 @@ def test_calls_answers_times_and_bytes_are_counted_by_tool():
     assert seen["toolgate_decide_seconds_count", labels()] == 4
     assert seen["toolgate_decide_seconds_sum", labels()] == 1.0
     assert seen["toolgate_rule_matches_total", labels("payments", "large", "deny", "Enforce")] == 3
+
+
+def test_rules_that_speak_are_counted_once_for_each_of_their_annotations():
+    metrics = Metrics()
+    said = Spoke("tags", "paid", Verdict.WARN, Mode.AUDIT, annotations=(("owner", "pay"), ("severity", "high")))
+    decided = structs.replace(permit(), spoke=(said, said))
+    metrics.record(trace(decided, Outcome(200, found=Findings(spoke=(said,)))))
+    seen = samples(metrics)
+    assert seen["toolgate_rule_annotations_total", labels("tags", "paid", "severity", "high")] == 3
+    assert seen["toolgate_rule_annotations_total", labels("tags", "paid", "owner", "pay")] == 3
 
 
 def test_buckets_are_cumulative_and_a_bound_is_inside_its_bucket():

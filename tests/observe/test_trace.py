@@ -7,8 +7,9 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from gateway.model import Outcome, Permit, Reason, Refusal, Spoke
+from gateway.model import Mode, Outcome, Permit, Reason, Refusal, Spoke, Verdict
 from gateway.observe import trace as trace_module
 from gateway.observe.trace import LONGEST, line_of, path_of, record_of
 
@@ -40,6 +41,10 @@ def test_an_allowed_call_is_recorded_with_its_guards_rules_and_timings():
                 "mode": "Enforce",
                 "message": "too large",
                 "error": None,
+                "label": None,
+                "fields": (),
+                "annotations": {},
+                "outside_rollout": False,
             }
         ],
         "guards": [
@@ -52,6 +57,7 @@ def test_an_allowed_call_is_recorded_with_its_guards_rules_and_timings():
         "error": None,
         "facts": {},
         "amendments": (),
+        "labels": (),
         "is_error": None,
         "withheld": None,
         "proposed": [],
@@ -80,6 +86,18 @@ def test_a_refused_call_says_why_and_has_no_upstream():
     assert (record["decision"], record["reason"], record["rule"]) == ("refuse", "rate_limited", "payments/large")
     assert record["upstream_status"] is None
     assert record["timings"]["upstream_first_byte_ms"] is None
+
+
+def test_a_rule_is_recorded_with_its_label_its_fields_and_its_annotations():
+    notes = (("owner", "payments"), ("severity", "high"))
+    said = (
+        Spoke("tags", "paid", Verdict.LABEL, Mode.ENFORCE, label="paid", annotations=notes),
+        Spoke("pii", "cards", Verdict.REDACT, Mode.AUDIT, fields=("args.card",), outside=True),
+    )
+    first, second = record_of(trace(structs.replace(permit(), spoke=said)))["rules"]
+    assert (first["label"], first["fields"], first["outside_rollout"]) == ("paid", (), False)
+    assert first["annotations"] == {"owner": "payments", "severity": "high"}
+    assert (second["label"], second["fields"], second["outside_rollout"]) == (None, ("args.card",), True)
 
 
 def test_a_call_abandoned_before_its_decision_has_none():

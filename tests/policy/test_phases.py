@@ -191,10 +191,20 @@ def test_what_a_phase_knows_is_not_said_to_be_elsewhere_and_all_else_is(phase: s
     assert {name for name in everything if elsewhere(name, phase)} == everything - PHASES[phase].keys()
 
 
-@pytest.mark.parametrize("phase", ["list", "response", "proposal"])
-def test_only_a_call_that_has_not_run_can_be_approved(phase: str) -> None:
-    with pytest.raises(ValidationError, match=f"then: approve has no meaning in phase {phase}; write deny or warn"):
-        DOCUMENT.validate_python(with_rules(rule("r", phase, then="approve")))
+@pytest.mark.parametrize(
+    ("phase", "then", "instead"),
+    [
+        ("list", "approve", "deny or warn"),
+        ("list", "label", "deny or warn"),
+        ("list", "redact", "deny or warn"),
+        ("response", "approve", "deny, redact, label or warn"),
+        ("proposal", "approve", "deny, label or warn"),
+        ("proposal", "redact", "deny, label or warn"),
+    ],
+)
+def test_a_verdict_that_a_phase_does_not_have_is_a_mistake(phase: str, then: str, instead: str) -> None:
+    with pytest.raises(ValidationError, match=f"then: {then} has no meaning in phase {phase}; write {instead}"):
+        DOCUMENT.validate_python(with_rules(rule("r", phase, then=then)))
 
 
 def test_a_phase_that_does_not_exist_is_a_mistake() -> None:
@@ -249,6 +259,7 @@ def test_caps_are_found_by_agent_tool_and_operation_in_their_order() -> None:
         document("Cap", "one", max_tokens=9, match={"tools": ["bank"], "operations": ["POST /chat/*"]}),
         document("Cap", "two", agents=["pay-*", "x"], models=["m-*"], system="be kind", forbid_tools=["rm*"]),
         document("Cap", "three", agents=["nobody"], max_tokens=1),
+        tools=speaking("openai"),
     )
 
     def names(agent: str, tool: str, operation: str) -> list[str]:
@@ -284,7 +295,8 @@ def test_a_cap_that_makes_no_sense_is_a_mistake(spec: dict[str, Any], says: str)
 
 def test_caps_change_the_digest() -> None:
     caps = [document("Cap", "c", max_tokens=number) for number in (1, 2)]
-    assert len({book_of(cap).digest for cap in caps} | {book_of().digest}) == 3
+    models = speaking("openai")
+    assert len({book_of(cap, tools=models).digest for cap in caps} | {book_of(tools=models).digest}) == 3
 
 
 def test_results_count_for_a_breaker_only_where_it_says_so() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.model import Call, Mode, Spoke, Verdict
+from gateway.model import Call, Mode, Run, Spoke, Verdict
 from gateway.policy import rules as rules_module
 from gateway.policy.book import PolicyBook
 from gateway.policy.engine import EXPANDED_CAP
@@ -233,6 +233,7 @@ OF_THE_CALL = {
     "agent.roles": '["analyst"]',
     "run.id": '"run-1"',
     "run.cost_usd": "1.5",
+    "run.labels": '["paid", "tainted"]',
     "tool.name": '"bank"',
     "tool.operation": '"POST /transfers/{id}"',
     "tool.protocol": '"http"',
@@ -268,7 +269,7 @@ def test_every_variable_is_what_the_call_says(phase: str, facts: dict[str, Any],
         params={"id": "7"},
     )
     told = facts if facts is FACTS else {}
-    call = structs.replace(call, facts=told, run=structs.replace(call.run, cost_usd=1.5), at=1782907200.25)
+    call = structs.replace(call, facts=told, run=Run(call.run.id, "", 1.5, ("paid", "tainted")), at=1782907200.25)
     rules = [
         {"name": f"r{number}", "when": f"{name} == {text}", "then": "deny", "phase": phase}
         for number, (name, text) in enumerate(conditions.items())

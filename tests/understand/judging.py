@@ -18,6 +18,7 @@ class Refusing:
     """A judge that refuses what is proposed under these names. Without names, it looks at nothing."""
 
     spoke: tuple[Spoke, ...] = ()
+    fields: tuple[str, ...] = ()
 
     def __init__(self, *names: str, wants_result: bool = False) -> None:
         self.reads_result = False

@@ -20,7 +20,7 @@ JSON = "application/json"
 
 
 class Judge:
-    """Refuses proposals of these names, and results by a function. What it saw is kept."""
+    """Refuses proposals of these names, and results by a function; wants ``fields`` masked. What it saw is kept."""
 
     def __init__(
         self,
@@ -28,12 +28,14 @@ class Judge:
         result: Callable[[Findings], Refusal | None] | None = None,
         proposals: bool = False,
         wants: bool = False,
+        fields: tuple[str, ...] = (),
     ) -> None:
         self._refuses, self._result = refuses, result
         self.reads_proposals = proposals or bool(refuses)
         self.reads_result = result is not None
         self.wants_result = wants or self.reads_result
         self.spoke: tuple[Spoke, ...] = ()
+        self.fields = fields
         self.saw: list[Proposal] = []
         self.results: list[Findings] = []
 

@@ -46,7 +46,7 @@ class Offered:
 
 
 class Judge:
-    """A judge of answers: refuses results that contain ``refuses``, lists only what ``offers`` says."""
+    """A judge of answers: refuses results that contain ``refuses``, wants ``fields`` masked, lists only what ``offers`` says."""
 
     def __init__(
         self,
@@ -54,9 +54,11 @@ class Judge:
         refuses: str = "",
         reads: bool = False,
         wants: bool = False,
+        fields: tuple[str, ...] = (),
         offers: Callable[[str, Mapping[str, Any]], bool] = lambda operation, facts: True,
     ) -> None:
-        self.reads_result = reads or bool(refuses)
+        self.reads_result = reads or bool(refuses) or bool(fields)
+        self.fields = fields
         self.reads_proposals = False
         self.wants_result = wants or self.reads_result
         self.spoke: tuple[Spoke, ...] = ()

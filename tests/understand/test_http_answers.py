@@ -21,8 +21,9 @@ NO = Refusal(Reason.RESULT_DENIED, 403, "no", "p/r")
 class Judge:
     """Refuses what it is told to, and notes what it was asked."""
 
-    def __init__(self, refusal: Refusal | None = None, *, reads: bool = True) -> None:
+    def __init__(self, refusal: Refusal | None = None, *, reads: bool = True, fields: tuple[str, ...] = ()) -> None:
         self.reads_result = reads
+        self.fields = fields
         self.wants_result = True
         self._refusal = refusal
         self.asked: list[tuple[int, Findings]] = []
