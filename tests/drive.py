@@ -92,13 +92,15 @@ class Drive:
     results: Any = None
     pricer: Any = None
     reads_cost: bool = False
+    reads_time: bool = False
 
     def __post_init__(self) -> None:
         reader = self.reader or HttpReader(self.to, reads_args=self.reads_args, looks_at_path=False)
         world = self.world
         self.runs = RunBook()
         checks = (Check(self.check),)
-        street = Street(self.to, reader, checks, self.quotas, self.results, self.pricer, self.reads_cost)
+        reads = (self.reads_cost, self.reads_time)
+        street = Street(self.to, reader, checks, self.quotas, self.results, self.pricer, *reads)
 
         class Recorder:
             record = staticmethod(world.record)

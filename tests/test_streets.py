@@ -103,6 +103,21 @@ def test_what_a_run_has_cost_is_looked_up_only_where_something_reads_it(
     assert street(tmp_path, config, rules).reads_cost is reads
 
 
+@pytest.mark.parametrize(
+    ("config", "rules", "reads"),
+    [
+        ("cost: 0.5", rule("run.cost_usd > 1.0"), False),
+        ("cost: 0.5", rule("request.time.getHours() < 6"), True),
+        ("cost: 0.5", rule("default(args.at, request.time) < request.time", "response"), True),
+        ('cost: "request.time.getHours() < 6 ? 0.0 : 0.1"', "", True),
+    ],
+)
+def test_a_call_is_told_its_time_only_where_something_reads_it(
+    config: str, rules: str, reads: bool, tmp_path: Path
+) -> None:
+    assert street(tmp_path, config, rules).reads_time is reads
+
+
 def test_models_have_prices_and_other_tools_only_where_one_is_given(tmp_path: Path) -> None:
     assert street(tmp_path).pricer is None
     assert street(tmp_path, "protocol: mcp").pricer is None

@@ -14,7 +14,7 @@ from gateway.config.load import attempt, load
 from gateway.config.schema import Config, Identify
 from gateway.errors import ConfigError
 from gateway.model import Origin, Timeouts
-from tests.config.support import CONFIG, GRANT, told, written
+from tests.config.support import CONFIG, GRANT, policy, told, written
 
 ROOT = Path(__file__).parents[2]
 FULL = """\
@@ -150,6 +150,17 @@ def test_a_missing_engine_is_named_at_its_key(tmp_path: Path, monkeypatch: pytes
     (problem,) = told(written(tmp_path, CONFIG + "cel: cel-python\n"))
     assert problem.startswith("toolgate.yaml:3:6: the CEL engine cel-python is not installed")
     assert problem.endswith("install the package cel-python, or write cel: cel-expr-python)")
+
+
+def test_sql_is_there_only_where_it_is_turned_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = policy("    - {name: r, when: 'sql(string(args.q)).size() > 1', then: deny}\n")
+    assert "cel_functions: {sql: true}" in told(written(tmp_path, policies=rules))[0]
+    turned_on = written(tmp_path, CONFIG + "cel_functions: {sql: true}\n", policies=rules)
+    assert load(turned_on).config.cel_functions.sql
+    monkeypatch.setitem(__import__("sys").modules, "gateway.policy.functions_sql", None)
+    (problem,) = told(turned_on)
+    assert problem.startswith("toolgate.yaml:3:16: sql() needs a package that is not installed")
+    assert "install sqlglot" in problem
 
 
 def test_the_shipped_example_loads_without_a_word() -> None:
