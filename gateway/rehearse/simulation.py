@@ -41,7 +41,7 @@ from gateway.rehearse.needs import Need, Needs
 from gateway.rehearse.rebuild import NOT_OURS, Rebuilder
 from gateway.rehearse.records import Record
 from gateway.rehearse.stage import Stage
-from gateway.understand.llm import allows_model
+from gateway.understand.llm import USAGE, allows_model
 
 ALLOW, DENY, APPROVE, UNKNOWN, SKIPPED = "allow", "deny", "approve", "unknown", "skipped"
 
@@ -125,7 +125,7 @@ class Simulation:
         parts = call.parts or (call,)
         needs = [self._needs.of(part) for part in parts]
         if call.flaw is not None or record.facts:
-            capped = self._capped(call, missing)
+            capped = self._capped(call, missing, record.amendments)
             if capped is None:
                 self._tell(record, Verdict(UNKNOWN, why="what the request asks of a model is not recorded"))
                 return
@@ -228,9 +228,11 @@ class Simulation:
         run = (call.agent.id, call.run.id)
         return [name for name in ("run.cost_usd", "run.labels") if (*run, name) in self._vague] if call.run.id else []
 
-    def _capped(self, call: Call, missing: Sequence[str]) -> tuple[Call, Sequence[str]] | None:
+    def _capped(
+        self, call: Call, missing: Sequence[str], amendments: tuple[str, ...]
+    ) -> tuple[Call, Sequence[str]] | None:
         """Caps as far as they can be told from a record: which models may be asked. None where more would have to be
-        known: a cap refused the call for what it asked besides."""
+        known: a cap refused the call for what it asked besides. What caps change, then or now, is not known."""
         flaw, model = call.flaw, call.facts.get("llm.model")
         refused = isinstance(flaw, Refusal) and flaw.reason is Reason.CAPPED
         if refused:
@@ -242,7 +244,10 @@ class Simulation:
                 return structs.replace(call, flaw=Refusal(Reason.CAPPED, 403, detail, f"cap/{cap.name}")), missing
         if caps and refused:
             return None
-        return call, (*missing, "llm.max_tokens", "args") if caps else missing
+        changes = any(cap.max_tokens or cap.system or cap.forbid_tools for cap in caps)
+        if changes or (isinstance(model, str) and amendments not in ((), (USAGE,))):
+            missing = (*missing, "llm.max_tokens", "args")
+        return call, missing
 
     # -- what follows -------------------------------------------------------------------------------------------
 
