@@ -19,6 +19,7 @@ from gateway.policy.tokens import Token, arguments, closing, place
 MACRO = "default"
 STEPS_CAP = 16
 """Steps of one field: each is tested, and its test repeats what stands before it."""
+_TOO_LONG = f"with default() written out the expression has more than {EXPANDED_CAP} characters"
 _Test = tuple[str | None, ...]
 """Text of a test; None is what stands before the step."""
 
@@ -66,6 +67,8 @@ def rewrite(source: str, tokens: Sequence[Token], variables: Mapping[str, CelTyp
     if not any(writer.is_default(at) or writer.time(at) for at in range(len(tokens))):
         return Rewritten(source, source)
     pieces = tuple(writer.span(0, len(tokens)))
+    if sum(len(piece.text) for piece in pieces) > EXPANDED_CAP:
+        raise CelError(_TOO_LONG, hint="split it into several rules")
     return Rewritten("".join([piece.text for piece in pieces]), source, pieces)
 
 
@@ -141,11 +144,7 @@ class _Writer:
             raise CelError(f"{name} has no field that could be missing", *place(self.source, origin), _USAGE)
         field = self.span(at + 2, comma)
         if sum(len(piece.text) for pieces in (field, *guards) for piece in pieces) > EXPANDED_CAP:
-            raise CelError(
-                f"with default() written out the expression has more than {EXPANDED_CAP} characters",
-                *place(self.source, origin),
-                "use fewer default() within default()",
-            )
+            raise CelError(_TOO_LONG, *place(self.source, origin), "use fewer default() within default()")
         pieces = [_Piece("(", origin)]
         for number, guard in enumerate(guards):
             pieces += [_Piece(" && " if number else "", origin), *guard]

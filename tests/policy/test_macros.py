@@ -121,6 +121,14 @@ def test_default_within_default_does_not_grow_for_ever() -> None:
         source = f"default(json(string({source})).x.y.z, 1)"
     with pytest.raises(CelError, match="more than 16384 characters"):
         rewrite(source, tokenize(source), TYPES)
+    with pytest.raises(CelError, match="more than 16384 characters"):
+        CPP.compile(" || ".join(["default(args.a.b.c.d, 0) == 1"] * 60), TYPES)
+
+
+def test_rules_that_are_too_long_together_are_still_judged() -> None:
+    book = book_of(policy("p", *[f"default(args.a.b.c.d, {number}) == 20" for number in range(60)]))
+    spoke = book.rules("bank", "POST /transfers").judge(call_to(args={"a": {}}))
+    assert [one.rule for one in spoke] == ["r20"]
 
 
 @settings(max_examples=300)
