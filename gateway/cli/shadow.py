@@ -64,7 +64,8 @@ def _tell(told: dict[str, Any]) -> None:
         would = _WOULD.get(rule["verdict"], rule["verdict"])
         click.echo()
         click.secho(f"{rule['policy']}/{rule['rule']}", bold=True, nl=False)
-        click.echo(f" ({rule['mode']}) {would} {counted(rule['calls'], 'call')}, {rule['share']:.2%} of all,", nl=False)
+        mode = "outside of its rollout" if rule["outside_rollout"] else rule["mode"]
+        click.echo(f" ({mode}) {would} {counted(rule['calls'], 'call')}, {rule['share']:.2%} of all,", nl=False)
         runs = f" in {counted(rule['runs'], 'run')}" if rule["runs"] else ""
         click.echo(f" by {counted(rule['agents'], 'agent')}{runs}")
         through = f"; {rule['went_through']} of them went through" if rule["verdict"] in ("deny", "approve") else ""

@@ -40,7 +40,9 @@ NOTHING = Keeping()
 
 
 def keeping(args: bool, hidden: Sequence[str], headers: Sequence[str], limit: int) -> Keeping:
-    """The settings; ``hidden`` are globs of dotted names, in any case."""
+    """The settings, NOTHING where nothing is kept; ``hidden`` are globs of dotted names, in any case."""
+    if not args and not headers:
+        return NOTHING
     globs = "|".join(f"(?:{glob_regex(pattern.lower()).pattern})" for pattern in hidden)
     return Keeping(args, re.compile(globs or "(?!)", re.DOTALL), tuple(name.lower() for name in headers), limit)
 

@@ -29,6 +29,8 @@ SOMETIMES = frozenset(
 """Variables that a record may lack; all others it always has."""
 
 HEADERS = "request.headers"
+IS_THERE = "?"
+"""Ends a path of which only is asked whether it is there, which a mask does not hide."""
 OPERATION, PATH = 1, 2
 _BY_OPERATION = frozenset({"agent.id", "agent.roles", "tool.name", "tool.operation", "tool.protocol", "request.method"})
 _BY_PATH = _BY_OPERATION | {"request.path", "request.params"}
@@ -123,7 +125,12 @@ def _paths(source: str) -> frozenset[str]:
     for chain in chains(tokens):
         path = ".".join(chain.variable)
         if any(path == name or path.startswith(name + ".") for name in SOMETIMES):
-            found.add(_header(path, tokens, tokens.index(chain.tokens[-1])))
+            first, last = tokens.index(chain.tokens[0]), tokens.index(chain.tokens[-1])
+            there = path.startswith("args.") and [token.text for token in tokens[max(0, first - 2) : first]] == [
+                "has",
+                "(",
+            ]
+            found.add(path + IS_THERE if there else _header(path, tokens, last))
     return frozenset(found)
 
 
@@ -161,5 +168,6 @@ def _touched(paths: Iterable[str], missing: Iterable[str]) -> set[str]:
         path if gone.startswith(path) else gone
         for gone in missing
         for path in paths
-        if path == gone or path.startswith(gone + ".") or gone.startswith(path + ".")
+        if path.startswith(gone + ".")
+        or ((path == gone or gone.startswith(path + ".")) and not path.endswith(IS_THERE))
     }

@@ -48,6 +48,7 @@ class RecordedSpoke(Struct, frozen=True):
     mode: str
     message: str | None = None
     error: str | None = None
+    outside_rollout: bool = False
 
 
 class RecordedPart(Struct, frozen=True):

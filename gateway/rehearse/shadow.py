@@ -16,12 +16,14 @@ UNITED = 10_000
 
 
 class Shadow(Struct):
-    """One rule in one mode, asking for one thing. ``alone``: calls that went through and would not have."""
+    """One rule in one mode, asking for one thing. ``outside``: the mode is Audit since the calls lie
+    outside of the policy's rollout. ``alone``: calls that went through and would not have."""
 
     policy: str
     rule: str
     verdict: str
     mode: str
+    outside: bool
     calls: int = 0
     alone: int = 0
     errors: int = 0
@@ -54,7 +56,7 @@ class ShadowReport:
 
     def __init__(self, *, since: float = 0.0, policy: str = "", examples: int = 3) -> None:
         self._since, self._policy, self._examples = since, policy, examples
-        self._shadows: dict[tuple[str, str, str, str], Shadow] = {}
+        self._shadows: dict[tuple[str, str, str, str, bool], Shadow] = {}
         self._calls = self._unusable = 0
         self._first = self._last = ""
 
@@ -78,7 +80,7 @@ class ShadowReport:
         for spoke in said.rules:
             if spoke.mode == Mode.ENFORCE or (self._policy and spoke.policy != self._policy):
                 continue
-            key = (spoke.policy, spoke.rule, spoke.verdict, spoke.mode)
+            key = (spoke.policy, spoke.rule, spoke.verdict, spoke.mode, spoke.outside_rollout)
             shadow = self._shadows.get(key)
             if shadow is None:
                 shadow = self._shadows[key] = Shadow(*key)
@@ -100,6 +102,7 @@ class ShadowReport:
             "rule": shadow.rule,
             "verdict": shadow.verdict,
             "mode": shadow.mode,
+            "outside_rollout": shadow.outside,
             "calls": shadow.calls,
             "share": round(shadow.calls / self._calls, 6),
             "went_through": shadow.alone,

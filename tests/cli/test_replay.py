@@ -145,6 +145,14 @@ def test_a_shadow_report_tells_what_rules_that_are_only_recorded_would_have_done
     assert "2 of them went through; it failed on 1 call" in text
 
 
+def test_a_shadow_report_tells_those_outside_of_a_rollout_apart(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    trace.write_bytes(log({"rules": [said(outside_rollout=True)]}, {"rules": [said()]}))
+    text = invoke("shadow", "report", trace).stdout
+    assert "pay/big (outside of its rollout) would have refused 1 call" in text
+    assert "pay/big (Audit) would have refused 1 call" in text
+
+
 def test_a_shadow_report_can_be_narrowed(tmp_path: Path) -> None:
     old, other = {"rules": [said()], "ts": "2026-01-01T00:00:00.000Z"}, {"rules": [said(policy="else")]}
     data = log(old, other, {"rules": [said()]})

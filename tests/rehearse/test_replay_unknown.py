@@ -96,6 +96,9 @@ def verdict(folder: Path, policies: str, more: dict[str, Any], *, lacking: tuple
         ("args.amount > 3", {"args": {"amount": 5, "pin": "[redacted]"}, "masked": ["args.pin"]}, "deny"),
         ("args.pin == 3", {"args": {"pin": "[redacted]"}, "masked": ["args.pin"]}, "not in the record: args.pin"),
         ("args['pin'] == 3", {"args": {"pin": "[redacted]"}, "masked": ["args.pin"]}, "not in the record: args"),
+        ("has(args.pin)", {"args": {"pin": "[redacted]"}, "masked": ["args.pin"]}, "deny"),
+        ("has(args.pin)", {"args": None, "masked": ["args"]}, "not in the record: args"),
+        ("has(args.a.b)", {"args": {"a": "[redacted]"}, "masked": ["args.a"]}, "not in the record: args.a"),
         (
             "args.items.exists(i, i.ssn == 3)",
             {"args": {"items": [{"ssn": "[redacted]"}]}, "masked": ["args.items.0.ssn"]},
