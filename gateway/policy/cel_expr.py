@@ -267,16 +267,16 @@ def _explained(rewritten: Rewritten, tokens: list[Token], text: str, variables: 
     if not found:
         message = re.sub(r"ERROR: <input>:-1:-1: |\s*\[[A-Z_]+\]$", "", _plain(text))
         return CelError(message, hint="use variables, or split it into several rules")
-    line, column, message = min(found)
+    # What is unknown fails again wherever it is used, sometimes to the left of it: those say nothing.
+    line, column, message = min([one for one in found if "*error*" not in one[2]] or found)
     if missing := _UNDECLARED.search(message):
         return _undeclared(source, tokens, missing[1], (line, column), variables)
     if overload := _OVERLOAD.search(message):
         what, hint = hints.no_overload(overload[1], overload[2])
         return CelError(what, line, column, hint)
     if "Syntax error" in message:
-        message = message.removeprefix("Syntax error: ").partition(" expecting ")[0]
-        message = message.replace("mismatched input", "unexpected").replace("'<EOF>'", "end of the expression")
-        return CelError(f"not CEL: {message}", line, column)
+        what, hint = hints.syntax(message.removeprefix("Syntax error: ").partition(" expecting ")[0])
+        return CelError(what, line, column, hint)
     return CelError(message[:_MESSAGE_CAP], line, column)
 
 

@@ -18,6 +18,7 @@ from gateway.policy.globs import matches_any
 from gateway.policy.guards import CompiledBreaker, CompiledCap, CompiledGrant, CompiledLimit
 from gateway.policy.hints import nearest
 from gateway.policy.lower import breaker_of, cap_of, grant_of, limit_of, rules_of
+from gateway.policy.misnamed import ENDPOINTS, instead
 from gateway.policy.rules import CompiledRule
 from gateway.policy.schema import AnyDocument, Breaker, Cap, Grant, GrantSpec, Limit, Match, Policy
 
@@ -98,6 +99,7 @@ def _check_names(documents: Sequence[SourcedDocument], complaints: Complaints) -
                 ("metadata", "name"),
                 f"there already is a {key[0]} named {key[1]}{where}",
                 "give each its own name",
+                "duplicate-name",
             )
 
 
@@ -113,17 +115,23 @@ def _check_scopes(documents: Sequence[SourcedDocument], tools: Sequence[Tool], c
                 near = nearest(pattern, names)
                 hint = f"did you mean {near}?" if near else f"configured are {', '.join(names) or 'none'}"
                 path = (*at, "tools", number)
-                complaints.warning(document.index, path, f"no configured tool matches {pattern!r}", hint)
+                complaints.warning(
+                    document.index, path, f"no configured tool matches {pattern!r}", hint, "unmatched-tool"
+                )
         matched = [tool for tool in tools if any(matches_any([glob], tool.name) for glob in scope.tools)]
         if isinstance(model, Policy):
             _check_phases(document.index, model, matched, complaints)
+        if isinstance(model, Cap) and matched and not any(tool.protocol in ENDPOINTS for tool in matched):
+            message = f"the cap is never applied: none of {', '.join(tool.name for tool in matched)} is a model"
+            hint = f"it is for tools with protocol: {' or '.join(ENDPOINTS)}"
+            complaints.warning(document.index, at, message, hint, "unreached-rule")
         for number, pattern in enumerate(scope.operations):
             _check_operation(document.index, (*at, "operations", number), pattern, matched, complaints)
         if isinstance(model, Breaker) and "operation" in model.spec.per:
             _check_circuits(document.index, scope.tools, tools, complaints)
 
 
-_SPOKEN = {"list": ("mcp",), "proposal": ("openai", "anthropic", "gemini")}
+_SPOKEN = {"list": ("mcp",), "proposal": tuple(ENDPOINTS)}
 """Phases that only some protocols have."""
 
 
@@ -135,41 +143,46 @@ def _check_phases(index: int, policy: Policy, tools: Sequence[Tool], complaints:
         if spoken is not None and tools and not any(tool.protocol in spoken for tool in tools):
             message = f"phase {rule.phase} is never reached: none of {', '.join(tool.name for tool in tools)} has it"
             hint = f"it is for tools with protocol: {' or '.join(spoken)}"
-            complaints.warning(index, (*path, "phase"), message, hint)
+            complaints.warning(index, (*path, "phase"), message, hint, "unreached-rule")
         elif rule.phase == "list" and (rule.then != "deny" or (rule.mode or policy.spec.mode) != "Enforce"):
             message = "in phase list a rule can only keep a tool out, so this one does nothing"
-            complaints.warning(index, (*path, "phase"), message, "write then: deny with mode: Enforce, or remove it")
+            hint = "write then: deny with mode: Enforce, or remove it"
+            complaints.warning(index, (*path, "phase"), message, hint, "unreached-rule")
+
+
+_UNMATCHED = "unmatched-operation"
 
 
 def _check_operation(index: int, path: Path, pattern: str, tools: Sequence[Tool], complaints: Complaints) -> None:
     """A glob that matches no operation leaves a rule dead, and a dead rule that denies is a hole: say so."""
+    if misnamed := instead(pattern, tools):
+        complaints.warning(index, path, *misnamed, _UNMATCHED)
+        return
     servers = [tool.name for tool in tools if tool.protocol == "mcp"]
     tools = [tool for tool in tools if tool.protocol != "mcp"]
     if servers and not (tools and _METHOD_AND_PATH.match(pattern)):
         if _METHOD_AND_PATH.match(pattern):
             hint = f"{', '.join(servers)} speaks MCP: write the name of a tool, or such as resources/read *"
-            complaints.warning(index, path, f"{pattern!r} matches no operation of an MCP server", hint)
+            complaints.warning(index, path, f"{pattern!r} matches no operation of an MCP server", hint, _UNMATCHED)
         return  # what a server offers is not known here
     method, space, path_glob = pattern.partition(" ")
     if not space and pattern[:1] not in ("*", "?") and pattern != "CONNECT":
         hint = f"write METHOD /path, or * {pattern}" if pattern[:1] == "/" else "write METHOD /path, such as GET /items"
-        complaints.error(index, path, f"{pattern!r} matches no operation: these are METHOD /path", hint)
+        complaints.error(index, path, f"{pattern!r} matches no operation: these are METHOD /path", hint, _UNMATCHED)
     elif space and method.islower():
         hint = f"write {method.upper()} {path_glob}"
-        complaints.warning(index, path, f"methods are in upper case, so {pattern!r} never matches", hint)
+        complaints.warning(index, path, f"methods are in upper case, so {pattern!r} never matches", hint, _UNMATCHED)
     elif space and path_glob[:1] not in ("/", "*", "?"):
-        complaints.error(
-            index, path, f"{pattern!r} matches no operation: paths begin with /", f"write {method} /{path_glob}"
-        )
+        hint = f"write {method} /{path_glob}"
+        complaints.error(index, path, f"{pattern!r} matches no operation: paths begin with /", hint, _UNMATCHED)
     elif tools and all(tool.operations for tool in tools):
         known = [operation for tool in tools for operation in tool.operations]
         if not any(matches_any([pattern], operation) for operation in known):
             near = nearest(pattern, known)
             names = ", ".join(tool.name for tool in tools)
             hint = f"did you mean {near}?" if near else "toolgate check compares with `operations` and `openapi`"
-            complaints.warning(
-                index, path, f"{pattern!r} is none of the operations that {names} is configured with", hint
-            )
+            message = f"{pattern!r} is none of the operations that {names} is configured with"
+            complaints.warning(index, path, message, hint, _UNMATCHED)
 
 
 def _check_circuits(index: int, globs: Sequence[str], tools: Sequence[Tool], complaints: Complaints) -> None:

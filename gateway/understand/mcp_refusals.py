@@ -84,7 +84,11 @@ def text(refusal: Refusal) -> str:
         what = "Try again later"
     else:
         what = "Do not repeat the call unchanged"
-    return f"{opening}: {refusal.detail.rstrip('.')}. {what.rstrip('.')}."
+    return f"{opening}: {_sentence(refusal.detail)} {_sentence(what)}"
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
 def _answered(

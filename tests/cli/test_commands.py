@@ -41,6 +41,13 @@ def test_check_sums_up_what_it_found(tmp_path: Path) -> None:
     assert done.stdout.startswith("1 tool, 1 policy (2 rules), 1 grant, 0 limits, 0 breakers: ready to run, version ")
 
 
+def test_check_sums_up_caps_where_there_are_any(tmp_path: Path) -> None:
+    config = "tools:\n  llm: {url: 'http://127.0.0.1:1', protocol: openai, prices: {models: {'*': {input: 1}}}}\n"
+    cap = "apiVersion: toolgate/v1\nkind: Cap\nmetadata: {name: c}\nspec: {max_tokens: 5}\n"
+    done = invoke("check", "-c", str(written(tmp_path, config, c=cap)))
+    assert done.stdout.startswith("1 tool, 0 policies (0 rules), 0 grants, 0 limits, 0 breakers, 1 cap")
+
+
 def test_check_tells_mistakes_and_warnings_with_a_caret_and_exits_1(tmp_path: Path) -> None:
     path = written(tmp_path, CONFIG + "plicies: x\n", a=GRANT + "---\n" + policy("    []\n").partition("---\n")[2])
     done = invoke("check", "-c", str(path))

@@ -70,6 +70,23 @@ def test_a_limits_refusal_tells_how_long_to_wait_and_what_the_limit_is():
     }
 
 
+@pytest.mark.parametrize(
+    ("per_second", "said"),
+    [
+        (10, "10 calls a second"),
+        (1, "1 call a second"),
+        (100 / 60, "100 calls a minute"),
+        (5 / 60, "5 calls a minute"),
+        (20 / 3600, "20 calls an hour"),
+        (1 / 86400, "1 call a day"),
+        (0.3333, "0.3333 calls a second"),
+    ],
+)
+def test_a_limits_refusal_tells_the_rate_as_people_write_it(per_second, said):
+    refusal = Limits(Book()).refusal(Hold(rate(4, per_second), False, 0.0, 1.0))
+    assert refusal.detail == f"limit 'per-agent': {said}, bursts of 4"
+
+
 @given(st.floats(1, 1e6), st.floats(1e-5, 1e4), st.floats(0, 1), st.floats(0, 1e6))
 def test_the_ratelimit_fields_are_whole_numbers_in_range(capacity, per_second, left, wait):
     """draft-ietf-httpapi-ratelimit-headers: q, w, r and t are non-negative integers."""

@@ -116,6 +116,7 @@ def test_ints_and_doubles_compare_by_value_in_the_default_engine_and_fail_in_the
         ('true ||\n  agnt.id == "x"', 2, 3, "did you mean agent.id?"),
         ('"é" == request.pth', 1, 8, "did you mean request.path?"),
         ('agent.id.startWith("x")', 1, 10, "did you mean startsWith?"),
+        ('args.list.exists(a, a == 1) && llm.mesages.exists(m, m.content == "x")', 1, 32, "did you mean llm.messages?"),
         ("sise(args) > 1", 1, 1, "did you mean size?"),
         ('agent == "x"', 1, 1, "did you mean agent.id?"),
         ("prod == 1", 1, 1, "text belongs in quotes"),

@@ -158,6 +158,10 @@ def test_when_to_come_back_is_told_to_clients_and_to_the_model():
     [
         (Refusal(Reason.POLICY_DENIED, 403, "no."), "Refused: no. Do not repeat the call unchanged."),
         (Refusal(Reason.INTERNAL_ERROR, 500, "no", advice="Stop."), "Refused: no. Stop."),
+        (
+            Refusal(Reason.INVALID_ARGUMENTS, 400, 'did you mean "x"?', advice="fix it"),
+            'Refused: did you mean "x"? Fix it.',
+        ),
     ],
 )
 def test_a_refusal_is_two_sentences(refusal, said):
