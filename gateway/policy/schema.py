@@ -100,7 +100,11 @@ class Variable(_Model):
 MaskedField = Annotated[
     str,
     BeforeValidator(check_field),
-    Field(max_length=512, description="A path, such as args.password or result.items.*.ssn."),
+    Field(
+        max_length=512,
+        description="A path, such as args.password or result.items.*.ssn.",
+        json_schema_extra={"pattern": r"""^(args|result)(\.([^\s.*\[\]"'`]+|\*))+$"""},
+    ),
 ]
 Note = Annotated[str, Field(min_length=1, max_length=256)]
 

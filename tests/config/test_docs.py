@@ -130,7 +130,8 @@ def test_every_key_of_a_policy_document_is_documented(kind: str) -> None:
 
 
 def examples() -> list[str]:
-    return [text for text in blocks(DOCS / "policies.md") if text.startswith("apiVersion: ")]
+    texts = [text for page in ("policies.md", "verdicts.md") for text in blocks(DOCS / page)]
+    return [text for text in texts if text.startswith("apiVersion: ")]
 
 
 def test_every_example_of_a_policy_loads(tmp_path: Path) -> None:

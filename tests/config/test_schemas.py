@@ -74,6 +74,9 @@ SAID_ELSEWHERE = {
     "prices without a model", "head-only mcp", "head-only llm", "operations mcp", "openapi mcp", "allowed hosts",
     "pins folder", "approve an answer", "result in a request", "arguments in a list", "misspelt result",
     "cap of nothing", "cap glob", "cost by tokens",
+    "label without a word", "label of another verdict", "redact nothing", "fields of another verdict",
+    "fields of a result in a request", "fields of a request in a response", "redact a proposal", "rollout for nobody",
+    "rollout of what is not enforced",
 }  # fmt: skip
 
 
