@@ -7,15 +7,23 @@ from typing import Any
 
 import pytest
 
-from gateway.model import Answered, Proposal
+from gateway.errors import Refused
+from gateway.model import Answered, Call, Caps, Proposal, Reason, Refusal, Run
+from gateway.understand.annotations import hints_of
 from gateway.understand.anthropic import Messages
 from gateway.understand.dialect import MOST_PROPOSALS, Endpoint
 from gateway.understand.gemini import GenerateContent
+from gateway.understand.http import HttpReader
+from gateway.understand.llm import LlmReader
 from gateway.understand.llm_answers import answer_of
 from gateway.understand.llm_exchange import Exchange
+from gateway.understand.openai import OpenAi
 from gateway.understand.openai_chat import Chat
 from gateway.understand.openai_responses import Responses
+from gateway.understand.route import Router
 from gateway.wire.answer import content_of
+from tests.builders import ANYBODY, request, tool
+from tests.understand import mcp_world
 from tests.understand.llm_support import EVENTS, JSON, Judge, through
 
 CHAT, RESPONSES, MESSAGES = Chat(asks_usage=False), Responses(), Messages()
@@ -260,3 +268,131 @@ def test_more_arguments_than_are_put_together_end_the_stream():
     pieces = [{"index": 0, "function": {"name": "" if at else "read", "arguments": text}} for at in range(10)]
     passed = got(CHAT, told(*[{"choices": [{"index": 0, "delta": {"tool_calls": [each]}}]} for each in pieces]))
     assert b"result_unreadable" in passed
+
+
+SECRET = {"content": [{"type": "text", "text": "the secret"}]}
+ANSWER = json.dumps({"jsonrpc": "2.0", "id": 7, "result": SECRET}).encode()
+OK_EVENTS = Answered(200, 0.1, EVENTS)
+
+
+def judged(data: bytes, of: Answered, judge: mcp_world.Judge | None = None, **reading: Any) -> bytes:
+    """What the agent gets of the answer to a tool call, or to what ``reading`` says."""
+    by = mcp_world.reader(judges_results=True)
+    call = mcp_world.asked(by, **(reading or {"method": "tools/call", "params": {"name": "search"}}))
+    read = by.answer(call, of, judge or mcp_world.Judge(refuses="secret"))
+    assert read is not None
+    return mcp_world.through(read, [data])
+
+
+@pytest.mark.parametrize("status", [202, 300, 400, 500])
+def test_a_result_with_another_status_is_judged_since_clients_read_errors_that_are_json_rpc(status):
+    assert b"the secret" not in judged(ANSWER, Answered(status, 0.1, JSON))
+
+
+def test_a_result_within_a_task_is_kept_back():
+    task = {"taskId": "1", "status": "completed", "result": SECRET}
+    whole = json.dumps({"jsonrpc": "2.0", "id": 7, "result": task}).encode()
+    asked = {"method": "tasks/get", "params": {"taskId": "1"}}
+    assert b"the secret" not in judged(whole, Answered(200, 0.1, JSON), mcp_world.Judge(), **asked)
+    notice = {"jsonrpc": "2.0", "method": "notifications/tasks", "params": task}
+    assert b"the secret" not in judged(told(notice), OK_EVENTS)
+
+
+@pytest.mark.parametrize("before", [":\u2028", "id: 1\x0b", "event: message\u0085", "data:\n: \x1d"])
+def test_data_that_only_some_clients_see_in_another_line_does_not_pass_a_judged_stream_of_messages(before):
+    assert b"the secret" not in judged(before.encode() + b"data: " + ANSWER + b"\n\n", OK_EVENTS)
+
+
+def test_members_that_differ_from_the_protocols_only_in_case_are_no_way_around_rules():
+    assert b"secret" not in judged(ANSWER.replace(b'"result"', b'"Result"'), Answered(200, 0.1, JSON))
+    tools = [{"name": "good"}, {"name": "ok", "Name": "evil"}, {"name": "ok2", "Description": "evil"}]
+    page = {"jsonrpc": "2.0", "id": 7, "result": {"tools": tools}}
+    asked = {"method": "tools/list", "params": {}}
+    passed = judged(json.dumps(page).encode(), Answered(200, 0.1, JSON), mcp_world.Judge(), **asked)
+    assert [tool["name"] for tool in json.loads(passed)["result"]["tools"]] == ["good"]
+    page["result"] = {"tools": [], "Tools": [{"name": "evil"}]}
+    assert judged(json.dumps(page).encode(), Answered(200, 0.1, JSON), mcp_world.Judge(), **asked) == b""
+
+
+def test_a_message_in_utf_16_is_no_form():
+    by = mcp_world.reader()
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "x"}}).encode("utf-16-be")
+    form = ("Content-Type", "application/x-www-form-urlencoded")
+    with pytest.raises(Refused) as refused:
+        mcp_world.read(by, request("POST", "/notes", [form], length=len(body)), body)
+    assert refused.value.status == 415
+
+
+@pytest.mark.parametrize("asks", ["websocket", "WebSocket/13", "other"])
+def test_an_mcp_endpoint_is_not_left_for_a_protocol_that_nobody_reads(asks):
+    by = mcp_world.reader()
+    with pytest.raises(Refused):
+        mcp_world.read(by, request("GET", "/notes", [("Connection", "Upgrade"), ("Upgrade", asks)]))
+
+
+def test_http_2_may_be_offered_at_an_mcp_endpoint_since_it_is_never_taken():
+    by = mcp_world.reader()
+    call = mcp_world.read(by, request("GET", "/notes", [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c")]))
+    assert call.operation == "stream"
+
+
+def test_of_annotations_only_the_hints_are_kept():
+    assert hints_of({"readOnlyHint": True, "destructiveHint": "no", "title": "x" * 1000}) == {"readOnlyHint": True}
+    assert hints_of([]) is None
+
+
+SMALL = Caps("small", models=("small*",))
+
+
+def asking(path: str, body: dict[str, Any]) -> Call:
+    """The call that a request to OpenAI's API is, where a cap allows small models only."""
+    one = tool("ai", protocol="openai")
+    http = HttpReader(one, reads_args=False, looks_at_path=True)
+    by = LlmReader(one, OpenAi(), http=http, caps=lambda *_: (SMALL,), reads_messages=False)
+    raw = json.dumps(body).encode()
+    came = request("POST", f"/ai{path}", [("Content-Type", JSON)], length=len(raw))
+    return by.read("c", came, Router([one]).route(came), ANYBODY, Run(), raw)
+
+
+CHATS = "/v1/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("/v1/engines/large/chat/completions", {"model": "small"}),
+        ("/openai/deployments/small/large/chat/completions", {"model": "large"}),
+        (CHATS, {"model": "small", "models": ["small", "large"]}),
+        (CHATS, {"model": "small", "fallbacks": [{"model": "large"}]}),
+        (CHATS, {"model": "small", "fallbacks": [{"small": ["large"]}]}),
+        ("/v1/responses", {"model": "small", "models": ["large"]}),
+        ("/v1/embeddings", {"model": "small", "models": "large"}),
+    ],
+)
+def test_a_model_that_is_named_elsewhere_is_capped_too(path, named):
+    call = asking(path, {**named, "messages": []})
+    assert isinstance(call.flaw, Refusal)
+    assert call.flaw.reason is Reason.CAPPED
+
+
+@pytest.mark.parametrize(
+    "path", [CHATS, "/openai/deployments/small/chat/completions", "/openai/deployments/small/v1/embeddings"]
+)
+def test_models_that_are_allowed_pass(path):
+    call = asking(path, {"model": "small-2", "models": ["small"], "messages": []})
+    assert call.flaw is None
+    assert call.facts["llm.model"] == ("small" if "deployments" in path else "small-2")
+
+
+def test_a_member_that_decoders_without_case_take_for_the_model_is_refused():
+    with pytest.raises(Refused, match="'Model'"):
+        asking(CHATS, {"model": "small", "Model": "large", "messages": []})
+
+
+def test_a_cap_holds_back_websockets_by_which_models_are_asked():
+    one = tool("ai", protocol="openai")
+    http = HttpReader(one, reads_args=False, looks_at_path=True)
+    by = LlmReader(one, OpenAi(), http=http, caps=lambda *_: (SMALL,), reads_messages=False)
+    for fields, flawed in (((), False), ((("Upgrade", "websocket"), ("Connection", "Upgrade")), True)):
+        came = request("GET", "/ai/v1/responses", fields)
+        assert (by.read("c", came, Router([one]).route(came), ANYBODY, Run(), None).flaw is not None) == flawed

@@ -11,6 +11,8 @@ from typing import Any
 
 from gateway.understand.pins import State
 
+_HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
+
 
 def facts_of(annotations: Any, state: State) -> Mapping[str, Any]:
     """The facts of a tool with these annotations; a hint that is no boolean counts as not given."""
@@ -19,6 +21,13 @@ def facts_of(annotations: Any, state: State) -> Mapping[str, Any]:
     destructive = not read_only and _hint(hints, "destructiveHint", True)
     idempotent, open_world = _hint(hints, "idempotentHint", False), _hint(hints, "openWorldHint", True)
     return facts(read_only, destructive, idempotent, open_world, state)
+
+
+def hints_of(annotations: Any) -> Mapping[str, Any] | None:
+    """The hints alone, as far as they are booleans: all that need be kept, whatever else a server puts beside them."""
+    if not isinstance(annotations, dict):
+        return None
+    return {name: annotations[name] for name in _HINTS if isinstance(annotations.get(name), bool)}
 
 
 @cache

@@ -11,7 +11,7 @@ import orjson
 from msgspec import Struct
 
 from gateway.policy.pins import Pinning, digest_of
-from gateway.understand.annotations import facts_of
+from gateway.understand.annotations import facts_of, hints_of
 from gateway.understand.arguments import Checker, SchemaError
 from gateway.understand.pins import UNREADABLE, Approvals, Change, State, Verdict
 
@@ -131,7 +131,7 @@ class ServerCatalogue:
         self._unchecked.pop(name, None)
         annotations, schema, digest = None, b"", UNREADABLE
         if tool is not None:
-            annotations, schema, digest = tool.get("annotations"), _schema(tool), digest_of(tool)
+            annotations, schema, digest = hints_of(tool.get("annotations")), _schema(tool), digest_of(tool)
         if self._schema_bytes + len(schema) > MOST_SCHEMA_BYTES:
             schema = b""
         self._schema_bytes += len(schema)

@@ -7,7 +7,8 @@ since decoders that ignore case (Go's) would take it for that one.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Any
 
 from msgspec import Struct
@@ -23,10 +24,9 @@ PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 INVALID_PARAMS = -32602
 
-_MEMBERS = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
-_PARAMS = frozenset({"name", "arguments", "uri", "_meta", "ref", "cursor", "taskid"})
-"""Members of params that are read here or by rules, in lower case."""
+MEMBERS = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 _READ = frozenset({"name", "arguments", "uri", "_meta", "ref", "cursor", "taskId"})
+"""Members of params that are read here or by rules."""
 _METHOD = re.compile(r"[A-Za-z0-9_.$/-]{1,128}")
 _NONE: Mapping[str, Any] = {}
 
@@ -84,8 +84,8 @@ def message(value: Any, place: str = "$") -> Message:
     """
     if type(value) is not dict:
         raise Malformed(f"{place} is not an object")
-    if not value.keys() <= _MEMBERS:
-        _lookalike(value, _MEMBERS, _MEMBERS, place)
+    if not value.keys() <= MEMBERS:
+        _check(value, MEMBERS, place)
     if value.get("jsonrpc") != "2.0":
         raise Malformed(f'{place}.jsonrpc is not "2.0"')
     if "method" not in value:
@@ -101,7 +101,7 @@ def message(value: Any, place: str = "$") -> Message:
     elif type(params) is not dict:
         raise Malformed(f"{place}.params is not an object")
     elif not params.keys() <= _READ:
-        _lookalike(params, _READ, _PARAMS, f"{place}.params")
+        _check(params, _READ, f"{place}.params")
     if "id" not in value:
         return Message(method, None, params)
     return Message(method, _id(value["id"], place), params)
@@ -125,7 +125,17 @@ def _id(ident: Any, place: str) -> Id:
     raise Malformed(f"{place}.id is neither a string of at most {LONGEST_ID} characters nor an integer")
 
 
-def _lookalike(value: Mapping[str, Any], names: frozenset[str], folded: frozenset[str], place: str) -> None:
-    for key in value:
-        if key not in names and key.casefold() in folded:
-            raise Malformed(f"{place} has a member {key[:64]!r}, which some servers take for {key.casefold()!r}")
+def lookalike(value: Mapping[str, Any], names: Collection[str]) -> str:
+    """A member whose name is not one of these, but differs from one only in case; empty where there is none."""
+    folded = _folded(frozenset(names))
+    return next((key for key in value if key not in names and key.casefold() in folded), "")
+
+
+@cache
+def _folded(names: frozenset[str]) -> frozenset[str]:
+    return frozenset(name.casefold() for name in names)
+
+
+def _check(value: Mapping[str, Any], names: frozenset[str], place: str) -> None:
+    if other := lookalike(value, names):
+        raise Malformed(f"{place} has a member {other[:64]!r}, which some servers take for {other.casefold()!r}")

@@ -20,6 +20,7 @@ from gateway.policy.globs import glob_regex
 from gateway.understand import http as plain_http
 from gateway.understand.dialect import Asked, Dialect, Endpoint
 from gateway.understand.http import HttpReader
+from gateway.understand.jsonrpc import lookalike
 from gateway.understand.llm_answers import answer_of
 from gateway.understand.llm_exchange import Exchange
 from gateway.understand.masking import impossible, masked_call
@@ -30,6 +31,11 @@ from gateway.understand.templates import ambiguous
 USAGE = "the usage of the stream is asked for"
 """What is said of a request to which the gateway added only that."""
 _OBJECT = re.compile(rb"[ \t\r\n]*\{")
+_MEMBERS = frozenset(
+    """model models fallbacks stream n max_tokens max_completion_tokens max_output_tokens messages system instructions
+    input prompt tools functions tool_choice function_call contents generationConfig systemInstruction""".split()  # noqa: SIM905
+)
+"""Members by which requests are judged. Decoders that ignore case (Go's) take ``Model`` for ``model``."""
 _NO_CAPS = (Caps(),)
 _READING = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 """Methods that ask no model, wherever they are sent."""
@@ -118,6 +124,13 @@ class LlmReader:
         """The call with the facts of what the tool will get, once the caps are applied."""
         endpoint, params = found
         args = dict(plain.args)
+        if other := lookalike(args, _MEMBERS):
+            raise Refused(
+                Reason.UNREADABLE_BODY,
+                400,
+                f"the body has a member {other[:64]!r}, which some servers take for {other.casefold()!r}",
+                "write the members as the provider's API documents them",
+            )
         first = asked = endpoint.asked(args, params)
         sent = raw
         amendments: tuple[str, ...] = ()
@@ -181,8 +194,8 @@ class LlmReader:
 
     def _unknown(self, call: Call) -> Call:
         """A call that asks no model that we know of. Where a cap is about it, nobody can hold it to the cap."""
-        if call.request.method in _READING:
-            return call
+        if call.request.method in _READING and b"upgrade" not in call.request.lookup:
+            return call  # not so an upgrade: by WebSocket, models are asked too
         caps = self._caps(call.agent, self.tool.name, call.operation)
         if not caps:
             return call

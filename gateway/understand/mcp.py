@@ -80,6 +80,10 @@ class McpReader:
                 bodies that cannot be read.
         """
         self._origins.check(request)
+        if b"upgrade" in request.lookup and route.path in self._endpoints and _leaves_http(request):
+            raise Refused(
+                Reason.BAD_REQUEST, 400, "an MCP endpoint is not left for another protocol, which no policy could read"
+            )
         method = request.method
         if method == "POST" and request.length != 0:
             if body is None:  # the tool's ``head_only`` is for bodies that need not be read
@@ -134,15 +138,16 @@ class McpReader:
         """How the answer is read: lists are filtered, results judged or looked at, everything else passes unread."""
         if "mcp.method" not in call.facts:
             return self._http.answer(call, answered, judge)
-        if answered.status == 202 or not 200 <= answered.status < 300:
-            return None
         method, stream = call.facts["mcp.method"], call.operation == STREAM
         judged = judge.reads_result
         lists = method in _LISTS or stream or bool(call.parts)
         # A stream that is resumed brings results of other calls, which their rules must not miss.
-        withhold = self._judges_results and not judged and (stream or method == "tasks/result")
+        withhold = self._judges_results and not judged and (stream or method.startswith("tasks/"))
         kind = answered.content_type.partition(";")[0].strip().lower()
         events, coded = kind == "text/event-stream", answered.content_encoding.lower() not in ("", "identity")
+        answers = 200 <= answered.status < 300 and answered.status != 202
+        if not answers and not ((judged or withhold) and (events or kind == _JSON)):
+            return None  # clients read of errors what is JSON-RPC
         if not (lists or judged or withhold):
             if call.implied or coded or not (events or kind == _JSON):
                 return None
@@ -169,7 +174,8 @@ class McpReader:
         kind = _kind(request.lookup.get(b"content-type", b""))
         if b"content-encoding" in request.lookup and request.header(b"content-encoding").strip().lower() != "identity":
             raise _unsupported("the body is compressed", "send it uncompressed")
-        if not body or (kind == _FORM and body.lstrip()[:1] not in (b"{", b"[") and body.isascii()):
+        form = kind == _FORM and body.lstrip()[:1] not in (b"{", b"[") and b"\0" not in body and body.isascii()
+        if not body or form:  # with NUL it could be JSON in UTF-16
             return None
         if kind != _JSON or request.repeats(b"content-type"):
             given = request.header(b"content-type")[:80]
@@ -279,6 +285,13 @@ class McpReader:
 
 _Of = tuple[str, Agent, Run, Request, Route]
 """What every call of one request has in common."""
+
+
+def _leaves_http(request: Request) -> bool:
+    """Whether a request asks for a protocol that would be tunnelled; clients of some platforms offer HTTP/2 (h2c) with
+    each request, which is never passed on."""
+    name = request.header(b"upgrade").partition("/")[0].strip().lower()
+    return name not in ("", "http", "tls") and not name.startswith("h2")
 
 
 @lru_cache(maxsize=256)

@@ -6,6 +6,7 @@ a stream that is a response; all other events pass at once.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import jiter
@@ -169,10 +170,19 @@ class Events:
         return None
 
     def _pass_on(self, event: sse.Event) -> bytes:
+        if sse.ODD_LINE_ENDS.search(event.raw):
+            event = _without_odd_lines(event)
         if not event.data:
             return event.raw
         passed = self._screen.pass_on(event.data)
         return event.raw if passed is event.data else _rewritten(event, passed)
+
+
+def _without_odd_lines(event: sse.Event) -> sse.Event:
+    """The event without lines, other than data, in which some clients (httpx) see the begin of data."""
+    lines = re.split(rb"(?<=\n)|(?<=\r)(?!\n)", event.raw)
+    kept = [line for line in lines if line.startswith(b"data") or not sse.ODD_LINE_ENDS.search(line)]
+    return sse.Event(b"".join(kept), event.name, event.data) if event.data else sse.Event(b"")
 
 
 def _rewritten(event: sse.Event, data: bytes) -> bytes:

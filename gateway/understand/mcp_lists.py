@@ -8,17 +8,21 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from gateway.policy.pins import COVERED
 from gateway.understand.catalogue import Catalogue
+from gateway.understand.jsonrpc import lookalike
 from gateway.understand.mcp_operations import READS, operation_of
 from gateway.understand.reader import Judge
 
-_ENTRIES: Mapping[str, tuple[str, str]] = {
+ENTRIES: Mapping[str, tuple[str, str]] = {
     "tools": ("tools/call", "name"),
     "resources": ("resources/read", "uri"),
     "resourceTemplates": ("resources/read", "uriTemplate"),
     "prompts": ("prompts/get", "name"),
 }
 """Members of a result that are lists: the method that uses an entry, and the entry's member that it is used by."""
+_NAMES = frozenset({*COVERED, "uri", "uriTemplate"})
+"""Members of entries that clients act upon: one whose name differs only in case makes an entry mean two things."""
 _RESPONSE = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
 
@@ -35,7 +39,7 @@ class Lists:
         ``data`` is the response as it came, ``result`` its result. What stays keeps its bytes.
         """
         kept: dict[str, list[int]] = {}
-        for key, (method, by) in _ENTRIES.items():
+        for key, (method, by) in ENTRIES.items():
             entries = result.get(key)
             if not isinstance(entries, list):
                 continue
@@ -50,7 +54,7 @@ class Lists:
 
     def _offers(self, method: str, entry: object, by: str) -> bool:
         about = entry.get(by) if isinstance(entry, dict) else None
-        if not isinstance(about, str):
+        if not isinstance(about, str) or not isinstance(entry, dict) or lookalike(entry, _NAMES):
             return False
         facts: dict[str, Any] = {"mcp.method": method, "mcp.name": about if by == "name" else ""}
         if method != "tools/call":

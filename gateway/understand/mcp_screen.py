@@ -11,9 +11,9 @@ import orjson
 from msgspec import Raw, Struct
 
 from gateway.model import Call, Findings, Reason, Refusal
-from gateway.understand.jsonrpc import Id
+from gateway.understand.jsonrpc import MEMBERS, Id, lookalike
 from gateway.understand.masking import masked_result
-from gateway.understand.mcp_lists import Lists
+from gateway.understand.mcp_lists import ENTRIES, Lists
 from gateway.understand.mcp_refusals import said
 from gateway.understand.members import dump
 from gateway.understand.reader import Judge
@@ -107,10 +107,21 @@ class Screen:
             return self.unread(f"it cannot be read in one way only: {error}")
         if not isinstance(message, dict):
             return self.unread("it is no JSON-RPC message")
+        if not message.keys() <= MEMBERS and (other := lookalike(message, MEMBERS)):
+            return self.unread(f"it has a member {other[:64]!r}, which some clients take for {other.casefold()[:64]!r}")
         if not ("result" in message or "error" in message):
-            return data  # a request or notification of the server
+            return self._from_server(data, message)
         ident = message.get("id")
         return self._response(data, message, ident if isinstance(ident, str | int) else None)
+
+    def _from_server(self, data: bytes, message: Mapping[str, Any]) -> bytes:
+        """A request or notification of the server: passed on, but for results of tasks that rules would judge."""
+        params, method = message.get("params"), message.get("method")
+        tells = isinstance(params, dict) and "result" in params and str(method).startswith("notifications/tasks")
+        if tells and (self._judge is not None or self._withhold):
+            self.refusal = WITHHELD
+            return b""
+        return data
 
     def _response(self, data: bytes, message: Mapping[str, Any], ident: Id) -> bytes:
         result = message.get("result")
@@ -125,8 +136,10 @@ class Screen:
             refusal = self._judge.result(self._status, Findings(is_error=is_error, result=result))
             if refusal is not None:
                 return self._refuse(refusal, ident, of_tool=self._of_tool)
-        elif self._withhold and not _RESULT_MEMBERS.isdisjoint(result):
+        elif self._withhold and (not _RESULT_MEMBERS.isdisjoint(result) or "result" in result):
             return self._refuse(WITHHELD, ident, of_tool="content" in result)
+        if self._lists is not None and (other := lookalike(result, ENTRIES)):
+            return self.unread(f"it has a member {other[:64]!r}, which some clients take for a list")
         passed = self._lists.filter(data, result) if self._lists is not None and not failed else data
         return self._masked(passed) if self._judge is not None and self._judge.fields else passed
 

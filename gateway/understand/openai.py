@@ -13,8 +13,8 @@ from gateway.understand.openai_plain import Completions, Embeddings
 from gateway.understand.openai_responses import Responses
 from gateway.understand.openai_shapes import error_of
 
-_DEPLOYMENT = re.compile(r"/deployments/([^/]+)(?:/|$)", re.IGNORECASE)
-"""Azure's way of naming the model."""
+_DEPLOYMENT = re.compile(r"/(?:deployments|engines)/(.+?)(?:/(?:extensions|v\d+))*$", re.IGNORECASE)
+"""How Azure names the model, and OpenAI did, before the end that an endpoint is known by. LiteLLM's have slashes."""
 _NO_PARAMS: Mapping[str, str] = {}
 
 
@@ -45,7 +45,7 @@ class OpenAi:
         low = path.lower()
         for end, endpoint in self._ends:
             if low.endswith(end):
-                named = _DEPLOYMENT.search(path)
+                named = _DEPLOYMENT.search(path[: -len(end)])
                 return endpoint, {"model": named[1]} if named else _NO_PARAMS
         return None
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gateway.model import Caps
+from gateway.policy.globs import matches_any
 from gateway.understand.members import asked_count, asked_items, asked_object, asked_text, capped, forbidden, mapping
 
 Definition = dict[str, Any]
@@ -28,6 +29,30 @@ def lower(amended: dict[str, Any], names: Sequence[str], most: int, said: list[s
         if not before or before > most:
             amended[name] = most
             said.append(f"{name} {before} -> {most}" if before else f"{name} set to {most}")
+
+
+def check_models(body: Mapping[str, Any], caps: Caps) -> None:
+    """Refuse a request that names other models too: those that proxies (OpenRouter, LiteLLM) ask where the first fails,
+    and a model beside that of the path.
+
+    Raises:
+        Refused: 403 CAPPED, one of them is not allowed.
+    """
+    if not caps.models:
+        return
+    named = [body["model"]] if body.get("model") else []
+    for where in ("models", "fallbacks"):
+        entries = body.get(where)
+        if entries is not None:
+            named += entries if isinstance(entries, list) else [entries]
+    for entry in named:
+        model = entry.get("model") if isinstance(entry, dict) else entry
+        if not (isinstance(model, str) and matches_any(caps.models, model)):
+            raise capped(
+                caps,
+                f"the model {str(model)[:200]!r}, which the request names too, may not be asked",
+                f"leave it out, or ask one of {', '.join(caps.models)}",
+            )
 
 
 def tool_names(body: Mapping[str, Any], holder: str, where: str = "") -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from gateway.model import Caps, Findings, Proposal
 from gateway.understand.dialect import Asked, Stream
 from gateway.understand.members import asked_items, asked_text, dump, items, mapping, refused_text, text
-from gateway.understand.openai_caps import asked_bound, check_choice, lower, take_out, tool_names
+from gateway.understand.openai_caps import asked_bound, check_choice, check_models, lower, take_out, tool_names
 from gateway.understand.openai_chat_stream import ChatStream
 from gateway.understand.openai_shapes import arguments_of, asked_content, asked_stream, proposal_of, usage_of
 
@@ -65,6 +65,7 @@ class Chat:
 
     def amend(self, body: dict[str, Any], raw: bytes, asked: Asked, caps: Caps) -> tuple[bytes, tuple[str, ...]]:
         """The body under the caps; see ``dialect.Endpoint``."""
+        check_models(body, caps)
         said: list[str] = []
         amended = dict(body)
         if caps.max_tokens:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from gateway.model import Caps, Findings, Proposal
 from gateway.understand.dialect import Asked, Stream
 from gateway.understand.members import asked_text, capped, text, wrong
+from gateway.understand.openai_caps import check_models
 from gateway.understand.openai_chat import Chat
 from gateway.understand.openai_chat_stream import ChatStream
 from gateway.understand.openai_shapes import usage_of
@@ -56,12 +57,13 @@ class Embeddings:
 
     def amend(
         self,
-        body: dict[str, Any],  # noqa: ARG002
+        body: dict[str, Any],
         raw: bytes,
         asked: Asked,  # noqa: ARG002
-        caps: Caps,  # noqa: ARG002
+        caps: Caps,
     ) -> tuple[bytes, tuple[str, ...]]:
         """Nothing is changed."""
+        check_models(body, caps)
         return raw, ()
 
     def answer(self, body: Mapping[str, Any]) -> Findings:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from gateway.model import Caps, Findings, Proposal
 from gateway.understand.dialect import Asked, Stream
 from gateway.understand.members import asked_items, asked_text, dump, items, mapping, refused_text, text, wrong
-from gateway.understand.openai_caps import asked_bound, check_choice, lower, take_out, tool_names
+from gateway.understand.openai_caps import asked_bound, check_choice, check_models, lower, take_out, tool_names
 from gateway.understand.openai_responses_stream import ResponsesStream, message_of, proposal_of, proposes
 from gateway.understand.openai_shapes import asked_content, asked_stream, usage_of
 
@@ -45,6 +45,7 @@ class Responses:
 
     def amend(self, body: dict[str, Any], raw: bytes, asked: Asked, caps: Caps) -> tuple[bytes, tuple[str, ...]]:
         """The body under the caps; see ``dialect.Endpoint``."""
+        check_models(body, caps)
         said: list[str] = []
         amended = dict(body)
         if caps.max_tokens and self._bounded:
