@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -108,3 +109,24 @@ def no_overload(operator: str, types: str) -> tuple[str, str]:
     elif plain in {"&&", "||", "!", "?:"}:
         hint = "conditions must be true or false; compare with ==, or test a field with has(args.x)"
     return f"{plain} cannot be applied to ({types.strip('()')})", hint
+
+
+_OTHER_WORDS = {"and": "&&", "or": "||", "not": "!", "=": "==", "&": "&&", "|": "||", "is": "==", "<>": "!="}
+_QUOTED = re.compile(r"'(.*)'", re.DOTALL)
+
+
+def syntax(message: str) -> tuple[str, str]:
+    """Message and hint for what an engine's parser says of a text that is not CEL."""
+    found = _QUOTED.search(message)
+    word = found[1].strip() if found is not None else ""
+    if "token recognition error" in message:
+        if word[:1] in "\"'" and word:
+            return (
+                "not CEL: a quote is never closed in this line",
+                "close it, or write three quotes around several lines",
+            )
+        message = f"unexpected {word!r}"
+    message = message.replace("mismatched input", "unexpected").replace("extraneous input", "unexpected")
+    message = message.replace("'<EOF>'", "end of the expression")
+    instead = _OTHER_WORDS.get(word.split(" ")[0]) if word else None
+    return f"not CEL: {message}", f"write {instead}" if instead else ""
