@@ -105,6 +105,9 @@ def _mistake(
         return Mistake(path, label + message, hint, kind="value")
     message, hint = _told(kind, path, value, context)
     named = "type" if kind in _WANTED else "value"
+    if _WANTED.get(kind) == "a mapping" and value is not None:
+        keys = _keys(model_at(model, path))
+        hint = f"write {{NAME: {keys}}}" if kind == "dict_type" else f"write {keys}"
     return Mistake(path, label + (message or text[:1].lower() + text[1:]), hint, kind=named)
 
 
@@ -145,6 +148,15 @@ def _unknown_key(path: Path, model: type[BaseModel]) -> Mistake:
     return Mistake(path, f"unknown key {name!r}{where}", hint, at_key=True, kind="unknown-key")
 
 
+def _keys(model: type[BaseModel] | None) -> str:
+    """How a mapping is written: its required keys, or the first of the others."""
+    if model is None:
+        return "..."
+    fields = model.model_fields
+    names = [name for name, field in fields.items() if field.is_required()] or list(fields)[:3]
+    return f"{{{', '.join(f'{name}: ...' for name in names)}}}"
+
+
 def _how(kind: str, value: Any) -> str:
     if value is None:
         return "give it a value, or remove the key"
@@ -154,6 +166,8 @@ def _how(kind: str, value: Any) -> str:
         return "write true" if value.lower() in ("yes", "on", "y") else "write false"
     if kind == "tuple_type" and isinstance(value, str):
         return f"write [{value}]"
+    if kind in ("tuple_type", "list_type") and isinstance(value, dict):
+        return "begin each entry with - , or write [...]"
     if kind == "int_type" and isinstance(value, str) and value.strip().isdigit():
         return f"write {value.strip()} without quotes"
     return ""

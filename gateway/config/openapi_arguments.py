@@ -77,11 +77,14 @@ class Arguments:
         return shapes or [ANY]
 
     def _form(self, shape: Shape) -> Shape:
-        fields = {
-            name: Field(ANY if self._repeated or not field.shape.kinds else _text("a form", {}), field.required)
-            for name, field in shape.fields.items()
-        }
+        fields = {name: Field(self._typed(field.shape), field.required) for name, field in shape.fields.items()}
         return structs.replace(shape, fields=fields)
+
+    def _typed(self, shape: Shape) -> Shape:
+        """What becomes of a value that a form carries."""
+        if self._repeated or not shape.kinds or shape.kinds & {"list", "map"}:
+            return ANY
+        return shape if shape.kinds == {"string"} else kind("string", note="it comes from a form")
 
     def _swagger(self, schemas: Schemas, parameters: Iterable[dict[str, Any]]) -> list[Shape]:
         """Swagger 2 has bodies and forms among the parameters."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -36,11 +36,13 @@ class Policies:
         for path in paths:
             documents, problems = read_documents(path, files)
             self.errors += problems
+            # Of what YAML takes for something else than text nothing more is said.
+            told = {(one.line, one.column) for one in problems}
             for document in documents:
-                self.add(document)
+                self.add(document, told)
 
-    def add(self, document: Document) -> None:
-        """Take in one document more."""
+    def add(self, document: Document, told: Set[tuple[int, int]] = frozenset()) -> None:
+        """Take in one document more; at the places ``told`` something is wrong already."""
         self._documents.append(document)
         for mistake in _references(document):
             self.warnings.append(document.mistake(mistake))
@@ -51,7 +53,8 @@ class Policies:
             self.errors.append(document.mistake(unfit.mistake))
         except ValidationError as error:
             found = list(mistakes(error, model))
-            self.errors += [document.mistake(mistake) for mistake in found]
+            problems = [document.mistake(mistake) for mistake in found]
+            self.errors += [one for one in problems if (one.line, one.column) not in told]
             if model is Policy and (rest := mended(document.root.plain(), found)) is not None:
                 self._source(rest, document)
         else:

@@ -14,8 +14,9 @@ from msgspec import Struct
 
 from gateway.model import Tool
 from gateway.policy.argument_facts import Source
+from gateway.policy.argument_operators import Finding
 from gateway.policy.argument_shapes import Shape, ToolArguments
-from gateway.policy.argument_types import Finding, Scope, findings
+from gateway.policy.argument_types import Scope, findings
 from gateway.policy.compile import SourcedDocument
 from gateway.policy.complaints import Complaint, Path
 from gateway.policy.engine import CelEngine

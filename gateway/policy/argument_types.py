@@ -6,22 +6,17 @@ do not add up with each other; a field that is missing is an error unless the ot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import pairwise
-from typing import Literal
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
 from gateway.policy.argument_facts import NONE, Path, Paths, Source, dotted, facts, paths_of
+from gateway.policy.argument_operators import Code, Finding, compared, computed, member, told
 from gateway.policy.argument_shapes import ANY, NUMBERS, Shape, kind
 from gateway.policy.engine import CelType
 from gateway.policy.hints import nearest
 from gateway.policy.syntax import Expr, text_of
 
-Code = Literal["unknown", "near", "optional", "type", "numbers", "word"]
-
-_WORDS = {"map": "an object", "list": "a list", "string": "text", "int": "a whole number", "uint": "a whole number"}
-_WORDS |= {"double": "a number", "number": "a number", "bool": "true or false", "null": "null", "bytes": "bytes"}
 _GIVES = {"size": "int", "int": "int", "uint": "uint", "double": "double", "string": "string", "bool": "bool"}
 _GIVES |= dict.fromkeys(("startsWith", "endsWith", "contains", "matches", "glob", "cidr", "has"), "bool")
 _GIVES |= {"domain": "string", "all": "bool", "exists": "bool", "exists_one": "bool"}
@@ -29,19 +24,6 @@ _OF_TEXT = frozenset({"startsWith", "endsWith", "contains", "matches"})
 _LOOPS = frozenset({"all", "exists", "exists_one", "map", "filter"})
 _SIZED = frozenset({"string", "bytes", "list", "map"})
 _BOOL, _STRING = kind("bool"), kind("string")
-
-
-class Finding(Struct, frozen=True):
-    """One doubt. ``at`` is its offset in the text of ``where``: a variable's name, or empty for the expression itself.
-    ``name`` is what it is about; ``known`` are the names that exist instead."""
-
-    code: Code
-    where: str
-    at: int
-    name: str
-    message: str = ""
-    hint: str = ""
-    known: tuple[str, ...] = ()
 
 
 class Scope(Struct, frozen=True):
@@ -157,7 +139,7 @@ class _Walk(Struct):
             return _Value(ANY, path)
         if shape.kinds and "map" not in shape.kinds:
             whole = shown.rpartition(".")[0] or "this"
-            self.tell("type", at, shown, f"{whole} is {_told(shape)}, so it has no {name}", _way(shape, whole))
+            self.tell("type", at, shown, f"{whole} is {told(shape)}, so it has no {name}", _way(shape, whole))
             return _NOTHING
         known = shape.fields.get(name)
         if known is None:
@@ -194,7 +176,7 @@ class _Walk(Struct):
                 self.value(then, present | self.facts(condition, true=True)).shape,
                 self.value(other, present | self.facts(condition, true=False)).shape,
             )
-            return first if first.kinds == second.kinds else ANY
+            return _alike((first, second))
         if name == "!x":
             self.condition(expr.args[0], present)
             return _BOOL
@@ -205,11 +187,12 @@ class _Walk(Struct):
         if name == "-x":
             return shapes[0] if shapes[0].kinds <= NUMBERS else ANY
         if name == "in":
-            self.member(expr, *shapes)
+            self.found += member(self.source, expr, *shapes)
             return _BOOL
         if name in ("+", "-", "*", "/", "%"):
-            return self.sum(expr, shapes)
-        self.compared(expr, *shapes)
+            self.found += computed(self.source, expr, shapes)
+            return _alike(shapes)
+        self.found += compared(self.source, expr, *shapes, strict=self.scope.strict_numbers)
         return _BOOL
 
     def joined(self, expr: Expr, present: Paths) -> Shape:
@@ -228,73 +211,7 @@ class _Walk(Struct):
         if value.shape.kinds and "bool" not in value.shape.kinds:
             what = ".".join(value.path) or self.source.text[expr.start : expr.end]
             hint = f"compare it: {what} == ..." if value.path else "compare it with something"
-            self.tell("type", expr.start, what, f"{what} is {_told(value.shape)}, not true or false", hint)
-
-    def compared(self, expr: Expr, left: Shape, right: Shape) -> None:
-        if not left.kinds or not right.kinds:
-            return
-        if {"null"} in (left.kinds, right.kinds) and expr.name in ("==", "!="):
-            return
-        if not _meet(left, right):
-            outcome = "it fails" if expr.name[0] in "<>" else f"it is always {str(expr.name == '!=').lower()}"
-            sides = self.sides(expr, left, right)
-            self.tell("type", expr.at, expr.name, f"{sides}: {outcome}", _convert(self, expr, left, right))
-        elif self.scope.strict_numbers and _mixed(left, right):
-            self.mixed(expr, left, right, "compare")
-        elif left.words and (said := text_of(self.source.text, expr.args[1])) is not None:
-            self.word(said, left, expr.args[1].at, expr.args[0])
-        elif right.words and (said := text_of(self.source.text, expr.args[0])) is not None:
-            self.word(said, right, expr.args[0].at, expr.args[1])
-
-    def word(self, said: str, shape: Shape, at: int, of: Expr) -> None:
-        if said not in shape.words:
-            what = self.source.text[of.start : of.end]
-            near = nearest(said, shape.words)
-            hint = f"did you mean {near}?" if near else f"it is one of {', '.join(sorted(shape.words)[:12])}"
-            self.tell("word", at, said, f"{what} is never {said!r}", hint)
-
-    def member(self, expr: Expr, left: Shape, right: Shape) -> None:
-        if not right.kinds:
-            return
-        if not right.kinds & {"list", "map"}:
-            text = self.source.text[expr.args[1].start : expr.args[1].end]
-            hint = f"write {text}.contains(...)" if right.kinds == {"string"} else "write a list in [ ]"
-            self.tell("type", expr.at, "in", f"{text} is {_told(right)}: nothing can be in it", hint)
-        elif right.kinds == {"list"} and right.items is not None:
-            if left.kinds and right.items.kinds and not _meet(left, right.items):
-                message = f"{self.sides(expr, left, right.items, 'a list of ')}: it is always false"
-                self.tell("type", expr.at, "in", message, _convert(self, expr, left, right.items))
-            for item in expr.args[1].args if left.words else ():
-                if (said := text_of(self.source.text, item)) is not None:
-                    self.word(said, left, item.at, expr.args[0])
-
-    def sum(self, expr: Expr, shapes: list[Shape]) -> Shape:
-        known = all(shape.kinds for shape in shapes)
-        for left, right in pairwise(shapes):
-            if not left.kinds or not right.kinds:
-                continue
-            if not _meet(left, right):
-                hint = _convert(self, expr, left, right)
-                self.tell("type", expr.at, expr.name, f"{self.sides(expr, left, right)}: it fails", hint)
-                return ANY
-            if _mixed(left, right):
-                self.mixed(expr, left, right, "compute")
-        return shapes[0] if known and all(shape.kinds == shapes[0].kinds for shape in shapes) else ANY
-
-    def mixed(self, expr: Expr, left: Shape, right: Shape, what: str) -> None:
-        number = expr.args[0] if left.kinds != {"double"} and expr.args[0].kind != "literal" else expr.args[-1]
-        text = self.source.text[number.start : number.end]
-        one, other = (left, right) if number is expr.args[0] else (right, left)
-        arrives = "as an int or a double, as it is written" if "number" in one.kinds else f"as {_type(one)}"
-        message = f"{text} arrives {arrives}, and CEL does not {what} it with {_type(other)}"
-        self.tell("numbers", expr.at, expr.name, message, f"write double({text}), and numbers beside it as 1.0")
-
-    def sides(self, expr: Expr, left: Shape, right: Shape, before: str = "") -> str:
-        first, second = [self.source.text[arg.start : arg.end][:60] for arg in (expr.args[0], expr.args[-1])]
-        if expr.args[-1].kind == "list":
-            second = "what stands in the list"
-            before = ""
-        return f"{first} is {_told(left)}, and {second} is {before}{_told(right)}"
+            self.tell("type", expr.start, what, f"{what} is {told(value.shape)}, not true or false", hint)
 
     def loop(self, expr: Expr, present: Paths) -> Shape:
         of = self.value(expr.args[0], present)
@@ -302,7 +219,7 @@ class _Walk(Struct):
         if shape.kinds and not shape.kinds & {"list", "map"}:
             text = ".".join(of.path) or "this"
             self.tell(
-                "type", expr.at, expr.name, f"{text} is {_told(shape)}: {expr.name} goes through lists and objects"
+                "type", expr.at, expr.name, f"{text} is {told(shape)}: {expr.name} goes through lists and objects"
             )
         if len(expr.args) < 3 or expr.args[1].kind != "name":
             return ANY
@@ -335,7 +252,7 @@ class _Walk(Struct):
         if expr.kind == "call" and name == "default" and len(args) == 2:
             field = self.value(args[0], present | paths_of(args[0])).shape
             other = self.value(args[1], present).shape
-            return field if field.kinds == other.kinds else ANY
+            return _alike((field, other))
         if name == "dyn":
             return ANY
         values = [self.value(arg, present) for arg in args]
@@ -352,7 +269,13 @@ class _Walk(Struct):
         if value.shape.kinds and not value.shape.kinds & kinds:
             text = self.source.text[arg.start : arg.end]
             hint = f"write string({text})" if value.shape.kinds <= NUMBERS | {"bool"} else ""
-            self.tell("type", at, text, f"{text} is {_told(value.shape)}, and {rule}", hint)
+            self.tell("type", at, text, f"{text} is {told(value.shape)}, and {rule}", hint)
+
+
+def _alike(shapes: Sequence[Shape]) -> Shape:
+    """What is known of a value that is one of these, or made of them: no more than its kinds."""
+    same = all(shape.kinds == shapes[0].kinds for shape in shapes)
+    return Shape(shapes[0].kinds) if same else ANY
 
 
 def _item(shape: Shape) -> Shape:
@@ -371,41 +294,7 @@ def _shape_of(declared: CelType) -> Shape:
     )
 
 
-def _meet(left: Shape, right: Shape) -> bool:
-    """Whether some value can be in both; numbers of all kinds are alike."""
-    return bool(left.kinds & right.kinds) or bool(left.kinds & NUMBERS and right.kinds & NUMBERS)
-
-
-def _mixed(left: Shape, right: Shape) -> bool:
-    """Whether an int may meet a double. Two fields that are numbers may as well be of one kind: not told."""
-    if not (left.kinds <= NUMBERS and right.kinds <= NUMBERS):
-        return False
-    return left.kinds != right.kinds
-
-
-def _told(shape: Shape) -> str:
-    words = sorted({_WORDS[one] for one in shape.kinds if one != "null"} or {"null"})
-    return " or ".join(words) + (f" ({shape.note})" if shape.note else "")
-
-
-def _type(shape: Shape) -> str:
-    return {"int": "an int", "double": "a double", "uint": "a uint"}.get(next(iter(shape.kinds)), "a number")
-
-
 def _way(shape: Shape, name: str) -> str:
     if shape.kinds == {"list"}:
         return f"go through it: {name}.exists(x, ...)"
     return f"write json({name}) if it is JSON" if shape.kinds == {"string"} else ""
-
-
-def _convert(walk: _Walk, expr: Expr, left: Shape, right: Shape) -> str:
-    """How to make the two sides alike."""
-    for shape, arg, other in ((left, expr.args[0], right), (right, expr.args[-1], left)):
-        text = walk.source.text[arg.start : arg.end][:60]
-        if arg.kind == "literal" and shape.kinds == {"string"} and other.kinds <= NUMBERS:
-            return f"write {text.strip(chr(34) + chr(39))} without quotes"
-        if arg.kind == "literal" and shape.kinds <= NUMBERS and other.kinds == {"string"} and not other.note:
-            return f'write "{text}" in quotes'
-        if shape.kinds == {"string"} and shape.note and other.kinds <= NUMBERS:
-            return f"write double({text})"
-    return ""

@@ -156,7 +156,8 @@ class _Reader:
     def primary(self) -> Expr:
         token = self.next()
         if token.kind == "string":
-            name = "bytes" if token.text[:2].lower().strip("r\"'").startswith("b") else "string"
+            prefix = token.text[:2].lower().partition('"')[0].partition("'")[0]
+            name = "bytes" if "b" in prefix else "string"
             return Expr("literal", name, token.start, token.start, token.end)
         if token.kind == "number":
             return Expr("literal", _number(token.text), token.start, token.start, token.end)
