@@ -7,6 +7,7 @@ from msgspec import structs
 
 from gateway.decide.engine import AskHuman, Look, Pace, Reserve, decide
 from gateway.decide.shapes import NOTHING, Judgement
+from gateway.errors import Refused
 from gateway.model import (
     Call,
     CircuitClaim,
@@ -20,7 +21,7 @@ from gateway.model import (
     SlotClaim,
     Verdict,
 )
-from tests.builders import call, circuit, rate, slot, spoke
+from tests.builders import call, circuit, labelling, rate, redacting, slot, spoke
 from tests.decide.playbook import play
 
 CALL = call()
@@ -314,3 +315,95 @@ def test_a_batch_beyond_what_a_limit_lets_through_at_once_is_told_so(wait):
     asked = Pace(fits) if wait else Reserve((fits,))
     answer = True if wait else granted(fits)
     assert isinstance(play(batch("a", "b"), [], [quota], (asked, answer)), Permit)
+
+
+# -- redaction ---------------------------------------------------------------------------------------------------
+
+MASKS = Judgement(spoke=(redacting("args.iban", "args.pin"),), fields=("args.iban", "args.pin"))
+
+
+class Masks:
+    """Masks a call, or refuses to; notes what it was asked."""
+
+    def __init__(self, refused: Refused | None = None) -> None:
+        self.asked: list[tuple[str, ...]] = []
+        self._refused = refused
+
+    def __call__(self, call: Call, fields: tuple[str, ...]) -> Call:
+        self.asked.append(fields)
+        if self._refused is not None:
+            raise self._refused
+        return structs.replace(call, args={"masked": True})
+
+
+class ByArguments(Counts):
+    """A quota that counts by the arguments."""
+
+    def claims(self, call):
+        return (slot(key=str(dict(call.args))),)
+
+
+def test_the_permit_has_masks_and_everything_is_decided_by_what_was_there():
+    came = call(args={"iban": "DE1"})
+    masks = Masks()
+    claim = slot(key="{'iban': 'DE1'}")
+    decision = play(came, [Says(MASKS)], [ByArguments()], (Reserve((claim,)), granted(claim)), redact=masks)
+    assert isinstance(decision, Permit)
+    assert decision.call.args == {"masked": True}
+    assert masks.asked == [("args.iban", "args.pin")]
+
+
+def test_what_all_checks_want_masked_is_masked_at_once():
+    masks = Masks()
+    other = Judgement(spoke=(redacting("args.x"),), fields=("args.x",))
+    play(CALL, [Says(MASKS), Says(WARNED), Says(other)], [], redact=masks)
+    assert masks.asked == [("args.iban", "args.pin", "args.x")]
+
+
+WARNED = Judgement(spoke=(WARNING, labelling("seen")))
+
+
+def test_a_call_of_which_nothing_is_masked_stays_the_very_same():
+    masks = Masks()
+    decision = play(CALL, [Says(WARNED)], [], redact=masks)
+    assert isinstance(decision, Permit)
+    assert decision.call is CALL
+    assert masks.asked == []
+
+
+def test_a_refused_call_is_not_masked():
+    masks = Masks()
+    assert play(CALL, [Says(MASKS), Says(Judgement(NO))], [], redact=masks) == structs.replace(NO, spoke=MASKS.spoke)
+    assert masks.asked == []
+
+
+@pytest.mark.parametrize("also", [NOTHING, Judgement(question=Question("p/r", "may it?"))])
+def test_where_masking_fails_nobody_is_asked_and_nothing_is_counted(also):
+    masks = Masks(Refused(Reason.REDACTION_FAILED, 403, "it cannot be", "leave it out"))
+    refusal = play(CALL, [Says(MASKS), Says(also)], [Counts(slot())], redact=masks)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.reason, refusal.rule) == (Reason.REDACTION_FAILED, "payments/redact-rule")
+    assert (refusal.detail, refusal.advice, refusal.spoke) == ("it cannot be", "leave it out", MASKS.spoke)
+
+
+def test_an_approved_call_has_its_masks():
+    question = Question("p/r", "may it?")
+    asks = Says(Judgement(question=question))
+    decision = play(CALL, [Says(MASKS), asks], [], (AskHuman(question), "Ann"), redact=Masks())
+    assert isinstance(decision, Permit)
+    assert decision.call.args == {"masked": True}
+
+
+def test_nothing_is_masked_in_a_batch_which_is_refused():
+    batch = structs.replace(CALL, parts=(CALL, CALL))
+    masks = Masks()
+    refusal = play(batch, [Says(MASKS)], [Counts(slot())], redact=masks)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.reason, refusal.advice) == (Reason.REDACTION_FAILED, "send the calls one by one")
+    assert masks.asked == []
+
+
+def test_where_nobody_can_mask_the_call_is_refused():
+    refusal = play(CALL, [Says(MASKS)], [])
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason is Reason.REDACTION_FAILED

@@ -8,6 +8,7 @@ import pytest
 from msgspec import structs
 
 from gateway.decide.results import ResultJudge, Results
+from gateway.decide.rules import labels_of
 from gateway.model import Agent, Findings, Mode, Proposal, Reason, Usage, Verdict
 from tests.policy.support import CPP, PYTHON, book_of, call_to, compiled, document, speaking
 
@@ -194,6 +195,82 @@ def test_a_proposal_whose_arguments_cannot_be_read_is_refused():
 
 def test_without_rules_over_proposals_every_proposal_passes():
     assert judging(rules("p", ("response", "true", "deny"))).proposal(Proposal("pay", None)) is None
+
+
+# -- masks, labels, rollout --------------------------------------------------------------------------------------
+
+
+def ruled(*given: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    """A policy of the response phase with these rules, whose conditions are true unless they say otherwise."""
+    made = [{"name": f"r{n}", "when": "true", "phase": "response", **rule} for n, rule in enumerate(given)]
+    return document("Policy", "p", rules=made, **spec)
+
+
+REDACT = {"then": "redact", "fields": ["result.ssn", "result.items.*.card"]}
+
+
+def test_what_is_to_be_masked_in_a_result_is_told_after_it_was_judged():
+    judge = judging(ruled(REDACT, {"then": "redact", "fields": ["result.x"]}))
+    assert judge.fields == ()
+    assert judge.result(200, found({"ssn": 1})) is None
+    assert judge.fields == ("result.ssn", "result.items.*.card", "result.x")
+
+
+def test_each_result_of_an_answer_has_its_own_masks():
+    judge = judging(ruled({**REDACT, "when": "has(result.ssn)"}))
+    judge.result(200, found({"ssn": 1}))
+    judge.result(200, found({"n": 1}))
+    assert judge.fields == ()
+
+
+def test_a_result_that_is_refused_has_no_masks():
+    judge = judging(ruled(REDACT, {"then": "deny"}))
+    assert judge.result(200, found({"ssn": 1})) is not None
+    assert judge.fields == ()
+
+
+@pytest.mark.parametrize("spec", [{"mode": "Audit"}, {"mode": "Warn"}, {"rollout": {"percent": 0}}])
+def test_a_shadow_rule_masks_nothing(spec):
+    judge = judging(ruled(REDACT, **spec))
+    judge.result(200, found({"ssn": 1}))
+    assert judge.fields == ()
+    assert [said.verdict for said in judge.spoke] == [Verdict.REDACT]
+
+
+@pytest.mark.parametrize(
+    ("spec", "refused"),
+    [
+        ({}, True),
+        ({"rollout": {"percent": 100}}, True),
+        ({"mode": "Audit"}, False),
+        ({"rollout": {"percent": 0}}, False),
+    ],
+)
+def test_a_result_that_cannot_be_read_is_refused_only_where_a_rule_is_enforced(spec, refused):
+    """The condition reads nothing of the result: that it masks some of it is enough."""
+    judge = judging(ruled(REDACT, **spec))
+    refusal = judge.result(200, found())
+    assert (refusal is not None and refusal.reason is Reason.RESULT_UNREADABLE) is refused
+
+
+def test_what_rules_say_of_answers_is_heard_at_once():
+    heard: list[str] = []
+    book = book_of(
+        EVERYBODY,
+        ruled({"then": "label", "label": "paid", "when": "response.status == 200"}),
+        document(
+            "Policy", "q", rules=[{"name": "l", "phase": "proposal", "when": "true", "then": "label", "label": "x"}]
+        ),
+        tools=speaking("anthropic"),
+    )
+    judge = Results(book, "bank").of(
+        CALL, lambda call, found: None, priced=False, hears=lambda spoke: heard.extend(labels_of(spoke))
+    )
+    judge.proposal(Proposal("pay", {}))
+    assert heard == ["x"]
+    judge.result(500, found({}))
+    judge.result(200, found({}))
+    assert heard == ["x", "paid"]
 
 
 # -- lists -------------------------------------------------------------------------------------------------------
