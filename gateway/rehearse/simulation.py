@@ -101,7 +101,10 @@ class Simulation:
         if record.decision is None or (record.operation is None and _not_ours(record)):
             self._tell(record, NOT_DECIDED)
             return
-        rebuilt = self._rebuild(record, at)
+        try:
+            rebuilt = self._rebuild(record, at)
+        except ValueError as error:  # a log of another version, or not of ours: words that are none here
+            rebuilt = f"the record cannot be used: {error}"
         if isinstance(rebuilt, str):
             self._tell(record, Verdict(UNKNOWN, why=rebuilt))
         elif isinstance(rebuilt, Refusal):
