@@ -71,5 +71,25 @@ def _tell_end(record: dict[str, Any]) -> None:
     click.echo(
         f"  {upstream}; agent got {record['status']}, {record['bytes_out']} bytes, in {timings['total_ms']:g} ms"
     )
+    _tell_answer(record)
     if record["error"]:
         click.echo(f"  broken by the {record['fault'] or 'gateway'}: {record['error']}")
+
+
+def _tell_answer(record: dict[str, Any]) -> None:
+    """What was changed, read and kept back. Records of older versions have none of it."""
+    for change in record.get("amendments", ()):
+        click.echo(f"  changed in the request: {change}")
+    if withheld := record.get("withheld"):
+        click.echo(f"  kept from the agent: {withheld['reason']} by {withheld['rule']}: {withheld['detail']}")
+    if proposed := record.get("proposed"):
+        calls = [one["name"] + (f" (taken out by {one['refused']})" if one["refused"] else "") for one in proposed]
+        click.echo(f"  the model proposed: {', '.join(calls)}")
+    cost = record.get("cost_usd")
+    spent = [] if cost is None else [f"{cost:g} US dollars"]
+    if usage := record.get("usage"):
+        spent = [f"{usage['input']} tokens read, {usage['output']} written", *spent]
+    if spent:
+        click.echo(f"  cost: {', '.join(spent)}")
+    for note in record.get("notes", ()):
+        click.echo(f"  note: {note}")

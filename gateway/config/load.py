@@ -197,7 +197,9 @@ class _Reading:
             self.errors.append(document.mistake(Mistake(at, message, "give each server a file of its own")))
         elif not pins.exists:
             message = f"there is no {path} yet, so none of the tools of {name} is approved"
-            self.warnings.append(document.mistake(Mistake(at, message, f"write it with toolgate tools pin {name}")))
+            self.warnings.append(
+                document.mistake(Mistake(at, message, f"write it with toolgate tools pin -c {document.file} {name}"))
+            )
         return pinning(pins, changed, new)
 
     def _price(self, document: Document, name: str, cost: float | str, engine: CelEngine) -> None:

@@ -229,6 +229,27 @@ def test_the_story_of_a_recorded_call_is_found_among_torn_lines(tmp_path: Path) 
     assert json.loads(as_json.stdout)["call"] == "c-2"
 
 
+def test_the_story_tells_what_of_an_answer_was_kept_back_and_what_it_cost(tmp_path: Path) -> None:
+    told = {
+        "amendments": ["max_tokens 9 -> 4"],
+        "withheld": {"reason": "result_denied", "rule": "p/no-shell", "detail": "no shell"},
+        "proposed": [{"name": "bash", "refused": "p/no-shell"}, {"name": "search", "refused": None}],
+        "usage": {"input": 30, "output": 9},
+        "cost_usd": 0.00295,
+        "notes": ["usage estimated"],
+    }
+    log = tmp_path / "trace.jsonl"
+    log.write_bytes(json.dumps({**json.loads(trace("c-1")), **told}).encode() + b"\n")
+    done = CliRunner().invoke(toolgate, ["explain", "--call-id", "c-1", "--trace", str(log)])
+    assert done.stdout.splitlines()[-5:] == [
+        "  changed in the request: max_tokens 9 -> 4",
+        "  kept from the agent: result_denied by p/no-shell: no shell",
+        "  the model proposed: bash (taken out by p/no-shell), search",
+        "  cost: 30 tokens read, 9 written, 0.00295 US dollars",
+        "  note: usage estimated",
+    ]
+
+
 def test_a_call_that_is_not_in_the_log_is_said_to_be_missing(tmp_path: Path) -> None:
     (tmp_path / "trace.jsonl").write_bytes(trace("c-1"))
     done = CliRunner().invoke(toolgate, ["explain", "--call-id", "c-9", "--trace", str(tmp_path / "trace.jsonl")])
