@@ -59,6 +59,8 @@ class Exchange:
     received = sent = status = head_fields = 0
     _retried = _chunked_out = _plain = False
     _framed = True
+    _slow = False
+    """The agent has not taken what was written to it."""
     _first_byte = _began = _asked_at = 0.0
     _out_size = _limit = 0
     _upstream: UpstreamConnection | None = None
@@ -663,8 +665,21 @@ class Exchange:
 
     # -- backpressure -------------------------------------------------------------------------------------------
 
+    def let_others(self) -> None:
+        """An answer that is read costs time by its events, not its bytes: other connections have their turn before more
+        of it is read."""
+        if self._through is None or self._upstream is None or self._upstream.transport.is_closing():
+            return
+        self._upstream.transport.pause_reading()
+        asyncio.get_running_loop().call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if self._upstream is not None and not self._slow and not self._upstream.transport.is_closing():
+            self._upstream.transport.resume_reading()
+
     def pause_answer(self) -> None:
         """The agent reads slower than the tool sends."""
+        self._slow = True
         if self._tunnel is not None:
             self._tunnel.pause_upstream()
         elif self._upstream is not None and not self._upstream.transport.is_closing():
@@ -672,6 +687,7 @@ class Exchange:
 
     def resume_answer(self) -> None:
         self.seen = monotonic()
+        self._slow = False
         if self._tunnel is not None:
             self._tunnel.resume_upstream()
         elif self._upstream is not None and not self._upstream.transport.is_closing():

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 HIGH_WATER = 256 * 1024
 """Bytes waiting to be sent at which the other side is paused."""
 
+_LONG_READ = 64 * 1024
+"""Bytes that come at once from a tool that sends faster than is read: there is more, which libuv would read at once."""
+
 _PEEK_AFTER = 0.05
 """Seconds idle after which a pooled connection is looked at before it is used: the tool may have closed it."""
 
@@ -137,6 +140,8 @@ class UpstreamConnection(asyncio.Protocol):
                 self._settle()
             else:
                 exchange.flush()
+                if len(data) >= _LONG_READ:
+                    exchange.let_others()
 
     def _settle(self) -> None:
         """The exchange has ended and all that was read is parsed: only now is it known that nothing came behind."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from gateway.model import NOTHING_FOUND, Reason, Refusal
@@ -293,6 +295,25 @@ def test_each_piece_passes_as_it_comes():
     assert called.agent.heard().endswith(b"4\r\nSOME\r\n")
     called.tool.says(BODIES["length"][-5:])
     assert called.agent.heard() == b"5\r\n BODY\r\n0\r\n\r\n"
+
+
+def test_an_answer_that_is_read_lets_others_have_their_turn_between_long_pieces():
+    async def played() -> None:
+        called = reading(Reads())
+        called.agent.says(GET)
+        called.tool.says(b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n")
+        called.tool.says(b"x" * 100_000)
+        assert not called.tool.transport.reading
+        await asyncio.sleep(0)
+        assert called.tool.transport.reading
+        called.tool.says(b"x" * 100_000)
+        called.agent.protocol.pause_writing()
+        await asyncio.sleep(0)
+        assert not called.tool.transport.reading, "the agent is slow"
+        called.agent.protocol.resume_writing()
+        assert called.tool.transport.reading
+
+    asyncio.run(played())
 
 
 def test_what_is_held_back_makes_no_empty_chunk():
