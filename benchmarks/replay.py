@@ -1,7 +1,8 @@
 """How many recorded calls a replay decides in a second: ``python -m benchmarks.replay [CALLS]``.
 
 Writes a log of that many calls (200,000 by default) to a temporary folder, replays it under simple policies (grants,
-three rules, a limit, a breaker) on one core, and prints calls for a second of its CPU time, reading and sorting the log included.
+three rules, a limit, a breaker) on one core, and prints calls for a second of its CPU time, reading and sorting the
+log included.
 """
 
 from __future__ import annotations

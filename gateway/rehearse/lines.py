@@ -6,7 +6,7 @@ from gateway.model import RateClaim
 from gateway.stores.bucket import spend, take
 
 LATE = 0.02
-"""Seconds."""
+"""Seconds by which a live gateway's timers may be late."""
 
 
 class Lines:
