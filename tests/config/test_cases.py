@@ -232,7 +232,7 @@ def test_what_a_server_offers_is_known_of_mcp_servers_alone(tmp_path: Path) -> N
     ]
 
 
-SHIPPED = [path.read_text() for path in sorted((Path(__file__).parents[2] / "policies").glob("*_test.yaml"))]
+SHIPPED = [path.read_text() for path in sorted((Path(__file__).parents[2] / "policies" / "example").glob("*_test.yaml"))]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -14,7 +14,7 @@ from gateway.policy.engine import EXPANDED_CAP
 
 from .support import CPP, MAIL, MODELS, PYTHON, TOOLS, book_of, call_to, compiled, document, policy
 
-EXAMPLES = Path(__file__).parents[2] / "policies"
+EXAMPLES = Path(__file__).parents[2] / "policies" / "example"
 
 
 def found(*documents: dict[str, Any], **options: Any) -> list[tuple[Any, ...]]:
