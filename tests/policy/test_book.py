@@ -42,6 +42,16 @@ def test_a_call_needs_a_grant_for_its_agent_tool_and_operation(
         assert book.grant(Agent(agent, roles), tool, operation) == grant
 
 
+@pytest.mark.parametrize(
+    ("roles", "granted"),
+    [(("eu-analyst",), True), (("us-lead", "x"), True), (("eu",), False), (("analyst",), False), ((), False)],
+)
+def test_roles_of_a_grant_are_globs(roles: tuple[str, ...], granted: bool) -> None:
+    book = book_of(document("Grant", "g", roles=["eu-*", "??-lead"], tools=["bank"]))
+    assert (book.grant(Agent("a", roles), "bank", "GET /") == "g") is granted
+    assert (book.any_grant(Agent("a", roles), "bank") == "g") is granted
+
+
 def test_without_grants_nothing_is_allowed() -> None:
     assert book_of().grant(Agent("a"), "bank", "GET /") is None
 
@@ -160,6 +170,7 @@ def test_breakers_know_their_settings_and_keys() -> None:
             ),
             True,
         ),
+        (document("Policy", "p", rules=[{"name": "r", "when": "true", "then": "redact", "fields": ["args.x"]}]), True),
         (policy("p", "args.x == 1", match={"tools": ["notes"]}), False),
         (policy("p", 'agent.id == "args.x"'), False),
         (document("Limit", "l", per=["string(args.x)"], rate="1/s"), True),

@@ -303,3 +303,46 @@ def test_what_a_method_promises_stands_for_what_nobody_tells(
     assert spoke == {f"r{n}" for n, is_ in enumerate((read_only, destructive, idempotent)) if is_}
     told = structs.replace(call, facts={name: not is_ for name, is_ in zip(names, (True, False, True), strict=True)})
     assert {said.rule for said in judge(book_of(policy("p", *names)), told)} == {"r1"}, "what is told wins"
+
+
+# -- label, redact, annotations ----------------------------------------------------------------------------------
+
+SPEAKING = [
+    {"name": "l", "when": "args.n > 1", "then": "label", "label": "paid", "annotations": {"severity": "low"}},
+    {"name": "r", "when": "args.n > 1", "then": "redact", "fields": ["args.iban", "args.pin"], "message": "masked"},
+    {
+        "name": "f",
+        "when": 'args.none == "x"',
+        "then": "redact",
+        "fields": ["args.iban"],
+        "annotations": {"b": "2", "a": "1"},
+    },
+]
+
+
+@pytest.mark.parametrize("engine", [CPP, PYTHON], ids=lambda engine: engine.name)
+@pytest.mark.parametrize(("failure", "verdict"), [("Fail", Verdict.DENY), ("Ignore", Verdict.WARN)])
+def test_a_rule_says_its_label_its_fields_and_its_annotations(engine: Any, failure: str, verdict: Verdict) -> None:
+    book = book_of(document("Policy", "p", rules=SPEAKING, failurePolicy=failure), engine=engine)
+    label, mask, failed = book.rules("bank", "POST /transfers").judge(call_to(args={"n": 2}))
+    assert (label.verdict, label.label, label.annotations) == (Verdict.LABEL, "paid", (("severity", "low"),))
+    assert (mask.verdict, mask.fields, mask.message) == (Verdict.REDACT, ("args.iban", "args.pin"), "masked")
+    assert failed.error
+    assert (failed.verdict, failed.fields, failed.annotations) == (verdict, (), (("a", "1"), ("b", "2")))
+
+
+def test_explain_tells_them_too() -> None:
+    label, mask, _ = (
+        book_of(document("Policy", "p", rules=SPEAKING)).rules("bank", "POST /x").explain(call_to(args={"n": 1}))
+    )
+    assert (label.label, label.annotations, label.result) == ("paid", (("severity", "low"),), "false")
+    assert (mask.fields, mask.outside) == (("args.iban", "args.pin"), False)
+
+
+def test_a_run_that_is_marked_is_refused_what_others_may_and_sees_it_in_no_list() -> None:
+    when = '"tainted" in run.labels'
+    book = book_of(policy("p", when), tools=speaking("mcp"))
+    for labels, denied in ((("tainted", "x"), True), (("x",), False), ((), False)):
+        call = structs.replace(call_to(), run=Run("r", labels=labels))
+        assert bool(book.rules("bank", "pay").judge(call)) is denied
+        assert bool(book.listing("bank", "pay").judge(call)) is denied
