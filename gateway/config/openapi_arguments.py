@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import structs
 
-from gateway.policy.argument_shapes import ANY, Field, Schemas, Shape, both, kind, says, union
+from gateway.policy.argument_shapes import ANY, Field, Part, Schemas, Shape, both, kind, says, union
 
 _FORM = "application/x-www-form-urlencoded"
 _NOTHING = Shape(frozenset({"map"}), open=False)
@@ -22,14 +22,14 @@ class Arguments:
 
     def __init__(self, document: dict[str, Any], *, repeated: bool = False) -> None:
         self._document, self._repeated = document, repeated
+        self._schemas = Schemas(document)
 
     def of(self, template: str, method: str) -> Callable[[], Shape]:
         """Makes the shape of an operation's ``args`` when it is first asked for."""
         return cache(lambda: self._shape(template, method))
 
     def _shape(self, template: str, method: str) -> Shape:
-        # For each operation anew, so that one of them cannot use up the references that others may follow.
-        schemas = Schemas(self._document)
+        schemas = self._schemas
         item = self._document["paths"][template]
         operation = item[method]
         if not isinstance(operation, dict):
@@ -55,7 +55,7 @@ class Arguments:
             kinds = schema.get("type") if isinstance(schema, dict) else None
             nested |= kinds == "object" or "content" in one
             shape = ANY if self._repeated or kinds in ("array", "object") else _text(where, schema)
-            fields[str(one.get("name"))] = Field(shape, says(one.get("required")))
+            fields[str(one.get("name"))] = Field(Part(shape), says(one.get("required")))
         return structs.replace(_NOTHING, fields=fields, open=nested)
 
     def _bodies(self, schemas: Schemas, body: Any) -> list[Shape]:
@@ -77,7 +77,7 @@ class Arguments:
         return shapes or [ANY]
 
     def _form(self, shape: Shape) -> Shape:
-        fields = {name: Field(self._typed(field.shape), field.required) for name, field in shape.fields.items()}
+        fields = {name: Field(Part(self._typed(field.shape)), field.required) for name, field in shape.fields.items()}
         return structs.replace(shape, fields=fields)
 
     def _typed(self, shape: Shape) -> Shape:

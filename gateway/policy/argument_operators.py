@@ -75,9 +75,10 @@ def member(source: Source, expr: Expr, left: Shape, right: Shape) -> Iterator[Fi
         hint = f"write {text}.contains(...)" if right.kinds == {"string"} else "write a list in [ ]"
         yield _found(source, "type", expr.at, "in", f"{text} is {told(right)}: nothing can be in it", hint)
     elif right.kinds == {"list"} and right.items is not None:
-        if left.kinds and right.items.kinds and not _meet(left, right.items):
-            message = f"{_sides(source, expr, left, right.items, 'a list of ')}: it is always false"
-            yield _found(source, "type", expr.at, "in", message, _convert(source, expr, left, right.items))
+        items = right.items.shape
+        if left.kinds and items.kinds and not _meet(left, items):
+            message = f"{_sides(source, expr, left, items, 'a list of ')}: it is always false"
+            yield _found(source, "type", expr.at, "in", message, _convert(source, expr, left, items))
         for item in expr.args[1].args if left.words else ():
             if (said := text_of(source.text, item)) is not None:
                 yield from _word(source, said, left, item.at, expr.args[0])

@@ -11,12 +11,41 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-MOST_REFS, MOST_DEPTH = 500, 12
-"""References that are followed and levels that are read of one schema; what lies beyond may be anything."""
+MOST_HOPS, MOST_DEPTH = 50, 20
+"""References in a row, and levels of references and combinations around one value; what lies beyond may be anything."""
 
 NUMBERS = frozenset({"int", "uint", "double", "number"})
 _KINDS = {"string": "string", "integer": "int", "number": "number", "boolean": "bool", "null": "null"}
 _KINDS |= {"object": "map", "array": "list"}
+
+
+class Part:
+    """The shape of a field or an item, made when it is first asked for: schemas may hold themselves, and large
+    documents hold much that no rule reads."""
+
+    __slots__ = ("_made",)
+
+    def __init__(self, made: Shape | Callable[[], Shape]) -> None:
+        self._made = made
+
+    @property
+    def shape(self) -> Shape:
+        """What the values can be."""
+        if not isinstance(self._made, Shape):
+            self._made = self._made()
+        return self._made
+
+
+class Field(Struct, frozen=True):
+    """A field of a map. Not ``required``: it may be missing."""
+
+    part: Part
+    required: bool = False
+
+    @property
+    def shape(self) -> Shape:
+        """What its values can be."""
+        return self.part.shape
 
 
 class Shape(Struct, frozen=True):
@@ -27,20 +56,14 @@ class Shape(Struct, frozen=True):
     kinds: frozenset[str] = frozenset()
     fields: Mapping[str, Field] = {}
     open: bool = True
-    items: Shape | None = None
-    rest: Shape | None = None
+    items: Part | None = None
+    rest: Part | None = None
     words: frozenset[str] = frozenset()
     note: str = ""
 
 
-class Field(Struct, frozen=True):
-    """A field of a map. Not ``required``: it may be missing."""
-
-    shape: Shape
-    required: bool = False
-
-
 ANY = Shape()
+_ANYTHING = Part(ANY)
 
 
 def kind(*names: str, note: str = "") -> Shape:
@@ -70,14 +93,15 @@ class Schemas:
     """Reads the schemas of one document, whose references lead into it."""
 
     def __init__(self, root: Any) -> None:
-        self._root, self._refs = root, 0
+        self._root = root
+        self._known: dict[str, Shape] = {}
 
     def shape(self, schema: Any, depth: int = 0) -> Shape:
         """The shape of what fits a schema."""
         if not isinstance(schema, dict) or depth > MOST_DEPTH:
             return ANY
-        own = self._own(schema, depth)
-        more = [self.shape(self.target(schema), depth + 1)] if "$ref" in schema else []
+        own = self._own(schema)
+        more = [self._referred(schema, depth)] if "$ref" in schema else []
         more += [self.shape(part, depth + 1) for part in _listed(schema.get("allOf"))]
         for choice in ("anyOf", "oneOf"):
             if options := _listed(schema.get(choice)):
@@ -90,11 +114,24 @@ class Schemas:
         known = both([part for part in (own, *more) if part != ANY])
         return structs.replace(known, open=True) if ANY in more else known
 
+    def _referred(self, schema: dict[str, Any], depth: int) -> Shape:
+        """What a reference leads to; anything where it leads back to itself."""
+        name = str(schema["$ref"])
+        if name not in self._known:
+            self._known[name] = ANY
+            self._known[name] = self.shape(self.target(schema), depth + 1)
+        return self._known[name]
+
+    def part(self, schema: Any) -> Part:
+        """The shape of a part, for when it is asked for."""
+        return Part(lambda: self.shape(schema)) if isinstance(schema, dict) and schema else _ANYTHING
+
     def target(self, value: Any) -> Any:
         """What a reference leads to, through others; None where it leads nowhere, or out of the document."""
+        hops = 0
         while isinstance(value, dict) and isinstance(value.get("$ref"), str):
-            self._refs += 1
-            if self._refs > MOST_REFS or not value["$ref"].startswith("#"):
+            hops += 1
+            if hops > MOST_HOPS or not value["$ref"].startswith("#"):
                 return None
             found = self._root
             for step in value["$ref"][1:].split("/")[1:]:
@@ -103,7 +140,7 @@ class Schemas:
             value = found
         return value
 
-    def _own(self, schema: Mapping[str, Any], depth: int) -> Shape:
+    def _own(self, schema: Mapping[str, Any]) -> Shape:
         """What the schema says by itself, without references and combinations."""
         named = schema.get("type")
         types = [named] if isinstance(named, str) else _listed(named)
@@ -116,19 +153,19 @@ class Schemas:
         required = {name for name in _listed(schema.get("required")) if isinstance(name, str)}
         if not kinds and not required:
             return ANY
-        items = self.shape(schema.get("items"), depth + 1) if "list" in kinds else None
+        items = self.part(schema.get("items")) if "list" in kinds else None
         words = schema.get("enum", [schema["const"]] if "const" in schema else None)
         texts = {one for one in _listed(words) if isinstance(one, str)} if kinds == {"string"} else set()
-        return self._map(schema, Shape(frozenset(kinds), items=items, words=frozenset(texts)), required, depth)
+        return self._map(schema, Shape(frozenset(kinds), items=items, words=frozenset(texts)), required)
 
-    def _map(self, schema: Mapping[str, Any], shape: Shape, required: set[str], depth: int) -> Shape:
+    def _map(self, schema: Mapping[str, Any], shape: Shape, required: set[str]) -> Shape:
         properties, more = schema.get("properties"), schema.get("additionalProperties")
         named = properties if isinstance(properties, dict) else {}
-        fields = {name: Field(self.shape(one, depth + 1), name in required) for name, one in named.items()}
-        fields |= {name: Field(ANY, required=True) for name in required - fields.keys()}
+        fields = {name: Field(self.part(one), name in required) for name, one in named.items()}
+        fields |= {name: Field(_ANYTHING, required=True) for name in required - fields.keys()}
         listed = (bool(named) and more is None) or denies(more)
         others = any(key in schema for key in ("patternProperties", "unevaluatedProperties", "dependentSchemas"))
-        rest = self.shape(more, depth + 1) if isinstance(more, dict) else None
+        rest = self.part(more) if isinstance(more, dict) else None
         return Shape(shape.kinds, fields, not listed or others, shape.items, rest, shape.words)
 
 
@@ -139,13 +176,13 @@ def union(shapes: Iterable[Shape]) -> Shape:
     names = sorted({name for one in maps for name in one.fields})
     fields = {
         name: Field(
-            _either([one.fields[name].shape for one in maps if name in one.fields]),
+            _either([one.fields[name].part for one in maps if name in one.fields]),
             all(name in one.fields and one.fields[name].required for one in maps),
         )
         for name in names
     }
     kinds = frozenset[str]().union(*(one.kinds for one in options)) if all(one.kinds for one in options) else ANY.kinds
-    lists = [one.items or ANY for one in options if "list" in one.kinds]
+    lists = [one.items or _ANYTHING for one in options if "list" in one.kinds]
     words = frozenset[str]().union(*(one.words for one in options)) if all(one.words for one in options) else ANY.words
     is_open = any(one.open for one in maps)
     return Shape(kinds, fields, is_open, _either(lists) if lists else None, None, words, _note(options))
@@ -160,8 +197,7 @@ def both(shapes: Iterable[Shape]) -> Shape:
     for part in parts:
         for name, field in part.fields.items():
             known = fields.get(name)
-            shape = field.shape if known is None else both([known.shape, field.shape])
-            fields[name] = Field(shape, field.required or (known is not None and known.required))
+            fields[name] = field if known is None else _of_both(known, field)
     kinds = next((part.kinds for part in parts if part.kinds), ANY.kinds)
     # Schemas without a type (``required`` alone) add to what others describe, and do not open it.
     is_open = any(part.open for part in parts if part.kinds)
@@ -171,8 +207,12 @@ def both(shapes: Iterable[Shape]) -> Shape:
     return Shape(kinds, fields, is_open, items, rest, words, _note(parts))
 
 
-def _either(shapes: list[Shape]) -> Shape:
-    return shapes[0] if len(shapes) == 1 else union(shapes)
+def _of_both(one: Field, other: Field) -> Field:
+    return Field(Part(lambda: both([one.shape, other.shape])), one.required or other.required)
+
+
+def _either(parts: list[Part]) -> Part:
+    return parts[0] if len(parts) == 1 else Part(lambda: union([part.shape for part in parts]))
 
 
 def _note(shapes: Iterable[Shape]) -> str:

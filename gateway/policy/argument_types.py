@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from gateway.policy.argument_facts import NONE, Path, Paths, Source, dotted, facts, paths_of
 from gateway.policy.argument_operators import Code, Finding, compared, computed, member, told
-from gateway.policy.argument_shapes import ANY, NUMBERS, Shape, kind
+from gateway.policy.argument_shapes import ANY, NUMBERS, Part, Shape, kind
 from gateway.policy.engine import CelType
 from gateway.policy.hints import nearest
 from gateway.policy.syntax import Expr, text_of
@@ -97,7 +97,7 @@ class _Walk(Struct):
         items = [self.value(item, present).shape for item in expr.args]
         if expr.kind == "list":
             alike = items[0] if items and all(one.kinds == items[0].kinds for one in items) else ANY
-            return _Value(Shape(frozenset({"list"}), items=Shape(alike.kinds)))
+            return _Value(Shape(frozenset({"list"}), items=Part(Shape(alike.kinds))))
         return _Value(kind("map"))
 
     def facts(self, expr: Expr, *, true: bool) -> Paths:
@@ -144,7 +144,7 @@ class _Walk(Struct):
         known = shape.fields.get(name)
         if known is None:
             self.missing(shape, name, at, shown, guarded=tested or path in present)
-            return _Value(shape.rest or (ANY if shape.open else ABSENT), path)
+            return _Value(shape.rest.shape if shape.rest else ANY if shape.open else ABSENT, path)
         if not known.required and not tested and path not in present:
             self.tell("optional", at, shown)
         return _Value(known.shape, path)
@@ -241,7 +241,7 @@ class _Walk(Struct):
             self.bound[name] = before
         if expr.name == "filter":
             return shape if shape.kinds == {"list"} else ANY
-        return Shape(frozenset({"list"}), items=results[-1]) if expr.name == "map" else _BOOL
+        return Shape(frozenset({"list"}), items=Part(results[-1])) if expr.name == "map" else _BOOL
 
     def called(self, expr: Expr, present: Paths) -> Shape:
         name, args = expr.name, expr.args
@@ -281,16 +281,18 @@ def _alike(shapes: Sequence[Shape]) -> Shape:
 def _item(shape: Shape) -> Shape:
     if shape is ABSENT:
         return ABSENT
-    return shape.items or ANY if shape.kinds == {"list"} else ANY
+    return shape.items.shape if shape.items is not None and shape.kinds == {"list"} else ANY
 
 
 def _shape_of(declared: CelType) -> Shape:
     if declared.name in ("dyn", "timestamp", "duration"):
         return ANY
     if declared.name == "list":
-        return Shape(frozenset({"list"}), items=_shape_of(declared.parts[0]))
+        return Shape(frozenset({"list"}), items=Part(_shape_of(declared.parts[0])))
     return (
-        Shape(frozenset({"map"}), rest=_shape_of(declared.parts[1])) if declared.name == "map" else kind(declared.name)
+        Shape(frozenset({"map"}), rest=Part(_shape_of(declared.parts[1])))
+        if declared.name == "map"
+        else kind(declared.name)
     )
 
 
