@@ -42,6 +42,16 @@ _SCALARS = {
     "timestamp": cel.Type.TIMESTAMP,
     "dyn": cel.Type.DYN,
 }
+_ANY = {
+    "map": cel.Type.Map(cel.Type.DYN, cel.Type.DYN),
+    "list": cel.Type.List(cel.Type.DYN),
+    "text": cel.Type.STRING,
+    "int": cel.Type.INT,
+    "double": cel.Type.DOUBLE,
+    "bool": cel.Type.BOOL,
+    "null": cel.Type.NULL,
+}
+"""What a value of JSON may be: an overload for each, since at run time a value of none of them meets one for dyn."""
 _ERROR, _UNKNOWN = cel.Type.ERROR, cel.Type.UNKNOWN
 _STATUS = re.compile(r"^[A-Z_]+: ")
 _AT = re.compile(r"^(?:INVALID_ARGUMENT: )?ERROR: <input>:(\d+):(\d+): (.*)$", re.MULTILINE)
@@ -212,15 +222,16 @@ def _has_nul(value: Any) -> bool:
 def _function(function: Function) -> Any:
     run = guarded(function)
 
-    def call(*arguments: str) -> Any:
+    def call(*arguments: Any) -> Any:
         return run(arguments)
 
-    returns = _declared(function.returns)
+    returns, kinds = _declared(function.returns), _ANY if function.takes_any else {"text": cel.Type.STRING}
     return cel.FunctionDecl(
         function.name,
         [
-            cel.Overload(f"{function.name}_{count}", returns, [cel.Type.STRING] * count, impl=call)
+            cel.Overload(f"{function.name}_{count}_{name}", returns, [kind] * count, impl=call)
             for count in function.overloads
+            for name, kind in kinds.items()
         ],
     )
 

@@ -153,10 +153,12 @@ def _implementation(function: Function) -> Any:
 
     def call(*arguments: Any) -> Any:
         """Gives an error back instead of raising it: so ``||`` and ``&&`` can absorb it, as CEL says."""
-        if not all(isinstance(argument, celtypes.StringType) for argument in arguments):
+        if not function.takes_any and not all(isinstance(argument, celtypes.StringType) for argument in arguments):
             return celpy.CELEvalError(f"{function.name} cannot be applied to these types")
         try:
-            return celpy.json_to_cel(run([str(argument) for argument in arguments]))
+            return celpy.json_to_cel(run([_unwrapped(argument) for argument in arguments]))
+        except EvaluationError as error:
+            return celpy.CELEvalError(str(error))
         except FunctionError as error:
             return celpy.CELEvalError(str(error))
 

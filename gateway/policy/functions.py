@@ -16,21 +16,22 @@ from gateway.policy import hints
 from gateway.policy.engine import BOOL, DYN, DYN_MAP, STRING, STRINGS, CelError, CelType
 from gateway.policy.functions_net import check_range, cidr, domain
 from gateway.policy.functions_shell import shell
-from gateway.policy.functions_text import FunctionError, check_pattern, glob, json
+from gateway.policy.functions_text import FunctionError, check_pattern, glob, json, texts
 from gateway.policy.tokens import Token, arguments, literal, place
 
 __all__ = ["FUNCTIONS", "Function", "FunctionError", "check_calls", "functions_for", "guarded"]
 
 
 class Function(Struct, frozen=True):
-    """A function of texts. ``overloads`` are how many it may take; ``check`` raises FunctionError for a literal last
-    argument that no call could use, so that it is found at load."""
+    """A function of texts, or with ``takes_any`` of any value of JSON. ``overloads`` are how many it may take;
+    ``check`` raises FunctionError for a literal last argument that no call could use: so it is found at load."""
 
     name: str
     call: Callable[..., Any]
     returns: CelType
     overloads: tuple[int, ...] = (1,)
     check: Callable[[str], Any] | None = None
+    takes_any: bool = False
 
 
 FUNCTIONS = (
@@ -39,6 +40,7 @@ FUNCTIONS = (
     Function("glob", glob, BOOL, (2,), check_pattern),
     Function("domain", domain, STRING),
     Function("shell", shell, CelType("list", (STRINGS,))),
+    Function("texts", texts, STRINGS, takes_any=True),
 )
 """Those that are always there."""
 
@@ -58,11 +60,11 @@ def functions_for(*, sql: bool = False) -> tuple[Function, ...]:
     return (*FUNCTIONS, _sql()) if sql else FUNCTIONS
 
 
-def guarded(function: Function) -> Callable[[Sequence[str]], Any]:
+def guarded(function: Function) -> Callable[[Sequence[Any]], Any]:
     """The function over a sequence of arguments, raising nothing but FunctionError, with the function's name in it."""
     name, call = function.name, function.call
 
-    def run(arguments: Sequence[str]) -> Any:
+    def run(arguments: Sequence[Any]) -> Any:
         try:
             return call(*arguments)
         except FunctionError as error:

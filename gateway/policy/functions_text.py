@@ -1,4 +1,4 @@
-"""``json()`` and ``glob()``: texts within arguments."""
+"""``json()``, ``glob()`` and ``texts()``: texts within arguments."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from gateway.policy.globs import check_glob, glob_regex
 JSON_CAP = 65_536
 GLOB_TEXT_CAP = 65_536
 GLOB_PATTERN_CAP = 256
+TEXTS_CAP = 4096
+"""Different texts in one value: a rule has a loop over them, and engines end loops of about 10,000 steps."""
 DEEPEST = 64
 LARGEST = 2**53
 
@@ -92,3 +94,29 @@ def check_pattern(pattern: str) -> re.Pattern[str]:
     except ValueError as error:
         raise FunctionError(str(error)) from None
     return glob_regex(pattern)
+
+
+def texts(value: Any) -> list[str]:
+    """Every text in a value, at any depth, names too, and whole numbers in digits: each once, sorted.
+
+    Raises:
+        FunctionError: there are more than TEXTS_CAP.
+    """
+    found: set[str] = set()
+    level = [value]
+    while level:
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, str):
+                found.add(item)
+            elif isinstance(item, dict):
+                below += item
+                below += item.values()
+            elif isinstance(item, list):
+                below += item
+            elif not isinstance(item, bool) and isinstance(item, int | float) and item == item // 1:
+                found.add(str(int(item)))
+        if len(found) > TEXTS_CAP:
+            raise FunctionError(f"more than {TEXTS_CAP} texts")
+        level = below
+    return sorted(found)

@@ -39,6 +39,7 @@ FUNCTIONS = frozenset(
         "size",
         "startsWith",
         "string",
+        "texts",
         "timestamp",
         "type",
         "uint",
@@ -52,6 +53,7 @@ USAGE = {
     "glob": 'glob(text, "*.example.com")',
     "domain": "domain(url)",
     "shell": "shell(command)",
+    "texts": "texts(args)",
     "sql": 'sql(query) or sql(query, "postgres")',
     "default": "default(args.x, 0)",
 }

@@ -232,7 +232,8 @@ def test_what_a_server_offers_is_known_of_mcp_servers_alone(tmp_path: Path) -> N
     ]
 
 
-SHIPPED = [path.read_text() for path in sorted((Path(__file__).parents[2] / "policies" / "example").glob("*_test.yaml"))]
+EXAMPLES = Path(__file__).parents[2] / "policies" / "example"
+SHIPPED = [path.read_text() for path in sorted(EXAMPLES.glob("*_test.yaml"))]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -19,7 +19,7 @@ from gateway.policy.engine import EXPANDED_CAP, LOOP_CAP, NESTING_CAP, SOURCE_CA
 from gateway.policy.functions_net import URL_CAP
 from gateway.policy.functions_shell import COMMAND_CAP
 from gateway.policy.functions_sql import DIALECTS, QUERY_CAP
-from gateway.policy.functions_text import GLOB_PATTERN_CAP, GLOB_TEXT_CAP, JSON_CAP
+from gateway.policy.functions_text import GLOB_PATTERN_CAP, GLOB_TEXT_CAP, JSON_CAP, TEXTS_CAP
 from gateway.policy.hints import FUNCTIONS, USAGE
 from gateway.policy.schema import KINDS
 from gateway.policy.tokens import LOOPS
@@ -114,7 +114,7 @@ def test_every_reason_is_documented() -> None:
 def test_every_function_and_cap_is_documented() -> None:
     for name in FUNCTIONS | LOOPS | USAGE.keys():
         assert re.search(rf"`(\w+\.)?{name}\b", POLICIES), name
-    of_functions = (JSON_CAP, GLOB_TEXT_CAP, GLOB_PATTERN_CAP, URL_CAP, COMMAND_CAP, QUERY_CAP)
+    of_functions = (JSON_CAP, GLOB_TEXT_CAP, GLOB_PATTERN_CAP, URL_CAP, COMMAND_CAP, QUERY_CAP, TEXTS_CAP)
     for cap in (SOURCE_CAP, EXPANDED_CAP, NESTING_CAP, LOOP_CAP, *of_functions):
         assert re.search(rf"\b{cap:,}\b", POLICIES), cap
     assert all(f"`{dialect}`" in POLICIES for dialect in DIALECTS)

@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.config.files import policy_files
 from gateway.policy.engine import EXPANDED_CAP
 
 from .support import CPP, MAIL, MODELS, PYTHON, TOOLS, book_of, call_to, compiled, document, policy
@@ -156,7 +157,7 @@ def test_whatever_is_written_as_an_expression_gives_complaints_and_decisions_and
 
 @pytest.mark.parametrize("engine", [CPP, PYTHON], ids=lambda engine: engine.name)
 def test_the_shipped_examples_have_no_mistakes_and_decide_as_they_say(engine: Any) -> None:
-    documents = [raw for file in sorted(EXAMPLES.glob("*.yaml")) for raw in yaml.safe_load_all(file.read_text())]
+    documents = [raw for file in policy_files(EXAMPLES) for raw in yaml.safe_load_all(file.read_text())]
     assert len(documents) >= 10
     book = book_of(*documents, engine=engine, tools=(*TOOLS, MAIL, MODELS))
     assert book.phases("mail") >= {"request", "list", "response"}

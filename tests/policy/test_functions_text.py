@@ -1,4 +1,4 @@
-"""``json()`` and ``glob()``."""
+"""``json()``, ``glob()`` and ``texts()``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.policy.functions_text import FunctionError, glob, json
+from gateway.policy.functions_text import TEXTS_CAP, FunctionError, glob, json, texts
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
@@ -76,3 +76,25 @@ def test_many_stars_over_a_long_text_end() -> None:
 def test_a_glob_that_would_mislead_or_take_too_long_is_an_error(text: str, pattern: str, why: str) -> None:
     with pytest.raises(FunctionError, match=why):
         glob(text, pattern)
+
+
+@given(VALUES)
+def test_no_text_of_a_value_is_missing_from_its_texts(value: Any) -> None:
+    def every(item: Any) -> set[str]:
+        if isinstance(item, dict):
+            return set(item) | every(list(item.values()))
+        if isinstance(item, list):
+            return {text for one in item for text in every(one)}
+        return {item} if isinstance(item, str) else set()
+
+    found = texts(value)
+    assert every(value) <= set(found)
+    assert all(text in every(value) or re.fullmatch("-?[0-9]+", text) for text in found)
+    assert found == sorted(set(found))
+
+
+def test_a_value_of_too_many_texts_is_an_error() -> None:
+    many = [str(number) for number in range(TEXTS_CAP)]
+    assert len(texts(many)) == TEXTS_CAP
+    with pytest.raises(FunctionError, match="more than 4096 texts"):
+        texts([*many, "one more"])
