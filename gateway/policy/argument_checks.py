@@ -14,21 +14,23 @@ from msgspec import Struct
 
 from gateway.model import Tool
 from gateway.policy.argument_facts import Source
+from gateway.policy.argument_fields import masked
 from gateway.policy.argument_operators import Finding
 from gateway.policy.argument_shapes import Shape, ToolArguments
-from gateway.policy.argument_types import Scope, findings
+from gateway.policy.argument_types import Findings, Scope, findings
 from gateway.policy.compile import SourcedDocument
 from gateway.policy.complaints import Complaint, Path
 from gateway.policy.engine import CelEngine
 from gateway.policy.globs import glob_regex, matches_any
 from gateway.policy.hints import nearest
 from gateway.policy.schema import Limit, Match, Policy
-from gateway.policy.syntax import parse
+from gateway.policy.syntax import Expr, parse
 from gateway.policy.tokens import place
 from gateway.policy.variables import PHASES
 
 MOST_COMPARISONS = 20_000
 """Expressions held against operations in one load, about a second; the rest is not checked, and a warning says so."""
+_FIELD = Expr("name", "args", 0, 0, 4)
 _NAMED = 3
 _LISTED = 12
 
@@ -48,6 +50,8 @@ class _Expression(Struct, frozen=True):
     path: Path
     phase: str = "request"
     failing: str = ""
+    masks: bool = False
+    """It is no expression but the path of a field that is masked."""
 
 
 def check_arguments(
@@ -171,6 +175,9 @@ def _expressions(
         said = rule.messageExpression
         if said is not None and (tree := parse(said)) is not None:
             yield _Expression(Source(said, tree), (*path, "messageExpression"), rule.phase)
+        for at, field in enumerate(rule.fields):
+            if field.startswith("args."):
+                yield _Expression(Source(field, _FIELD), (*path, "fields", at), rule.phase, masks=True)
 
 
 def _reads_arguments(source: Source, variables: Mapping[str, Source]) -> bool:
@@ -185,7 +192,7 @@ def _complaints(scoped: _Scoped, known: Sequence[Known]) -> Iterator[Complaint]:
     unjudged: Counter[tuple[str, int]] = Counter()
     condition = scoped.expression.path[-1] == "when"
     for operation in known:
-        held = findings(scoped.expression.source, operation.shape, scoped.scope, condition=condition)
+        held = _held(scoped, operation.shape, condition=condition)
         unjudged.update(held.unjudged)
         for finding in held.found:
             code: str = "unknown" if finding.code == "near" else finding.code
@@ -203,13 +210,22 @@ def _complaints(scoped: _Scoped, known: Sequence[Known]) -> Iterator[Complaint]:
         yield Complaint(scoped.index, path, said.message, said.hint, line, column, severity, f"argument-{code}")
 
 
+def _held(scoped: _Scoped, shape: Shape, *, condition: bool) -> Findings:
+    """What is found where ``args`` has this shape."""
+    source = scoped.expression.source
+    if not scoped.expression.masks:
+        return findings(source, shape, scoped.scope, condition=condition)
+    found = masked(source.text, shape)
+    return Findings((found,) if found is not None else (), frozenset())
+
+
 def _said(scoped: _Scoped, code: str, found: Sequence[tuple[str, Finding]], operations: int) -> Complaint | None:
     """Message, hint and severity, without a place; None where nothing need be said. ``operations`` could be judged."""
     names, first = [name for name, _ in found], found[0][1]
     everywhere = len({*names}) >= operations
     failing = scoped.expression.failing
     if code == "unknown":
-        return _unknown(found, failing, everywhere=everywhere, complete=scoped.complete)
+        return _unknown(found, scoped.expression, everywhere=everywhere, complete=scoped.complete)
     where = "" if everywhere else f" for {_few(names)}"
     if code == "optional":
         if not failing:
@@ -226,9 +242,9 @@ def _said(scoped: _Scoped, code: str, found: Sequence[tuple[str, Finding]], oper
 
 
 def _unknown(
-    found: Sequence[tuple[str, Finding]], failing: str, *, everywhere: bool, complete: bool
+    found: Sequence[tuple[str, Finding]], expression: _Expression, *, everywhere: bool, complete: bool
 ) -> Complaint | None:
-    first = found[0][1]
+    first, failing, masks = found[0][1], expression.failing, expression.masks
     existing = sorted({name for _, finding in found for name in finding.known})
     last = first.name.rpartition(".")[2]
     near = nearest(last, existing)
@@ -238,8 +254,12 @@ def _unknown(
             sure = complete and not any(finding.code == "near" for _, finding in found)
             return Complaint(0, (), message, f"did you mean {near}?", severity="error" if sure else "warning")
         parent = first.name.rpartition(".")[0] or "args"
+        if not complete:
+            return None
+        if masks:
+            return _warning(message, _takes(existing))
         hint = f"{_takes(existing)}; where the tool takes it all the same, write dyn({parent}).{last}"
-        return Complaint(0, (), message, hint) if complete else None
+        return Complaint(0, (), message, hint)
     missed = [name for name, finding in found if finding.code == "unknown"]
     if not missed or not failing or any(finding.message == "tested" for _, finding in found):
         return None

@@ -50,8 +50,7 @@ def facts(expr: Expr, source: Source, variables: Mapping[str, Source], *, true: 
     if not true:
         return NONE
     if expr.kind == "call" and expr.name == "has" and len(expr.args) == 1:
-        path = dotted(expr.args[0])
-        return frozenset({path}) if path else NONE
+        return paths_of(expr.args[0])
     if expr.kind == "op" and expr.name == "in":
         key, path = text_of(source.text, expr.args[0]), dotted(expr.args[1])
         return frozenset({(*path, key)}) if key is not None and path else NONE

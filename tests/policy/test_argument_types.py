@@ -273,6 +273,40 @@ def test_a_message_that_fails_does_no_harm_so_only_names_are_told() -> None:
     assert [one.message for one in found] == ["no argument args.tto is known"]
 
 
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ("args.note", []),
+        ("args.at.zip", []),
+        ("args.items.price", []),
+        ("args.items.*.price", []),
+        ("args.*", []),
+        ("args.at.*", []),
+        ("args.any.thing.at.all", []),
+        ("args.nots", [("error", 6, "no argument args.nots is known", "did you mean note?")]),
+        ("args.at.sip", [("error", 9, "no argument args.at.sip is known", "did you mean zip?")]),
+        ("args.items.*.prise", [("error", 14, "no argument args.items.*.prise is known", "did you mean price?")]),
+        ("args.items.prise", [("error", 12, "no argument args.items.prise is known", "did you mean price?")]),
+        ("args.at.qqq", [("warning", 9, "no argument args.at.qqq is known", "there are city, zip")]),
+        (
+            "args.to.first",
+            [("error", 9, "args.to is text, so there is nothing to mask below it", "write args.to")],
+        ),
+    ],
+)
+def test_fields_that_are_masked_are_held_against_schemas(field: str, expected: list[tuple[Any, ...]]) -> None:
+    raw = policy("p", "true", match={"tools": ["bank"], "operations": ["POST /transfers"]})
+    raw["spec"]["rules"][0] |= {"then": "redact", "fields": [field]}
+    found = complaints(raw, known=arguments("POST /transfers"))
+    assert [(one.severity, one.column_in_scalar, one.message, one.hint) for one in found] == expected
+
+
+def test_a_field_that_is_masked_need_not_be_there_in_every_operation() -> None:
+    raw = policy("p", "true", match={"tools": ["bank"]})
+    raw["spec"]["rules"][0] |= {"then": "redact", "fields": ["args.note"]}
+    assert complaints(raw, known=arguments("POST /transfers", "POST /others")) == []
+
+
 def test_an_engine_that_does_not_compare_ints_with_doubles_makes_it_a_warning() -> None:
     assert told("args.count > 1.0") == []
     assert told("args.count > 1.0", engine=PYTHON) == [
