@@ -10,6 +10,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.root import toolgate
+from gateway.config.described import Described
+from gateway.config.load import load
+from gateway.model import Outcome, Trace
+from gateway.observe.keeping import keeping
+from gateway.observe.trace import line_of
+from gateway.rehearse.stage import Stage
 from tests.cli.test_explain import CONFIG, POLICIES
 from tests.config.support import written
 
@@ -63,6 +69,24 @@ def test_a_record_with_its_arguments_is_explained_as_the_call_that_it_was(tmp_pa
     assert results(told) == {"large": "true", "ask": "true", "shadow": "true"}
     assert (told["verdict"]["decision"], told["verdict"]["rule"]) == ("refuse", "payments/large")
     assert told["recorded"]["missing"] == []
+
+
+def test_a_line_as_the_gateway_writes_it_is_explained(tmp_path: Path) -> None:
+    loaded = load(written(tmp_path, CONFIG, p=POLICIES))
+    body = {"to": "x", "amount": 600, "password": "p"}
+    described = Described(agent="pay-1", tool="bank", method="POST", path="/transfers/sepa", args=body)
+    call = Stage(loaded, 0.0).call_of(described)
+    decision = Stage(loaded, 0.0).decide(call, 0.0)
+    trace = Trace(
+        "c-1", 10.0, 0.0, 0.1, 0.1, 0.2, call.request, call.agent, call.run, "bank", call.operation, loaded.version,
+        decision, Outcome(403), call=call,
+    )  # fmt: skip
+    line = line_of(trace, keeping(True, ["*password*"], [], 4096))
+    told = json.loads(invoke(tmp_path, json.loads(line), "--json").stdout)
+    assert results(told) == {"large": "false", "ask": "true", "shadow": "true"}
+    assert told["verdict"]["rule"] == "payments/ask"
+    assert told["recorded"]["rule"] == "payments/ask"
+    assert told["recorded"]["missing"] == ["args.password"]
 
 
 def test_the_text_tells_what_was_decided_then_and_what_the_guards_had_left(tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ _CONDITIONS = ["true", "false", "has(args.s)", "has(args.m.s)", "args.b", "tool.
     "'s' in args", "args.s in ['a', 'b']", "glob(args.s, '*a*')", "cidr(args.s, '10.0.0.0/8')",
     "shell(args.s).exists(c, c[0] == 'rm')", "args.m == {'n': 1}", "type(args.n) == int", "args == args",
     "args.l.map(x, x.n).exists(n, n > 1)", "args.s.size() > 3", "request.time > timestamp('2026-01-01T00:00:00Z')",
-    "args.l.exists(x, args.l.exists(y, x == y && x != 0))", "1 / 0 > 0", "args"]  # fmt: skip
+    "args.l.exists(x, args.l.exists(y, x == y && x != 0))", "1 / 0 > 0",
+    "texts(args).exists(t, t.contains('a'))", "args"]  # fmt: skip
 
 numbers = st.recursive(
     st.sampled_from(_NUMBERS),
@@ -181,7 +182,8 @@ _shared_atoms = st.one_of(
         "args.s in args.l", "args.l.exists(x, x == args.s)", "args.l.all(x, x.startsWith('a'))",
         "args.s.matches('^a+$')",
         "args.l.exists_one(x, x == 'a')", "args.l.filter(x, x != 'a').size() == 1", "glob(args.s, '*a*')",
-        "cidr(args.s, '10.0.0.0/8')", "shell(args.s).exists(c, c[0] == 'rm')", "args.l == ['a']"]),
+        "cidr(args.s, '10.0.0.0/8')", "shell(args.s).exists(c, c[0] == 'rm')", "args.l == ['a']",
+        "texts(args).exists(t, t == 'a')"]),
     *(
         st.builds("{} {} {}".format, of, _relations, of)
         for of in (_doubles, _ints, _strings)
