@@ -117,8 +117,9 @@ class Forwarder:
         reaches the same place; others are left as they are, and so are all where the agent uses the gateway as its
         HTTP proxy and knows the tool by its own address.
         """
-        asked = call.request.target
-        if asked[:1] != "/" or not asked.endswith(call.target):
+        # Paths alone: the query that the tool got may have masks in it.
+        asked, got = call.request.target.partition("?")[0], call.target.partition("?")[0]
+        if asked[:1] != "/" or not asked.endswith(got):
             return location
         text = location.decode("latin-1")
         if text.lower().startswith(self._origin_text):
@@ -130,7 +131,7 @@ class Forwarder:
         below = text[len(self._base) :]
         if not text.startswith(self._base) or (self._base and below[:1] not in ("", "/", "?", "#")):
             return location
-        leads = asked[: len(asked) - len(call.target)] + below
+        leads = asked[: len(asked) - len(got)] + below
         if leads[:2] == "//":  # would name another host
             return location
         return (leads if leads[:1] == "/" else "/" + leads).encode("latin-1")

@@ -327,6 +327,7 @@ def leads(location: str, asked: str = "/github/user", target: str = "/user", **s
         ("/x", "/github/user", "/user", "/github/x"),
         ("/x", "/github", "", "/github/x"),
         ("/x", "/github?q=1", "?q=1", "/github/x"),
+        ("/x", "/github/user?pin=1", "/user?pin=%5Bredacted%5D", "/github/x"),
         ("/x", "/user", "/user", "/x"),
         ("https://api.github.com/x", "/github/user", "/user", "/github/x"),
         ("https://api.github.com", "/user", "/user", "/"),
