@@ -237,7 +237,8 @@ class Call(Struct, frozen=True):
     """What is wrong with it by what its server says (arguments against the schema, a tool that was changed): refused,
     or asked about, once it is known that the agent may call this at all."""
     body: bytes | None = None
-    """What the tool gets instead of the body that came, where a reader changed it: rules see this one."""
+    """What the tool gets instead of the body that came, where a reader changed it: for caps, which rules see applied,
+    or for masks, before which rules saw what was there."""
     amendments: tuple[str, ...] = ()
     """What a reader changed, in words, for the record (``max_tokens 100000 -> 4096``)."""
     at: float = 0.0
@@ -476,4 +477,5 @@ class Trace(Struct, frozen=True):
     """What the protocol told of the call; see ``Call.facts``."""
     amendments: tuple[str, ...] = ()
     call: Call | None = None
-    """The call as the policies saw it; None where the request was not read so far."""
+    """The call as the policies saw it, but with the masks that they put on; None where the request was not read so
+    far."""

@@ -322,6 +322,12 @@ def test_a_shadow_rule_hides_nothing():
         assert lists("pay", EVERYBODY, rules("p", ("request", "true", "deny"), mode=mode))
 
 
+@pytest.mark.parametrize("phase", ["list", "request"])
+def test_a_rule_hides_only_inside_of_its_rollout(phase):
+    for percent, shown in ((0, True), (100, False)):
+        assert lists("pay", EVERYBODY, rules("p", (phase, "true", "deny"), rollout={"percent": percent})) is shown
+
+
 def test_a_list_rule_that_fails_leaves_the_tool_out():
     assert not lists("pay", EVERYBODY, rules("p", ("list", "1 / 0 == 1", "deny")))
 
