@@ -8,6 +8,8 @@ from typing import Any
 
 WIDEST = 200
 """Characters of a value that is shown."""
+MOST_CHANGES = 8
+"""Conditions of one set that are told in words; JSON has them all."""
 
 
 def change_lines(explanation: dict[str, Any]) -> Iterator[str]:
@@ -51,7 +53,9 @@ def _ways(what: str, sets: list[list[dict[str, Any]]]) -> Iterator[str]:
 
 
 def _together(changes: list[dict[str, Any]]) -> str:
-    return ", and ".join(_change(change) for change in changes)
+    more = len(changes) - MOST_CHANGES
+    told = ", and ".join(_change(change) for change in changes[:MOST_CHANGES])
+    return f"{told}, and {more} more" if more > 0 else told
 
 
 def _change(change: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from gateway.cli.explanation_changes_text import change_lines
 from gateway.cli.root import toolgate
 from gateway.model import Agent, Mode, Outcome, Reason, Refusal, Request, Run, Spoke, Trace, Verdict
 from gateway.observe.trace import line_of
@@ -150,6 +151,19 @@ def test_an_allowed_call_names_the_rules_that_came_nearest(tmp_path: Path) -> No
         "            variables.amount > 1000.0 true (variables.amount is 5.0)",
         "          payments/ask would ask a person about it:",
     ]
+
+
+def test_of_very_many_conditions_that_would_have_to_change_some_are_told() -> None:
+    change = {"condition": "args.a == 1.0", "wanted": True, "error": None, "values": {"args.a": 2.0}}
+    rule = {"policy": "p", "rule": "r", "then": "deny", "to_be_true": [[change] * 10]}
+    told = {
+        "call": {}, "grant": "g", "rules": [rule], "against": [], "limits": [], "nearest_rules": ["p/r"],
+        "verdict": {"decision": "allow"},
+    }  # fmt: skip
+    lines = list(change_lines(told))
+    assert lines[0] == "p/r would refuse it:"
+    assert lines[1].count("args.a == 1.0 true (args.a is 2.0)") == 8
+    assert lines[1].endswith(", and 2 more")
 
 
 def test_an_error_is_shown_where_it_arises_and_would_have_to_go(tmp_path: Path) -> None:
