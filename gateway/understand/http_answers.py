@@ -57,7 +57,7 @@ class JsonAnswer:
 
     def _result(self, body: bytes) -> tuple[Mapping[str, Any] | None, str]:
         """The JSON object, or why there is none."""
-        if not body:
+        if self._size == 0:
             return {}, ""
         if self._size > self._limit:
             return None, f"the answer was not read: it is over {self._limit} bytes"

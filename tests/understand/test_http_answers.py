@@ -166,3 +166,11 @@ def test_plain_bytes_are_asked_for_where_answers_may_be_read(reads):
 def test_an_answer_without_a_body_has_an_empty_result(reads):
     found = read(b"", judge=Judge(reads=reads)).found()
     assert (found.result, found.notes) == ({}, ())
+
+
+def test_an_answer_over_the_limit_in_one_piece_is_not_taken_for_an_empty_one():
+    answer = JsonAnswer(answered(), Judge(reads=False), 10)
+    body = b'{"pages": 1234567}'
+    assert answer.feed(body) + answer.end() == body
+    assert answer.found().result is None
+    assert answer.found().notes == ("the answer was not read: it is over 10 bytes",)
