@@ -94,7 +94,8 @@ def test_sarif_has_no_region_where_no_place_is_known(tmp_path: Path) -> None:
 
 
 def test_of_wrong_syntax_in_a_policy_the_line_is_shown(tmp_path: Path) -> None:
-    assert "  5 | more: {agents: [a}\n    |                ^\n" in check(written(tmp_path, p=GRANT + "more: {agents: [a}\n")).stderr
+    done = check(written(tmp_path, p=GRANT + "more: {agents: [a}\n"))
+    assert "  5 | more: {agents: [a}\n    |                ^\n" in done.stderr
 
 
 def test_of_wrong_syntax_in_a_configuration_no_line_is_shown(tmp_path: Path) -> None:
