@@ -3,11 +3,15 @@
 The fast path: most calls offend no rule. So the conditions of a rule set are joined into one expression,
 ``(a) || (b) || ...``. CEL's ``||`` hides an error only behind a true, so exactly false means that every rule is false
 and none failed: nothing to say, after one evaluation instead of ten. Any other value, and each rule is asked alone.
+
+Rules that read nothing but who calls what (agent, operation, method, path) are joined among themselves, and calls that
+they had nothing to say of are remembered: agents make the same few kinds of call many times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
@@ -15,7 +19,7 @@ from msgspec import Struct
 from gateway.model import Call, Mode, Spoke, Verdict
 from gateway.policy.engine import EXPANDED_CAP, CelEngine, CelError, CelType, EvaluationError, Program
 from gateway.policy.rollout import Rollout
-from gateway.policy.variables import PHASES, bind, binder
+from gateway.policy.variables import PHASES, Binder, bind, binder
 
 MESSAGE_CAP = 1024
 """Characters of a message that an expression made: it may quote arguments of any size, and goes to agent and trace."""
@@ -73,28 +77,80 @@ class Explained(Struct, frozen=True):
     """The mode is AUDIT since the call lies outside of the policy's rollout."""
 
 
+_OF_THE_KIND = {
+    "agent.id": "agent.id",
+    "agent.roles": "agent.roles",
+    "run.id": "run.id",
+    "tool.name": "tool.name",
+    "tool.operation": "operation",
+    "tool.protocol": "tool.protocol",
+    "request.method": "request.method",
+    "request.host": "host",
+    "request.path": "path",
+}
+"""Variables that are few among many calls, and the attribute of a call that each is made of."""
+
+_MOST_KINDS, _LONGEST_KIND = 4096, 512
+"""Kinds that are remembered, and characters of one: agents choose paths and runs, and must not fill the memory."""
+
+
+class _Joined(Struct, frozen=True):
+    """Some rules, joined: whether all of them are false of a call, and none failed."""
+
+    programs: tuple[Program, ...]
+    readers: Binder
+    activate: Callable[[Mapping[str, Any]], Any]
+    kind: Callable[[Call], Any] | None = None
+    """What of a call decides alone, where the rules read nothing else."""
+    silent: set[Any] = set()
+    """Kinds of which the rules have nothing to say."""
+
+    def say_nothing(self, call: Call) -> bool:
+        kind = self.kind(call) if self.kind is not None else None
+        if kind is not None and kind in self.silent:
+            return True
+        activation = self.activate({name: read(call) for name, read in self.readers})
+        for program in self.programs:
+            if not program.is_false(activation):
+                return False
+        if kind is not None and len(call.path) + len(call.operation) + len(call.run.id) <= _LONGEST_KIND:
+            if len(self.silent) >= _MOST_KINDS:
+                self.silent.clear()
+            self.silent.add(kind)
+        return True
+
+
+def _joined(rules: Sequence[CompiledRule], engine: CelEngine) -> list[_Joined]:
+    """The rules that read only of what kind a call is, and the others."""
+    groups: list[_Joined] = []
+    for of_the_kind in (True, False):
+        some = [rule for rule in rules if (rule.program.references <= _OF_THE_KIND.keys()) is of_the_kind]
+        if not some:
+            continue
+        read = frozenset[str]().union(*(rule.program.references for rule in some))
+        # Two at least: an attrgetter of one gives no tuple, which is as good as a key but takes a case of its own.
+        names = sorted({_OF_THE_KIND[name] for name in read} | {"agent.id", "operation"}) if of_the_kind else []
+        kind = attrgetter(*names) if names else None
+        groups.append(_Joined(tuple(_combined(some, engine)), binder(read), engine.activation, kind, set()))
+    return groups
+
+
 class RuleSet:
     """The rules of one phase that can match an operation of a tool."""
 
-    __slots__ = ("_activate", "_bind", "_bind_all", "_fast", "references", "rules")
+    __slots__ = ("_activate", "_bind_all", "_joined", "references", "rules")
 
     def __init__(self, rules: Sequence[CompiledRule], engine: CelEngine) -> None:
         self.rules = tuple(rules)
         self._activate = engine.activation
-        read = frozenset[str]().union(*(rule.program.references for rule in rules))
-        read_all = frozenset[str]().union(*(rule.references for rule in rules))
-        self.references = read_all
-        self._bind = binder(read)
-        self._bind_all = binder(read_all)
-        self._fast = tuple(_combined(self.rules, engine))
+        self.references = frozenset[str]().union(*(rule.references for rule in rules))
+        self._bind_all = binder(self.references)
+        self._joined = tuple(_joined(self.rules, engine))
 
     def judge(self, call: Call) -> tuple[Spoke, ...]:
         """Every rule that is true of the call, or could not be evaluated; empty where none has anything to say."""
-        if not self._fast:
-            return ()
-        activation = self._activate({name: read(call) for name, read in self._bind})
-        for program in self._fast:
-            if not program.is_false(activation):
+        for joined in self._joined:
+            if not joined.say_nothing(call):
                 return self._one_by_one(call)
         return ()
 

@@ -15,6 +15,7 @@ from gateway.model import Call, Mode, Run, Spoke, Verdict
 from gateway.policy import rules as rules_module
 from gateway.policy.book import PolicyBook
 from gateway.policy.engine import EXPANDED_CAP
+from gateway.policy.rules import RuleSet
 from gateway.policy.variables import PHASES
 
 from .support import CPP, PYTHON, book_of, call_to, document, policy, speaking
@@ -83,9 +84,14 @@ def test_every_pair_of_rules_says_together_what_each_says_alone(args: dict[str, 
         assert [(said.rule, said.error) for said in spoke] == expected
 
 
+def programs(rules: RuleSet) -> list[Any]:
+    """The expressions that rules are joined to."""
+    return [program for joined in rules._joined for program in joined.programs]
+
+
 def test_comments_do_not_keep_rules_from_being_combined() -> None:
     conditions = ["args.a == 1 // one", "args.a == 2 // two", "args.a == 3"]
-    assert len(book_of(policy("p", *conditions)).rules("bank", "POST /transfers")._fast) == 1
+    assert len(programs(book_of(policy("p", *conditions)).rules("bank", "POST /transfers"))) == 1
 
 
 def test_an_error_is_not_hidden_by_another_rule_that_is_true() -> None:
@@ -138,8 +144,8 @@ def test_rules_too_large_for_one_expression_are_combined_in_parts() -> None:
     padding = '"' + "x" * 3000 + '"'
     conditions = [f"args.a == {number} && {padding} != args.s" for number in range(12)]
     rules = book_of(policy("p", *conditions)).rules("bank", "POST /transfers")
-    assert 1 < len(rules._fast) < 12
-    assert all(len(program.source) <= EXPANDED_CAP for program in rules._fast)
+    assert 1 < len(programs(rules)) < 12
+    assert all(len(program.source) <= EXPANDED_CAP for program in programs(rules))
     assert [said.rule for said in rules.judge(call_to(args={"a": 11, "s": ""}))] == ["r11"]
     assert rules.judge(call_to(args={"a": 12, "s": ""})) == ()
 
@@ -346,3 +352,41 @@ def test_a_run_that_is_marked_is_refused_what_others_may_and_sees_it_in_no_list(
         call = structs.replace(call_to(), run=Run("r", labels=labels))
         assert bool(book.rules("bank", "pay").judge(call)) is denied
         assert bool(book.listing("bank", "pay").judge(call)) is denied
+
+
+KINDS = st.tuples(
+    st.sampled_from(["a", "evil-1"]),
+    st.sampled_from([(), ("banned",), ("x", "y")]),
+    st.sampled_from(["GET", "POST"]),
+    st.sampled_from(["/a", "/deny", "/" + "x" * 600]),
+    st.sampled_from(["h", "H:80"]),
+    st.sampled_from(["", "r"]),
+    st.sampled_from([{}, {"n": 1}, {"n": 2}]),
+)
+
+
+@given(st.lists(KINDS, max_size=12))
+def test_what_is_remembered_of_calls_changes_nothing(kinds: list[Any]) -> None:
+    """The same rules, asked again and again, say what rules that were never asked before say."""
+    conditions = [
+        'agent.id.startsWith("evil-")',
+        '"banned" in agent.roles',
+        'request.method == "POST" && request.path == "/deny"',
+        'request.host == "h:80" && run.id == "r"',
+        "has(args.n) && args.n == 2",
+    ]
+    asked = book_of(policy("p", *conditions))
+    for agent, roles, method, path, host, run, args in kinds:
+        call = structs.replace(call_to(agent=agent, roles=roles, args=args), path=path, host=host, run=Run(run))
+        call = structs.replace(call, request=structs.replace(call.request, method=method))
+        assert judge(asked, call) == judge(book_of(policy("p", *conditions)), call)
+
+
+def test_only_so_many_kinds_of_calls_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules_module, "_MOST_KINDS", 4)
+    rules = book_of(policy("p", 'request.path == "/deny"')).rules("bank", "POST /transfers")
+    for number in range(20):
+        rules.judge(structs.replace(call_to(), path=f"/{number}"))
+        rules.judge(structs.replace(call_to(), path=f"/{number}" + "x" * 600))
+    (joined,) = rules._joined
+    assert len(joined.silent) <= 4
