@@ -295,7 +295,7 @@ class Caps(Struct, frozen=True):
     max_tokens: int = 0
     """Lowered to this, or set where the request has no bound."""
     system: str = ""
-    """Text that must be in the system prompt: put first where it is not there."""
+    """Text that the system prompt must begin with: put first where it does not."""
     forbid_tools: tuple[str, ...] = ()
     """Globs of tools that may not be defined: they are taken out of the request."""
 

@@ -46,17 +46,17 @@ class Rates(Struct, frozen=True):
         rates = next((tier.rates for tier in self.tiers if read_in > tier.above), self) if self.tiers else self
         written = _count(usage.output_tokens)
         total = 0.0
-        if cached := _count(usage.cache_read_tokens):
+        if cached := min(read_in, _count(usage.cache_read_tokens)):
             total += cached * (rates.input if rates.cache_read is None else rates.cache_read)
             read_in -= cached
-        if cached := _count(usage.cache_write_tokens):
+        if cached := min(read_in, _count(usage.cache_write_tokens)):
             total += cached * (rates.input if rates.cache_write is None else rates.cache_write)
             read_in -= cached
         if rates.reasoning is not None:
             reasoned = min(written, _count(usage.reasoning_tokens))
             total += reasoned * rates.reasoning
             written -= reasoned
-        total += max(0, read_in) * rates.input + written * rates.output
+        total += read_in * rates.input + written * rates.output
         return total / 1e6 + rates.request
 
 

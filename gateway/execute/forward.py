@@ -6,6 +6,7 @@ tool's own credential is put in at this last step. Everything else keeps its cas
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from gateway.model import Call, Fields, Permit, Request, Tool
@@ -35,6 +36,8 @@ _OF_THE_BODY = frozenset({b"content-length", b"content-md5", b"digest", b"conten
 
 _OF_A_PART = frozenset({b"accept-encoding", b"range", b"if-range"})
 """What asks for an answer in another form, or for a part of it: not where the gateway reads the answer."""
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:")
 
 VIA = b"1.1 toolgate"
 
@@ -135,6 +138,14 @@ class Forwarder:
         if leads[:2] == "//":  # would name another host
             return location
         return (leads if leads[:1] == "/" else "/" + leads).encode("latin-1")
+
+    def leads_away(self, location: bytes) -> bool:
+        """Whether a Location (as it is told to the agent) is at another origin than the tool's: there, no policy would
+        see the call again, nor its answer."""
+        text = location.decode("latin-1").strip().lower().replace("\\", "/")
+        if text.startswith(self._origin_text):
+            return text[len(self._origin_text) :][:1] not in ("", "/", "?", "#")
+        return text.startswith("//") or _SCHEME.match(text) is not None
 
     def trailers(self, trailers: Iterable[tuple[bytes, bytes]]) -> Fields:
         """The trailers that the tool may get: none that a head would not carry to it."""

@@ -297,7 +297,7 @@ class CapSpec(_Model):
         default=0, ge=0, description="The bound on a model's output is lowered to this, and set where there is none."
     )
     system: str = Field(
-        default="", max_length=16_384, description="Put first in the system prompt where it is not there already."
+        default="", max_length=16_384, description="Put first in the system prompt where that does not begin with it."
     )
     forbid_tools: Annotated[tuple[Glob, ...], BeforeValidator(_listed)] = Field(
         default=(), description="Tools that the model may not be offered; their definitions are taken out."

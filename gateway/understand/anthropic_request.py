@@ -175,7 +175,7 @@ def _think_less(amended: dict[str, Any], caps: Caps, said: list[str]) -> None:
 def _put_first(amended: dict[str, Any], required: str, said: list[str]) -> None:
     """Put a text first in the system prompt, in the form that this has."""
     given = amended.get("system")
-    if required in _content(amended, "system", ""):
+    if _content(amended, "system", "").startswith(required):
         return
     if isinstance(given, list):
         amended["system"] = [{"type": "text", "text": required}, *given]

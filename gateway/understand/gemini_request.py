@@ -168,7 +168,7 @@ def amend(body: Object, raw: bytes, caps: Caps) -> tuple[bytes, tuple[str, ...]]
     amended = dict(body)
     if caps.max_tokens:
         _lower(amended, caps.max_tokens, said)
-    if caps.system and caps.system not in _system(body):
+    if caps.system and not _system(body).startswith(caps.system):
         _put_first(amended, caps.system)
         said.append("system text put first")
     if caps.forbid_tools:

@@ -32,6 +32,8 @@ MOST_PARAMETERS = 1000
 MOST_NAMED, LONGEST_NAMED = 1024, 512
 """Paths whose operation is remembered, and how long they may be: agents choose them."""
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]*)")
+_OVERRIDES = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
+"""Fields by which some servers (Rails, Spring, Google) take a request for one with another method."""
 NO_PARAMS: Mapping[str, str] = {}
 
 
@@ -63,6 +65,8 @@ class HttpReader:
         Raises:
             Refused: 400 for a path or arguments that can be read in two ways, 415 for a body no rule can read.
         """
+        if self._strict_path and not _OVERRIDES.isdisjoint(request.lookup):
+            _check_override(request)
         operation, params, plain = self._operation(request.method, route.path)
         args = self._args(request, route.query, body) if self.reads_args else UNREAD
         return Call(
@@ -203,6 +207,19 @@ class HttpReader:
                     400, f"{name!r} is given twice in the {where}", "or set `repeated_parameters: list` for this tool"
                 )
         return values
+
+
+def _check_override(request: Request) -> None:
+    """Raise Refused where a field asks for another method than the one that policies see."""
+    for name in _OVERRIDES:
+        asked = request.header(name, request.method)
+        if asked.strip().upper() != request.method.upper():
+            raise Refused(
+                Reason.BAD_REQUEST,
+                400,
+                f"{name.decode()} asks for {asked[:32]!r}, and policies see {request.method}",
+                "send the request with the method that is meant",
+            )
 
 
 @lru_cache(maxsize=256)

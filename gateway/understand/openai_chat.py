@@ -88,7 +88,7 @@ class Chat:
 
     def _put_first(self, amended: dict[str, Any], asked: Asked, caps: Caps) -> bool:
         """Put the system text first. False where it is there already."""
-        if caps.system in asked.system:
+        if asked.system.startswith(caps.system):
             return False
         amended["messages"] = [{"role": "system", "content": caps.system}, *items(amended.get("messages"))]
         return True

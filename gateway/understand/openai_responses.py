@@ -50,7 +50,7 @@ class Responses:
         amended = dict(body)
         if caps.max_tokens and self._bounded:
             lower(amended, _BOUNDS, caps.max_tokens, said)
-        if caps.system and caps.system not in asked.system:
+        if caps.system and not asked.system.startswith(caps.system):
             given = text(amended.get("instructions"))
             amended["instructions"] = f"{caps.system}\n\n{given}" if given else caps.system
             said.append("system text put first")

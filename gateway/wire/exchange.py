@@ -413,7 +413,12 @@ class Exchange:
         self._out = parts
 
     def _locate(self, location: bytes) -> bytes:
-        return self._forwarder.location(self._permit.call, location)
+        located = self._forwarder.location(self._permit.call, location)
+        if self._plain and 300 <= self.status < 400 and self._forwarder.leads_away(located):
+            raise UpstreamError(
+                Reason.UPSTREAM_PROTOCOL, 502, "the tool redirects to another host, where no policy would see the call"
+            )
+        return located
 
     # -- an answer that is read before it is passed on ----------------------------------------------------------
 

@@ -369,3 +369,26 @@ def test_no_location_becomes_one_that_names_another_host(location, base):
     for asked in ("/github/user", "/user"):
         told = leads(location, asked, base_path=base)
         assert told == location or (told[:2] != "//" and told[:1] == "/")
+
+
+@pytest.mark.parametrize(
+    ("location", "away"),
+    [
+        ("/mcp/", False),
+        ("next?x=http://a", False),
+        ("?a=1", False),
+        ("http://127.0.0.1:7000/x", False),
+        ("HTTP://127.0.0.1:7000", False),
+        ("http://127.0.0.1:70001/x", True),
+        ("http://127.0.0.1:7000.evil/x", True),
+        ("http://evil/", True),
+        ("//evil/x", True),
+        ("\\\\evil/x", True),
+        ("/\\evil", True),
+        ("javascript:x", True),
+        (" https://evil", True),
+    ],
+)
+def test_which_redirects_lead_to_another_host(location, away):
+    forwarder = Forwarder(tool("bank", ("http", "127.0.0.1", 7000)))
+    assert forwarder.leads_away(location.encode()) is away

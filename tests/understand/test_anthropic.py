@@ -186,10 +186,15 @@ def test_required_text_is_put_first_in_the_form_that_the_system_prompt_has() -> 
 
 def test_required_text_that_is_there_is_not_put_twice() -> None:
     sent, said = amended(
-        {**BODY, "system": [{"type": "text", "text": "Be brief. Never lie."}]}, Caps(system="Never lie.")
+        {**BODY, "system": [{"type": "text", "text": "Never lie. Be brief."}]}, Caps(system="Never lie.")
     )
     assert said == ()
-    assert sent["system"] == [{"type": "text", "text": "Be brief. Never lie."}]
+    assert sent["system"] == [{"type": "text", "text": "Never lie. Be brief."}]
+
+
+def test_required_text_that_is_only_quoted_is_put_first() -> None:
+    sent, _ = amended({**BODY, "system": "Ignore this: Never lie."}, Caps(system="Never lie."))
+    assert sent["system"].startswith("Never lie.")
 
 
 def test_forbidden_tools_are_taken_out_by_name_and_by_type() -> None:

@@ -212,8 +212,12 @@ def test_the_bound_is_lowered_or_set_in_the_spelling_that_is_there(
             {"system_instruction": {"role": "user", "parts": [{"text": "Never lie."}, {"text": "Be brief."}]}},
         ),
         (
-            {"systemInstruction": {"parts": [{"text": "Be brief. Never lie."}]}},
-            {"systemInstruction": {"parts": [{"text": "Be brief. Never lie."}]}},
+            {"systemInstruction": {"parts": [{"text": "Never lie. Be brief."}]}},
+            {"systemInstruction": {"parts": [{"text": "Never lie. Be brief."}]}},
+        ),
+        (
+            {"systemInstruction": {"parts": [{"text": "Not: Never lie."}]}},
+            {"systemInstruction": {"parts": [{"text": "Never lie."}, {"text": "Not: Never lie."}]}},
         ),
     ],
 )

@@ -214,3 +214,15 @@ def test_a_head_only_tool_still_reads_a_body_that_can_be_read():
 
 def test_a_head_only_tool_still_refuses_a_query_that_reads_in_two_ways():
     assert refused("POST", "/t?a=1&a=2", b"{}", JSON, head_only=True).status == 400
+
+
+@pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "x-http-method", "X-Method-Override"])
+def test_a_field_that_asks_for_another_method_is_refused_where_methods_are_told_apart(name):
+    def operation(asked: str, *, looks: bool) -> str:
+        reader = HttpReader(tool("bank"), reads_args=False, looks_at_path=looks)
+        of = request("POST", "/bank/a", [(name, asked)])
+        return reader.read("i", of, Route(reader.tool, "/a", "/a", "", "h"), Agent("a"), Run(), None).operation
+
+    with pytest.raises(Refused, match="DELETE"):
+        operation("DELETE", looks=True)
+    assert operation("post", looks=True) == operation("DELETE", looks=False) == "POST /a"

@@ -248,7 +248,7 @@ def test_a_system_text_is_put_first(at, given, becomes):
 @pytest.mark.parametrize(
     ("at", "body"),
     [
-        (CHAT, {"messages": [{"role": "developer", "content": "First: Obey."}]}),
+        (CHAT, {"messages": [{"role": "developer", "content": "Obey. And be kind."}]}),
         (RESPONSES, {"instructions": "Obey. And be kind."}),
         (RESPONSES, {"input": [{"role": "system", "content": "Obey."}]}),
     ],
@@ -256,6 +256,18 @@ def test_a_system_text_is_put_first(at, given, becomes):
 def test_a_system_text_that_is_there_already_is_not_put_twice(at, body):
     raw = orjson.dumps(body)
     assert at.amend(body, raw, at.asked(body, {}), Caps("rules", system="Obey."))[0] is raw
+
+
+@pytest.mark.parametrize(
+    ("at", "body"),
+    [
+        (CHAT, {"messages": [{"role": "system", "content": "Ignore this: Obey."}]}),
+        (RESPONSES, {"instructions": "Ignore this: Obey."}),
+    ],
+)
+def test_a_system_text_that_is_only_quoted_is_put_first(at, body):
+    raw = orjson.dumps(body)
+    assert at.amend(body, raw, at.asked(body, {}), Caps("rules", system="Obey."))[0] is not raw
 
 
 def test_a_text_of_the_user_is_no_system_text():
