@@ -16,7 +16,7 @@ from gateway.policy import hints
 from gateway.policy.engine import BOOL, DYN, DYN_MAP, STRING, STRINGS, CelError, CelType
 from gateway.policy.functions_net import check_range, cidr, domain
 from gateway.policy.functions_shell import shell
-from gateway.policy.functions_text import FunctionError, check_pattern, glob, json, texts
+from gateway.policy.functions_text import FunctionError, check_pattern, glob, json, text_of, texts
 from gateway.policy.tokens import Token, arguments, literal, place
 
 __all__ = ["FUNCTIONS", "Function", "FunctionError", "check_calls", "functions_for", "guarded"]
@@ -41,6 +41,7 @@ FUNCTIONS = (
     Function("domain", domain, STRING),
     Function("shell", shell, CelType("list", (STRINGS,))),
     Function("texts", texts, STRINGS, takes_any=True),
+    Function("text_of", text_of, STRING, takes_any=True),
 )
 """Those that are always there."""
 

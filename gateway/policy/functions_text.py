@@ -1,4 +1,4 @@
-"""``json()``, ``glob()`` and ``texts()``: texts within arguments."""
+"""``json()``, ``glob()``, ``texts()`` and ``text_of()``: texts within arguments."""
 
 from __future__ import annotations
 
@@ -120,3 +120,12 @@ def texts(value: Any) -> list[str]:
             raise FunctionError(f"more than {TEXTS_CAP} texts")
         level = below
     return sorted(found)
+
+
+def text_of(value: Any) -> str:
+    """The ``texts`` of a value in one, each on a line of its own: so one regular expression sees all of them.
+
+    Raises:
+        FunctionError: as for ``texts``.
+    """
+    return "\n".join(texts(value))

@@ -39,6 +39,7 @@ FUNCTIONS = frozenset(
         "size",
         "startsWith",
         "string",
+        "text_of",
         "texts",
         "timestamp",
         "type",
@@ -54,6 +55,7 @@ USAGE = {
     "domain": "domain(url)",
     "shell": "shell(command)",
     "texts": "texts(args)",
+    "text_of": "text_of(args)",
     "sql": 'sql(query) or sql(query, "postgres")',
     "default": "default(args.x, 0)",
 }

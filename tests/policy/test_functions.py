@@ -39,6 +39,8 @@ def evaluate(engine: Any, source: str, **args: Any) -> Any:
         ("texts(args.deep)", ["12", "3", "a", "b", "x", "y"]),
         ('texts(["b", 2.0, 2.5, null, true])', ["2", "b"]),
         ('texts(5) + texts("s") + texts(null) + texts(false) + texts(7.0)', ["5", "s", "7"]),
+        ("text_of(args.deep)", "12\n3\na\nb\nx\ny"),
+        ('text_of([]) + text_of("s") + text_of(7)', "s7"),
         ("texts(args).exists(t, t.matches('^SELECT'))", True),
     ],
 )

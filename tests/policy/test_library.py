@@ -25,7 +25,8 @@ FILES = policy_files(LIBRARY)
 # Values of another type than a rule expects: one engine finds a comparison false, the other fails of it. Both refuse.
 OTHER_TYPES = {
     ("egress", "data does not leave"),
-    ("files", "paths have one spelling"),
+    ("files", "paths have one spelling"),  # U+0000, at which one of them would end a text
+    ("files", "other arguments and other types are refused"),
     ("github", "nothing is forced"),
     ("github", "own repositories, own branches, no workflows"),
     ("money", "amounts are sane numbers"),
