@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from msgspec import structs
 
 from gateway.config.load import Loaded, load

@@ -46,7 +46,8 @@ class Offered:
 
 
 class Judge:
-    """A judge of answers: refuses results that contain ``refuses``, wants ``fields`` masked, lists only what ``offers`` says."""
+    """A judge of answers: refuses results that contain ``refuses``, wants ``fields`` masked, lists only what ``offers``
+    says."""
 
     def __init__(
         self,
