@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
+import re2
 from cel_expr_python import cel
 from msgspec import json as msgspec_json
 
@@ -65,6 +67,27 @@ _MESSAGE_CAP = 300
 _encode = msgspec_json.Encoder().encode
 
 
+_MATCHES_NAME = "_matches"
+_QUIET = re2.Options()
+_QUIET.log_errors = False
+
+
+@lru_cache(maxsize=1024)
+def _pattern(pattern: str) -> Any:
+    return re2.compile(pattern, _QUIET)
+
+
+def _matches(text: str, pattern: str) -> bool:
+    """As CEL's own, whose RE2 compiles the pattern at each call: 15 to 40 us where it has counts or ignores case."""
+    return _pattern(pattern).search(text) is not None
+
+
+_MATCHES = cel.FunctionDecl(
+    _MATCHES_NAME,
+    [cel.Overload("_matches_text", cel.Type.BOOL, [cel.Type.STRING] * 2, is_member=True, impl=_matches)],
+)
+
+
 class ExprProgram:
     """One compiled expression of CelExpr."""
 
@@ -105,7 +128,7 @@ class CelExpr:
         self._environments: dict[frozenset[tuple[str, CelType]], Any] = {}
         self._bare = cel.NewEnv()
         self._functions = {function.name: function for function in functions}
-        self._declarations = [_function(function) for function in functions]
+        self._declarations = [_MATCHES, *(_function(function) for function in functions)]
 
     def compile(self, source: str, variables: Mapping[str, CelType], cap: int = SOURCE_CAP) -> ExprProgram:
         """Check and compile; see CelEngine."""
@@ -113,7 +136,7 @@ class CelExpr:
         check_caps(source, tokens, cap)
         check_shadowing(source, tokens, variables)
         check_calls(source, tokens, self._functions)
-        rewritten = rewrite(source, tokens, variables)
+        rewritten = rewrite(source, tokens, variables, _MATCHES_NAME)
         try:
             expression = self._environment(variables).compile(rewritten.text)
         except Exception as error:  # noqa: BLE001 - the binding raises RuntimeError for all; none may pass as compiled
@@ -258,7 +281,7 @@ def _type_of(name: str) -> CelType:
 
 
 def _plain(text: str) -> str:
-    text = _STATUS.sub("", text.splitlines()[0] if text else "no reason given")
+    text = _STATUS.sub("", text.splitlines()[0] if text else "no reason given").replace(_MATCHES_NAME, "matches")
     found = _MISSING_KEY.search(text)
     if found:
         return f"there is no key {found[1]}"
@@ -274,6 +297,7 @@ def _plain(text: str) -> str:
 def _explained(rewritten: Rewritten, tokens: list[Token], text: str, variables: Mapping[str, CelType]) -> CelError:
     """The first mistake of the engine's message, in the user's terms."""
     source = rewritten.source
+    text = text.replace(f"'{_MATCHES_NAME}'", "'matches'")
     found = [(*rewritten.place(int(line), int(column)), message) for line, column, message in _AT.findall(text)]
     if not found:
         message = re.sub(r"ERROR: <input>:-1:-1: |\s*\[[A-Z_]+\]$", "", _plain(text))

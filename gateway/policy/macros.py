@@ -1,4 +1,5 @@
-"""What is written into an expression before an engine compiles it: ``default()``, and times made timestamps.
+"""What is written into an expression before an engine compiles it: ``default()``, times made timestamps, and another
+name for ``matches`` where the engine has a faster one.
 
 ``default(args.a.b, 0)`` becomes ``(has(args.a) && has(args.a.b) ? args.a.b : (0))``. It must be a macro, since the
 arguments of a function are evaluated before it, and a field that is missing fails there. Places are kept: an engine
@@ -56,15 +57,16 @@ class Rewritten(Struct, frozen=True):
         return place(self.source, piece.origin + within)
 
 
-def rewrite(source: str, tokens: Sequence[Token], variables: Mapping[str, CelType]) -> Rewritten:
-    """``source`` for an engine. ``variables`` are the declared ones, by dotted names.
+def rewrite(source: str, tokens: Sequence[Token], variables: Mapping[str, CelType], matches: str = "") -> Rewritten:
+    """``source`` for an engine. ``variables`` are the declared ones, by dotted names; ``matches`` is what the method
+    is called that takes the place of ``matches`` with a literal pattern, or empty.
 
     Raises:
         CelError: ``default`` is not used as it must be, or the result would have more than EXPANDED_CAP characters.
     """
     times = [tuple(re.split(r"(\.)", name)) for name, kind in variables.items() if kind == TIMESTAMP]
-    writer = _Writer(source, tokens, variables, times)
-    if not any(writer.is_default(at) or writer.time(at) for at in range(len(tokens))):
+    writer = _Writer(source, tokens, variables, times, matches)
+    if not any(writer.is_default(at) or writer.time(at) or writer.is_matches(at) for at in range(len(tokens))):
         return Rewritten(source, source)
     pieces = tuple(writer.span(0, len(tokens)))
     if sum(len(piece.text) for piece in pieces) > EXPANDED_CAP:
@@ -74,9 +76,15 @@ def rewrite(source: str, tokens: Sequence[Token], variables: Mapping[str, CelTyp
 
 class _Writer:
     def __init__(
-        self, source: str, tokens: Sequence[Token], variables: Mapping[str, CelType], times: Sequence[tuple[str, ...]]
+        self,
+        source: str,
+        tokens: Sequence[Token],
+        variables: Mapping[str, CelType],
+        times: Sequence[tuple[str, ...]],
+        matches: str,
     ) -> None:
         self.source, self.tokens, self.variables, self.times = source, tokens, variables, times
+        self.matches = matches
 
     def text(self, at: int) -> str:
         """The token's text; empty behind the last."""
@@ -84,6 +92,13 @@ class _Writer:
 
     def is_default(self, at: int) -> bool:
         return self.text(at) == MACRO and self.text(at + 1) == "(" and self.text(at - 1) != "."
+
+    def is_matches(self, at: int) -> bool:
+        """Whether this is the name in ``.matches("literal")``."""
+        if not self.matches or self.text(at) != "matches" or self.text(at - 1) != "." or self.text(at + 1) != "(":
+            return False
+        pattern = self.text(at + 2)
+        return pattern[:1] in ("'", '"', "r", "R") and pattern[-1:] in ("'", '"') and self.text(at + 3) == ")"
 
     def time(self, at: int) -> int:
         """How many tokens from here name a time; 0 where they do not."""
@@ -110,6 +125,10 @@ class _Writer:
                 copy(start)
                 pieces += self.default(at, close)
                 at = close + 1
+            elif self.is_matches(at):
+                copy(start)
+                pieces.append(_Piece(self.matches, start))
+                at += 1
             elif length := self.time(at):
                 copy(start)
                 end = self.tokens[at + length - 1].end
