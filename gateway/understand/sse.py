@@ -12,6 +12,12 @@ from msgspec import Struct
 _END = re.compile(rb"\n\n|\r\n\r\n|\r\r|\r\n\n|\n\r\n|\r\n\r(?!\n)|\n\r(?!\n)")
 """The empty line that ends an event, in all the ways that three kinds of line end allow."""
 _LONGEST_END = 4
+_EMPTY = b"\n\r:"
+_NOTHING = re.compile(rb"(?:(?::[^\r\n]*)?\r?\n)+")
+"""Lines between events that say nothing: empty ones and comments."""
+_MOST_NOTHING = 256
+"""Bytes of such lines from which they are taken as one event without data: a flood of them must not cost as much as
+events do."""
 ODD_LINE_ENDS = re.compile(rb"[\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
 """Characters that end no line, but do for clients that cut lines by Python's ``str.splitlines`` (httpx)."""
 _BOM = b"\xef\xbb\xbf"
@@ -43,7 +49,14 @@ class EventParser:
         rest += data
         events = []
         at, start = 0, self._looked
-        while (found := _END.search(rest, start)) is not None:
+        while True:
+            if start == at < len(rest) and rest[at] in _EMPTY:
+                run = _NOTHING.match(rest, at)
+                if run is not None and run.end() - at > _MOST_NOTHING:
+                    events.append(Event(bytes(rest[at : run.end()])))
+                    at = start = run.end()
+            if (found := _END.search(rest, start)) is None:
+                break
             end = found.end()
             if end == len(rest) and rest[-1] == 13:
                 break  # a line feed may follow that belongs to this line end

@@ -91,3 +91,15 @@ def test_an_event_over_the_limit_comes_in_pieces_without_data_and_the_next_one_i
 def test_an_event_is_written_as_it_is_read():
     [found] = parse([event(b"one\ntwo", "note")])
     assert (found.name, found.data) == ("note", b"one\ntwo")
+
+
+@pytest.mark.parametrize("nothing", [b"\n\n", b":\n\n", b": keep-alive\r\n\r\n", b":x\n", b"\n"])
+def test_a_flood_of_lines_that_say_nothing_is_few_events(nothing):
+    stream = b"data: 1\n\n" + nothing * 5000 + b"data: 2\n\n"
+    parser = EventParser()
+    events = [
+        event for at in range(0, len(stream), 4096) for event in parser.feed(stream[at : at + 4096])
+    ] + parser.end()
+    assert b"".join(event.raw for event in events) == stream
+    assert [event.data for event in events if event.data] == [b"1", b"2"]
+    assert len(events) < 200
