@@ -274,9 +274,7 @@ class Simulation:
             answer = Answered(record.upstream_status, first_byte)
             opened = min(at + first_byte, ended)
             self._at(opened, lambda now: self._stage.answered(permit, answer, now))
-        # A circuit that has heard of the answer's head hears no more, unless the answer broke off or counts as a whole.
-        waits = circuits and (not record.upstream_status or record.fault or _counts_results(permit))
-        if SlotClaim in kinds or waits or record.cost_usd:
+        if SlotClaim in kinds or circuits or record.cost_usd:
             outcome = _outcome(record)
             self._at(ended, lambda now: self._stage.settle(call, permit, outcome, now))
 
@@ -333,11 +331,6 @@ def _verdict(decision: Decision) -> Verdict:
         return ALLOWED
     kind = APPROVE if decision.reason is Reason.APPROVAL_REQUIRED else DENY
     return Verdict(kind, decision.rule or decision.reason.value, decision.reason.value, decision.detail)
-
-
-def _counts_results(permit: Permit) -> bool:
-    claims = [hold.claim for hold in permit.holds]
-    return any(isinstance(claim, CircuitClaim) and claim.settings.result_errors for claim in claims)
 
 
 def _outcome(record: Record) -> Outcome:

@@ -85,8 +85,11 @@ class Circuit:
         self.inside += 1
         return self.epoch
 
-    def leave(self, probe: int, ok: bool | None, slow: bool, now: float) -> None:
-        """Tell how a call ended: ``probe`` is what ``enter`` gave, ``ok`` None means nobody knows (abandoned)."""
+    def leave(self, probe: int, ok: bool | None, slow: bool, now: float, *, ended: bool = True) -> None:
+        """Tell how a call ended: ``probe`` is what ``enter`` gave, ``ok`` None means nobody knows (abandoned).
+
+        Not ``ended``: only the head of the answer is here, and ``end`` will be told how the rest went.
+        """
         if probe == self.epoch and self.state == HALF_OPEN:
             self.inside = max(0, self.inside - 1)
             if ok is None:
@@ -100,7 +103,18 @@ class Circuit:
             return
         if self.state != CLOSED or ok is None:
             return
-        self._count(ok, slow, now)
+        self._count(ok, slow, now, ended=ended)
+
+    def end(self, now: float, *, broken: bool) -> None:
+        """Tell how an answer went on whose head was counted as good. Broken off, it is a failure after all."""
+        if self.state != CLOSED:
+            return
+        if not broken:
+            self.consecutive = 0
+            return
+        slot = self._slot(now)
+        self._calls[slot] = max(0, self._calls[slot] - 1)
+        self._count(False, False, now)
 
     def adopt(self, settings: CircuitSettings) -> None:
         """Go on under new settings (a reload). Open stays open; what was counted under the old ones is forgotten."""
@@ -110,14 +124,15 @@ class Circuit:
         if self.state == HALF_OPEN:
             self._half_open()
 
-    def _count(self, ok: bool, slow: bool, now: float) -> None:
+    def _count(self, ok: bool, slow: bool, now: float, *, ended: bool = True) -> None:
         settings = self.settings
         slot = self._slot(now)
         self._calls[slot] += 1
         if slow:
             self._slow[slot] += 1
         if ok:
-            self.consecutive = 0
+            if ended:
+                self.consecutive = 0
             if not slow:
                 return
         else:

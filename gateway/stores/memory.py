@@ -69,7 +69,7 @@ class MemoryLedger:
                 slow = settings.slow > 0 and answer.first_byte >= settings.slow
                 circuit = self._circuits.get(hold.claim.key)
                 if circuit is not None:
-                    circuit.leave(_probe(hold), answer.status < 500, slow, now)
+                    circuit.leave(_probe(hold), answer.status < 500, slow, now, ended=False)
 
     def settle(self, holds: Sequence[Hold], outcome: Outcome, now: float) -> None:
         """Give back places; tell circuits of calls that never got an answer, or whose answer broke off."""
@@ -94,8 +94,8 @@ class MemoryLedger:
                     circuit.leave(_probe(hold), None if nobody_knows else not failed, slow, now)
                 elif not outcome.upstream:
                     circuit.leave(_probe(hold), False if broken else None, False, now)
-                elif broken and outcome.upstream < 500:
-                    circuit.leave(0, False, False, now)
+                elif outcome.upstream < 500:
+                    circuit.end(now, broken=broken)
 
     def breakers(self) -> Iterator[tuple[str, str, str]]:
         """Name, key and state of every circuit, for the metrics."""

@@ -67,8 +67,7 @@ def test_calls_whose_answers_take_time_are_under_way_at_once(tmp_path: Path) -> 
     assert told(tmp_path, "", cases) == []
 
 
-FAULTS = [("unreachable", 502, 2), ("timeout", 504, 2), ("broken", 200, 1)]
-"""What breaks off counts as an answer at its head, and as a fault at its end."""
+FAULTS = [("unreachable", 502, 2), ("timeout", 504, 2), ("broken", 200, 2)]
 
 
 @pytest.mark.parametrize(("fault", "status", "calls"), FAULTS)

@@ -18,6 +18,7 @@ OK = Outcome(200, upstream=200)
 GONE = Outcome(499, fault="agent")
 UNREACHABLE = Outcome(502, fault="tool")
 BROKEN_OFF = Outcome(200, upstream=200, fault="tool")
+GONE_LATE = Outcome(499, upstream=200, fault="agent")
 
 
 @pytest.fixture(params=STORES)
@@ -262,6 +263,26 @@ def test_an_answer_that_breaks_off_is_a_failure_of_the_tool(ledger):
     ledger.answered(holds, Answered(200, 0.1), 1.0)
     ledger.settle(holds, BROKEN_OFF, 2.0)
     assert granted(ledger.reserve((claim,), 2.0)) == [False]
+
+
+def test_a_tool_that_breaks_off_every_answer_is_failing(ledger):
+    """Good heads do not make up for it, and each such call is one call, not two."""
+    for claim in (circuit("a", failures=3, open=10, rate=0), circuit("b", failures=0, open=10, rate=1.0, minimum=3)):
+        for second in range(3):
+            holds = ledger.reserve((claim,), 1.0 + second)
+            assert granted(holds) == [True]
+            ledger.answered(holds, Answered(200, 0.1), 1.0 + second)
+            ledger.settle(holds, BROKEN_OFF, 1.5 + second)
+        assert granted(ledger.reserve((claim,), 4.0)) == [False]
+
+
+def test_an_answer_that_ends_well_ends_a_row_of_failures(ledger):
+    claim = circuit(failures=2, open=10, rate=0)
+    for outcome in (BROKEN_OFF, Outcome(200, 200), BROKEN_OFF, GONE_LATE, BROKEN_OFF):
+        holds = ledger.reserve((claim,), 1.0)
+        ledger.answered(holds, Answered(200, 0.1), 1.0)
+        ledger.settle(holds, outcome, 1.0)
+    assert granted(ledger.reserve((claim,), 1.0)) == [True]
 
 
 @pytest.mark.parametrize("outcome", [GONE, Outcome(400, fault="agent"), Outcome(500, fault="gateway")])
