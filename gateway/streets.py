@@ -36,12 +36,12 @@ from gateway.understand.reader import Reader
 
 
 @cache
-def dialect_of(protocol: str) -> Dialect:
-    """The dialect of an LLM protocol; loaded only where some tool speaks it."""
+def dialect_of(protocol: str, *, asks_usage: bool = True) -> Dialect:
+    """The dialect of an LLM protocol; loaded only where some tool speaks it. ``asks_usage`` is OpenAI's matter."""
     if protocol == "openai":
         from gateway.understand.openai import OpenAi
 
-        return OpenAi()
+        return OpenAi(asks_usage=asks_usage)
     if protocol == "anthropic":
         from gateway.understand.anthropic import Anthropic
 
@@ -151,7 +151,7 @@ class Streets:
             )
         return LlmReader(
             tool,
-            dialect_of(tool.protocol),
+            dialect_of(tool.protocol, asks_usage=config.llm.stream_usage == "ask"),
             http=http,
             caps=self._caps,
             reads_messages="llm.messages" in reads,

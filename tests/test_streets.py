@@ -9,12 +9,14 @@ import pytest
 from msgspec import structs
 
 from gateway.config.load import Loaded, load
+from gateway.model import Agent, Run
 from gateway.pipeline import Street
 from gateway.streets import Kept, Streets
 from gateway.understand.http import HttpReader
 from gateway.understand.llm import LlmReader
 from gateway.understand.mcp import McpReader
-from tests.builders import call
+from gateway.understand.route import Router
+from tests.builders import call, request
 from tests.config.support import GRANT, written
 
 URL = "tools:\n  github:\n    url: 'https://api.github.com'\n"
@@ -155,3 +157,13 @@ def test_a_reload_keeps_what_a_server_has_offered(tmp_path: Path) -> None:
     assert kept.catalogue(structs.replace(tool, base_path="/other"), made.pinnings["github"]) is not catalogue
     kept.keep(())
     assert list(kept.unapproved()) == []
+
+
+@pytest.mark.parametrize(("settings", "asks"), [("", True), ("llm: {stream_usage: estimate}", False)])
+def test_usage_of_streams_is_asked_for_or_estimated(settings: str, asks: bool, tmp_path: Path) -> None:
+    made = loaded(tmp_path, f"protocol: openai\n{settings}")
+    reader = Streets(made, Kept(), lambda: 0.0).all()["github"].reader
+    body = b'{"model": "m", "messages": [], "stream": true}'
+    of = request("POST", "/github/chat/completions", [("Content-Type", "application/json")], length=len(body))
+    route = Router(made.tools).route(of)
+    assert (reader.read("i", of, route, Agent("a"), Run(), body).body is not None) is asks

@@ -133,6 +133,9 @@ def _of_other_protocols(name: str, tool: ToolConfig) -> Iterator[Mistake]:
     if "prices" in tool.model_fields_set and protocol not in LLM_PROTOCOLS:
         hint = f"write protocol: {', '.join(LLM_PROTOCOLS[:-1])} or {LLM_PROTOCOLS[-1]}; for other tools write cost"
         yield Mistake(("tools", name, "prices"), f"prices has no effect with protocol: {protocol}", hint)
+    if "llm" in tool.model_fields_set and protocol != "openai":
+        message = f"llm.stream_usage has no effect with protocol: {protocol}"
+        yield Mistake(("tools", name, "llm"), message, "write protocol: openai, or remove llm")
     if protocol != "http" and tool.body.otherwise == "head-only":
         message = f"with protocol: {protocol} the body says what is called, so no call is decided without it"
         yield Mistake(("tools", name, "body", "otherwise"), message, "remove it, or write refuse")

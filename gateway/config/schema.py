@@ -128,6 +128,16 @@ class Prices(Model):
     )
 
 
+class Llm(Model):
+    """How an LLM API is spoken to."""
+
+    stream_usage: Literal["ask", "estimate"] = Field(
+        default="ask",
+        description="OpenAI tells the usage of a stream only where it is asked to: ask for it and hide the answer, or"
+        " estimate it, for servers that refuse stream_options.",
+    )
+
+
 class Mcp(Model):
     """How an MCP server is spoken for."""
 
@@ -214,6 +224,7 @@ class ToolConfig(Model):
         description="US dollars that a call costs, beside its tokens: a number, or CEL over args, result and the like.",
     )
     prices: Prices = Prices()
+    llm: Llm = Llm()
     mcp: Mcp = Mcp()
     pins: PinsConfig = PinsConfig()
 
