@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 from gateway.config.build import LLM_PROTOCOLS
 from gateway.config.load import Loaded
@@ -26,13 +27,13 @@ from gateway.decide.shapes import Check, Quota
 from gateway.model import Agent, Caps, Origin, Tool
 from gateway.pipeline import Street
 from gateway.policy.pins import Pinning, pinning
-from gateway.understand.catalogue import ServerCatalogue
 from gateway.understand.dialect import Dialect
 from gateway.understand.http import HttpReader
-from gateway.understand.llm import LlmReader
-from gateway.understand.mcp import McpReader
-from gateway.understand.pins import Change
 from gateway.understand.reader import Reader
+
+if TYPE_CHECKING:  # protocols are loaded where some tool speaks them: 4 MB for MCP, more for prices of models
+    from gateway.understand.catalogue import ServerCatalogue
+    from gateway.understand.pins import Change
 
 
 @cache
@@ -69,6 +70,8 @@ class Kept:
         server = (tool.origin, tool.base_path)
         catalogue = self._catalogues.get(tool.name)
         if catalogue is None or self._servers[tool.name] != server:
+            from gateway.understand.catalogue import ServerCatalogue
+
             catalogue = self._catalogues[tool.name] = ServerCatalogue(tool.name, pins)
             self._servers[tool.name] = server
         else:
@@ -139,6 +142,8 @@ class Streets:
             return http
         if tool.protocol == "mcp":
             pins = self._loaded.pinnings.get(tool.name) or pinning(None)
+            from gateway.understand.mcp import McpReader
+
             return McpReader(
                 tool,
                 catalogue=self._kept.catalogue(tool, pins),
@@ -149,6 +154,8 @@ class Streets:
                 endpoints=config.mcp.endpoints or None,
                 http=http,
             )
+        from gateway.understand.llm import LlmReader
+
         return LlmReader(
             tool,
             dialect_of(tool.protocol, asks_usage=config.llm.stream_usage == "ask"),
