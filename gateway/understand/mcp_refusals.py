@@ -53,10 +53,17 @@ def phrase(refusal: Refusal, ident: str, request: Request, body: bytes | None, *
         if not resembles(value):
             return _plain(refusal, ident)
         read = messages(value)
+        if not all(_repeatable(message.id) for message in read):
+            raise Malformed("an id is an integer beyond 64 bits")
     except ValueError as error:
         code = INVALID_REQUEST if isinstance(error, Malformed) else PARSE_ERROR
         return _answer(400, refusal, ident, [_error(refusal, ident, None, code)], batch=False)
     return _answered(refusal, ident, request, read, results=results, batch=isinstance(value, list))
+
+
+def _repeatable(id_: Id) -> bool:
+    """Whether an answer can have this id: a JSON encoder, the gateway's or the client's, may not know larger ones."""
+    return not isinstance(id_, int) or -(2**63) <= id_ < 2**64
 
 
 def said(refusal: Refusal, ident: str, id_: Id, *, result: bool, stateless: bool) -> dict[str, Any]:

@@ -40,12 +40,13 @@ def proposal_of(item: Mapping[str, Any]) -> Proposal:
 
 
 def message_of(item: Mapping[str, Any], said: str, status: str = "completed") -> dict[str, Any]:
-    """The message that stands for a refused item. Its id is made of the item's, so that it is the same each time."""
+    """The message that stands for a refused item. Its id is made of the item's, so that it is the same each time, and
+    is no other item's: servers that count give ``msg_1`` and ``fc_1``, and SDKs raise where two items have one id."""
     ident = text(item.get("id")) or text(item.get("call_id"))
     part = {"type": "output_text", "text": said, "annotations": []}
     content = [part] if status == "completed" else []
     return {
-        "id": f"msg_{ident.partition('_')[2] or ident}",
+        "id": f"msg_refused_{ident.partition('_')[2] or ident}",
         "type": "message",
         "status": status,
         "role": "assistant",

@@ -107,6 +107,8 @@ def test_a_refused_batch_of_notifications_has_one_error():
         (CALL | {"Method": "x"}, -32600),
         ([], -32600),
         ([CALL, CALL], -32600),
+        (b'{"jsonrpc":"2.0","id":18446744073709551616,"method":"ping"}', -32600),
+        (b'[{"jsonrpc":"2.0","id":-9223372036854775809,"method":"tools/call","params":{"name":"pay"}}]', -32600),
     ],
 )
 def test_what_is_no_message_is_refused_as_json_rpc_says(body, code):

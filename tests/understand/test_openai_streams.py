@@ -280,6 +280,12 @@ def test_a_refused_call_is_nowhere_in_a_response():
     assert [each.refused for each in read.found().proposed] == ["safety/no-deletes", ""]
 
 
+def test_the_message_in_place_of_a_refused_call_has_an_id_of_its_own():
+    data = CALLS_OF_RESPONSE.replace(b'"msg_0"', b'"msg_1"')  # the call is fc_1
+    got = final_response(through(answer(RESPONSES, Judge("delete_file")), data))
+    assert [item.id for item in got.output] == ["msg_1", "msg_refused_1", "fc_2"]
+
+
 def test_the_text_in_place_of_a_refused_call_comes_in_deltas_that_the_sdk_prints():
     data = through(answer(RESPONSES, Judge("delete_file")), CALLS_OF_RESPONSE)
     with client(data).responses.stream(model="gpt-6", input="hi") as stream:
