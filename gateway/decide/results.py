@@ -14,6 +14,7 @@ from gateway.policy.rules import RuleSet
 
 UNCHECKED = "the call was made, but its result cannot be checked; do not repeat it, go on without it"
 """What an agent is told where rules read a result and cannot."""
+UNJUDGED = "a rule could not be evaluated, and what it cannot judge is refused"
 
 
 Hears = Callable[[tuple[Spoke, ...]], None]
@@ -120,7 +121,8 @@ class ResultJudge:
             self.fields = judged.fields
             return None
         if refusal.reason is Reason.POLICY_ERROR:
-            return structs.replace(refusal, advice=UNCHECKED)
+            # What failed can have a piece of the answer in it ("there is no key ..."); it stands in the trace.
+            return structs.replace(refusal, detail=UNJUDGED, advice=UNCHECKED)
         return structs.replace(
             refusal,
             reason=Reason.RESULT_DENIED,

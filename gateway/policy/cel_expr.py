@@ -62,6 +62,7 @@ _OVERLOAD = re.compile(r"found no matching overload for '([^']+)' applied to '([
 _MISSING_KEY = re.compile(r"Key not found in map : (.*)")
 _NO_OVERLOAD = re.compile(r"No matching overloads found : (\w+)\((.*)\)")
 _UNBINDABLE = re.compile(r"Non-CEL value type for '([\w.]+)': _Cut")
+_TOO_LARGE = re.compile(r"Integer value '-?\d+' out of range for '([\w.]+)")
 _NO_MAP = "Applying SELECT to non-message type"
 _MESSAGE_CAP = 300
 _encode = msgspec_json.Encoder().encode
@@ -289,6 +290,8 @@ def _plain(text: str) -> str:
         return hints.no_overload(overload[1], overload[2])[0]
     if cut := _UNBINDABLE.search(text):
         return f"{cut[1]} has a text with the character U+0000, at which some programs end it"
+    if large := _TOO_LARGE.search(text):  # its text goes on with all that the variable holds, secrets too
+        return f"{large[1]} has an integer beyond 64 bits"
     if _NO_MAP in text:
         return "a field is read of what is no map"
     return text.replace("UNKNOWN: ", "")[:_MESSAGE_CAP]

@@ -207,4 +207,6 @@ def _unwrapped(value: Any) -> Any:
 
 def _plain(error: Exception) -> str:
     text = str(error.args[0]) if error.args else type(error).__name__
+    if "does not support field selection" in text:  # begins with the value
+        return "a field is read of what is no map"
     return text.partition(" (in activation")[0][:_MESSAGE_CAP]

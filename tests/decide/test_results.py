@@ -90,6 +90,13 @@ def test_a_rule_that_fails_refuses_the_result_and_does_not_send_the_agent_back_t
     assert judge.spoke[0].error
 
 
+def test_what_a_rule_failed_of_is_not_told_to_the_agent_from_whom_the_result_is_kept():
+    judge = judging(rules("p", ("response", "result[result.secret] == 1", "deny")))
+    refusal = judge.result(200, found({"secret": "hunter2"}))
+    assert refusal is not None
+    assert "hunter2" not in f"{refusal.detail} {refusal.advice}"
+
+
 def test_a_rule_that_fails_and_may_be_ignored_only_speaks():
     judge = judging(rules("p", ("response", "result.n > 1", "deny"), failurePolicy="Ignore"))
     assert judge.result(200, found({"n": "many"})) is None

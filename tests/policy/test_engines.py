@@ -187,6 +187,21 @@ def test_a_value_that_cel_cannot_hold_fails_where_it_is_read_and_only_there(engi
             engine.compile('args.bad == "x" || args.bad == 1', TYPES).evaluate(activation)
 
 
+@engines
+def test_the_error_for_too_large_an_integer_says_nothing_of_what_stands_beside_it(engine: CelEngine) -> None:
+    activation = engine.activation({"args": {"a": {"secret": "hunter2", "big": 2**70}}})
+    with pytest.raises(EvaluationError) as raised:
+        engine.compile('has(args.b) && args.b == "x"', TYPES).evaluate(activation)
+    assert "args" in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+
+
+@engines
+def test_the_error_for_a_field_of_what_is_no_map_does_not_say_what_it_is(engine: CelEngine) -> None:
+    with pytest.raises(EvaluationError, match="a field is read of what is no map"):
+        engine.compile("args.a.b == 1", TYPES).evaluate(engine.activation({"args": {"a": "hunter2"}}))
+
+
 def test_work_is_bounded_even_where_the_agent_chose_the_lists() -> None:
     program = CPP.compile("args.a.all(x, args.a.all(y, x >= 0 && y >= 0))", TYPES)
     with pytest.raises(EvaluationError):
