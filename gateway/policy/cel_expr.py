@@ -24,10 +24,12 @@ from gateway.policy.tokens import (
     Token,
     chains,
     check_caps,
+    check_header_names,
     check_shadowing,
     pattern_literals,
     place,
     references,
+    time_literals,
     tokenize,
     zone_literals,
 )
@@ -137,6 +139,7 @@ class CelExpr:
         check_caps(source, tokens, cap)
         check_shadowing(source, tokens, variables)
         check_calls(source, tokens, self._functions)
+        check_header_names(source, tokens)
         rewritten = rewrite(source, tokens, variables, _MATCHES_NAME)
         try:
             expression = self._environment(variables).compile(rewritten.text)
@@ -157,6 +160,10 @@ class CelExpr:
             value = self._bare.compile(f"timestamp(0).getHours({token.text})").eval(self._bare.Activation({}))
             if value.type() == _ERROR:
                 raise CelError(f"no time zone {token.text}", *place(source, token.start), hints.ZONE)
+        for function, token in time_literals(tokens):
+            value = self._bare.compile(f"{function}({token.text})").eval(self._bare.Activation({}))
+            if value.type() == _ERROR:
+                raise CelError(f"no {function}: {token.text}", *place(source, token.start), hints.TIMES[function])
 
     def activation(self, bindings: Mapping[str, Any]) -> Any:
         """Bind variables; see CelEngine. Nested values are converted only where they are read."""

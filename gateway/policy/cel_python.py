@@ -24,10 +24,12 @@ from gateway.policy.tokens import (
     Token,
     chains,
     check_caps,
+    check_header_names,
     check_shadowing,
     loop_variables,
     place,
     references,
+    time_literals,
     tokenize,
     zone_literals,
 )
@@ -109,6 +111,7 @@ class CelPython:
         check_caps(source, tokens, cap)
         check_shadowing(source, tokens, variables)
         check_calls(source, tokens, self._functions)
+        check_header_names(source, tokens)
         rewritten = rewrite(source, tokens, variables)
         try:
             tree = self._environment.compile(rewritten.text)
@@ -119,16 +122,23 @@ class CelPython:
         except RecursionError:
             raise CelError("the expression is nested too deep", hint="split it into several rules") from None
         _check_names(source, tokens, variables, self._functions.keys())
-        self._check_zones(source, tokens)
+        self._check_times(source, tokens)
         return PythonProgram(source, runner, references(tokens, variables))
 
-    def _check_zones(self, source: str, tokens: list[Token]) -> None:
+    def _check_times(self, source: str, tokens: list[Token]) -> None:
         for token in zone_literals(tokens):
-            tree = self._environment.compile(f'timestamp("2026-01-01T00:00:00Z").getHours({token.text})')
-            try:
-                self._environment.program(tree).evaluate({})
-            except Exception:  # noqa: BLE001 - there is no such time zone, whatever it raises
-                raise CelError(f"no time zone {token.text}", *place(source, token.start), hints.ZONE) from None
+            if not self._works(f'timestamp("2026-01-01T00:00:00Z").getHours({token.text})'):
+                raise CelError(f"no time zone {token.text}", *place(source, token.start), hints.ZONE)
+        for function, token in time_literals(tokens):
+            if not self._works(f"{function}({token.text})"):
+                raise CelError(f"no {function}: {token.text}", *place(source, token.start), hints.TIMES[function])
+
+    def _works(self, source: str) -> bool:
+        try:
+            self._environment.program(self._environment.compile(source)).evaluate({})
+        except Exception:  # noqa: BLE001 - it cannot be evaluated, whatever it raises
+            return False
+        return True
 
     def activation(self, bindings: Mapping[str, Any]) -> Any:
         """Bind variables; see CelEngine. Every value is converted at once."""

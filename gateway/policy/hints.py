@@ -65,6 +65,7 @@ _TO_COME = frozenset({"origin", "seen"})
 
 
 ZONE = 'write such as "Europe/Berlin" or "UTC"'
+TIMES = {"timestamp": 'write such as "2026-12-31T00:00:00Z"', "duration": 'write such as "90s", "15m" or "1h30m"'}
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -195,6 +195,35 @@ def zone_literals(tokens: Sequence[Token]) -> list[Token]:
     ]
 
 
+def time_literals(tokens: Sequence[Token]) -> list[tuple[str, Token]]:
+    """The string literals that stand alone in ``timestamp("...")`` and ``duration("...")``, each with its function."""
+    return [
+        (tokens[at].text, tokens[at + 2])
+        for at in range(len(tokens) - 3)
+        if tokens[at].text in ("timestamp", "duration")
+        and tokens[at + 1].text == "("
+        and tokens[at + 2].kind == "string"
+        and tokens[at + 3].text == ")"
+    ]
+
+
+def check_header_names(source: str, tokens: Sequence[Token]) -> None:
+    """Raise CelError for a written-out header name with upper case: there is no such key, whatever an agent sends, so
+    ``"X-Debug" in request.headers`` would be false for ever."""
+    words = [token.text for token in tokens]
+    for at in range(len(tokens) - 2):
+        if words[at : at + 3] != ["request", ".", "headers"] or words[at - 1 : at] == ["."]:
+            continue
+        named = [tokens[at + 4]] if words[at + 3 : at + 4] in (["["], ["."]) and at + 4 < len(tokens) else []
+        if at > 1 and words[at - 1] == "in":
+            named.append(tokens[at - 2])
+        for token in named:
+            name = token.text if token.kind == "ident" else literal(token)
+            if name and name != name.lower() and (token.kind == "string" or words[at + 3] == "."):
+                message = f"no header is called {name}: their names are in lower case"
+                raise CelError(message, *place(source, token.start), f'write "{name.lower()}"')
+
+
 def pattern_literals(tokens: Sequence[Token]) -> list[Token]:
     """The string literals that stand alone as the pattern of ``text.matches("...")``."""
     return [

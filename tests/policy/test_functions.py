@@ -98,6 +98,12 @@ def test_a_function_that_breaks_is_an_error_and_never_a_value(engine: Any) -> No
         ("seen(args.x)", 1, "unknown function seen", "a later version will have it"),
         ('request.time.getHours("Europe/Berln") < 6', 23, "no time zone", "Europe/Berlin"),
         ('timestamp(args.x).getDayOfWeek("Nowhere") < 6', 32, "no time zone", "UTC"),
+        ('request.time < timestamp("2026-13-31T00:00:00Z")', 26, "no timestamp", "2026-12-31"),
+        ('request.time + duration("1 hour") < request.time', 25, "no duration", "1h30m"),
+        ('request.headers["X-Shift"] == "night"', 17, "no header is called X-Shift", 'write "x-shift"'),
+        ('default(request.headers["X-Shift"], "") == "night"', 25, "no header is called X-Shift", 'write "x-shift"'),
+        ("has(request.headers.Cookie)", 21, "no header is called Cookie", 'write "cookie"'),
+        ('true && "X-Debug" in request.headers', 9, "no header is called X-Debug", 'write "x-debug"'),
     ],
 )
 def test_the_loader_finds_a_misused_function(engine: Any, source: str, column: int, message: str, hint: str) -> None:
@@ -171,3 +177,18 @@ def test_both_engines_agree_on_any_text(name: str, text: str) -> None:
     (kind, value), (other_kind, other) = told
     assert kind == other_kind
     assert value == other if kind == "value" else value.startswith(f"{name}(): ")
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "source",
+    [
+        'request.time < timestamp("2026-12-31T00:00:00Z") || duration("1h30m") < duration("-1.5s")',
+        'duration("250ms") > duration("0s")',
+        '"x-shift" in request.headers && request.headers["x-shift"] == "Night"',
+        '"Night" in [request.headers["x-shift"]]',
+        'request.headers.exists(name, name == "X-Shift") || "A" == args["B"]',
+    ],
+)
+def test_times_and_headers_that_are_written_well_load(engine: Any, source: str) -> None:
+    engine.compile(source, TYPES)
