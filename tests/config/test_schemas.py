@@ -76,7 +76,7 @@ SAID_ELSEWHERE = {
     "cap of nothing", "cap glob", "cost by tokens",
     "label without a word", "label of another verdict", "redact nothing", "fields of another verdict",
     "fields of a result in a request", "fields of a request in a response", "redact a proposal", "rollout for nobody",
-    "rollout of what is not enforced",
+    "rollout of what is not enforced", "agents and operators at one address",
 }  # fmt: skip
 
 
