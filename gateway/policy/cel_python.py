@@ -112,7 +112,7 @@ class CelPython:
         check_shadowing(source, tokens, variables)
         check_calls(source, tokens, self._functions)
         check_header_names(source, tokens)
-        rewritten = rewrite(source, tokens, variables)
+        rewritten = rewrite(source, tokens, variables, lax_has=True)
         try:
             tree = self._environment.compile(rewritten.text)
             runner = self._environment.program(tree, functions=self._implementations)

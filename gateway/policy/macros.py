@@ -57,16 +57,24 @@ class Rewritten(Struct, frozen=True):
         return place(self.source, piece.origin + within)
 
 
-def rewrite(source: str, tokens: Sequence[Token], variables: Mapping[str, CelType], matches: str = "") -> Rewritten:
+def rewrite(
+    source: str,
+    tokens: Sequence[Token],
+    variables: Mapping[str, CelType],
+    matches: str = "",
+    *,
+    lax_has: bool = False,
+) -> Rewritten:
     """``source`` for an engine. ``variables`` are the declared ones, by dotted names; ``matches`` is what the method
-    is called that takes the place of ``matches`` with a literal pattern, or empty.
+    is called that takes the place of ``matches`` with a literal pattern, or empty. ``lax_has``: the engine's own
+    ``has(x.f)`` is false where x is missing or no map; CEL's fails, and so it is written here.
 
     Raises:
         CelError: ``default`` is not used as it must be, or the result would have more than EXPANDED_CAP characters.
     """
     times = [tuple(re.split(r"(\.)", name)) for name, kind in variables.items() if kind == TIMESTAMP]
-    writer = _Writer(source, tokens, variables, times, matches)
-    if not any(writer.is_default(at) or writer.time(at) or writer.is_matches(at) for at in range(len(tokens))):
+    writer = _Writer(source, tokens, variables, times, matches, lax_has=lax_has)
+    if not any(map(writer.rewrites, range(len(tokens)))):
         return Rewritten(source, source)
     pieces = tuple(writer.span(0, len(tokens)))
     if sum(len(piece.text) for piece in pieces) > EXPANDED_CAP:
@@ -82,9 +90,15 @@ class _Writer:
         variables: Mapping[str, CelType],
         times: Sequence[tuple[str, ...]],
         matches: str,
+        *,
+        lax_has: bool,
     ) -> None:
         self.source, self.tokens, self.variables, self.times = source, tokens, variables, times
-        self.matches = matches
+        self.matches, self.lax_has = matches, lax_has
+
+    def rewrites(self, at: int) -> bool:
+        """Whether something begins here that is written otherwise."""
+        return bool(self.is_default(at) or self.time(at) or self.is_matches(at) or self.selection(at))
 
     def text(self, at: int) -> str:
         """The token's text; empty behind the last."""
@@ -92,6 +106,16 @@ class _Writer:
 
     def is_default(self, at: int) -> bool:
         return self.text(at) == MACRO and self.text(at + 1) == "(" and self.text(at - 1) != "."
+
+    def selection(self, at: int) -> int:
+        """The closing bracket of ``has(x.f)`` that is to be written out; 0 where there is none, or x is a variable."""
+        if not self.lax_has or self.text(at) != "has" or self.text(at + 1) != "(" or self.text(at - 1) == ".":
+            return 0
+        close = closing(self.tokens, at + 1)
+        if close >= len(self.tokens) or close < at + 5 or self.text(close - 2) != ".":
+            return 0
+        base = "".join([token.text for token in self.tokens[at + 2 : close - 2]])
+        return 0 if base in self.variables else close
 
     def is_matches(self, at: int) -> bool:
         """Whether this is the name in ``.matches("literal")``."""
@@ -124,6 +148,10 @@ class _Writer:
                 close = self.close(at + 1)
                 copy(start)
                 pieces += self.default(at, close)
+                at = close + 1
+            elif close := self.selection(at):
+                copy(start)
+                pieces += self.has(at, close)
                 at = close + 1
             elif self.is_matches(at):
                 copy(start)
@@ -175,6 +203,13 @@ class _Writer:
             *self.span(comma + 1, close),
             _Piece("))", origin),
         ]
+
+    def has(self, at: int, close: int) -> list[_Piece]:
+        """``has(x.f)`` as CEL has it: it fails where x is missing, or no map."""
+        origin, base = self.tokens[at].start, self.span(at + 2, close - 2)
+        field = self.text(close - 1)
+        pieces = [_Piece("(type(dyn(", origin), *base, _Piece(")) == map ? has(", origin), *base]
+        return [*pieces, _Piece(f".{field}) : dyn(", origin), *base, _Piece(f").{field} == 0)", origin)]
 
     def comma(self, at: int) -> int:
         """The comma between the two arguments."""
