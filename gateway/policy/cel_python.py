@@ -27,6 +27,7 @@ from gateway.policy.tokens import (
     check_header_names,
     check_shadowing,
     loop_variables,
+    loops_within,
     place,
     references,
     time_literals,
@@ -55,13 +56,25 @@ _WORDS = frozenset(
 _MESSAGE_CAP = 300
 
 
+_LONGEST = (None, 3000, 54)
+"""Entries of a list or map that an expression may meet, without a loop, with one, and with loops within loops: 3,000
+steps take about a second, in which nothing else happens. An agent chooses how long its lists are."""
+
+
+class _Bindings(dict[str, Any]):
+    """Variables of a call. ``longest``: entries of the longest list or map in them."""
+
+    longest = 0
+
+
 class PythonProgram:
-    """One compiled expression of CelPython."""
+    """One compiled expression of CelPython. ``loops`` is how deep its loops are nested."""
 
-    __slots__ = ("_runner", "references", "source", "type")
+    __slots__ = ("_most", "_runner", "references", "source", "type")
 
-    def __init__(self, source: str, runner: Any, used: frozenset[str]) -> None:
+    def __init__(self, source: str, runner: Any, used: frozenset[str], loops: int) -> None:
         self._runner = runner
+        self._most = _LONGEST[min(loops, len(_LONGEST) - 1)]
         self.source = source
         self.type: CelType = DYN
         self.references = used
@@ -69,6 +82,8 @@ class PythonProgram:
     def evaluate(self, activation: Any) -> Any:
         if isinstance(activation, _Unbindable):
             activation = activation.without_bad(self.references)
+        if self._most is not None and activation.longest > self._most:
+            raise EvaluationError(f"a list or map of the call has more than {self._most} entries to loop over")
         try:
             value = self._runner.evaluate(activation)
         except Exception as error:  # noqa: BLE001 - whatever the engine raises, it has given no value
@@ -85,10 +100,10 @@ class PythonProgram:
 class _Unbindable:
     """Bindings of which some cannot be CEL values; reading one of those fails, the others work."""
 
-    def __init__(self, good: dict[str, Any], bad: dict[str, str]) -> None:
+    def __init__(self, good: _Bindings, bad: dict[str, str]) -> None:
         self._good, self._bad = good, bad
 
-    def without_bad(self, used: frozenset[str]) -> dict[str, Any]:
+    def without_bad(self, used: frozenset[str]) -> _Bindings:
         for name in sorted(used & self._bad.keys()):
             raise EvaluationError(f"{name} is not a CEL value: {self._bad[name]}")
         return self._good
@@ -123,7 +138,7 @@ class CelPython:
             raise CelError("the expression is nested too deep", hint="split it into several rules") from None
         _check_names(source, tokens, variables, self._functions.keys())
         self._check_times(source, tokens)
-        return PythonProgram(source, runner, references(tokens, variables))
+        return PythonProgram(source, runner, references(tokens, variables), loops_within(tokens))
 
     def _check_times(self, source: str, tokens: list[Token]) -> None:
         for token in zone_literals(tokens):
@@ -142,9 +157,10 @@ class CelPython:
 
     def activation(self, bindings: Mapping[str, Any]) -> Any:
         """Bind variables; see CelEngine. Every value is converted at once."""
-        good: dict[str, Any] = {}
+        good = _Bindings()
         bad: dict[str, str] = {}
         for name, value in bindings.items():
+            good.longest = max(good.longest, _longest(value))
             try:
                 converted = celpy.json_to_cel(value)
             except (ValueError, TypeError, RecursionError) as error:
@@ -156,6 +172,17 @@ class CelPython:
             else:
                 good[head] = converted
         return _Unbindable(good, bad) if bad else good
+
+
+def _longest(value: Any) -> int:
+    """Entries of the longest list or map within a value."""
+    longest, pending = 0, [value]
+    while pending:
+        one = pending.pop()
+        items = one.values() if isinstance(one, Mapping) else one if isinstance(one, list | tuple) else ()
+        longest = max(longest, len(items))
+        pending.extend(item for item in items if isinstance(item, Mapping | list | tuple))
+    return longest
 
 
 def _implementation(function: Function) -> Any:

@@ -263,6 +263,19 @@ def check_caps(source: str, tokens: Sequence[Token], cap: int) -> None:
             opened.pop()
 
 
+def loops_within(tokens: Sequence[Token]) -> int:
+    """How deep loops are nested within loops: 0 where there is none."""
+    opened: list[bool] = []
+    deepest = 0
+    for at, token in enumerate(tokens):
+        if token.kind == "mark" and token.text in "([{":
+            opened.append(token.text == "(" and at > 1 and tokens[at - 1].text in LOOPS and tokens[at - 2].text == ".")
+            deepest = max(deepest, sum(opened))
+        elif token.kind == "mark" and token.text in ")]}" and opened:
+            opened.pop()
+    return deepest
+
+
 def check_shadowing(source: str, tokens: Sequence[Token], declared: Iterable[str]) -> None:
     """Raise CelError where a loop variable hides a declared one: readers and variables.X would be misled."""
     heads = {name.partition(".")[0] for name in declared} | {"variables"}
