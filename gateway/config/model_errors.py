@@ -56,6 +56,7 @@ def mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[Mistake
         if detail["type"] == "too_short" and any(_below(detail["loc"], other["loc"]) for other in details):
             continue  # entries with mistakes do not count, and are told of themselves
         path: Path = tuple(step for step in detail["loc"] if step != "[key]")
+        path += getattr(detail.get("ctx", {}).get("error"), "at", ())
         yield _mistake(detail["type"], path, detail.get("input"), detail.get("ctx", {}), detail["msg"], model)
 
 

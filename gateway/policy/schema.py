@@ -109,6 +109,14 @@ MaskedField = Annotated[
 Note = Annotated[str, Field(min_length=1, max_length=256)]
 
 
+class InconsistentError(ValueError):
+    """Settings that do not go together; ``at`` leads from the model to the one that is to be changed."""
+
+    def __init__(self, message: str, *at: str | int) -> None:
+        super().__init__(message)
+        self.at = at
+
+
 class Rule(_Model):
     """One condition and what follows when it is true."""
 
@@ -142,24 +150,26 @@ class Rule(_Model):
     def _consequence(self) -> Rule:
         if self.then not in _VERDICTS[self.phase]:
             *first, last = _VERDICTS[self.phase]
-            raise ValueError(
-                f"then: {self.then} has no meaning in phase {self.phase}; write {', '.join(first)} or {last}"
+            raise InconsistentError(
+                f"then: {self.then} has no meaning in phase {self.phase}; write {', '.join(first)} or {last}", "then"
             )
         if (self.label is not None) != (self.then == "label"):
-            raise ValueError(
-                "then: label marks the run with a word; name it, such as label: saw-secrets"
-                if self.then == "label"
-                else f"label has no effect with then: {self.then}; remove it or write then: label"
-            )
+            if self.then == "label":
+                message = "then: label marks the run with a word; name it, such as label: saw-secrets"
+                raise InconsistentError(message, "then")
+            message = f"label has no effect with then: {self.then}; remove it or write then: label"
+            raise InconsistentError(message, "label")
         if bool(self.fields) != (self.then == "redact"):
-            raise ValueError(
-                f"then: redact masks what fields names; give some, such as fields: [{_ROOTS[self.phase]}.password]"
-                if self.then == "redact"
-                else f"fields have no effect with then: {self.then}; remove them or write then: redact"
-            )
-        for field in self.fields:
+            if self.then == "redact":
+                example = f"fields: [{_ROOTS[self.phase]}.password]"
+                message = f"then: redact masks what fields names; give some, such as {example}"
+                raise InconsistentError(message, "then")
+            message = f"fields have no effect with then: {self.then}; remove them or write then: redact"
+            raise InconsistentError(message, "fields")
+        for number, field in enumerate(self.fields):
             if not field.startswith(f"{_ROOTS[self.phase]}."):
-                raise ValueError(f"in phase {self.phase} only {_ROOTS[self.phase]} can be masked, not {field}")
+                message = f"in phase {self.phase} only {_ROOTS[self.phase]} can be masked, not {field}"
+                raise InconsistentError(message, "fields", number)
         return self
 
 
