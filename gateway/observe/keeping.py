@@ -35,6 +35,11 @@ class Keeping(Struct, frozen=True):
     headers: tuple[str, ...] = ()
     limit: int = 16 * 1024
 
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is kept that is not kept always."""
+        return self.args or bool(self.headers)
+
 
 NOTHING = Keeping()
 

@@ -110,7 +110,7 @@ def record_of(trace: Trace, settings: Keeping = NOTHING) -> dict[str, Any]:
 
 def line_of(trace: Trace, settings: Keeping = NOTHING) -> bytes:
     """The record as one line of JSON in UTF-8, line feed included; text that is not Unicode gets ``?`` in its place."""
-    if settings is NOTHING and (line := usual_line(trace, _timestamp(trace.wall))) is not None:
+    if not settings.keeps and (line := usual_line(trace, _timestamp(trace.wall))) is not None:
         return line
     record = record_of(trace, settings)
     try:

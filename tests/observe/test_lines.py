@@ -20,6 +20,7 @@ from gateway.model import (
     Run,
     SlotClaim,
 )
+from gateway.observe.keeping import keeping
 from gateway.observe.lines import usual_line
 from gateway.observe.trace import line_of, record_of
 from tests.builders import call, request
@@ -90,6 +91,22 @@ def test_it_is_the_line_of_its_record(holds, run, agent, texts, times, outcome, 
     assert list(told) == list(record)
     assert told == record
     assert line_of(made) == line
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        (keeping(False, ["*secret*"], [], 10), False),
+        (keeping(True, [], [], 10), True),
+        (keeping(False, [], ["a"], 10), True),
+    ],
+)
+def test_it_is_used_as_the_gateway_is_set_up_by_default(settings, kept):
+    """Names of secrets are always given; they matter only where something is kept that they could be in."""
+    made = usual()
+    usual_one = usual_line(made, record_of(made)["ts"])
+    assert (line_of(made, settings) == usual_one) is not kept
+    assert parsed(line_of(made, settings)) == orjson.loads(orjson.dumps(record_of(made, settings)))
 
 
 @pytest.mark.parametrize(
