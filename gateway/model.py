@@ -16,6 +16,10 @@ Fields = tuple[tuple[bytes, bytes], ...]
 """Header fields as they came: original case, original order, repeats kept."""
 
 
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY"})
+"""HTTP methods that change nothing (RFC 9110, 9.2.1), so that sending one twice does no harm."""
+
+
 class Reason(StrEnum):
     """Why a call was not simply let through. Stable: dashboards and agents match on it."""
 

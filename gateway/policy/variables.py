@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.model import Call
+from gateway.model import SAFE_METHODS, Call
 from gateway.policy.engine import BOOL, DOUBLE, DYN_MAP, INT, STRING, STRING_MAP, STRINGS, TIMESTAMP, CelType
 
 
@@ -83,13 +83,12 @@ def _hint(name: str, methods: frozenset[str]) -> Callable[[Call], bool]:
     return read
 
 
-SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY"})
-IDEMPOTENT = SAFE | {"PUT", "DELETE"}
+IDEMPOTENT = SAFE_METHODS | {"PUT", "DELETE"}
 
 
 def _destructive(call: Call) -> bool:
     told = call.facts.get("tool.destructive")
-    return call.request.method not in SAFE if told is None else bool(told)
+    return call.request.method not in SAFE_METHODS if told is None else bool(told)
 
 
 MESSAGES = CelType("list", (STRING_MAP,))
@@ -104,7 +103,9 @@ _REQUEST = (
     Variable("tool.name", STRING, attrgetter("tool.name"), "the tool, as the configuration names it"),
     Variable("tool.operation", STRING, attrgetter("operation"), "METHOD /template, METHOD /path, or the MCP tool"),
     Variable("tool.protocol", STRING, attrgetter("tool.protocol"), "the protocol that the tool speaks"),
-    Variable("tool.readOnly", BOOL, _hint("tool.readOnly", SAFE), "it changes nothing, the server or the method says"),
+    Variable(
+        "tool.readOnly", BOOL, _hint("tool.readOnly", SAFE_METHODS), "it changes nothing, the server or the method says"
+    ),
     Variable("tool.destructive", BOOL, _destructive, "it may destroy, or nobody says that it does not"),
     Variable("tool.idempotent", BOOL, _hint("tool.idempotent", IDEMPOTENT), "calling it twice does no more than once"),
     Variable("tool.openWorld", BOOL, _fact("tool.openWorld", True), "it reaches beyond its server (MCP openWorldHint)"),

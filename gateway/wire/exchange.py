@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.errors import ClientGone, Refused, ToolgateError, UpstreamError
 from gateway.execute.forward import BODY_IGNORED, Forwarder
-from gateway.model import Answered, Fields, Outcome, Permit, Reason, Request
+from gateway.model import SAFE_METHODS, Answered, Fields, Outcome, Permit, Reason, Request
 from gateway.pipeline import Collect, ReadBody, Relay, Reply, Send, Way, blame
 from gateway.understand.http import title_of
 from gateway.understand.reader import Answer
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("gateway.wire")
 
 WAITING, CONNECTING, SENT, COLLECTING, RELAYING, DONE = range(6)
-
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY"})
-"""Methods that change nothing (RFC 9110, 9.2.1), so that sending one twice does no harm."""
 
 _JOIN_BELOW = 16 * 1024
 _HOLD = 256 * 1024
@@ -547,7 +544,7 @@ class Exchange:
             and upstream.reused
             and not upstream.got
             and not self._retried
-            and self.request.method in _SAFE
+            and self.request.method in SAFE_METHODS
         ):
             self._retried = True
             self.phase = CONNECTING
