@@ -15,7 +15,7 @@ Three things hold whatever happens on the way:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,15 +26,14 @@ from gateway.decide.engine import AskHuman, Look, Pace, Reserve, decide
 from gateway.decide.results import UNCHECKED, ResultJudge, Results
 from gateway.decide.rules import labels_of
 from gateway.decide.shapes import Check, Quota
+from gateway.effects import Await, Collect, Effect, ReadBody, Relay, Reply, Send, Way
 from gateway.errors import ClientGone, Refused, UpstreamError
-from gateway.identify import NO_RUN, Source, identify, run_of
+from gateway.identify import Source, identify, run_of
 from gateway.model import (
     NO_FACTS,
-    Agent,
     Answered,
     Call,
     Decision,
-    Fields,
     Findings,
     Mode,
     Outcome,
@@ -42,72 +41,16 @@ from gateway.model import (
     Reason,
     Refusal,
     Request,
-    Run,
     Spoke,
     Tool,
     Trace,
     Verdict,
 )
 from gateway.ports import Clock, Ledger, Pacer, Recorder, Runs
+from gateway.story import Story
 from gateway.understand.http import phrase
 from gateway.understand.reader import Answer, Reader
 from gateway.understand.route import Router
-
-
-class ReadBody(Struct, frozen=True):
-    """Answered with the whole request body, or None where it is over ``limit`` bytes and ``optional``.
-
-    Over the limit and not optional: the wire throws Refused (413) in.
-    """
-
-    limit: int
-    optional: bool
-
-
-class Await(Struct, frozen=True):
-    """Answered with what the awaitable gives."""
-
-    awaitable: Awaitable[Any]
-
-
-class Send(Struct, frozen=True):
-    """Make the permitted call. Answered with Answered at the head of the answer; UpstreamError is thrown in.
-
-    ``plain``: the answer may be read, so ask the tool for one without a content coding, and tell of what type it is.
-    """
-
-    permit: Permit
-    plain: bool = False
-
-
-class Relay(Struct, frozen=True):
-    """Pass the answer on as it comes, with these field lines added. Answered with the Outcome at its end.
-
-    ``through``: its body goes through this. ``body``: the whole body for the agent, after ``Collect``.
-    """
-
-    lines: bytes
-    through: Answer | None = None
-    body: bytes | None = None
-
-
-class Collect(Struct, frozen=True):
-    """Read the answer's whole body, and pass nothing on yet. Answered with it; UpstreamError is thrown in where it is
-    over ``limit`` bytes or breaks off."""
-
-    limit: int
-
-
-class Reply(Struct, frozen=True):
-    """Answer the agent ourselves. Answered with the Outcome."""
-
-    status: int
-    fields: Fields
-    body: bytes
-
-
-Effect = ReadBody | Await | Send | Collect | Relay | Reply
-Way = Generator[Effect, Any, None]
 
 _BODILESS = frozenset({204, 304})
 """Statuses whose answers have no body to read. Not 205: it should have none, but a tool may send one all the same."""
@@ -360,52 +303,6 @@ class Pipeline(Struct, frozen=True):
                 answer = None  # no approval desk yet: nobody approved
             else:
                 raise TypeError(f"decide asked for {effect!r}")
-
-
-class Story:
-    """What is known of a call so far, for its record."""
-
-    __slots__ = (
-        "agent",
-        "answer",
-        "answered",
-        "began",
-        "body",
-        "call",
-        "decided",
-        "decision",
-        "ident",
-        "judge",
-        "opened",
-        "operation",
-        "queued",
-        "reader",
-        "request",
-        "run",
-        "tool",
-    )
-
-    def __init__(self, ident: str, request: Request, began: float) -> None:
-        self.ident = ident
-        self.request = request
-        self.began = self.decided = self.opened = began
-        self.agent: Agent | None = None
-        self.run: Run = NO_RUN
-        self.tool = self.operation = ""
-        self.decision: Decision | None = None
-        self.queued = 0.0
-        self.reader: Reader | None = None
-        self.body: bytes | None = None
-        self.call: Call | None = None
-        self.judge: ResultJudge | None = None
-        self.answer: Answer | None = None
-        self.answered: Answered | None = None
-
-    def redact(self, call: Call, fields: tuple[str, ...]) -> Call:
-        """The call with these fields masked in what the tool gets; see ``Reader.redact``."""
-        if self.reader is None:
-            raise TypeError("a call that nobody has read")
-        return self.reader.redact(call, fields, self.body)
 
 
 def _read_whole(answer: Answer, body: bytes) -> tuple[bytes, Refusal | None]:

@@ -1,0 +1,142 @@
+"""A call, from the bytes that came to what is permitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct, structs
+
+from gateway.model.claims import Hold
+from gateway.model.tools import Fields, Tool
+from gateway.model.verdicts import Question, Refusal, Spoke
+
+
+class Request(Struct, frozen=True, gc=False):
+    """The head of what arrived, before anyone has said what it means.
+
+    ``target`` is the request target byte for byte (latin-1). ``lookup`` maps lower-cased field names to values,
+    repeated fields joined with ``", "`` (RFC 9110, 5.3). ``length`` is the announced body length in bytes: 0 for
+    none, -1 for chunked.
+    """
+
+    method: str
+    target: str
+    version: str
+    fields: Fields
+    lookup: Mapping[bytes, bytes]
+    length: int
+    peer: str
+    loopback: bool
+
+    def repeats(self, name: bytes) -> bool:
+        """Whether the field with this lower-cased name stands more than once."""
+        if b"," not in self.lookup.get(name, b""):
+            return False
+        return len([field for field, _ in self.fields if field.lower() == name]) > 1
+
+    def header(self, name: bytes, default: str = "") -> str:
+        """The value of the field with this lower-cased name, as text, or ``default``."""
+        value = self.lookup.get(name)
+        return default if value is None else value.decode("latin-1")
+
+
+class Agent(Struct, frozen=True):
+    """Who is asking, and how we know."""
+
+    id: str
+    roles: tuple[str, ...] = ()
+    source: str = ""
+    credential: bytes = b""
+    """Lower-cased name of the field that carried the agent's own credential: never forwarded."""
+
+
+class Run(Struct, frozen=True):
+    """The agent's task: one conversation or job. ``id`` is empty where the agent named none."""
+
+    id: str = ""
+    parent: str = ""
+    """W3C trace context of the caller (``traceparent``), or empty."""
+    cost_usd: float = 0.0
+    """What the calls of this run that have ended cost so far, in US dollars."""
+    labels: tuple[str, ...] = ()
+    """What rules have marked it with so far; read only where some rule of the tool asks for it."""
+
+
+class Route(Struct, frozen=True):
+    """Which tool a request is for, and what the tool will see, byte for byte.
+
+    ``target`` is path and query below the tool's base path, as sent; ``path`` and ``query`` are its two parts.
+    """
+
+    tool: Tool
+    target: str
+    path: str
+    query: str
+    host: str
+
+
+NO_FACTS: Mapping[str, Any] = {}
+
+
+UNREAD: Mapping[str, Any] = {}
+"""Arguments that nobody has read, since no rule does: this very object, so that a record can tell them from none."""
+
+
+class Call(Struct, frozen=True):
+    """One thing an agent wants done.
+
+    ``operation`` is ``METHOD template`` where the tool's operations name one, else ``METHOD path`` with the path
+    percent-decoded; of an MCP server it is the name of the tool that is called, or the method with what it is about.
+    ``args`` are the arguments a rule may read, or empty where no rule of the tool reads them.
+    """
+
+    id: str
+    agent: Agent
+    run: Run
+    tool: Tool
+    operation: str
+    args: Mapping[str, Any]
+    params: Mapping[str, str]
+    request: Request
+    target: str
+    """Path and query for the tool, byte for byte, below its base path."""
+    path: str
+    """The path, percent-decoded: what rules see."""
+    query: str
+    host: str
+    """The authority the agent asked for."""
+    facts: Mapping[str, Any] = NO_FACTS
+    """What the protocol tells beyond that, by the dotted names of the CEL variables (``mcp.method``, ``llm.model``)."""
+    implied: bool = False
+    """It only keeps a session going (handshake, lists, notifications, streams): granted to every agent that may call
+    anything of the tool, and matched only by policies that name its operation, not by ``*``."""
+    parts: tuple[Call, ...] = ()
+    """The calls of a batch (JSON-RPC, MCP 2025-03-26), decided all or nothing; the call itself then stands for all."""
+    flaw: Refusal | Question | None = None
+    """What is wrong with it by what its server says (arguments against the schema, a tool that was changed): refused,
+    or asked about, once it is known that the agent may call this at all."""
+    body: bytes | None = None
+    """What the tool gets instead of the body that came, where a reader changed it: for caps, which rules see applied,
+    or for masks, before which rules saw what was there."""
+    amendments: tuple[str, ...] = ()
+    """What a reader changed, in words, for the record (``max_tokens 100000 -> 4096``)."""
+    at: float = 0.0
+    """When it arrived, in seconds since the epoch: set only where a rule reads ``request.time``."""
+
+    def arrived(self, at: float) -> Call:
+        """The call, and each of its parts, with the time of its arrival (seconds since the epoch)."""
+        parts = tuple([part.arrived(at) for part in self.parts])
+        return structs.replace(self, at=at, parts=parts)
+
+
+class Permit(Struct, frozen=True):
+    """Proof that a call was decided. execute accepts nothing else; only decide/engine.py makes one."""
+
+    call: Call
+    grant: str = ""
+    holds: tuple[Hold, ...] = ()
+    spoke: tuple[Spoke, ...] = ()
+
+
+Decision = Permit | Refusal

@@ -1,0 +1,63 @@
+"""What is answered, and why: the words that stay."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY"})
+"""HTTP methods that change nothing (RFC 9110, 9.2.1), so that sending one twice does no harm."""
+
+
+class Reason(StrEnum):
+    """Why a call was not simply let through. Stable: dashboards and agents match on it."""
+
+    BAD_REQUEST = "bad_request"
+    UNREADABLE_BODY = "unreadable_body"
+    BODY_TOO_LARGE = "body_too_large"
+    AMBIGUOUS_PATH = "ambiguous_path"
+    UNAUTHENTICATED = "unauthenticated"
+    UNKNOWN_TOOL = "unknown_tool"
+    NOT_GRANTED = "not_granted"
+    POLICY_DENIED = "policy_denied"
+    POLICY_ERROR = "policy_error"
+    REDACTION_FAILED = "redaction_failed"
+    APPROVAL_REQUIRED = "approval_required"
+    RATE_LIMITED = "rate_limited"
+    CIRCUIT_OPEN = "circuit_open"
+    CONCURRENCY_LIMITED = "concurrency_limited"
+    UPSTREAM_UNREACHABLE = "upstream_unreachable"
+    UPSTREAM_TIMEOUT = "upstream_timeout"
+    UPSTREAM_PROTOCOL = "upstream_protocol"
+    HEADER_MISMATCH = "header_mismatch"
+    FOREIGN_ORIGIN = "foreign_origin"
+    INVALID_ARGUMENTS = "invalid_arguments"
+    TOOL_CHANGED = "tool_changed"
+    CAPPED = "capped"
+    UNPRICED = "unpriced"
+    RESULT_DENIED = "result_denied"
+    RESULT_UNREADABLE = "result_unreadable"
+    REQUEST_TIMEOUT = "request_timeout"
+    TRACE_UNAVAILABLE = "trace_unavailable"
+    DRAINING = "draining"
+    INTERNAL_ERROR = "internal_error"
+
+
+class Verdict(StrEnum):
+    """What a rule asks for when it is true, weakest first. The strongest verdict of all rules that spoke wins.
+
+    REDACT and LABEL refuse nothing: values are masked in what is passed on, the run is marked.
+    """
+
+    WARN = "warn"
+    LABEL = "label"
+    REDACT = "redact"
+    APPROVE = "approve"
+    DENY = "deny"
+
+
+class Mode(StrEnum):
+    """Whether a policy is enforced, or only recorded (Audit), or recorded and told to the agent (Warn)."""
+
+    ENFORCE = "Enforce"
+    AUDIT = "Audit"
+    WARN = "Warn"
