@@ -35,8 +35,10 @@ from gateway.observe.keeping import keeping
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
 from gateway.ports import Ledger, Pacer, Recorder
+from gateway.stores.lineage import Roots
 from gateway.stores.memory import MemoryLedger
 from gateway.stores.pacer import WaitingRoom
+from gateway.stores.quarantines import Register
 from gateway.stores.runs import RunBook
 from gateway.streets import Kept, Streets
 from gateway.understand.route import Router
@@ -78,6 +80,8 @@ class App:
         self._ledger = MemoryLedger()
         self._pacer = WaitingRoom()
         self._runs = RunBook()
+        self._lineage = Roots()
+        self._quarantines = Register(time.time)
         self._kept = Kept()
         self._told_revision = 0
         self._told: set[str] = set()
@@ -183,6 +187,8 @@ class App:
             time.time,
             self._ident.__next__,
             self._runs,
+            self._lineage,
+            self._quarantines,
         )
 
     def _tell(self, trace: Trace) -> None:  # noqa: ARG002 - a call has ended, so a list of tools may have passed

@@ -42,11 +42,18 @@ class Refused(ToolgateError):  # noqa: N818 - a verdict, not a fault
     """A step before the decision cannot go on; the pipeline turns it into a refusal. The agent's fault unless 5xx."""
 
     def __init__(
-        self, reason: Reason, status: int, detail: str, advice: str = "", fields: Fields = (), retry_after: float = 0.0
+        self,
+        reason: Reason,
+        status: int,
+        detail: str,
+        advice: str = "",
+        fields: Fields = (),
+        retry_after: float = 0.0,
+        rule: str = "",
     ) -> None:
         super().__init__(detail)
         self.reason, self.status, self.detail, self.advice = reason, status, detail, advice
-        self.fields, self.retry_after = fields, retry_after
+        self.fields, self.retry_after, self.rule = fields, retry_after, rule
 
 
 class UpstreamError(ToolgateError):

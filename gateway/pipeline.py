@@ -15,7 +15,7 @@ Three things hold whatever happens on the way:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -31,24 +31,29 @@ from gateway.errors import ClientGone, Refused, UpstreamError
 from gateway.identify import Source, identify, run_of
 from gateway.model import (
     NO_FACTS,
+    Agent,
     Answered,
     Call,
     Decision,
     Findings,
+    Hold,
     Mode,
     Outcome,
     Permit,
+    Quarantine,
     Reason,
     Refusal,
     Request,
+    Run,
     Spoke,
     Tool,
     Trace,
     Verdict,
 )
-from gateway.ports import Clock, Ledger, Pacer, Recorder, Runs
+from gateway.ports import Clock, Ledger, Lineage, Pacer, Quarantines, Recorder, Runs
 from gateway.story import Story
 from gateway.understand.http import phrase
+from gateway.understand.intents import with_intent
 from gateway.understand.reader import Answer, Reader
 from gateway.understand.route import Router
 
@@ -80,6 +85,17 @@ class Street(Struct, frozen=True):
     """Some rule reads when the call arrived."""
     reads_labels: bool = False
     """Some rule reads what the run is marked with."""
+    counts: bool = False
+    """Some rule reads how many calls the run has made or failed with, or since when."""
+    compares: bool = False
+    """Some guard compares calls, and their results, with earlier ones."""
+    traces: bool = False
+    """Calls are traced through the tool: it is told which call it serves, and calls that it makes are known by that."""
+
+    @property
+    def reads_run(self) -> bool:
+        """Whether some rule reads what the run has done so far."""
+        return self.reads_cost or self.reads_labels or self.counts
 
     @property
     def priced(self) -> bool:
@@ -111,6 +127,8 @@ class Pipeline(Struct, frozen=True):
     wall: Clock
     ident: Callable[[], str]
     runs: Runs
+    lineage: Lineage
+    quarantines: Quarantines
 
     def run(self, request: Request) -> Way:
         """The way of one call. Ends when the agent has its answer, or has gone."""
@@ -123,12 +141,14 @@ class Pipeline(Struct, frozen=True):
                 self._mark(story, decision.spoke)
             if isinstance(decision, Permit):
                 story.call = decision.call
+                self._begin(story, decision.call)
                 try:
                     outcome = yield from self._execute(decision, story)
                 except UpstreamError as error:
                     outcome = yield _reply(_broken(error), story)
                     outcome = _blame(outcome, error, story.answered)
             else:
+                self._impose(story, decision)
                 outcome = yield _timed(_reply(decision, story), story)
         except ClientGone as gone:
             outcome = gone.args[0] if gone.args else ABANDONED
@@ -141,6 +161,7 @@ class Pipeline(Struct, frozen=True):
     def _execute(self, permit: Permit, story: Story) -> Generator[Effect, Any, Outcome]:
         """Make the call and pass its answer on, through whatever the protocol and the policies have to read in it."""
         street, call = self.streets[permit.call.tool.name], permit.call
+        story.sent = True
         answered: Answered = yield Send(permit, street.reader.plain(call))
         story.answered = answered
         story.opened = self.clock()
@@ -159,16 +180,30 @@ class Pipeline(Struct, frozen=True):
         body: bytes = yield Collect(call.tool.answer_limit)
         body, refusal = _read_whole(answer, body)
         if refusal is not None:
+            self._impose(story, refusal)
             replied: Outcome = yield _timed(_reply(refusal, story), story)
             return structs.replace(replied, upstream=answered.status, first_byte=answered.first_byte)
         spoke = permit.spoke + judge.spoke if judge is not None else permit.spoke
         relayed = yield Relay(_told(story, answered, spoke), None, body)
         return relayed
 
+    def _begin(self, story: Story, call: Call) -> None:
+        """The call is about to be made: its run has one step more, which counts before it ends."""
+        street = self.streets[call.tool.name]
+        if street.counts and not call.implied:
+            story.counted = True
+            self.runs.began(call.tree, story.decided)
+
+    def _impose(self, story: Story, refusal: Refusal) -> None:
+        """Quarantine what the refusal says, beyond this call."""
+        if refusal.quarantine and story.call is not None:
+            by = refusal.rule or refusal.reason.value
+            self.quarantines.impose(story.call, refusal.quarantine, refusal.detail, by, refusal.seconds)
+
     def _mark(self, story: Story, spoke: tuple[Spoke, ...]) -> None:
         """Mark the run as these rules want it: at once, since the agent may make its next call before this one ends."""
         if story.agent is not None:
-            self.runs.mark(story.agent.id, story.run.id, labels_of(spoke))
+            self.runs.mark(story.run.root or (story.agent.id, story.run.id), labels_of(spoke))
 
     def reject(self, request: Request, refusal: Refusal) -> Reply:
         """The answer to bytes that never became a call (``request`` is as far as they were read): recorded too."""
@@ -189,8 +224,12 @@ class Pipeline(Struct, frozen=True):
     def _settle(self, story: Story, outcome: Outcome, ended: float) -> None:
         call = story.call
         try:
-            if isinstance(story.decision, Permit):
-                self.ledger.settle(story.decision.holds, outcome, ended)
+            if story.sent:
+                self.ledger.settle(story.holds, outcome, ended)
+            elif story.holds:
+                self.ledger.release(story.holds, ended)
+            if story.counted and call is not None:
+                self.runs.ended(call.tree, failed=_failed(outcome))
         finally:
             self.recorder.record(
                 Trace(
@@ -233,7 +272,7 @@ class Pipeline(Struct, frozen=True):
             found = outcome.found
             outcome = structs.replace(outcome, found=structs.replace(found, notes=found.notes + priced.notes))
         if priced.usd and story.agent is not None:
-            self.runs.add(story.agent.id, story.run.id, priced.usd)
+            self.runs.add(permit.call.tree, priced.usd)
         return structs.replace(outcome, cost_usd=priced.usd)
 
     def _decision(self, story: Story) -> Generator[Effect, Any, Decision]:
@@ -249,25 +288,18 @@ class Pipeline(Struct, frozen=True):
             route = self.router.route(request)
             street = self.streets[route.tool.name]
             story.tool = route.tool.name
-            if run.id and street.reads_cost:
-                run = story.run = structs.replace(run, cost_usd=self.runs.cost(agent.id, run.id))
-            if run.id and street.reads_labels:
-                run = story.run = structs.replace(run, labels=self.runs.labels(agent.id, run.id))
+            if street.traces:
+                run = story.run = self.lineage.place(request, agent, run)
+            if run.id and street.reads_run:
+                run = story.run = self._so_far(run, agent, street)
             reader = story.reader = street.reader
             body = None
             if reader.wants_body(request):
                 body = story.body = yield ReadBody(route.tool.body_limit, route.tool.head_only)
-            call = story.call = reader.read(story.ident, request, route, agent, run, body)
-            if street.reads_time:
-                call = story.call = call.arrived(self.wall() - (self.clock() - story.began))
-            story.operation = call.operation
-            if call.parts and street.results is not None and street.results.any_results:
-                raise Refused(
-                    Reason.BAD_REQUEST,
-                    400,
-                    "rules read the results of this tool, which those of a batch cannot be held against",
-                    "send the calls one by one",
-                )
+            elif street.compares and request.length:
+                body = yield ReadBody(route.tool.body_limit, True)
+            call = reader.read(story.ident, request, route, agent, run, body)
+            call = self._prepare(call, street, story, body)
             return (yield from self._decide(call, street.checks, street.quotas, story))
         except Refused as refused:
             return refusal_of(refused)
@@ -275,6 +307,40 @@ class Pipeline(Struct, frozen=True):
             raise
         except Exception as error:  # noqa: BLE001 - fail closed, whatever broke
             return Refusal(Reason.INTERNAL_ERROR, 500, f"{type(error).__name__} while deciding: {error}", "pipeline")
+
+    def _prepare(self, call: Call, street: Street, story: Story, body: bytes | None) -> Call:
+        """The call with what its rules and guards read beyond the request.
+
+        Raises:
+            Refused: it cannot be decided upon, or its agent, run or tool is quarantined.
+        """
+        if street.reads_time:
+            call = call.arrived(self.wall() - (self.clock() - story.began))
+        story.call, story.operation = call, call.operation
+        quarantine = self.quarantines.standing(call)
+        if quarantine is not None:
+            raise _quarantined(quarantine, self.wall())
+        if street.compares:
+            call = with_intent(call, body)
+        if street.traces:
+            call = structs.replace(call, onward=self.lineage.onward(call))
+        if call.parts and street.results is not None and street.results.any_results:
+            raise Refused(
+                Reason.BAD_REQUEST,
+                400,
+                "rules read the results of this tool, which those of a batch cannot be held against",
+                "send the calls one by one",
+            )
+        story.call = call
+        return call
+
+    def _so_far(self, run: Run, agent: Agent, street: Street) -> Run:
+        """The run with what its rules read of what it has done."""
+        tree = run.root or (agent.id, run.id)
+        steps, errors, age = self.runs.tally(tree, self.clock()) if street.counts else (0, 0, 0.0)
+        cost = self.runs.cost(tree) if street.reads_cost else 0.0
+        labels = self.runs.labels(tree) if street.reads_labels else ()
+        return structs.replace(run, cost_usd=cost, labels=labels, steps=steps, errors_in_row=errors, age=age)
 
     def _decide(
         self, call: Call, checks: Sequence[Check], quotas: Sequence[Quota], story: Story
@@ -289,20 +355,34 @@ class Pipeline(Struct, frozen=True):
                 decision: Decision = done.value
                 return decision
             if isinstance(effect, Reserve):
-                answer = self.ledger.reserve(effect.claims, self.clock())
+                held = self.ledger.reserve(effect.claims, self.clock())
+                if isinstance(held, tuple):
+                    story.hold(held)
+                    answer = held
+                elif isinstance(held, Awaitable):
+                    answer = yield from self._wait(story, story.keep(held))
+                else:
+                    raise TypeError(f"the ledger answered {held!r}")
             elif isinstance(effect, Look):
                 answer = self.ledger.look(effect.claims, self.clock())
             elif isinstance(effect, Pace):
                 paced = self.pacer.pace(effect.claim)
-                if not isinstance(paced, bool):
-                    began = self.clock()
-                    paced = yield Await(paced)
-                    story.queued += self.clock() - began
-                answer = paced
+                if isinstance(paced, Hold):
+                    story.hold((paced,))
+                    answer = paced
+                else:
+                    answer = yield from self._wait(story, story.queue(paced))
             elif isinstance(effect, AskHuman):
                 answer = None  # no approval desk yet: nobody approved
             else:
                 raise TypeError(f"decide asked for {effect!r}")
+
+    def _wait(self, story: Story, awaitable: Awaitable[Any]) -> Generator[Effect, Any, Any]:
+        began = self.clock()
+        try:
+            return (yield Await(awaitable))
+        finally:
+            story.queued += self.clock() - began
 
 
 def _read_whole(answer: Answer, body: bytes) -> tuple[bytes, Refusal | None]:
@@ -333,12 +413,31 @@ def _timed(reply: Reply, story: Story) -> Reply:
     return Reply(reply.status, (*reply.fields, (b"Server-Timing", spent)), reply.body)
 
 
+def _failed(outcome: Outcome) -> bool:
+    """Whether a call that was made has failed, as its agent sees it: no answer, an error status, or a tool's word."""
+    return outcome.upstream == 0 or outcome.upstream >= 400 or bool(outcome.fault) or outcome.found.is_error
+
+
+def _quarantined(found: Quarantine, now: float) -> Refused:
+    what = "everything" if found.scope == "all" else f"this {found.scope}"
+    left = max(1.0, found.until - now) if found.until else 0.0
+    return Refused(
+        Reason.QUARANTINED,
+        403,
+        f"{what} is quarantined: {found.reason}",
+        "make no more calls; an operator decides how it goes on",
+        rule=found.by,
+        retry_after=left if found.scope != "run" else 0.0,
+    )
+
+
 def refusal_of(refused: Refused) -> Refusal:
     """What becomes of a call that a step before the decision cannot read or place."""
     return Refusal(
         refused.reason,
         refused.status,
         refused.detail,
+        refused.rule,
         retry_after=refused.retry_after,
         retryable=refused.retry_after > 0,
         advice=refused.advice,

@@ -5,32 +5,52 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
-from gateway.model import Answered, Claim, Hold, Outcome, RateClaim, Trace
+from gateway.model import (
+    Agent,
+    Answered,
+    Call,
+    Claim,
+    Fields,
+    Hold,
+    Outcome,
+    PoolClaim,
+    Quarantine,
+    RateClaim,
+    Request,
+    Run,
+    Trace,
+)
 
 
 class Ledger(Protocol):
-    """Counters, places and circuits behind every guard that counts.
+    """Counters, places, circuits and budgets behind every guard that counts.
 
     ``reserve`` is all or nothing: either every claim is granted, or nothing moved and at least one hold says why.
-    ``settle`` ends what ``reserve`` granted, exactly once for each call, whatever its exit.
+    ``settle`` or ``release`` ends what ``reserve`` granted, exactly once for each call, whatever its exit.
     """
 
-    def reserve(self, claims: Sequence[Claim], now: float) -> tuple[Hold, ...]: ...
+    def reserve(self, claims: Sequence[Claim], now: float) -> tuple[Hold, ...] | Awaitable[tuple[Hold, ...]]:
+        """Later where something must be had from a shared store first, or is reserved by calls that will end."""
 
     def look(self, claims: Sequence[Claim], now: float) -> tuple[Hold, ...]:
-        """What ``reserve`` would answer, without taking anything."""
+        """What ``reserve`` would answer, without taking anything, by what is known here."""
 
     def answered(self, holds: Sequence[Hold], answer: Answered, now: float) -> None:
         """The head of the tool's answer is here: circuits learn now, not at the end of a long stream."""
 
-    def settle(self, holds: Sequence[Hold], outcome: Outcome, now: float) -> None: ...
+    def settle(self, holds: Sequence[Hold], outcome: Outcome, now: float) -> None:
+        """The call was made, and this came of it."""
+
+    def release(self, holds: Sequence[Hold], now: float) -> None:
+        """The call was not made after all: refused further on, or its agent has gone."""
 
 
 class Pacer(Protocol):
-    """Limits that wait instead of refusing."""
+    """Lines: limits that wait instead of refusing, and pools of places."""
 
-    def pace(self, claim: RateClaim) -> bool | Awaitable[bool]:
-        """True (at once or later) when there is room; False where that takes longer than ``claim.wait`` seconds."""
+    def pace(self, claim: RateClaim | PoolClaim) -> Hold | Awaitable[Hold]:
+        """A granted hold, at once or later, when it is this call's turn; one that is not granted where that takes too
+        long. A hold of a pool is given back through the ledger. An awaitable that is cancelled holds nothing."""
 
 
 class Recorder(Protocol):
@@ -49,14 +69,44 @@ class Clock(Protocol):
 
 
 class Runs(Protocol):
-    """What the runs of agents have cost so far, in US dollars, and what rules have marked them with. Nothing is kept of
-    calls without a run id."""
+    """What is known of runs, by tree: agent and run at its root (``Call.tree``). Nothing is kept of calls without a run
+    id. Costs are in US dollars."""
 
-    def cost(self, agent_id: str, run_id: str) -> float: ...
+    def cost(self, tree: tuple[str, str]) -> float: ...
 
-    def add(self, agent_id: str, run_id: str, usd: float) -> None: ...
+    def add(self, tree: tuple[str, str], usd: float) -> None: ...
 
-    def labels(self, agent_id: str, run_id: str) -> tuple[str, ...]:
+    def labels(self, tree: tuple[str, str]) -> tuple[str, ...]:
         """In alphabetical order."""
 
-    def mark(self, agent_id: str, run_id: str, labels: tuple[str, ...]) -> None: ...
+    def mark(self, tree: tuple[str, str], labels: tuple[str, ...]) -> None: ...
+
+    def tally(self, tree: tuple[str, str], now: float) -> tuple[int, int, float]:
+        """Calls permitted before, calls that failed one after the other up to now, seconds since the first call."""
+
+    def began(self, tree: tuple[str, str], now: float) -> None:
+        """A call has been permitted."""
+
+    def ended(self, tree: tuple[str, str], *, failed: bool) -> None:
+        """A call has ended."""
+
+
+class Lineage(Protocol):
+    """Which run led to which: agents that are tools of other agents."""
+
+    def place(self, request: Request, agent: Agent, run: Run) -> Run:
+        """The run with its place in the tree of runs (``root``, ``led``, ``depth``), as far as the request tells."""
+
+    def onward(self, call: Call) -> Fields:
+        """The fields by which calls that the tool makes will be known to come from this one (W3C traceparent and
+        baggage)."""
+
+
+class Quarantines(Protocol):
+    """Who may make no calls now."""
+
+    def standing(self, call: Call) -> Quarantine | None:
+        """What keeps this call from being made, if anything."""
+
+    def impose(self, call: Call, scope: str, reason: str, by: str, seconds: float) -> None:
+        """Quarantine the call's agent, run or tool (``scope``) for so long; 0 is until somebody lifts it."""

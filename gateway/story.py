@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from gateway.decide.results import ResultJudge
 from gateway.identify import NO_RUN
-from gateway.model import Agent, Answered, Call, Decision, Request, Run
+from gateway.model import Agent, Answered, Call, Decision, Hold, Request, Run
 from gateway.understand.reader import Answer, Reader
 
 
@@ -18,8 +20,10 @@ class Story:
         "began",
         "body",
         "call",
+        "counted",
         "decided",
         "decision",
+        "holds",
         "ident",
         "judge",
         "opened",
@@ -28,6 +32,7 @@ class Story:
         "reader",
         "request",
         "run",
+        "sent",
         "tool",
     )
 
@@ -46,6 +51,29 @@ class Story:
         self.judge: ResultJudge | None = None
         self.answer: Answer | None = None
         self.answered: Answered | None = None
+        self.holds: tuple[Hold, ...] = ()
+        """What has been taken for it so far, and must be given back whatever becomes of it."""
+        self.counted = False
+        """Whether its run has counted it as a step."""
+        self.sent = False
+        """Whether the call may have reached its tool."""
+
+    async def keep(self, reserving: Awaitable[tuple[Hold, ...]]) -> tuple[Hold, ...]:
+        """Wait for holds, and note them in the same step: an agent that goes now must not take them along."""
+        holds = await reserving
+        self.hold(holds)
+        return holds
+
+    async def queue(self, pacing: Awaitable[Hold]) -> Hold:
+        """Wait for a turn, as ``keep``."""
+        hold = await pacing
+        self.hold((hold,))
+        return hold
+
+    def hold(self, holds: tuple[Hold, ...]) -> None:
+        """Note what was granted: all of it, or nothing was."""
+        if all(hold.granted for hold in holds):
+            self.holds += holds
 
     def redact(self, call: Call, fields: tuple[str, ...]) -> Call:
         """The call with these fields masked in what the tool gets; see ``Reader.redact``."""

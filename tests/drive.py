@@ -11,6 +11,8 @@ from gateway.decide.shapes import NOTHING, Judgement
 from gateway.identify.header import Anonymous
 from gateway.model import Answered, Hold, Outcome, Permit, RateClaim, Reason, Refusal, Request, Tool, Trace
 from gateway.pipeline import Pipeline, Reply, Street
+from gateway.stores.lineage import Roots
+from gateway.stores.quarantines import Register
 from gateway.stores.runs import RunBook
 from gateway.understand.http import HttpReader
 from gateway.understand.route import Router
@@ -32,6 +34,7 @@ class World:
         self.settled: list[tuple[tuple[Hold, ...], Outcome]] = []
         self.grants = True
         self.paced: Any = True
+        self.released: list[tuple[Hold, ...]] = []
 
     def __call__(self) -> float:
         self.now += 0.001
@@ -50,8 +53,11 @@ class World:
     def settle(self, holds, outcome, now):
         self.settled.append((tuple(holds), outcome))
 
+    def release(self, holds, now):
+        self.released.append(tuple(holds))
+
     def pace(self, claim):
-        return self.paced
+        return Hold(claim, self.paced) if isinstance(self.paced, bool) else self.paced
 
     def record(self, trace):
         self.traces.append(trace)
@@ -98,6 +104,7 @@ class Drive:
         reader = self.reader or HttpReader(self.to, reads_args=self.reads_args, looks_at_path=False)
         world = self.world
         self.runs = RunBook()
+        self.quarantines = Register(lambda: 1_700_000_000.0)
         checks = (Check(self.check),)
         reads = (self.reads_cost, self.reads_time)
         street = Street(self.to, reader, checks, self.quotas, self.results, self.pricer, *reads)
@@ -124,6 +131,8 @@ class Drive:
             lambda: 1_700_000_000.0,
             lambda: "call-7",
             self.runs,
+            Roots(),
+            self.quarantines,
         )
 
     def go(self, of: Request | None = None) -> Any:

@@ -37,8 +37,8 @@ def test_a_call_costs_what_it_costs_and_its_run_is_told():
     for _ in range(2):
         _, outcome = run_through(drive, HEAD, DONE)
         assert outcome == structs.replace(DONE, cost_usd=0.25)
-    assert drive.runs.cost("report-1", "job-1") == 0.5
-    assert drive.runs.cost("report-1", "job-2") == 0.0
+    assert drive.runs.cost(("report-1", "job-1")) == 0.5
+    assert drive.runs.cost(("report-1", "job-2")) == 0.0
 
 
 @pytest.mark.parametrize(("reads_cost", "cost"), [(True, 0.25), (False, 0.0)])
@@ -65,7 +65,7 @@ def test_a_call_is_charged_once_the_tool_may_have_worked(ends, cost):
     drive = priced(0.25, Saying(whole=True))
     _, outcome = run_through(drive, *ends)
     assert outcome.cost_usd == cost
-    assert drive.runs.cost("report-1", "job-1") == (cost or 0.0)
+    assert drive.runs.cost(("report-1", "job-1")) == (cost or 0.0)
 
 
 def test_a_refused_call_costs_nothing():

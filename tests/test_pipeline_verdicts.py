@@ -75,7 +75,7 @@ def test_a_reader_that_breaks_while_it_masks_refuses():
 
 
 def marked(drive: Drive, run: str = "job-1") -> tuple[str, ...]:
-    return drive.runs.labels("report-1", run)
+    return drive.runs.labels(("report-1", run))
 
 
 def test_a_run_is_marked_as_soon_as_the_decision_has_spoken():
@@ -108,8 +108,8 @@ def test_labels_are_looked_up_only_where_a_rule_reads_them(reads, labels):
     drive = Drive()
     street = structs.replace(drive.pipeline.streets["bank"], reads_labels=reads)
     drive.pipeline = structs.replace(drive.pipeline, streets={"bank": street})
-    drive.runs.mark("report-1", "job-1", ("paid",))
-    drive.runs.mark("other", "job-1", ("theirs",))
+    drive.runs.mark(("report-1", "job-1"), ("paid",))
+    drive.runs.mark(("other", "job-1"), ("theirs",))
     sent = drive.go(of_run())
     assert sent.permit.call.run == Run("job-1", labels=labels)
     drive.answer(HEAD)

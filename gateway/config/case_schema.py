@@ -12,7 +12,7 @@ from gateway.config.fields import Listed, Model, Url, Usd
 from gateway.config.schema import CelFunctions, ToolConfig, ToolName
 from gateway.model import Reason
 from gateway.policy.hints import nearest
-from gateway.policy.schema import ApiVersion, Duration, Metadata
+from gateway.policy.schema_parts import ApiVersion, Duration, Metadata
 
 START = "2026-01-05T12:00:00Z"
 """When cases begin unless they say otherwise: a Monday at noon, UTC."""

@@ -25,7 +25,7 @@ from gateway.config.fields import (
     Url,
     Usd,
 )
-from gateway.policy.schema import Duration, Glob
+from gateway.policy.schema_parts import Duration, Glob
 
 
 class ApiKey(Model):

@@ -8,13 +8,26 @@ refusal has nothing to undo. The pipeline answers each effect with ``send``; a t
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from gateway.decide.shapes import Check, Quota, Redact
 from gateway.errors import Refused
-from gateway.model import Call, Claim, Decision, Hold, Mode, Permit, Question, RateClaim, Reason, Refusal, Spoke
+from gateway.model import (
+    Call,
+    Claim,
+    Decision,
+    Hold,
+    Mode,
+    Permit,
+    PoolClaim,
+    Question,
+    RateClaim,
+    Reason,
+    Refusal,
+    Spoke,
+)
 
 
 class AskHuman(Struct, frozen=True):
@@ -23,10 +36,15 @@ class AskHuman(Struct, frozen=True):
     question: Question
 
 
-class Pace(Struct, frozen=True):
-    """Wait for room in a limit that waits. Answered True, or False where it would take longer than allowed."""
+Waiting = RateClaim | PoolClaim
+"""Claims that are waited for in line."""
 
-    claim: RateClaim
+
+class Pace(Struct, frozen=True):
+    """Wait for room in a limit that waits, or for a place in a pool. Answered with a hold; not granted where it would
+    take longer than allowed."""
+
+    claim: Waiting
 
 
 class Reserve(Struct, frozen=True):
@@ -123,9 +141,10 @@ def _checked(call: Call, checks: Sequence[Check]) -> _Checked:
 
 
 def _queue(
-    paced: list[tuple[Quota, RateClaim]], claimed: list[tuple[Quota, Claim]]
+    paced: list[tuple[Quota, Waiting]], claimed: list[tuple[Quota, Claim]]
 ) -> Generator[Effect, Any, tuple[Refusal | None, tuple[Hold, ...]]]:
-    """Wait in line for every limit that waits, but not for what would be refused at the end of it (an open circuit)."""
+    """Wait in line for limits that wait and for places, but not for what would be refused at the end of it (an open
+    circuit). A place is held from then on; the pipeline gives it back where the call goes no further."""
     if claimed:
         looked: tuple[Hold, ...] = yield Look(tuple([claim for _, claim in claimed]))
         refusal = _refused(claimed, looked)
@@ -133,10 +152,10 @@ def _queue(
             return refusal, looked
     waited: list[Hold] = []
     for quota, claim in paced:
-        granted = (yield Pace(claim)) is True
-        waited.append(Hold(claim, granted, 0.0, 0.0 if granted else claim.wait, "paced"))
-        if not granted:
-            return quota.refusal(waited[-1]), tuple(waited)
+        hold: Hold = yield Pace(claim)
+        waited.append(hold)
+        if not hold.granted:
+            return quota.refusal(hold), tuple(waited)
     return None, tuple(waited)
 
 
@@ -147,24 +166,30 @@ def _refused(claimed: list[tuple[Quota, Claim]], holds: tuple[Hold, ...]) -> Ref
     return None
 
 
-def _claims(call: Call, quotas: Sequence[Quota]) -> tuple[list[tuple[Quota, RateClaim]], list[tuple[Quota, Claim]]]:
+def _claims(call: Call, quotas: Sequence[Quota]) -> tuple[list[tuple[Quota, Waiting]], list[tuple[Quota, Claim]]]:
     """What the quotas ask for: claims that may wait for room, and claims that must be granted at once."""
     if call.parts:
         return _claims_of_all(call.parts, quotas)
-    paced: list[tuple[Quota, RateClaim]] = []
+    paced: list[tuple[Quota, Waiting]] = []
     claimed: list[tuple[Quota, Claim]] = []
     for quota in quotas:
         for claim in quota.claims(call):
-            if isinstance(claim, RateClaim) and claim.wait:
+            if waits(claim):
                 paced.append((quota, claim))
             else:
                 claimed.append((quota, claim))
     return paced, claimed
 
 
+def waits(claim: Claim) -> TypeGuard[Waiting]:
+    """Whether the claim is waited for in line, before the others are asked for."""
+    kind = type(claim)
+    return kind is PoolClaim or (kind is RateClaim and claim.wait > 0)  # type: ignore[attr-defined]
+
+
 def _claims_of_all(
     parts: Sequence[Call], quotas: Sequence[Quota]
-) -> tuple[list[tuple[Quota, RateClaim]], list[tuple[Quota, Claim]]]:
+) -> tuple[list[tuple[Quota, Waiting]], list[tuple[Quota, Claim]]]:
     """The claims of a batch, each counter once: the tokens of its calls add up; it is one request to the tool, which
     takes one place and one passage."""
     # By kind too: a limit and a breaker may have one name, and then keys that are the same.
@@ -176,10 +201,15 @@ def _claims_of_all(
                 held = merged.get(counter)
                 if held is None:
                     merged[counter] = (quota, claim)
-                elif isinstance(claim, RateClaim) and isinstance(held[1], RateClaim):
-                    merged[counter] = (quota, structs.replace(held[1], cost=held[1].cost + claim.cost))
-    paced = [(quota, claim) for quota, claim in merged.values() if isinstance(claim, RateClaim) and claim.wait]
-    claimed = [(quota, claim) for quota, claim in merged.values() if not (isinstance(claim, RateClaim) and claim.wait)]
+                else:
+                    merged[counter] = (quota, held[1].joined(claim))
+    paced: list[tuple[Quota, Waiting]] = []
+    claimed: list[tuple[Quota, Claim]] = []
+    for quota, claim in merged.values():
+        if waits(claim):
+            paced.append((quota, claim))
+        else:
+            claimed.append((quota, claim))
     return paced, claimed
 
 
@@ -210,6 +240,8 @@ def _with(refusal: Refusal, spoke: tuple[Spoke, ...], holds: tuple[Hold, ...]) -
         spoke,
         holds,
         refusal.fields,
+        refusal.quarantine,
+        refusal.seconds,
     )
 
 

@@ -10,7 +10,7 @@ MOST = 4096
 LONGEST = 512
 """Characters of a kind that are remembered: agents choose operations and runs, and must not fill the memory."""
 
-Kind = tuple[str, str, str, str]
+Kind = tuple[str, str, tuple[str, ...], str, str]
 
 OF_THE_KIND = frozenset({"agent.id", "run.id", "tool.name", "tool.operation", "tool.protocol"})
 """Variables that are the same for all calls of a kind."""
@@ -28,12 +28,13 @@ class ClaimMemo:
 
     def of(self, call: Call) -> tuple[Claim, ...]:
         """The claims of this call."""
-        kind = (call.agent.id, call.run.id, call.tool.name, call.operation)
+        run = call.run
+        kind = (call.agent.id, run.id, run.root, call.tool.name, call.operation)
         kept = self._kept.get(kind)
         if kept is not None:
             return kept
         claims, by_kind = self._claims(call)
-        if by_kind and len(call.operation) + len(call.run.id) <= LONGEST:
+        if by_kind and len(call.operation) + len(run.id) <= LONGEST:
             if len(self._kept) >= MOST:
                 self._kept.clear()
             self._kept[kind] = claims

@@ -57,4 +57,6 @@ def _denied(said: Spoke) -> Refusal:
         said.message or f"refused by rule {rule}",
         rule,
         advice="do not retry unchanged; the policy refuses this call whenever it is made",
+        quarantine=said.quarantine,
+        seconds=said.seconds,
     )

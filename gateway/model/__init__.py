@@ -5,11 +5,28 @@ dataclass of eight fields costs about 0.9 us to make, a frozen Struct about 0.1 
 """
 
 from gateway.model.calls import NO_FACTS, UNREAD, Agent, Call, Decision, Permit, Request, Route, Run
-from gateway.model.claims import CircuitClaim, CircuitSettings, Claim, Hold, RateClaim, SlotClaim
+from gateway.model.claims import (
+    BudgetClaim,
+    BudgetSettings,
+    CircuitClaim,
+    CircuitSettings,
+    Claim,
+    Hold,
+    LoopClaim,
+    LoopSettings,
+    PoolClaim,
+    PoolSettings,
+    RateClaim,
+    RetryClaim,
+    RetrySettings,
+    RunClaim,
+    RunSettings,
+    SlotClaim,
+)
 from gateway.model.outcomes import NOTHING_FOUND, Answered, Findings, Outcome, Proposal, Trace, Usage
 from gateway.model.reasons import SAFE_METHODS, Mode, Reason, Verdict
 from gateway.model.tools import Caps, Fields, Origin, Timeouts, Tool
-from gateway.model.verdicts import Question, Refusal, Spoke
+from gateway.model.verdicts import Quarantine, Question, Refusal, Spoke
 
 __all__ = [
     "NOTHING_FOUND",
@@ -18,6 +35,8 @@ __all__ = [
     "UNREAD",
     "Agent",
     "Answered",
+    "BudgetClaim",
+    "BudgetSettings",
     "Call",
     "Caps",
     "CircuitClaim",
@@ -27,18 +46,27 @@ __all__ = [
     "Fields",
     "Findings",
     "Hold",
+    "LoopClaim",
+    "LoopSettings",
     "Mode",
     "Origin",
     "Outcome",
     "Permit",
+    "PoolClaim",
+    "PoolSettings",
     "Proposal",
+    "Quarantine",
     "Question",
     "RateClaim",
     "Reason",
     "Refusal",
     "Request",
+    "RetryClaim",
+    "RetrySettings",
     "Route",
     "Run",
+    "RunClaim",
+    "RunSettings",
     "SlotClaim",
     "Spoke",
     "Timeouts",

@@ -61,6 +61,18 @@ class Run(Struct, frozen=True):
     """What the calls of this run that have ended cost so far, in US dollars."""
     labels: tuple[str, ...] = ()
     """What rules have marked it with so far; read only where some rule of the tool asks for it."""
+    root: tuple[str, str] | tuple[()] = ()
+    """Agent and run at the root of the tree of runs to which it belongs; empty where it is the root itself."""
+    led: tuple[str, str] | tuple[()] = ()
+    """Agent and run whose call led to this run; empty at the root."""
+    depth: int = 0
+    """Calls that it lies within: 0 at the root, 1 where the tool of a call of the root made it, ..."""
+    steps: int = 0
+    """Permitted calls of the tree before this one; like the next two, only where some rule of the tool reads it."""
+    errors_in_row: int = 0
+    """Calls of the tree that failed one after the other, up to now."""
+    age: float = 0.0
+    """Seconds since the tree's first call."""
 
 
 class Route(Struct, frozen=True):
@@ -123,6 +135,15 @@ class Call(Struct, frozen=True):
     """What a reader changed, in words, for the record (``max_tokens 100000 -> 4096``)."""
     at: float = 0.0
     """When it arrived, in seconds since the epoch: set only where a rule reads ``request.time``."""
+    intent: str = ""
+    """Digest of tool, operation and arguments, the same for calls that ask for the same; where a guard reads it."""
+    onward: Fields = ()
+    """Fields that the tool gets instead of the agent's own of these names: the trace context of this call."""
+
+    @property
+    def tree(self) -> tuple[str, str]:
+        """Agent and run at the root of the tree of runs: what counts by run, counts by this."""
+        return self.run.root or (self.agent.id, self.run.id)
 
     def arrived(self, at: float) -> Call:
         """The call, and each of its parts, with the time of its arrival (seconds since the epoch)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 
 class CircuitSettings(Struct, frozen=True):
@@ -28,6 +28,10 @@ class Claim(Struct, frozen=True):
     guard: str
     key: tuple[str, ...]
 
+    def joined(self, other: Claim) -> Claim:  # noqa: ARG002 - what adds up says so
+        """This claim and that of another call of the same batch on the same counter, as one."""
+        return self
+
 
 class RateClaim(Claim, frozen=True):
     """``cost`` tokens out of a bucket of ``capacity`` that refills at ``rate`` tokens a second.
@@ -39,6 +43,9 @@ class RateClaim(Claim, frozen=True):
     rate: float
     cost: float = 1.0
     wait: float = 0.0
+
+    def joined(self, other: Claim) -> Claim:
+        return structs.replace(self, cost=self.cost + other.cost) if isinstance(other, RateClaim) else self
 
 
 class SlotClaim(Claim, frozen=True):
@@ -53,11 +60,166 @@ class CircuitClaim(Claim, frozen=True):
     settings: CircuitSettings
 
 
+class BudgetSettings(Struct, frozen=True):
+    """How much may be spent in a window.
+
+    ``unit`` is usd, tokens or calls; amounts are whole: micro-dollars (millionths of a US dollar), tokens, calls.
+    ``window`` is hour, day or month (of the calendar, in UTC), ``rolling`` (the last ``seconds``), or ``total``.
+    """
+
+    limit: int
+    unit: str = "usd"
+    window: str = "day"
+    seconds: float = 0.0
+    warn: int = 0
+    """From so much on, agents are warned; 0 is never."""
+    hard: bool = True
+    """Calls are refused where it is spent; otherwise they are only warned."""
+    cut: bool = False
+    """An answer that streams is cut where it comes to cost more than was reserved for it."""
+    wait: float = 0.0
+    """Seconds that a call waits where only what calls under way have reserved stands in its way."""
+
+
+class BudgetClaim(Claim, frozen=True):
+    """``amount`` of a budget, reserved before the call ``call`` (its id) and settled by what it came to."""
+
+    call: str
+    amount: int
+    settings: BudgetSettings
+
+    def joined(self, other: Claim) -> Claim:
+        return structs.replace(self, amount=self.amount + other.amount) if isinstance(other, BudgetClaim) else self
+
+
+class LoopSettings(Struct, frozen=True):
+    """When a run goes round in circles. 0 turns a trigger off."""
+
+    repeats: int = 3
+    """So many calls that are the same and had the same result; the next is refused."""
+    errors: int = 3
+    """So many calls that are the same and failed in the same way."""
+    cycles: int = 3
+    """So many rounds of the same two to five calls with the same results."""
+    streak: int = 0
+    """So many errors in a row, whatever the calls."""
+    poll_repeats: int = 20
+    """What ``repeats`` is for operations that are polled."""
+    window: int = 20
+    """Events of a run that are looked back on."""
+    memory: float = 1800.0
+    """Seconds after which an event is forgotten."""
+    refusals: int = 3
+    """After so many refusals of a loop the run is quarantined; 0 is never."""
+    quarantine: float = 3600.0
+    """Seconds that it is quarantined for; 0 is until somebody lifts it."""
+    enforced: bool = True
+    """Otherwise what would be refused is only recorded."""
+
+
+class LoopClaim(Claim, frozen=True):
+    """Leave to make this very call in its run (``key``: the guard, and agent and run at the root of the run's tree)."""
+
+    intent: str
+    """Digest of tool, operation and arguments."""
+    changes: bool
+    """The call may change something: what was read before it says nothing of what is read after it."""
+    polls: bool
+    settings: LoopSettings
+
+
+class RetrySettings(Struct, frozen=True):
+    """How often what failed may be tried again.
+
+    A bucket of ``tokens`` for each agent and tool: a retry takes one, a success puts ``ratio`` back, and retries are
+    let through while it is more than half full (gRPC A6). A call that failed by the caller's own fault is answered
+    from memory for ``remember`` seconds: ``teach`` times with what the tool said, then with a short refusal.
+    """
+
+    tokens: float = 10.0
+    ratio: float = 0.1
+    teach: int = 2
+    remember: float = 30.0
+    within: float = 10.0
+    """Seconds for which a call after a failed one of the same operation counts as a retry of it."""
+    enforced: bool = True
+    """Otherwise what would be refused is only recorded."""
+
+
+class RetryClaim(Claim, frozen=True):
+    """Leave to make a call that may be a repetition of a failed one (``key``: the guard, agent, tool)."""
+
+    tree: tuple[str, str]
+    """Agent and run at the root of the run's tree."""
+    operation: str
+    intent: str
+    changes: bool
+    settings: RetrySettings
+
+
+class RunSettings(Struct, frozen=True):
+    """Bounds of a run with all the runs that it led to. 0 is no bound."""
+
+    depth: int = 0
+    """Calls within calls: agent, tool, agent, tool, ..."""
+    fan_out: int = 0
+    """Runs that one run leads to directly."""
+    steps: int = 0
+    """Calls."""
+    duration: float = 0.0
+    """Seconds since its first call."""
+
+
+class RunClaim(Claim, frozen=True):
+    """One more step of a run (``key``: the guard, and agent and run at the root of the tree)."""
+
+    run: tuple[str, str]
+    """Agent and run of this call."""
+    parent: tuple[str, str]
+    """Agent and run that led to this one; the same as ``run`` at the root."""
+    depth: int
+    settings: RunSettings
+
+
+class PoolSettings(Struct, frozen=True):
+    """A tool's places, shared fairly between agents."""
+
+    concurrency: int
+    queue: int = 100
+    """Calls that wait at most."""
+    wait: float = 10.0
+    """Seconds that each waits at most."""
+    charge: str = "calls"
+    """What an agent's share is counted by: calls, seconds or tokens."""
+    ageing: float = 5.0
+    """Seconds of waiting that make up for one level of priority."""
+    adaptive: bool = False
+    """The number of places follows the tool's latency, up to ``concurrency``."""
+
+
+class PoolClaim(Claim, frozen=True):
+    """A place in a pool (``key``: the guard, the tool), waited for in line, given back when the call ends."""
+
+    agent: str
+    weight: float
+    priority: int
+    settings: PoolSettings
+
+
 class Hold(Struct, frozen=True):
-    """The ledger's answer to one claim. ``left`` is tokens or places left; ``state`` a breaker's state."""
+    """The ledger's answer to one claim.
+
+    ``left`` is what is left: tokens, places, an amount of a budget. ``state`` says where things stand: a breaker's
+    state, what was found (``repeats``, ``cycle``), ``warn`` of a budget. ``detail`` is for people, ``escalate`` asks
+    for more than this refusal: that the run be quarantined.
+    """
 
     claim: Claim
     granted: bool
     left: float = 0.0
     retry_after: float = 0.0
     state: str = ""
+    detail: str = ""
+    escalate: bool = False
+    status: int = 0
+    """What the tool answered the last time, where the refusal stands for that answer."""

@@ -60,6 +60,10 @@ class Findings(Struct, frozen=True):
     answered: bool = False
     """What was asked for has been passed on: an agent that leaves now (and ends the stream) has not broken it off."""
     spoke: tuple[Spoke, ...] = ()
+    digest: str = ""
+    """Digest of the result, where a guard compares results; empty where it was not read to its end."""
+    complaint: str = ""
+    """The beginning of what the tool said of a call that failed, where a guard keeps that."""
     notes: tuple[str, ...] = ()
     """What a reader of the record should know (``usage estimated: the stream was cut``)."""
 

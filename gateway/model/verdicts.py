@@ -26,6 +26,10 @@ class Spoke(Struct, frozen=True):
     annotations: tuple[tuple[str, str], ...] = ()
     outside: bool = False
     """The mode is AUDIT since the call lies outside of the policy's rollout."""
+    quarantine: str = ""
+    """With the verdict DENY: run, agent or tool, which is quarantined too."""
+    seconds: float = 0.0
+    """How long it is quarantined; 0 is until it is lifted."""
 
 
 class Refusal(Struct, frozen=True):
@@ -42,6 +46,9 @@ class Refusal(Struct, frozen=True):
     holds: tuple[Hold, ...] = ()
     fields: Fields = ()
     """Extra response fields (RateLimit, WWW-Authenticate)."""
+    quarantine: str = ""
+    """run, agent or tool: what is kept from making any more calls, for ``seconds``, or until it is lifted (0)."""
+    seconds: float = 0.0
 
 
 class Question(Struct, frozen=True):
@@ -49,3 +56,21 @@ class Question(Struct, frozen=True):
 
     rule: str
     text: str
+
+
+class Quarantine(Struct, frozen=True):
+    """What may make no calls.
+
+    ``scope`` is agent, run, tool or all; ``key`` the agent's id, agent and run at the root of a run's tree, the tool's
+    name, or nothing. Times are seconds since the epoch; ``until`` 0 is until it is lifted.
+    """
+
+    scope: str
+    key: tuple[str, ...]
+    reason: str
+    by: str
+    """Who imposed it: a rule or guard (``policy/rule``), or a person."""
+    since: float
+    until: float = 0.0
+    cut: bool = False
+    """Calls under way were to be cut."""

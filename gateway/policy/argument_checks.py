@@ -23,7 +23,8 @@ from gateway.policy.complaints import Complaint, Path
 from gateway.policy.engine import CelEngine
 from gateway.policy.globs import glob_regex, matches_any
 from gateway.policy.hints import nearest
-from gateway.policy.schema import Limit, Match, Policy
+from gateway.policy.schema import Limit, Policy
+from gateway.policy.schema_parts import Match
 from gateway.policy.syntax import Expr, parse
 from gateway.policy.tokens import place
 from gateway.policy.variables import PHASES

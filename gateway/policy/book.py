@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
@@ -10,6 +10,7 @@ from msgspec import Struct
 from gateway.model import Agent, Caps, Mode, Verdict
 from gateway.policy.engine import CelEngine
 from gateway.policy.globs import OperationIndex, matches_any, sees_path
+from gateway.policy.governors import Governor
 from gateway.policy.guards import CompiledBreaker, CompiledCap, CompiledGrant, CompiledLimit
 from gateway.policy.rules import CompiledRule, RuleSet
 from gateway.policy.variables import LISTED, PATH_VARIABLES, PHASES
@@ -20,6 +21,7 @@ MEMO_KEY_CAP = 256
 """Longer operations and agent ids are looked up each time, so that a cache cannot be filled with 64 KiB keys."""
 
 T = TypeVar("T")
+G = TypeVar("G", bound=Governor)
 
 
 class Scoped(Struct, Generic[T], frozen=True):
@@ -41,6 +43,8 @@ class _Shelf(Struct, frozen=True):
     limits: OperationIndex[CompiledLimit]
     breakers: OperationIndex[CompiledBreaker]
     caps: OperationIndex[CompiledCap]
+    governors: Mapping[type[Governor], OperationIndex[Governor]]
+    """Those that can match, by kind."""
     reads: frozenset[str]
     """Every variable that something here reads."""
     looks_at_path: bool
@@ -77,6 +81,7 @@ class PolicyBook:
         limits: Entries[CompiledLimit] = (),
         breakers: Entries[CompiledBreaker] = (),
         caps: Entries[CompiledCap] = (),
+        governors: Entries[Governor] = (),
     ) -> None:
         self.digest = digest
         self.grants = tuple(grants)
@@ -85,7 +90,9 @@ class PolicyBook:
         scoped_grants = [Scoped(grant.tools, grant.operations, grant) for grant in grants]
         numbered = [Scoped(policy.tools, policy.operations, number) for number, policy in enumerate(policies)]
         every = [policy.item for policy in policies]
-        self._shelves = {tool: _shelf(tool, scoped_grants, numbered, every, limits, breakers, caps) for tool in tools}
+        self._shelves = {
+            tool: _shelf(tool, scoped_grants, numbered, every, limits, breakers, caps, governors) for tool in tools
+        }
         self._empty = RuleSet((), engine)
         self._grant_memo = Bounded()
         self._any_grant_memo = Bounded()
@@ -93,6 +100,7 @@ class PolicyBook:
         self._request_memo = self._rules_memo["request"]
         self._limits_memo = Bounded()
         self._breakers_memo = Bounded()
+        self._governors_memo = Bounded()
         self._rule_sets = Bounded()
 
     def grant(self, agent: Agent, tool: str, operation: str) -> str | None:
@@ -172,6 +180,22 @@ class PolicyBook:
         breakers = shelf.breakers.lookup(operation, named=implied) if shelf is not None else ()
         return breakers if len(operation) > MEMO_KEY_CAP else self._breakers_memo.remember((tool, operation), breakers)
 
+    def governors(self, kind: type[G], tool: str, operation: str, *, implied: bool = False) -> tuple[G, ...]:
+        """The governors of this kind (``CompiledBudget`` and its like) that count calls of the operation."""
+        key = (kind, tool, operation)
+        found = self._governors_memo.get(key)
+        if found is not None:
+            return found  # type: ignore[no-any-return]
+        shelf = self._shelves.get(tool)
+        index = shelf.governors.get(kind) if shelf is not None else None  # type: ignore[arg-type]
+        governors: tuple[Any, ...] = index.lookup(operation, named=implied) if index is not None else ()
+        return governors if len(operation) > MEMO_KEY_CAP else self._governors_memo.remember(key, governors)
+
+    def governs(self, kind: type[Governor], tool: str) -> bool:
+        """Whether some governor of this kind can match the tool."""
+        shelf = self._shelves.get(tool)
+        return shelf is not None and kind in shelf.governors
+
     def caps(self, agent: Agent, tool: str, operation: str) -> tuple[Caps, ...]:
         """What requests of this agent to a model are held to, in the order of the files."""
         shelf = self._shelves.get(tool)
@@ -207,18 +231,25 @@ def _shelf(
     limits: Entries[CompiledLimit],
     breakers: Entries[CompiledBreaker],
     caps: Entries[CompiledCap],
+    governors: Entries[Governor],
 ) -> _Shelf:
     grants, policies = _for_tool(grants, tool), _for_tool(policies, tool)
     limits, breakers, caps = _for_tool(limits, tool), _for_tool(breakers, tool), _for_tool(caps, tool)
+    governors = _for_tool(governors, tool)
     here = [rule for policy in policies for rule in rules[policy.item]]
     read = frozenset[str]().union(*(rule.references for rule in here), *(limit.item.references for limit in limits))
-    scopes: list[Scoped[Any]] = [*grants, *policies, *limits, *breakers]
+    read = read.union(*(governor.item.references for governor in governors))
+    kinds: dict[type[Governor], list[Scoped[Governor]]] = {}
+    for governor in governors:
+        kinds.setdefault(type(governor.item), []).append(governor)
+    scopes: list[Scoped[Any]] = [*grants, *policies, *limits, *breakers, *governors]
     return _Shelf(
         _index(grants),
         _index(policies),
         _index(limits),
         _index(breakers),
         _index(caps),
+        {kind: _index(entries) for kind, entries in kinds.items()},
         reads=read,
         looks_at_path=bool(read & PATH_VARIABLES)
         or any(breaker.item.per_operation for breaker in breakers)

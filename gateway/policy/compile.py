@@ -15,12 +15,15 @@ from gateway.policy.book import PolicyBook, Scoped
 from gateway.policy.complaints import Complaint, Complaints, Path
 from gateway.policy.engine import CelEngine
 from gateway.policy.globs import matches_any
+from gateway.policy.governors import Governor
 from gateway.policy.guards import CompiledBreaker, CompiledCap, CompiledGrant, CompiledLimit
 from gateway.policy.hints import nearest
 from gateway.policy.lower import breaker_of, cap_of, grant_of, limit_of, rules_of
+from gateway.policy.lower_governors import GOVERNORS, governor_of
 from gateway.policy.misnamed import ENDPOINTS, instead
 from gateway.policy.rules import CompiledRule
-from gateway.policy.schema import AnyDocument, Breaker, Cap, Grant, GrantSpec, Limit, Match, Policy
+from gateway.policy.schema import AnyDocument, Breaker, Cap, Grant, GrantSpec, Limit, Policy
+from gateway.policy.schema_parts import Match
 
 __all__ = ["Complaint", "SourcedDocument", "compile_policies"]
 
@@ -52,6 +55,7 @@ def compile_policies(
     limits: list[Scoped[CompiledLimit]] = []
     breakers: list[Scoped[CompiledBreaker]] = []
     caps: list[Scoped[CompiledCap]] = []
+    governors: list[Scoped[Governor]] = []
     _check_names(documents, complaints)
     _check_scopes(documents, tools, complaints)
     for document in documents:
@@ -66,10 +70,13 @@ def compile_policies(
             limits.append(Scoped(model.spec.match.tools, model.spec.match.operations, limit))
         elif isinstance(model, Cap):
             caps.append(Scoped(model.spec.match.tools, model.spec.match.operations, cap_of(model)))
+        elif isinstance(model, GOVERNORS):
+            governor = governor_of(document.index, model, engine, complaints)
+            governors.append(Scoped(model.spec.match.tools, model.spec.match.operations, governor))
         else:
             breakers.append(Scoped(model.spec.match.tools, model.spec.match.operations, breaker_of(model)))
     names = [tool.name for tool in tools]
-    book = PolicyBook(digest(documents, engine), engine, names, grants, policies, limits, breakers, caps)
+    book = PolicyBook(digest(documents, engine), engine, names, grants, policies, limits, breakers, caps, governors)
     _warm(book, tools)
     return book, complaints.all
 

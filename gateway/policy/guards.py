@@ -22,8 +22,9 @@ def _agent(call: Call) -> tuple[str, ...]:
 
 
 def _run(call: Call) -> tuple[str, ...]:
-    # Run ids are the agents' own words: without the agent, one could use up another's counter.
-    return (call.agent.id, call.run.id)
+    # Run ids are the agents' own words: without the agent, one could use up another's counter. The whole tree counts as
+    # one: a cap for each run is reset by starting another.
+    return call.tree
 
 
 def _tool(call: Call) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from gateway.model import Caps, CircuitSettings, Mode, Verdict
@@ -64,9 +66,27 @@ def cap_of(model: Cap) -> CompiledCap:
 def limit_of(index: int, model: Limit, engine: CelEngine, complaints: Complaints) -> CompiledLimit:
     """The limit; parts of its key that do not compile are complained of and left out."""
     spec, name = model.spec, model.metadata.name
+    parts, read = parts_of(index, name, spec.per, engine, complaints)
+    tokens, _ = rate(spec.rate)
+    max_wait = (DEFAULT_MAX_WAIT if spec.max_wait is None else spec.max_wait) if spec.mode == "wait" else 0.0
+    return CompiledLimit(
+        name=name,
+        capacity=float(spec.burst or max(1.0, tokens)),
+        rate=tokens,
+        mode=spec.mode,
+        max_wait=max_wait,
+        parts=parts,
+        references=read,
+    )
+
+
+def parts_of(
+    index: int, name: str, per: Sequence[str], engine: CelEngine, complaints: Complaints
+) -> tuple[tuple[Part, ...], frozenset[str]]:
+    """The parts of a key, and what they read; those that do not compile are complained of and left out."""
     parts: list[Part] = []
     read: frozenset[str] = frozenset()
-    for number, text in enumerate(spec.per):
+    for number, text in enumerate(per):
         if text in PARTS:
             parts.append(PARTS[text])
             read |= {"tool.operation"} if text == "operation" else set()
@@ -86,17 +106,7 @@ def limit_of(index: int, model: Limit, engine: CelEngine, complaints: Complaints
             )
         parts.append(expression_part(program, engine, name))
         read |= program.references
-    tokens, _ = rate(spec.rate)
-    max_wait = (DEFAULT_MAX_WAIT if spec.max_wait is None else spec.max_wait) if spec.mode == "wait" else 0.0
-    return CompiledLimit(
-        name=name,
-        capacity=float(spec.burst or max(1.0, tokens)),
-        rate=tokens,
-        mode=spec.mode,
-        max_wait=max_wait,
-        parts=tuple(parts),
-        references=read,
-    )
+    return tuple(parts), read
 
 
 def rules_of(index: int, model: Policy, engine: CelEngine, complaints: Complaints) -> tuple[CompiledRule, ...]:
@@ -238,6 +248,8 @@ def _rule(scope: _Scope, model: Policy, rule: Rule, path: Path, rollout: Rollout
         ignore=model.spec.failurePolicy == "Ignore",
         phase=phase,
         label=rule.label or "",
+        quarantine=rule.quarantine or "",
+        seconds=rule.quarantine_for,
         fields=rule.fields,
         annotations=tuple(sorted(rule.annotations.items())),
         rollout=rollout,

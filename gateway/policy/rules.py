@@ -44,6 +44,10 @@ class CompiledRule(Struct, frozen=True):
     annotations: tuple[tuple[str, str], ...] = ()
     rollout: Rollout | None = None
     """None where the policy is enforced for everybody."""
+    quarantine: str = ""
+    """What makes no more calls once the rule has refused one: run, agent or tool."""
+    seconds: float = 0.0
+    """How long; 0 is until it is lifted."""
 
     @property
     def references(self) -> frozenset[str]:
@@ -203,7 +207,20 @@ def _spoken(rule: CompiledRule, outcome: bool | str, activation: Any, call: Call
     outside = mode is not rule.mode
     if outcome is True:
         message, notes = _message(rule, activation), rule.annotations
-        return Spoke(rule.policy, rule.name, rule.verdict, mode, message, "", rule.label, rule.fields, notes, outside)
+        return Spoke(
+            rule.policy,
+            rule.name,
+            rule.verdict,
+            mode,
+            message,
+            "",
+            rule.label,
+            rule.fields,
+            notes,
+            outside,
+            rule.quarantine,
+            rule.seconds,
+        )
     verdict = Verdict.WARN if rule.ignore else Verdict.DENY
     error = str(outcome)
     return Spoke(rule.policy, rule.name, verdict, mode, rule.message, error, "", (), rule.annotations, outside)

@@ -7,90 +7,29 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
-from gateway.policy.globs import check_glob
 from gateway.policy.redaction import check_field
-from gateway.policy.units import duration, fraction, rate
-
-Glob = Annotated[
-    str,
-    BeforeValidator(check_glob),
-    Field(min_length=1, max_length=512, description="* matches any run of characters, also /, and ? one character."),
-]
-Globs = Annotated[tuple[Glob, ...], Field(min_length=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
-Expression = Annotated[str, Field(min_length=1, description="A CEL expression, at most 4096 characters.")]
-Duration = Annotated[
-    float,
-    BeforeValidator(duration),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)?$"},
-                {"type": "number", "minimum": 0},
-            ],
-            "examples": ["250ms", "10s", "5m", "1h"],
-        }
-    ),
-]
-Fraction = Annotated[
-    float,
-    BeforeValidator(fraction),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?%$"},
-                {"type": "number", "minimum": 0, "maximum": 1},
-            ],
-            "examples": ["50%", 0.5],
-        }
-    ),
-]
+from gateway.policy.schema_governors import Budget, Loop, Pool, Retry, Run
+from gateway.policy.schema_parts import (
+    ApiVersion,
+    Duration,
+    Expression,
+    Fraction,
+    Glob,
+    GlobList,
+    InconsistentError,
+    Match,
+    Metadata,
+    Model,
+    ModeName,
+    Name,
+    Rate,
+    listed,
+)
 
 
-def _rate_text(value: object) -> str:
-    return rate(value)[1]
-
-
-Rate = Annotated[
-    str,
-    BeforeValidator(_rate_text),
-    WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?/(s|m|h|d)$", "examples": ["10/s", "100/m"]}),
-]
-ModeName = Literal["Enforce", "Audit", "Warn"]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-def _listed(value: object) -> object:
-    """Tuples keep a frozen model frozen, but YAML gives lists, which strict mode would refuse for a tuple."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-GlobList = Annotated[Globs, BeforeValidator(_listed)]
-
-
-class Metadata(_Model):
-    """What a document is called."""
-
-    name: Name = Field(description="Unique among the documents of one kind; shown in traces and refusals.")
-    labels: dict[str, str] = Field(default={}, description="Free labels for your own tooling.")
-    annotations: dict[str, str] = Field(default={}, description="Free notes for your own tooling.")
-
-
-class Match(_Model):
-    """Which calls a document is about."""
-
-    tools: GlobList = Field(default=("*",), description="Names of tools in the configuration.")
-    operations: GlobList = Field(
-        default=("*",), description='Operations, such as "GET /repos/{owner}/{repo}", "GET *" or "*".'
-    )
-
-
-class Variable(_Model):
+class Variable(Model):
     """A named expression, written into the rules that use it as variables.NAME."""
 
     name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64, description="Used as variables.NAME.")
@@ -109,15 +48,7 @@ MaskedField = Annotated[
 Note = Annotated[str, Field(min_length=1, max_length=256)]
 
 
-class InconsistentError(ValueError):
-    """Settings that do not go together; ``at`` leads from the model to the one that is to be changed."""
-
-    def __init__(self, message: str, *at: str | int) -> None:
-        super().__init__(message)
-        self.at = at
-
-
-class Rule(_Model):
+class Rule(Model):
     """One condition and what follows when it is true."""
 
     name: Name = Field(description="Unique in its policy; shown in traces and refusals as POLICY/RULE.")
@@ -127,13 +58,19 @@ class Rule(_Model):
         " marks the run, warn only records and tells the agent."
     )
     label: Name | None = Field(default=None, description="With then: label: what the run is marked with (run.labels).")
-    fields: Annotated[tuple[MaskedField, ...], BeforeValidator(_listed)] = Field(
+    fields: Annotated[tuple[MaskedField, ...], BeforeValidator(listed)] = Field(
         default=(),
         max_length=64,
         description="With then: redact: what is masked, by paths. args.* in phase request, result.* in phase response.",
     )
     annotations: dict[Name, Note] = Field(
         default={}, max_length=16, description="Notes that go into the trace and a metric, such as severity: high."
+    )
+    quarantine: Literal["run", "agent", "tool"] | None = Field(
+        default=None, description="With then: deny: what makes no more calls from then on."
+    )
+    quarantine_for: Duration = Field(
+        default=0.0, description="How long it is quarantined; by default until somebody lifts it."
     )
     message: str = Field(default="", max_length=1024, description="What the agent is told.")
     messageExpression: Expression | None = Field(  # noqa: N815 - the key as users write it
@@ -166,6 +103,11 @@ class Rule(_Model):
                 raise InconsistentError(message, "then")
             message = f"fields have no effect with then: {self.then}; remove them or write then: redact"
             raise InconsistentError(message, "fields")
+        if self.quarantine is not None and self.then != "deny":
+            message = f"quarantine has no effect with then: {self.then}; remove it or write then: deny"
+            raise InconsistentError(message, "quarantine")
+        if self.quarantine_for and self.quarantine is None:
+            raise InconsistentError("quarantine_for says how long, but not what; give quarantine too", "quarantine_for")
         for number, field in enumerate(self.fields):
             if not field.startswith(f"{_ROOTS[self.phase]}."):
                 message = f"in phase {self.phase} only {_ROOTS[self.phase]} can be masked, not {field}"
@@ -184,7 +126,7 @@ _ROOTS = {"request": "args", "response": "result"}
 """What can be masked in each phase."""
 
 
-class Rollout(_Model):
+class Rollout(Model):
     """Which calls a policy is enforced for; for the others it is only recorded."""
 
     percent: float = Field(default=0.0, ge=0, le=100, description="The share for which it is enforced, 0 to 100.")
@@ -193,7 +135,7 @@ class Rollout(_Model):
         description="What is in or out as a whole, always the same way: a run (an agent where no run is named), or an"
         " agent.",
     )
-    agents: Annotated[tuple[Glob, ...], BeforeValidator(_listed)] = Field(
+    agents: Annotated[tuple[Glob, ...], BeforeValidator(listed)] = Field(
         default=(), description="Ids of agents for which it is enforced in any case."
     )
 
@@ -204,7 +146,7 @@ class Rollout(_Model):
         return self
 
 
-class PolicySpec(_Model):
+class PolicySpec(Model):
     """Rules over the calls that match."""
 
     mode: ModeName = Field(
@@ -217,15 +159,15 @@ class PolicySpec(_Model):
         default=None, description="Enforce for a share of the calls only, and Audit for the rest."
     )
     match: Match = Match()
-    variables: Annotated[tuple[Variable, ...], BeforeValidator(_listed)] = Field(default=(), max_length=64)
-    rules: Annotated[tuple[Rule, ...], BeforeValidator(_listed), Field(min_length=1, max_length=256)]
+    variables: Annotated[tuple[Variable, ...], BeforeValidator(listed)] = Field(default=(), max_length=64)
+    rules: Annotated[tuple[Rule, ...], BeforeValidator(listed), Field(min_length=1, max_length=256)]
 
 
-class GrantSpec(_Model):
+class GrantSpec(Model):
     """Who may call what. What no grant names is refused."""
 
-    agents: Annotated[tuple[Glob, ...], BeforeValidator(_listed)] = Field(default=(), description="Ids of agents.")
-    roles: Annotated[tuple[Glob, ...], BeforeValidator(_listed)] = Field(
+    agents: Annotated[tuple[Glob, ...], BeforeValidator(listed)] = Field(default=(), description="Ids of agents.")
+    roles: Annotated[tuple[Glob, ...], BeforeValidator(listed)] = Field(
         default=(), description="Globs of roles; an agent that has one of them is granted, as is one that agents names."
     )
     tools: GlobList = Field(description="Names of tools in the configuration.")
@@ -240,11 +182,11 @@ class GrantSpec(_Model):
         return self
 
 
-class LimitSpec(_Model):
+class LimitSpec(Model):
     """A token bucket for each key."""
 
     match: Match = Match()
-    per: Annotated[tuple[Expression, ...], BeforeValidator(_listed)] = Field(
+    per: Annotated[tuple[Expression, ...], BeforeValidator(listed)] = Field(
         max_length=8,
         description="What has its own bucket: agent, run, tool, operation, or a CEL expression that gives a string,"
         " an int or a bool. [] is one bucket for all.",
@@ -267,11 +209,11 @@ class LimitSpec(_Model):
         return self
 
 
-class BreakerSpec(_Model):
+class BreakerSpec(Model):
     """When a tool is left alone for a while because it fails."""
 
     match: Match = Match()
-    per: Annotated[tuple[Literal["tool", "operation"], ...], BeforeValidator(_listed)] = Field(
+    per: Annotated[tuple[Literal["tool", "operation"], ...], BeforeValidator(listed)] = Field(
         default=("tool",), description="[tool] or [tool, operation]: what has a circuit of its own."
     )
     failures: int = Field(default=5, ge=0, description="Consecutive failures that open the circuit; 0 turns it off.")
@@ -295,12 +237,12 @@ class BreakerSpec(_Model):
         return self
 
 
-class CapSpec(_Model):
+class CapSpec(Model):
     """What requests to a model are held to: changed where they go beyond, or refused."""
 
     match: Match = Match()
     agents: GlobList = Field(default=("*",), description="Ids of agents that it is for.")
-    models: Annotated[tuple[Glob, ...], BeforeValidator(_listed)] = Field(
+    models: Annotated[tuple[Glob, ...], BeforeValidator(listed)] = Field(
         default=(), description="Models that may be asked; a request for another is refused."
     )
     max_tokens: int = Field(
@@ -309,7 +251,7 @@ class CapSpec(_Model):
     system: str = Field(
         default="", max_length=16_384, description="Put first in the system prompt where that does not begin with it."
     )
-    forbid_tools: Annotated[tuple[Glob, ...], BeforeValidator(_listed)] = Field(
+    forbid_tools: Annotated[tuple[Glob, ...], BeforeValidator(listed)] = Field(
         default=(), description="Tools that the model may not be offered; their definitions are taken out."
     )
 
@@ -320,10 +262,7 @@ class CapSpec(_Model):
         return self
 
 
-ApiVersion = Annotated[Literal["toolgate/v1"], Field(description="Always toolgate/v1.")]
-
-
-class Policy(_Model):
+class Policy(Model):
     """Rules over calls, in CEL."""
 
     apiVersion: ApiVersion  # noqa: N815 - the key as users write it
@@ -332,7 +271,7 @@ class Policy(_Model):
     spec: PolicySpec
 
 
-class Grant(_Model):
+class Grant(Model):
     """Who may call what."""
 
     apiVersion: ApiVersion  # noqa: N815 - the key as users write it
@@ -341,7 +280,7 @@ class Grant(_Model):
     spec: GrantSpec
 
 
-class Limit(_Model):
+class Limit(Model):
     """How often calls may be made."""
 
     apiVersion: ApiVersion  # noqa: N815 - the key as users write it
@@ -350,7 +289,7 @@ class Limit(_Model):
     spec: LimitSpec
 
 
-class Breaker(_Model):
+class Breaker(Model):
     """When a failing tool is left alone."""
 
     apiVersion: ApiVersion  # noqa: N815 - the key as users write it
@@ -359,7 +298,7 @@ class Breaker(_Model):
     spec: BreakerSpec
 
 
-class Cap(_Model):
+class Cap(Model):
     """What requests to a model are held to."""
 
     apiVersion: ApiVersion  # noqa: N815 - the key as users write it
@@ -368,7 +307,7 @@ class Cap(_Model):
     spec: CapSpec
 
 
-AnyDocument = Policy | Grant | Limit | Breaker | Cap
+AnyDocument = Policy | Grant | Limit | Breaker | Cap | Budget | Loop | Retry | Pool | Run
 Document = Annotated[AnyDocument, Field(discriminator="kind")]
 KINDS: dict[str, type[AnyDocument]] = {
     "Policy": Policy,
@@ -376,6 +315,11 @@ KINDS: dict[str, type[AnyDocument]] = {
     "Limit": Limit,
     "Breaker": Breaker,
     "Cap": Cap,
+    "Budget": Budget,
+    "Loop": Loop,
+    "Retry": Retry,
+    "Pool": Pool,
+    "Run": Run,
 }
 DOCUMENT: TypeAdapter[AnyDocument] = TypeAdapter(Document)
 

@@ -6,7 +6,7 @@ Calls overlap as they would: one that waits its turn, or for its answer, goes on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
@@ -20,6 +20,7 @@ from gateway.pipeline import Await, Collect, Effect, Pipeline, ReadBody, Relay, 
 from gateway.rehearse.answers import body_of
 from gateway.rehearse.requests import request_of
 from gateway.rehearse.stage import Stage, Turn
+from gateway.stores.lineage import Roots
 from gateway.understand.reader import Answer
 
 _FAULTS: Mapping[str, tuple[Reason, int, str]] = {
@@ -70,6 +71,8 @@ class Performance:
             stage.wall,
             lambda: f"call-{next(idents)}",
             stage.runs,
+            Roots(),
+            stage.quarantines,
         )
 
     def begin(self, described: Described, answer: AnswerPart | None, at: float) -> Act:
@@ -120,9 +123,7 @@ class Performance:
         if isinstance(effect, ReadBody):
             return 0.0, _read(effect, act)
         if isinstance(effect, Await):
-            if not isinstance(effect.awaitable, Turn):
-                raise TypeError(f"the pipeline waits for {effect.awaitable!r}")
-            return effect.awaitable.seconds, True
+            return _turn(effect.awaitable)
         if isinstance(effect, Send):
             return act.answer.after, _head(effect.permit, act)
         if isinstance(effect, Collect):
@@ -150,6 +151,19 @@ class _Doors:
 
     def record(self, trace: Trace) -> None:
         self.recorded = trace
+
+
+def _turn(awaitable: Awaitable[Any]) -> tuple[float, Any]:
+    """In how many seconds it is the call's turn, and what it is then given."""
+    waiting = awaitable.__await__()
+    turn = next(waiting)
+    if not isinstance(turn, Turn):
+        raise TypeError(f"the pipeline waits for {turn!r}")
+    try:
+        next(waiting)
+    except StopIteration as done:
+        return turn.seconds, done.value
+    raise TypeError("the pipeline waits for more than its turn")
 
 
 def _read(effect: ReadBody, act: Act) -> bytes | Refused | None:

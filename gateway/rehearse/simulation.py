@@ -26,8 +26,10 @@ from gateway.model import (
     CircuitClaim,
     Decision,
     Findings,
+    Hold,
     Outcome,
     Permit,
+    PoolClaim,
     RateClaim,
     Reason,
     Refusal,
@@ -41,6 +43,7 @@ from gateway.rehearse.needs import Need, Needs
 from gateway.rehearse.rebuild import NOT_OURS, Rebuilder
 from gateway.rehearse.records import Record
 from gateway.rehearse.stage import Stage
+from gateway.stores.bucket import paced
 from gateway.understand.llm import USAGE, allows_model
 
 ALLOW, DENY, APPROVE, UNKNOWN, SKIPPED = "allow", "deny", "approve", "unknown", "skipped"
@@ -122,7 +125,7 @@ class Simulation:
         street = self._stage.streets[call.tool.name]
         if call.run.id and (street.reads_cost or street.reads_labels):
             agent, run, runs = call.agent.id, call.run.id, self._stage.runs
-            state = structs.replace(call.run, cost_usd=runs.cost(agent, run), labels=runs.labels(agent, run))
+            state = structs.replace(call.run, cost_usd=runs.cost((agent, run)), labels=runs.labels((agent, run)))
             call = structs.replace(call, run=state)
         checks, quotas, lacked = street.checks, street.quotas, None
         parts = call.parts or (call,)
@@ -168,11 +171,16 @@ class Simulation:
             elif isinstance(effect, Look):
                 answer = stage.ledger.look(effect.claims, at)
             elif isinstance(effect, Pace):
-                turn = self._lines.turn(effect.claim, at, _waited(asked.record, effect.claim))
+                claim = effect.claim
+                if isinstance(claim, PoolClaim):  # who waited for a place, and how long, is not known any more
+                    answer = Hold(claim, True)
+                    continue
+                turn = self._lines.turn(claim, at, _waited(asked.record, claim))
                 if turn:
-                    self._at(at + turn, lambda now: self._go_on(asked, True, now))
+                    held = paced(claim, granted=True)
+                    self._at(at + turn, lambda now, held=held: self._go_on(asked, held, now))  # type: ignore[misc]
                     return None
-                answer = turn is not None
+                answer = paced(claim, granted=turn is not None)
             elif isinstance(effect, AskHuman):
                 answer = None
             else:
@@ -181,7 +189,7 @@ class Simulation:
     def _decided(self, asked: _Asked, decision: Decision, at: float) -> None:
         record, call = asked.record, asked.call
         if decision.spoke and call.run.id:
-            self._stage.runs.mark(call.agent.id, call.run.id, labels_of(decision.spoke))
+            self._stage.runs.mark(call.tree, labels_of(decision.spoke))
         if isinstance(decision, Permit):
             self._run(asked, decision, at)
         verdict = _verdict(decision)

@@ -7,7 +7,7 @@ Nothing outside is read, asked or told. Times are seconds from the stage's begin
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
@@ -17,12 +17,26 @@ from gateway.config.load import Loaded
 from gateway.decide.engine import AskHuman, Effect, Look, Pace, Reserve, decide
 from gateway.decide.rules import labels_of
 from gateway.errors import Refused
-from gateway.model import Agent, Answered, Call, Decision, Outcome, Permit, RateClaim, Reason, Refusal, Run
+from gateway.model import (
+    Agent,
+    Answered,
+    Call,
+    Decision,
+    Hold,
+    Outcome,
+    Permit,
+    PoolClaim,
+    RateClaim,
+    Reason,
+    Refusal,
+    Run,
+)
 from gateway.pipeline import Street, refusal_of
 from gateway.ports import Clock
 from gateway.rehearse.requests import request_of
 from gateway.stores.bucket import spend, take
 from gateway.stores.memory import MemoryLedger
+from gateway.stores.quarantines import Register
 from gateway.stores.runs import RunBook
 from gateway.streets import Kept, Streets
 from gateway.understand.masking import masked_call
@@ -38,8 +52,9 @@ class Stage:
 
     def __init__(self, loaded: Loaded, epoch: float = 0.0, offers: Offers = NO_OFFERS) -> None:
         self.loaded, self.epoch, self.now = loaded, epoch, 0.0
-        self.ledger = MemoryLedger()
+        self.ledger = MemoryLedger(self.clock)
         self.runs = RunBook()
+        self.quarantines = Register(self.wall)
         self.turns = Turns(self.clock)
         self.router = Router(loaded.tools)
         kept = Kept()
@@ -76,10 +91,10 @@ class Stage:
         self.now = at
         street = self.streets[call.tool.name]
         if call.run.id and street.reads_cost:
-            cost = self.runs.cost(call.agent.id, call.run.id)
+            cost = self.runs.cost(call.tree)
             call = structs.replace(call, run=structs.replace(call.run, cost_usd=cost))
         if call.run.id and street.reads_labels:
-            labels = self.runs.labels(call.agent.id, call.run.id)
+            labels = self.runs.labels(call.tree)
             call = structs.replace(call, run=structs.replace(call.run, labels=labels))
         if street.reads_time:
             call = call.arrived(self.wall())
@@ -91,7 +106,7 @@ class Stage:
         except StopIteration as done:
             decision: Decision = done.value
             if decision.spoke:
-                self.runs.mark(call.agent.id, call.run.id, labels_of(decision.spoke))
+                self.runs.mark(call.tree, labels_of(decision.spoke))
             return decision
         except Refused as refused:
             return refusal_of(refused)
@@ -100,11 +115,15 @@ class Stage:
 
     def _answer(self, effect: Effect) -> object:
         if isinstance(effect, Reserve):
-            return self.ledger.reserve(effect.claims, self.now)
+            held = self.ledger.reserve(effect.claims, self.now)
+            if not isinstance(held, tuple):
+                raise TypeError("a stage's ledger answers at once")
+            return held
         if isinstance(effect, Look):
             return self.ledger.look(effect.claims, self.now)
         if isinstance(effect, Pace):
-            return self.turns.pace(effect.claim) is not False
+            turn = self.turns.pace(effect.claim)
+            return turn.hold if isinstance(turn, Turn) else turn
         if isinstance(effect, AskHuman):
             return None
         raise TypeError(f"decide asked for {effect!r}")
@@ -127,7 +146,7 @@ class Stage:
         if usd is None and pricer is not None:
             usd = pricer.cost(call, outcome)
         if usd:
-            self.runs.add(call.agent.id, call.run.id, usd)
+            self.runs.add(call.tree, usd)
 
 
 class Turns:
@@ -137,22 +156,26 @@ class Turns:
         self._clock = clock
         self._full_at: dict[tuple[str, ...], float] = {}
 
-    def pace(self, claim: RateClaim) -> bool | Awaitable[bool]:
-        """True where there is room now, False where it takes longer than the claim may wait, else a ``Turn``."""
+    def pace(self, claim: RateClaim | PoolClaim) -> Hold | Turn:
+        """A hold at once: granted where there is room now, not granted where that takes longer than the claim may wait;
+        else a ``Turn``. Places of pools are not modelled: there always is one."""
+        if isinstance(claim, PoolClaim):
+            return Hold(claim, True)
         now, full_at = self._clock(), self._full_at.get(claim.key, 0.0)
         _, _, _, wait = take(full_at, claim.capacity, claim.rate, claim.cost, now)
         if wait > claim.wait:
-            return False
+            return Hold(claim, False, 0.0, claim.wait, "paced")
         self._full_at[claim.key] = spend(full_at, claim.rate, claim.cost, now)
-        return Turn(wait) if wait else True
+        hold = Hold(claim, True, 0.0, 0.0, "paced")
+        return Turn(wait, hold) if wait else hold
 
 
 class Turn:
     """A call's turn in so many ``seconds``; it is awaited by whoever moves the clock."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, seconds: float, hold: Hold) -> None:
+        self.seconds, self.hold = seconds, hold
 
-    def __await__(self) -> Generator[Turn, None, bool]:
+    def __await__(self) -> Generator[Turn, None, Hold]:
         yield self
-        return True
+        return self.hold

@@ -5,6 +5,8 @@ Exactly a bucket of ``capacity`` tokens refilled at ``rate`` a second, with no t
 
 from __future__ import annotations
 
+from gateway.model import Hold, RateClaim
+
 _SLACK = 1e-9
 """Tokens: what rounding of large clock values may cost a call that waited exactly as long as it was told."""
 
@@ -26,3 +28,8 @@ def take(full_at: float, capacity: float, rate: float, cost: float, now: float) 
 def spend(full_at: float, rate: float, cost: float, now: float) -> float:
     """When the bucket will be full again once ``cost`` tokens are taken at ``now``."""
     return max(full_at, now) + cost / rate
+
+
+def paced(claim: RateClaim, *, granted: bool) -> Hold:
+    """The hold of a limit that waits. Such limits do not tell how many tokens are left."""
+    return Hold(claim, granted, 0.0, 0.0 if granted else claim.wait, "paced")

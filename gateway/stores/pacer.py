@@ -7,7 +7,8 @@ from collections.abc import Awaitable
 
 from aiolimiter import AsyncLimiter
 
-from gateway.model import RateClaim
+from gateway.model import Hold, PoolClaim, RateClaim
+from gateway.stores.bucket import paced
 
 LONGEST_QUEUE = 1000
 _MOST_KEYS = 10_000
@@ -29,34 +30,36 @@ class WaitingRoom:
         self._lanes: dict[tuple[str, ...], _Lane] = {}
         self._sweep_at = _MOST_KEYS
 
-    def pace(self, claim: RateClaim) -> bool | Awaitable[bool]:
-        """Take a token now where there is one (True), else wait for it, at most ``claim.wait`` seconds."""
+    def pace(self, claim: RateClaim | PoolClaim) -> Hold | Awaitable[Hold]:
+        """Take a token now where there is one, else wait for it, at most ``claim.wait`` seconds."""
+        if not isinstance(claim, RateClaim):
+            raise TypeError(f"not a claim of a limit: {claim!r}")
         lane = self._lanes.get(claim.key)
         if lane is None or lane.capacity != claim.capacity or lane.rate != claim.rate:
             self._forget_idle()
             lane = self._lanes[claim.key] = _Lane(claim.capacity, claim.rate)
         if lane.waiting >= LONGEST_QUEUE:
-            return False
+            return paced(claim, granted=False)
         if not lane.waiting and lane.limiter.has_capacity(claim.cost):
             taking = lane.limiter.acquire(claim.cost)
             try:
                 taking.send(None)
             except StopIteration:  # there was room: nothing to wait for
-                return True
+                return paced(claim, granted=True)
             taking.close()
         return self._wait(lane, claim)
 
     @staticmethod
-    async def _wait(lane: _Lane, claim: RateClaim) -> bool:
+    async def _wait(lane: _Lane, claim: RateClaim) -> Hold:
         lane.waiting += 1
         try:
             async with asyncio.timeout(claim.wait):
                 await lane.limiter.acquire(claim.cost)
         except TimeoutError:
-            return False
+            return paced(claim, granted=False)
         finally:
             lane.waiting -= 1
-        return True
+        return paced(claim, granted=True)
 
     def _forget_idle(self) -> None:
         if len(self._lanes) >= self._sweep_at:

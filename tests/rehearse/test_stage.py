@@ -71,14 +71,14 @@ def test_costs_are_priced_or_taken_as_they_are_told(tmp_path: Path) -> None:
     stage = staged(tmp_path, rule("run.cost_usd > 1.0"))
     call = transfer(stage)
     stage.settle(call, stage.decide(call, 0.0), DONE, 0.0)
-    assert stage.runs.cost("pay-1", "r") == 0.5
+    assert stage.runs.cost(("pay-1", "r")) == 0.5
     stage.settle(call, stage.decide(call, 1.0), Outcome(200, upstream=200, cost_usd=0.75), 1.0)
-    assert stage.runs.cost("pay-1", "r") == 1.25
+    assert stage.runs.cost(("pay-1", "r")) == 1.25
     refused = stage.decide(call, 2.0)
     assert isinstance(refused, Refusal)
     assert refused.rule == "p/r"
     stage.settle(call, refused, Outcome(403, cost_usd=9.0), 2.0)
-    assert stage.runs.cost("pay-1", "r") == 1.25
+    assert stage.runs.cost(("pay-1", "r")) == 1.25
 
 
 def test_limits_fill_up_by_the_clock_that_is_set(tmp_path: Path) -> None:

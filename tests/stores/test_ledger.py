@@ -160,7 +160,7 @@ def test_many_keys_are_forgotten_once_they_are_full_again_and_no_other(ledger):
         ledger.reserve((rate(1, 100, key=f"k{number}"),), number * 0.001)
     assert granted(ledger.reserve((slow,), 25.0)) == [False]
     if isinstance(ledger, MemoryLedger):
-        assert len(ledger._full_at) <= 10_001
+        assert len(ledger.buckets) <= 10_001
 
 
 @given(

@@ -1,0 +1,95 @@
+"""Budgets, loops, retries, pools and bounds of runs, in the form that a call is held against."""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from gateway.model import (
+    Agent,
+    BudgetSettings,
+    Call,
+    LoopSettings,
+    PoolSettings,
+    RetrySettings,
+    RunSettings,
+)
+from gateway.policy.guards import Part, short
+
+Globs = tuple[re.Pattern[str], ...]
+
+
+class CompiledBudget(Struct, frozen=True):
+    """Budgets by key: one for each unit that is bounded. ``agents`` are the compiled globs over agent ids."""
+
+    name: str
+    agents: Globs
+    parts: tuple[Part, ...]
+    settings: tuple[BudgetSettings, ...]
+    references: frozenset[str] = frozenset()
+
+    def names(self, agent: Agent) -> bool:
+        """Whether the budget is for this agent."""
+        return any(pattern.fullmatch(agent.id) for pattern in self.agents)
+
+    def key(self, call: Call) -> tuple[str, ...]:
+        """The budget's name and what it counts this call by. Raises EvaluationError (a 403) where a part fails."""
+        return (self.name, *[short(value) for part in self.parts for value in part(call)])
+
+
+class CompiledLoop(Struct, frozen=True):
+    """What counts as a loop. ``polls`` are the compiled globs over operations; ``ignore`` paths of arguments."""
+
+    name: str
+    settings: LoopSettings
+    polls: Globs = ()
+    ignore: tuple[str, ...] = ()
+    references: frozenset[str] = frozenset()
+
+    def is_poll(self, operation: str) -> bool:
+        """Whether the operation is one that is asked again and again."""
+        return any(pattern.fullmatch(operation) for pattern in self.polls)
+
+
+class CompiledRetry(Struct, frozen=True):
+    """How often what failed may be tried again."""
+
+    name: str
+    settings: RetrySettings
+    references: frozenset[str] = frozenset()
+
+
+class CompiledShare(Struct, frozen=True):
+    """What some agents get of a pool."""
+
+    agents: Globs
+    weight: float
+    priority: int
+
+
+class CompiledPool(Struct, frozen=True):
+    """Places in a tool."""
+
+    name: str
+    settings: PoolSettings
+    shares: tuple[CompiledShare, ...] = ()
+    references: frozenset[str] = frozenset()
+
+    def share(self, agent: Agent) -> tuple[float, int]:
+        """Weight and priority of the agent: those of the first share that names it."""
+        for share in self.shares:
+            if any(pattern.fullmatch(agent.id) for pattern in share.agents):
+                return share.weight, share.priority
+        return 1.0, 0
+
+
+class CompiledRun(Struct, frozen=True):
+    """Bounds of a run."""
+
+    name: str
+    settings: RunSettings
+    references: frozenset[str] = frozenset()
+
+
+Governor = CompiledBudget | CompiledLoop | CompiledRetry | CompiledPool | CompiledRun

@@ -1,0 +1,100 @@
+"""From the documents that govern resources to the form that a call is held against."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from gateway.model import BudgetSettings, LoopSettings, PoolSettings, RetrySettings, RunSettings
+from gateway.policy.complaints import Complaints
+from gateway.policy.engine import CelEngine
+from gateway.policy.globs import glob_regex
+from gateway.policy.governors import (
+    CompiledBudget,
+    CompiledLoop,
+    CompiledPool,
+    CompiledRetry,
+    CompiledRun,
+    CompiledShare,
+    Globs,
+    Governor,
+)
+from gateway.policy.lower import parts_of
+from gateway.policy.schema_governors import CALENDAR, Budget, Loop, Pool, Retry, Run
+from gateway.policy.units import duration
+
+GOVERNORS = (Budget, Loop, Retry, Pool, Run)
+AnyGovernor = Budget | Loop | Retry | Pool | Run
+
+MICRO = 1_000_000
+"""Micro-dollars in a US dollar."""
+
+
+def governor_of(index: int, model: AnyGovernor, engine: CelEngine, complaints: Complaints) -> Governor:
+    """The document compiled; parts of a key that do not compile are complained of and left out."""
+    if isinstance(model, Budget):
+        return _budget(index, model, engine, complaints)
+    if isinstance(model, Loop):
+        return _loop(model)
+    if isinstance(model, Retry):
+        return _retry(model)
+    if isinstance(model, Pool):
+        return _pool(model)
+    spec = model.spec
+    settings = RunSettings(spec.depth or 0, spec.fan_out or 0, spec.steps or 0, spec.duration or 0.0)
+    return CompiledRun(model.metadata.name, settings)
+
+
+def _budget(index: int, model: Budget, engine: CelEngine, complaints: Complaints) -> CompiledBudget:
+    spec, name = model.spec, model.metadata.name
+    parts, read = parts_of(index, name, spec.per, engine, complaints)
+    window, seconds = (spec.window, 0.0) if spec.window in CALENDAR else ("rolling", float(duration(spec.window)))
+    limits = {"usd": round(spec.usd * MICRO) if spec.usd else 0, "tokens": spec.tokens or 0, "calls": spec.calls or 0}
+    settings = [
+        BudgetSettings(
+            limit,
+            unit,
+            window,
+            seconds,
+            ceil(limit * spec.warn),
+            spec.mode == "hard",
+            spec.streams == "cut",
+            spec.max_wait,
+        )
+        for unit, limit in limits.items()
+        if limit
+    ]
+    return CompiledBudget(name, _globs(spec.agents), parts, tuple(settings), read)
+
+
+def _loop(model: Loop) -> CompiledLoop:
+    spec = model.spec
+    settings = LoopSettings(
+        spec.repeats,
+        spec.errors,
+        spec.cycles,
+        spec.streak,
+        spec.poll_repeats,
+        spec.window,
+        spec.memory,
+        spec.refusals,
+        spec.quarantine_for,
+        spec.mode == "Enforce",
+    )
+    return CompiledLoop(model.metadata.name, settings, _globs(spec.polls), spec.ignore)
+
+
+def _retry(model: Retry) -> CompiledRetry:
+    spec = model.spec
+    settings = RetrySettings(spec.tokens, spec.ratio, spec.teach, spec.remember, spec.within, spec.mode == "Enforce")
+    return CompiledRetry(model.metadata.name, settings)
+
+
+def _pool(model: Pool) -> CompiledPool:
+    spec = model.spec
+    settings = PoolSettings(spec.concurrency, spec.queue, spec.max_wait, spec.charge, spec.ageing, spec.adaptive)
+    shares = tuple(CompiledShare(_globs(share.agents), share.weight, share.priority) for share in spec.shares)
+    return CompiledPool(model.metadata.name, settings, shares)
+
+
+def _globs(patterns: tuple[str, ...]) -> Globs:
+    return tuple(glob_regex(pattern) for pattern in patterns)
