@@ -66,3 +66,7 @@ class UpstreamError(ToolgateError):
 
 class ClientGone(ToolgateError):  # noqa: N818 - an event
     """The agent closed its connection before the call ended."""
+
+
+class StoreUnavailable(ToolgateError):  # noqa: N818 - a state of the world
+    """The shared store cannot be reached now. Nobody's fault here; what follows is said where it is caught."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from gateway.model import (
+    Account,
     Agent,
     Answered,
+    Balance,
     Call,
     Claim,
+    Draw,
+    Drawn,
+    Entry,
     Fields,
     Hold,
+    Lease,
     Outcome,
     PoolClaim,
     Quarantine,
@@ -19,6 +25,7 @@ from gateway.model import (
     Request,
     Run,
     Trace,
+    Want,
 )
 
 
@@ -110,3 +117,68 @@ class Quarantines(Protocol):
 
     def impose(self, call: Call, scope: str, reason: str, by: str, seconds: float) -> None:
         """Quarantine the call's agent, run or tool (``scope``) for so long; 0 is until somebody lifts it."""
+
+
+class Vault(Protocol):
+    """Accounts of budgets and shared buckets: durable, and the same for all replicas. ``now`` is in seconds since the
+    epoch; ``holder`` names the replica. Raises StoreUnavailable where the store cannot be reached.
+
+    What is leased counts as spent until it is given back: a replica that dies forgets nothing, at most it forfeits its
+    leases. An account may be spent beyond its limit by ``settle``, never by ``lease``.
+    """
+
+    async def lease(self, holder: str, wants: Sequence[Want], now: float) -> Sequence[Lease]:
+        """Set aside for each want, in one step, what is left of its account; see Lease."""
+
+    async def settle(self, holder: str, entries: Sequence[Entry], now: float) -> None:
+        """Write down what calls came to, out of what the replica has leased. Of each call and account only once: again
+        is without effect."""
+
+    async def give_back(self, holder: str, amounts: Sequence[tuple[Account, int]], now: float) -> None:
+        """What was leased and will not be spent."""
+
+    async def balances(self, now: float) -> Sequence[Balance]:
+        """Every account with something spent or leased in its present window."""
+
+    async def draw(self, wants: Sequence[Draw], now: float) -> Sequence[Drawn]:
+        """Take tokens out of shared buckets."""
+
+
+class Board(Protocol):
+    """Small facts that all replicas share: quarantines, open circuits. A replica reads its own copy, which follows the
+    others' within a second. Durable where the store is."""
+
+    def entries(self, kind: str) -> Mapping[str, bytes]:
+        """What is known here, by key."""
+
+    async def post(self, kind: str, key: str, value: bytes, seconds: float = 0.0) -> None:
+        """Let it stand for all, for so long; 0 is for ever. It is stored when this returns. Raises StoreUnavailable."""
+
+    async def remove(self, kind: str, key: str) -> bool:
+        """Whether there was one. Raises StoreUnavailable."""
+
+    def watch(self, kind: str, told: Callable[[str, bytes | None], None]) -> None:
+        """Be told of each change from now on, one's own too: the key, and its value or None where it is gone."""
+
+    async def seize(self, key: str, seconds: float) -> bool:
+        """Be the only one of all replicas who has this for so long (a probe of a circuit). Raises StoreUnavailable."""
+
+
+class State(Protocol):
+    """Where all that outlives a process is kept. One of ``memory:``, ``sqlite:///PATH``, ``redis://...``."""
+
+    vault: Vault | None
+    """None: budgets live in this process only."""
+    board: Board
+    holder: str
+    """This replica's name, unlike any other's, and of any earlier process."""
+    shared: bool
+    """Whether other replicas may use the same store."""
+
+    async def start(self) -> None:
+        """Open it, and read what stands. Raises ConfigError where it cannot be used at all."""
+
+    async def close(self) -> None: ...
+
+    def status(self) -> Mapping[str, object]:
+        """For /readyz: where state is kept, and whether it can be reached."""
