@@ -23,7 +23,7 @@ from msgspec import Struct, structs
 
 from gateway.cost.pricer import Pricer
 from gateway.decide.engine import AskHuman, Look, Pace, Reserve, decide
-from gateway.decide.results import UNCHECKED, ResultJudge, Results
+from gateway.decide.results import ResultJudge, Results
 from gateway.decide.rules import labels_of
 from gateway.decide.shapes import Check, Quota
 from gateway.effects import Await, Collect, Effect, ReadBody, Relay, Reply, Send, Way
@@ -37,10 +37,8 @@ from gateway.model import (
     Decision,
     Findings,
     Hold,
-    Mode,
     Outcome,
     Permit,
-    Quarantine,
     Reason,
     Refusal,
     Request,
@@ -48,11 +46,10 @@ from gateway.model import (
     Spoke,
     Tool,
     Trace,
-    Verdict,
 )
 from gateway.ports import Clock, Ledger, Lineage, Pacer, Quarantines, Recorder, Runs
+from gateway.replies import broken, broken_off, quarantined, refusal_of, reply_to, timed, told
 from gateway.story import Story
-from gateway.understand.http import phrase
 from gateway.understand.intents import with_intent
 from gateway.understand.reader import Answer, Reader
 from gateway.understand.route import Router
@@ -145,11 +142,11 @@ class Pipeline(Struct, frozen=True):
                 try:
                     outcome = yield from self._execute(decision, story)
                 except UpstreamError as error:
-                    outcome = yield _reply(_broken(error), story)
-                    outcome = _blame(outcome, error, story.answered)
+                    outcome = yield reply_to(broken(error), story)
+                    outcome = broken_off(outcome, error, story.answered)
             else:
                 self._impose(story, decision)
-                outcome = yield _timed(_reply(decision, story), story)
+                outcome = yield timed(reply_to(decision, story), story)
         except ClientGone as gone:
             outcome = gone.args[0] if gone.args else ABANDONED
         except Exception as error:
@@ -175,16 +172,16 @@ class Pipeline(Struct, frozen=True):
             else:
                 answer = story.answer = street.reader.answer(call, answered, judge)
         if answer is None or not answer.whole:
-            relayed: Outcome = yield Relay(_told(story, answered, permit.spoke), answer)
+            relayed: Outcome = yield Relay(told(story, answered, permit.spoke), answer)
             return relayed
         body: bytes = yield Collect(call.tool.answer_limit)
         body, refusal = _read_whole(answer, body)
         if refusal is not None:
             self._impose(story, refusal)
-            replied: Outcome = yield _timed(_reply(refusal, story), story)
+            replied: Outcome = yield timed(reply_to(refusal, story), story)
             return structs.replace(replied, upstream=answered.status, first_byte=answered.first_byte)
         spoke = permit.spoke + judge.spoke if judge is not None else permit.spoke
-        relayed = yield Relay(_told(story, answered, spoke), None, body)
+        relayed = yield Relay(told(story, answered, spoke), None, body)
         return relayed
 
     def _begin(self, story: Story, call: Call) -> None:
@@ -209,7 +206,7 @@ class Pipeline(Struct, frozen=True):
         """The answer to bytes that never became a call (``request`` is as far as they were read): recorded too."""
         story = Story(self.ident(), request, self.clock())
         story.decision = refusal
-        reply = _reply(refusal, story)
+        reply = reply_to(refusal, story)
         self._end(story, Outcome(refusal.status, fault="agent", error=refusal.detail, sent=len(reply.body)))
         return reply
 
@@ -319,7 +316,7 @@ class Pipeline(Struct, frozen=True):
         story.call, story.operation = call, call.operation
         quarantine = self.quarantines.standing(call)
         if quarantine is not None:
-            raise _quarantined(quarantine, self.wall())
+            raise quarantined(quarantine, self.wall())
         if street.compares:
             call = with_intent(call, body)
         if street.traces:
@@ -395,60 +392,9 @@ def _read_whole(answer: Answer, body: bytes) -> tuple[bytes, Refusal | None]:
         ) from error
 
 
-def _reply(refusal: Refusal, story: Story) -> Reply:
-    """The refusal in the words of the protocol that was spoken; before that is known, plain HTTP's."""
-    if story.reader is not None:
-        try:
-            phrased = story.reader.phrase(refusal, story.ident, story.request, story.body)
-            return Reply(phrased.status, phrased.fields, phrased.body)
-        except Exception:  # noqa: BLE001, S110 - a refusal is given in any case, and plain HTTP always can
-            pass
-    fields, body = phrase(refusal, story.ident)
-    return Reply(refusal.status, fields, body)
-
-
-def _timed(reply: Reply, story: Story) -> Reply:
-    """The reply to a refusal, with how long it took to decide (W3C Server-Timing)."""
-    spent = b"decide;dur=%.3f" % ((story.decided - story.began) * 1e3)
-    return Reply(reply.status, (*reply.fields, (b"Server-Timing", spent)), reply.body)
-
-
 def _failed(outcome: Outcome) -> bool:
     """Whether a call that was made has failed, as its agent sees it: no answer, an error status, or a tool's word."""
     return outcome.upstream == 0 or outcome.upstream >= 400 or bool(outcome.fault) or outcome.found.is_error
-
-
-def _quarantined(found: Quarantine, now: float) -> Refused:
-    what = "everything" if found.scope == "all" else f"this {found.scope}"
-    left = max(1.0, found.until - now) if found.until else 0.0
-    return Refused(
-        Reason.QUARANTINED,
-        403,
-        f"{what} is quarantined: {found.reason}",
-        "make no more calls; an operator decides how it goes on",
-        rule=found.by,
-        retry_after=left if found.scope != "run" else 0.0,
-    )
-
-
-def refusal_of(refused: Refused) -> Refusal:
-    """What becomes of a call that a step before the decision cannot read or place."""
-    return Refusal(
-        refused.reason,
-        refused.status,
-        refused.detail,
-        refused.rule,
-        retry_after=refused.retry_after,
-        retryable=refused.retry_after > 0,
-        advice=refused.advice,
-        fields=refused.fields,
-    )
-
-
-_ADVICE = {
-    502: "the tool cannot be reached or broke off; try again later, or go on without it",
-    504: "the tool did not answer in time; whether it did the work is not known",
-}
 
 
 def _hold_tunnel(judge: ResultJudge) -> None:
@@ -457,52 +403,6 @@ def _hold_tunnel(judge: ResultJudge) -> None:
         raise UpstreamError(
             Reason.RESULT_UNREADABLE, 502, "rules read the answers of this operation, and cannot read an upgraded one"
         )
-
-
-def _broken(error: UpstreamError) -> Refusal:
-    if error.reason is Reason.RESULT_UNREADABLE:
-        return Refusal(error.reason, error.status, error.detail, advice=UNCHECKED)
-    return Refusal(
-        error.reason,
-        error.status,
-        error.detail,
-        retryable=error.status in (502, 504),
-        advice=_ADVICE.get(error.status, ""),
-    )
-
-
-def _blame(outcome: Outcome, error: UpstreamError, answered: Answered | None) -> Outcome:
-    """The outcome of a call that broke off, before (None) or after the head of the tool's answer was here."""
-    status, first_byte = (0, 0.0) if answered is None else (answered.status, answered.first_byte)
-    return Outcome(outcome.status, status, blame(error), error.detail, outcome.received, outcome.sent, first_byte)
-
-
-def blame(error: UpstreamError) -> str:
-    """Who broke a call that was under way: agent, tool or gateway (which ends, or could not read the answer)."""
-    if error.reason in (Reason.DRAINING, Reason.RESULT_UNREADABLE):
-        return "gateway"
-    return "agent" if error.status < 500 else "tool"
-
-
-def _told(story: Story, answered: Answered, spoke: tuple[Spoke, ...]) -> bytes:
-    """The field lines added to a tool's answer: timings (W3C Server-Timing), the call's id, and warnings."""
-    lines = (
-        f"Server-Timing: decide;dur={(story.decided - story.began) * 1e3:.3f}, "
-        f"upstream;dur={answered.first_byte * 1e3:.3f}\r\nX-Toolgate-Call: {story.ident}\r\n"
-    ).encode()
-    if not spoke:
-        return lines
-    warnings = [
-        f"{said.policy}/{said.rule}: {said.message}"
-        for said in spoke
-        if said.mode is Mode.WARN or (said.mode is Mode.ENFORCE and said.verdict is Verdict.WARN)
-    ]
-    return lines + b"".join([b"X-Toolgate-Warning: %b\r\n" % _one_line(warning) for warning in warnings])
-
-
-def _one_line(text: str) -> bytes:
-    """Text fit for a field value: visible ASCII, the rest as ``?``."""
-    return "".join(c if " " <= c <= "~" else "?" for c in text[:500]).encode("ascii")
 
 
 __all__ = ["Await", "Collect", "Effect", "Pipeline", "ReadBody", "Relay", "Reply", "Send", "Street", "Way"]

@@ -13,8 +13,9 @@ from msgspec import Struct, structs
 from gateway.config.build import LLM_PROTOCOLS
 from gateway.errors import Refused
 from gateway.model import UNREAD, Agent, Call, Question, Reason, Refusal, Request, Route, Run
-from gateway.pipeline import Street, refusal_of
+from gateway.pipeline import Street
 from gateway.rehearse.records import Record, RecordedFlaw, RecordedPart
+from gateway.replies import refusal_of
 from gateway.understand.route import Router
 
 CUT = 2048

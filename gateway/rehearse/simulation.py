@@ -35,7 +35,7 @@ from gateway.model import (
     Refusal,
     SlotClaim,
 )
-from gateway.pipeline import Street, refusal_of
+from gateway.pipeline import Street
 from gateway.policy.rules import RuleSet
 from gateway.rehearse.alike import Alike
 from gateway.rehearse.lines import Lines
@@ -43,6 +43,7 @@ from gateway.rehearse.needs import Need, Needs
 from gateway.rehearse.rebuild import NOT_OURS, Rebuilder
 from gateway.rehearse.records import Record
 from gateway.rehearse.stage import Stage
+from gateway.replies import refusal_of
 from gateway.stores.bucket import paced
 from gateway.understand.llm import USAGE, allows_model
 

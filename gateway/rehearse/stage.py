@@ -31,9 +31,10 @@ from gateway.model import (
     Refusal,
     Run,
 )
-from gateway.pipeline import Street, refusal_of
+from gateway.pipeline import Street
 from gateway.ports import Clock
 from gateway.rehearse.requests import request_of
+from gateway.replies import refusal_of
 from gateway.stores.bucket import spend, take
 from gateway.stores.memory import MemoryLedger
 from gateway.stores.quarantines import Register

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 from gateway.errors import ClientGone, Refused, ToolgateError, UpstreamError
 from gateway.execute.forward import BODY_IGNORED, Forwarder
 from gateway.model import SAFE_METHODS, Answered, Fields, Outcome, Permit, Reason, Request
-from gateway.pipeline import Collect, ReadBody, Relay, Reply, Send, Way, blame
+from gateway.pipeline import Collect, ReadBody, Relay, Reply, Send, Way
+from gateway.replies import blame
 from gateway.understand.http import title_of
 from gateway.understand.reader import Answer
 from gateway.wire.answer import DROPPED, content_of, ends_with_connection, head_of, lines

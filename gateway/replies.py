@@ -1,0 +1,106 @@
+"""What an agent is told beside the tool's answer: refusals in its protocol's words, and the lines added to answers."""
+
+from __future__ import annotations
+
+from gateway.decide.results import UNCHECKED
+from gateway.effects import Reply
+from gateway.errors import Refused, UpstreamError
+from gateway.model import Answered, Mode, Outcome, Quarantine, Reason, Refusal, Spoke, Verdict
+from gateway.story import Story
+from gateway.understand.http import phrase
+
+_ADVICE = {
+    502: "the tool cannot be reached or broke off; try again later, or go on without it",
+    504: "the tool did not answer in time; whether it did the work is not known",
+}
+
+
+def reply_to(refusal: Refusal, story: Story) -> Reply:
+    """The refusal in the words of the protocol that was spoken; before that is known, plain HTTP's."""
+    if story.reader is not None:
+        try:
+            phrased = story.reader.phrase(refusal, story.ident, story.request, story.body)
+            return Reply(phrased.status, phrased.fields, phrased.body)
+        except Exception:  # noqa: BLE001, S110 - a refusal is given in any case, and plain HTTP always can
+            pass
+    fields, body = phrase(refusal, story.ident)
+    return Reply(refusal.status, fields, body)
+
+
+def timed(reply: Reply, story: Story) -> Reply:
+    """The reply to a refusal, with how long it took to decide (W3C Server-Timing)."""
+    spent = b"decide;dur=%.3f" % ((story.decided - story.began) * 1e3)
+    return Reply(reply.status, (*reply.fields, (b"Server-Timing", spent)), reply.body)
+
+
+def told(story: Story, answered: Answered, spoke: tuple[Spoke, ...]) -> bytes:
+    """The field lines added to a tool's answer: timings (W3C Server-Timing), the call's id, and warnings."""
+    lines = (
+        f"Server-Timing: decide;dur={(story.decided - story.began) * 1e3:.3f}, "
+        f"upstream;dur={answered.first_byte * 1e3:.3f}\r\nX-Toolgate-Call: {story.ident}\r\n"
+    ).encode()
+    if not spoke:
+        return lines
+    warnings = [
+        f"{said.policy}/{said.rule}: {said.message}"
+        for said in spoke
+        if said.mode is Mode.WARN or (said.mode is Mode.ENFORCE and said.verdict is Verdict.WARN)
+    ]
+    return lines + b"".join([b"X-Toolgate-Warning: %b\r\n" % _one_line(warning) for warning in warnings])
+
+
+def _one_line(text: str) -> bytes:
+    """Text fit for a field value: visible ASCII, the rest as ``?``."""
+    return "".join(c if " " <= c <= "~" else "?" for c in text[:500]).encode("ascii")
+
+
+def refusal_of(refused: Refused) -> Refusal:
+    """What becomes of a call that a step before the decision cannot read or place."""
+    return Refusal(
+        refused.reason,
+        refused.status,
+        refused.detail,
+        refused.rule,
+        retry_after=refused.retry_after,
+        retryable=refused.retry_after > 0,
+        advice=refused.advice,
+        fields=refused.fields,
+    )
+
+
+def quarantined(found: Quarantine, now: float) -> Refused:
+    what = "everything" if found.scope == "all" else f"this {found.scope}"
+    left = max(1.0, found.until - now) if found.until else 0.0
+    return Refused(
+        Reason.QUARANTINED,
+        403,
+        f"{what} is quarantined: {found.reason}",
+        "make no more calls; an operator decides how it goes on",
+        rule=found.by,
+        retry_after=left if found.scope != "run" else 0.0,
+    )
+
+
+def broken(error: UpstreamError) -> Refusal:
+    if error.reason is Reason.RESULT_UNREADABLE:
+        return Refusal(error.reason, error.status, error.detail, advice=UNCHECKED)
+    return Refusal(
+        error.reason,
+        error.status,
+        error.detail,
+        retryable=error.status in (502, 504),
+        advice=_ADVICE.get(error.status, ""),
+    )
+
+
+def broken_off(outcome: Outcome, error: UpstreamError, answered: Answered | None) -> Outcome:
+    """The outcome of a call that broke off, before (None) or after the head of the tool's answer was here."""
+    status, first_byte = (0, 0.0) if answered is None else (answered.status, answered.first_byte)
+    return Outcome(outcome.status, status, blame(error), error.detail, outcome.received, outcome.sent, first_byte)
+
+
+def blame(error: UpstreamError) -> str:
+    """Who broke a call that was under way: agent, tool or gateway (which ends, or could not read the answer)."""
+    if error.reason in (Reason.DRAINING, Reason.RESULT_UNREADABLE):
+        return "gateway"
+    return "agent" if error.status < 500 else "tool"
