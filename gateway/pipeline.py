@@ -53,6 +53,7 @@ from gateway.story import Story
 from gateway.understand.intents import with_intent
 from gateway.understand.reader import Answer, Reader
 from gateway.understand.route import Router
+from gateway.understand.why import FIELD, with_why
 
 _BODILESS = frozenset({204, 304})
 """Statuses whose answers have no body to read. Not 205: it should have none, but a tool may send one all the same."""
@@ -313,6 +314,9 @@ class Pipeline(Struct, frozen=True):
         """
         if street.reads_time:
             call = call.arrived(self.wall() - (self.clock() - story.began))
+        lookup = call.request.lookup
+        if FIELD in lookup or b"baggage" in lookup:
+            call = with_why(call)
         story.call, story.operation = call, call.operation
         quarantine = self.quarantines.standing(call)
         if quarantine is not None:

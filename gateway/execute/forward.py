@@ -52,8 +52,8 @@ class Forwarder:
         self.tool = tool
         self._host = tool.origin.authority.encode("latin-1")
         self._inject = b"".join(b"%s: %s\r\n" % field for field in tool.inject)
-        # Host and Expect are written by us; the agent's word on forwarding is not believed.
-        self._drop = HOP_BY_HOP | _FORWARDED | tool.strip | {b"host", b"expect"}
+        # Host and Expect are written by us; the agent's word on forwarding is not believed; Agent-Why is for us.
+        self._drop = HOP_BY_HOP | _FORWARDED | tool.strip | {b"host", b"expect", b"agent-why"}
         # CGI and its heirs (WSGI, PHP) fold "_" to "-": X_Api_Key would stand beside the X-Api-Key that we put in.
         self._folds = bool(tool.strip)
         self._base = tool.base_path

@@ -104,6 +104,7 @@ def _of_the_kind(
         "grant": grant or None,
         "facts": {},
         "amendments": [],
+        "why": None,
         "labels": [],
         "rules": [],
     }

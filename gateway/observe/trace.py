@@ -18,6 +18,7 @@ detail          of a refusal, in words
 grant           name of the grant that allows the call
 facts           what the protocol tells of the call: ``mcp.method``, ``mcp.name``, ``llm.model`` and their like
 amendments      what the gateway changed in the request, in words
+why             what the agent says of it: ``{step, parent, reason, goal, kind}``, or null
 labels          what the run was marked with before the call, where some rule of the tool reads that
 rules           every rule that spoke, of the call and of its answer: ``{policy, rule, verdict, mode, message, error,
                 label, fields, annotations, outside_rollout}``
@@ -47,6 +48,7 @@ masked          variables whose values are not as they came: ``args.password``, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -86,6 +88,7 @@ def record_of(trace: Trace, settings: Keeping = NOTHING) -> dict[str, Any]:
         "grant": (decision.grant or None) if isinstance(decision, Permit) else None,
         "facts": {name: _short(trace.facts[name]) for name in _FACTS if name in trace.facts} if trace.facts else {},
         "amendments": trace.amendments,
+        "why": why_of(trace.facts),
         "labels": trace.run.labels,
         "rules": [] if decision is None else [_rule(spoke) for spoke in (*decision.spoke, *found.spoke)],
         "guards": [] if decision is None else [_guard(hold) for hold in decision.holds],
@@ -106,6 +109,12 @@ def record_of(trace: Trace, settings: Keeping = NOTHING) -> dict[str, Any]:
         "policy_version": trace.policy or None,
         **kept(trace, settings),
     }
+
+
+def why_of(facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the agent says of a call; None where it says nothing."""
+    told = {member: facts.get(f"why.{member}") for member in WHY}
+    return told if any(told.values()) else None
 
 
 def line_of(trace: Trace, settings: Keeping = NOTHING) -> bytes:
@@ -135,6 +144,9 @@ _FACTS = (
     "llm.max_tokens",
 )
 """Facts that are recorded. Never prompts and messages: a record is read by more people than a conversation."""
+
+WHY = ("step", "parent", "reason", "goal", "kind")
+"""What an agent may say of a call; see ``understand/why.py``."""
 
 NOTHING_READ: dict[str, Any] = {"is_error": None, "withheld": None, "proposed": [], "usage": None, "notes": []}
 

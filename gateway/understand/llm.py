@@ -27,6 +27,7 @@ from gateway.understand.masking import impossible, masked_call
 from gateway.understand.members import capped, dump, load
 from gateway.understand.reader import Answer, Judge, Phrased
 from gateway.understand.templates import ambiguous
+from gateway.understand.why import of_metadata
 
 USAGE = "the usage of the stream is asked for"
 """What is said of a request to which the gateway added only that."""
@@ -165,7 +166,7 @@ class LlmReader:
             plain.path,
             query,
             plain.host,
-            self._facts(asked),
+            {**self._facts(asked), **of_metadata(args.get("metadata"))},
             flaw=flaw,
             body=None if sent is raw else sent,
             amendments=amendments,

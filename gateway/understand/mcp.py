@@ -13,7 +13,7 @@ from typing import Any
 from gateway.errors import Refused
 from gateway.model import Agent, Answered, Call, Question, Reason, Refusal, Request, Route, Run, Tool
 from gateway.policy.redaction import redact
-from gateway.understand import mcp_headers, mcp_refusals, strict_json
+from gateway.understand import mcp_headers, mcp_refusals, strict_json, why
 from gateway.understand.catalogue import Catalogue
 from gateway.understand.http import NO_PARAMS, HttpReader
 from gateway.understand.jsonrpc import Malformed, Message, messages, resembles
@@ -216,6 +216,9 @@ class McpReader:
         about = subject(message)
         method = message.method
         facts = self._facts(of[3], version, method, about.name, about.uri)
+        meta = message.params.get("_meta")
+        if type(meta) is dict and why.META_KEY in meta:
+            facts.update(why.declared(meta[why.META_KEY]))
         flaw: Refusal | Question | None = None
         notes: tuple[str, ...] = ()
         if method == "tools/call":

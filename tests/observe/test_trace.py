@@ -57,6 +57,7 @@ def test_an_allowed_call_is_recorded_with_its_guards_rules_and_timings():
         "error": None,
         "facts": {},
         "amendments": (),
+        "why": None,
         "labels": (),
         "is_error": None,
         "withheld": None,
