@@ -13,6 +13,8 @@ from gateway.model import (
     Fields,
     Mode,
     Origin,
+    PoolClaim,
+    PoolSettings,
     RateClaim,
     Request,
     Run,
@@ -104,6 +106,11 @@ def rate(capacity: float = 2, per_second: float = 1, *, key: str = "report-1", w
 def slot(capacity: int = 1, key: str = "github") -> SlotClaim:
     """A claim of one place."""
     return SlotClaim("concurrency", ("concurrency", key), capacity)
+
+
+def pool(key: str = "github", agent: str = "report-1", **settings: Any) -> PoolClaim:
+    """A claim of one place in a pool."""
+    return PoolClaim("shared", ("shared", key), agent, 1.0, 0, PoolSettings(**{"concurrency": 1, **settings}))
 
 
 def circuit(key: str = "github", **settings: Any) -> CircuitClaim:

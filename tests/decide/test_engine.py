@@ -21,7 +21,7 @@ from gateway.model import (
     SlotClaim,
     Verdict,
 )
-from tests.builders import call, circuit, labelling, rate, redacting, slot, spoke
+from tests.builders import call, circuit, labelling, pool, rate, redacting, slot, spoke
 from tests.decide.playbook import play
 
 CALL = call()
@@ -54,6 +54,11 @@ class Counts:
         return Refusal(Reason.RATE_LIMITED, 429, f"{self.name}: {hold.claim.key[-1]}", retry_after=hold.retry_after)
 
 
+def turn(claim, granted=True):
+    """What a pacer answers."""
+    return Hold(claim, granted, retry_after=0.0 if granted else 5.0, state="paced")
+
+
 def granted(*claims):
     return tuple(Hold(claim, True) for claim in claims)
 
@@ -82,7 +87,18 @@ def test_the_first_refusal_ends_it_and_no_counter_moves():
 
 
 def test_nothing_of_a_refusal_is_lost():
-    full = Refusal(Reason.POLICY_DENIED, 403, "no", "p/r", 7.0, True, "wait", fields=((b"A", b"b"),))
+    full = Refusal(
+        Reason.POLICY_DENIED,
+        403,
+        "no",
+        "p/r",
+        7.0,
+        True,
+        "wait",
+        fields=((b"A", b"b"),),
+        quarantine="run",
+        seconds=60.0,
+    )
     assert play(CALL, [Says(Judgement(full))], []) == full
 
 
@@ -130,10 +146,10 @@ def test_limits_that_wait_come_before_the_counters_and_everything_is_reserved_at
         [],
         [Counts(plain, waits), Counts(breaker), Counts(place)],
         (Look((plain, breaker, place)), granted(plain, breaker, place)),
-        (Pace(waits), True),
+        (Pace(waits), turn(waits)),
         (Reserve((plain, breaker, place)), granted(plain, breaker, place)),
     )
-    assert decision == Permit(CALL, "", (Hold(waits, True, state="paced"), *granted(plain, breaker, place)))
+    assert decision == Permit(CALL, "", (turn(waits), *granted(plain, breaker, place)))
 
 
 def test_nobody_waits_in_line_for_a_refusal():
@@ -148,7 +164,7 @@ def test_nobody_waits_in_line_for_a_refusal():
 
 def test_where_nothing_else_is_claimed_there_is_nothing_to_look_at():
     waits = rate(wait=5)
-    assert play(CALL, [], [Counts(waits)], (Pace(waits), True)) == Permit(CALL, "", (Hold(waits, True, state="paced"),))
+    assert play(CALL, [], [Counts(waits)], (Pace(waits), turn(waits))) == Permit(CALL, "", (turn(waits),))
 
 
 def test_the_end_of_the_queue_is_no_promise():
@@ -158,30 +174,44 @@ def test_the_end_of_the_queue_is_no_promise():
         [],
         [Counts(waits), Counts(place, name="bulkhead")],
         (Look((place,)), granted(place)),
-        (Pace(waits), True),
+        (Pace(waits), turn(waits)),
         (Reserve((place,)), (Hold(place, False),)),
     )
-    assert decision == Refusal(
-        Reason.RATE_LIMITED, 429, "bulkhead: github", holds=(Hold(waits, True, state="paced"), Hold(place, False))
-    )
+    assert decision == Refusal(Reason.RATE_LIMITED, 429, "bulkhead: github", holds=(turn(waits), Hold(place, False)))
 
 
-@pytest.mark.parametrize("answer", [False, None, 1, "yes"])
-def test_no_room_in_time_is_the_limits_refusal_and_nothing_is_reserved(answer):
+def test_no_room_in_time_is_the_limits_refusal_and_nothing_is_reserved():
     waits = rate(wait=5)
     decision = play(
         CALL,
         [],
         [Counts(waits, name="limits"), Counts(slot())],
         (Look((slot(),)), granted(slot())),
-        (Pace(waits), answer),
+        (Pace(waits), turn(waits, granted=False)),
     )
     assert decision == Refusal(
-        Reason.RATE_LIMITED,
-        429,
-        "limits: report-1",
-        retry_after=5,
-        holds=(Hold(waits, False, retry_after=5, state="paced"),),
+        Reason.RATE_LIMITED, 429, "limits: report-1", retry_after=5, holds=(turn(waits, granted=False),)
+    )
+
+
+@pytest.mark.parametrize("answer", [None, True, 1, "yes"])
+def test_a_turn_that_is_no_hold_permits_nothing(answer):
+    with pytest.raises(AttributeError):
+        play(CALL, [], [Counts(rate(wait=5))], (Pace(rate(wait=5)), answer))
+
+
+def test_places_of_pools_are_waited_for_and_what_was_waited_for_is_told_where_a_later_line_refuses():
+    """The pipeline gives back the first place; the trace shows both."""
+    first, second = pool("a"), pool("b")
+    decision = play(
+        CALL,
+        [],
+        [Counts(first), Counts(second, name="pools")],
+        (Pace(first), turn(first)),
+        (Pace(second), turn(second, granted=False)),
+    )
+    assert decision == Refusal(
+        Reason.RATE_LIMITED, 429, "pools: b", retry_after=5, holds=(turn(first), turn(second, granted=False))
     )
 
 
@@ -284,8 +314,8 @@ def test_limits_that_wait_are_waited_for_once_with_all_tokens():
     waits = rate(9, wait=5)
     both = structs.replace(waits, cost=2.0)
     whole = batch("a", "b")
-    decision = play(whole, [], [OfEach(a=(waits,), b=(waits,))], (Pace(both), True))
-    assert decision == Permit(whole, "", (Hold(both, True, state="paced"),))
+    decision = play(whole, [], [OfEach(a=(waits,), b=(waits,))], (Pace(both), turn(both)))
+    assert decision == Permit(whole, "", (turn(both),))
 
 
 def test_a_limit_and_a_breaker_of_one_name_are_two_counters():
@@ -313,7 +343,7 @@ def test_a_batch_beyond_what_a_limit_lets_through_at_once_is_told_so(wait):
     assert "at most 2" in decision.advice
     fits = structs.replace(rate(2, wait=wait), cost=2.0)
     asked = Pace(fits) if wait else Reserve((fits,))
-    answer = True if wait else granted(fits)
+    answer = turn(fits) if wait else granted(fits)
     assert isinstance(play(batch("a", "b"), [], [quota], (asked, answer)), Permit)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.config.described import Described
 from gateway.config.load import load
-from gateway.model import Answered, Call, Outcome, Permit, Reason, Refusal
+from gateway.model import Answered, Call, Hold, Outcome, Permit, Reason, Refusal
 from gateway.rehearse.stage import Stage, Turn, Turns
 from tests.builders import rate
 from tests.config.support import written
@@ -136,14 +136,15 @@ def test_turns_come_one_after_the_other() -> None:
     now = [0.0]
     turns = Turns(lambda: now[0])
     claim = rate(1, 1, wait=2.5)
-    assert turns.pace(claim) is True
+    now_granted, too_late = Hold(claim, True, 0.0, 0.0, "paced"), Hold(claim, False, 0.0, 2.5, "paced")
+    assert turns.pace(claim) == now_granted
     waits = [turns.pace(claim), turns.pace(claim)]
     assert [turn.seconds for turn in waits if isinstance(turn, Turn)] == [1.0, 2.0]
-    assert turns.pace(claim) is False
+    assert turns.pace(claim) == too_late
     now[0] = 3.0
-    assert turns.pace(claim) is True
-    way = Turn(1.0).__await__()
+    assert turns.pace(claim) == now_granted
+    way = Turn(1.0, now_granted).__await__()
     assert next(way).seconds == 1.0
     with pytest.raises(StopIteration) as done:
         next(way)
-    assert done.value.value is True
+    assert done.value.value is now_granted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from gateway.model import Hold
 from gateway.stores import pacer
 from gateway.stores.pacer import WaitingRoom
 from tests.builders import rate
@@ -11,7 +12,10 @@ from tests.builders import rate
 
 async def paced(room: WaitingRoom, claim) -> bool:
     answer = room.pace(claim)
-    return answer if isinstance(answer, bool) else await answer
+    hold = answer if isinstance(answer, Hold) else await answer
+    assert hold.claim is claim
+    assert hold.granted or hold.retry_after > 0
+    return hold.granted
 
 
 async def test_the_burst_goes_through_at_once_and_what_follows_waits_its_turn():
@@ -47,7 +51,9 @@ async def test_the_queue_is_bounded(monkeypatch):
     assert await paced(room, claim)
     waiting = [asyncio.ensure_future(paced(room, claim)) for _ in range(2)]
     await asyncio.sleep(0)
-    assert room.pace(claim) is False
+    turned_away = room.pace(claim)
+    assert isinstance(turned_away, Hold)
+    assert not turned_away.granted
     for task in waiting:
         task.cancel()
     assert await asyncio.gather(*waiting, return_exceptions=True)
