@@ -25,7 +25,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (policy("p"), "at least 1"),
     (policy("p", "true", mode="audit"), "'Enforce', 'Audit' or 'Warn'"),
     (policy("bad name", "true"), "pattern"),
-    ({**policy("p", "true"), "kind": "Budget"}, "'Policy', 'Grant', 'Limit', 'Breaker'"),
+    ({**policy("p", "true"), "kind": "Quota"}, "'Policy', 'Grant', 'Limit', 'Breaker'"),
     ({**policy("p", "true"), "apiVersion": "v2"}, "toolgate/v1"),
     ({**policy("p", "true"), "extra": 1}, "not permitted"),
     (document("Policy", "p", rules=[{"name": "r", "when": True, "then": "deny"}]), "string"),
@@ -62,7 +62,8 @@ def test_what_the_model_refuses_it_refuses_in_words(raw: dict[str, Any], says: s
 def test_the_json_schema_is_valid_and_tells_the_kinds_apart() -> None:
     schema = schema_json()
     jsonschema.Draft202012Validator.check_schema(schema)
-    assert set(schema["discriminator"]["mapping"]) == {"Policy", "Grant", "Limit", "Breaker", "Cap"}
+    kinds = {"Policy", "Grant", "Limit", "Breaker", "Cap", "Budget", "Loop", "Retry", "Pool", "Run"}
+    assert set(schema["discriminator"]["mapping"]) == kinds
 
 
 def test_every_key_has_a_description_for_the_editor() -> None:
