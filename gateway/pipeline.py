@@ -84,7 +84,7 @@ class Street(Struct, frozen=True):
     reads_labels: bool = False
     """Some rule reads what the run is marked with."""
     counts: bool = False
-    """Some rule reads how many calls the run has made or failed with, or since when."""
+    """Some rule reads how many calls the run has made, how many of the last have failed, or since when it makes them."""
     compares: bool = False
     """Some guard compares calls, and their results, with earlier ones."""
     traces: bool = False
@@ -187,8 +187,7 @@ class Pipeline(Struct, frozen=True):
 
     def _begin(self, story: Story, call: Call) -> None:
         """The call is about to be made: its run has one step more, which counts before it ends."""
-        street = self.streets[call.tool.name]
-        if street.counts and not call.implied:
+        if not call.implied and call.tree[1]:
             story.counted = True
             self.runs.began(call.tree, story.decided)
 
@@ -227,7 +226,7 @@ class Pipeline(Struct, frozen=True):
             elif story.holds:
                 self.ledger.release(story.holds, ended)
             if story.counted and call is not None:
-                self.runs.ended(call.tree, failed=_failed(outcome))
+                self.runs.ended(call.tree, ended, failed=_failed(outcome))
         finally:
             self.recorder.record(
                 Trace(
@@ -288,7 +287,7 @@ class Pipeline(Struct, frozen=True):
             story.tool = route.tool.name
             if street.traces:
                 run = story.run = self.lineage.place(request, agent, run)
-            if run.id and street.reads_run:
+            if street.reads_run and (run.id or run.root):
                 run = story.run = self._so_far(run, agent, street)
             reader = story.reader = street.reader
             body = None

@@ -94,7 +94,7 @@ class Runs(Protocol):
     def began(self, tree: tuple[str, str], now: float) -> None:
         """A call has been permitted."""
 
-    def ended(self, tree: tuple[str, str], *, failed: bool) -> None:
+    def ended(self, tree: tuple[str, str], now: float, *, failed: bool) -> None:
         """A call has ended."""
 
 

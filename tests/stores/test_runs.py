@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.ports import Runs
-from gateway.stores.runs import MOST_LABELS, RunBook
+from gateway.stores.runs import MOST_LABELS, RunBook, RunLine
 
 
 def test_costs_of_a_run_add_up():
@@ -48,7 +48,7 @@ def test_long_run_ids_are_told_apart_and_not_kept_as_they_are():
     runs.add(("pay-1", "x" * 50_000 + "1"), 1)
     assert runs.cost(("pay-1", "x" * 50_000 + "1")) == 1
     assert runs.cost(("pay-1", "x" * 50_000 + "2")) == 0
-    assert all(len(run) < 100 for _, run in runs._usd)
+    assert all(len(run) < 100 for (_, run), _ in runs._usd)
 
 
 def test_a_run_is_marked_once_with_each_label():
@@ -89,3 +89,35 @@ def test_a_run_keeps_a_bounded_number_of_labels():
     for number in range(MOST_LABELS + 5):
         runs.mark(("pay-1", "r"), (f"n{number}",))
     assert len(runs.labels(("pay-1", "r"))) == MOST_LABELS
+
+
+def test_a_run_is_listed_with_what_it_has_done():
+    runs: Runs = RunBook()
+    for now in (10.0, 12.0, 13.0):
+        runs.began(("pay-1", "r"), now)
+    runs.ended(("pay-1", "r"), 14.0, failed=True)
+    runs.ended(("pay-1", "r"), 15.0, failed=True)
+    runs.add(("pay-1", "r"), 0.5)
+    runs.mark(("pay-1", "r"), ("paid",))
+    runs.began(("pay-2", "s"), 16.0)
+    assert list(runs.listing(20.0)) == [
+        RunLine("pay-1", "r", 3, 2, 0.5, ("paid",), 10.0, 5.0),
+        RunLine("pay-2", "s", 1, 0, 0.0, (), 4.0, 4.0),
+    ]
+
+
+def test_a_success_ends_a_row_of_errors():
+    runs = RunBook()
+    runs.began(("pay-1", "r"), 1.0)
+    for failed in (True, True, False, True):
+        runs.ended(("pay-1", "r"), 2.0, failed=failed)
+    assert runs.tally(("pay-1", "r"), 3.0) == (1, 1, 2.0)
+
+
+def test_an_agent_with_many_runs_pushes_out_its_own():
+    runs = RunBook(capacity=10)
+    runs.began(("pay-1", "mine"), 0.0)
+    for number in range(1000):
+        runs.began(("greedy", f"r{number}"), 1.0)
+    assert runs.tally(("pay-1", "mine"), 1.0) == (1, 0, 1.0)
+    assert len(list(runs.listing(1.0))) == 10

@@ -1,0 +1,75 @@
+"""A bounded table that agents share: one who fills it pushes out what is their own, not what is others'."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Shares(Generic[K, V]):
+    """Values by key, each kept for an agent. Beyond ``capacity`` the least recently used goes: of the agent who adds, if
+    it has its share of the table already, else of the agent who has most."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._values: OrderedDict[K, tuple[str, V]] = OrderedDict()
+        self._keys: dict[str, OrderedDict[K, None]] = {}
+
+    def get(self, key: K) -> V | None:
+        """What is kept; this is no use of it."""
+        kept = self._values.get(key)
+        return None if kept is None else kept[1]
+
+    def use(self, key: K) -> V | None:
+        """What is kept, as used just now."""
+        kept = self._values.get(key)
+        if kept is None:
+            return None
+        self._values.move_to_end(key)
+        self._keys[kept[0]].move_to_end(key)
+        return kept[1]
+
+    def put(self, agent: str, key: K, value: V) -> None:
+        """Keep a value for this agent, as used just now. A key is always of one agent."""
+        self._values[key] = (agent, value)
+        self._values.move_to_end(key)
+        own = self._keys.get(agent)
+        if own is None:
+            own = self._keys[agent] = OrderedDict()
+        own[key] = None
+        own.move_to_end(key)
+        if len(self._values) > self._capacity:
+            self._push_out(own)
+
+    def pop(self, key: K) -> V | None:
+        """Forget it; what it was."""
+        kept = self._values.pop(key, None)
+        if kept is None:
+            return None
+        agent, value = kept
+        own = self._keys[agent]
+        del own[key]
+        if not own:
+            del self._keys[agent]
+        return value
+
+    def oldest(self) -> tuple[K, V] | None:
+        """The key that was used least recently, and what is kept for it."""
+        for key, (_, value) in self._values.items():
+            return key, value
+        return None
+
+    def _push_out(self, own: OrderedDict[K, None]) -> None:
+        if len(own) == 1 or len(own) * len(self._keys) <= self._capacity:  # then somebody else has more than a share
+            own = max(self._keys.values(), key=len)
+        self.pop(next(iter(own)))
+
+    def __iter__(self) -> Iterator[tuple[K, V]]:
+        return iter([(key, value) for key, (_, value) in self._values.items()])
+
+    def __len__(self) -> int:
+        return len(self._values)
