@@ -21,6 +21,8 @@ import uvloop
 
 from gateway import __version__
 from gateway.admin import server as admin_server
+from gateway.admin.api import make_api
+from gateway.admin.gate import Gate
 from gateway.config.load import Loaded, load
 from gateway.config.reload import watch
 from gateway.config.schema import Identify, Wire
@@ -116,8 +118,10 @@ class App:
             self._kept.unapproved,
             lambda: self._traces.dropped,
         )
+        listen = config.admin.listen
+        api = make_api(Gate(listen, config.admin.token))
         operators = await admin_server.start(
-            (config.admin.host, config.admin.port), self._status, registry_of(self._metrics, gauges)
+            (listen.host, listen.port), self._status, registry_of(self._metrics, gauges), api
         )
         try:
             host, port = await self._listener.start(config.listen.host, config.listen.port)

@@ -1,6 +1,7 @@
-"""Health, readiness and metrics on the admin address. Reads only: nothing here changes state.
+"""Health, readiness and metrics on the admin address, open to whoever reaches it: nothing here changes state.
 
-So a page in somebody's browser that reaches this port (DNS rebinding) can do nothing with it.
+So a page in somebody's browser that reaches this port (DNS rebinding) can do nothing with it. What changes something
+lies below ``/api/``, behind a gate of its own (``api.py``).
 """
 
 from __future__ import annotations
@@ -14,24 +15,26 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from gateway.admin.api import MOST_BYTES
+from gateway.admin.problems import HEADERS
 from gateway.errors import ConfigError, Problem
 
 Status = Callable[[], Mapping[str, Any]]
 """What /readyz shows, asked each time: ``ready`` and ``draining`` (bool), ``policy_version``, ``loaded_at``
 (RFC 3339), ``last_reload_error`` (None, or a mapping of ``at`` and ``problems``), ``trace`` (a mapping)."""
 
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
-
-async def start(address: tuple[str, int], status: Status, registry: CollectorRegistry) -> web.AppRunner:
-    """Serve on ``address`` (port 0: the system chooses; see ``addresses`` of what is returned).
+async def start(
+    address: tuple[str, int], status: Status, registry: CollectorRegistry, api: web.Application | None = None
+) -> web.AppRunner:
+    """Serve on ``address`` (port 0: the system chooses; see ``addresses`` of what is returned). ``api`` goes to /api.
 
     The caller ends it with ``await runner.cleanup()``.
 
     Raises:
         ConfigError: the address cannot be had.
     """
-    runner = web.AppRunner(make_app(status, registry), access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    runner = web.AppRunner(make_app(status, registry, api), access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     host, port = address
     try:
@@ -44,23 +47,25 @@ async def start(address: tuple[str, int], status: Status, registry: CollectorReg
     return runner
 
 
-def make_app(status: Status, registry: CollectorRegistry) -> web.Application:
+def make_app(status: Status, registry: CollectorRegistry, api: web.Application | None = None) -> web.Application:
     """The application without a socket."""
 
     async def healthz(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n", headers=_HEADERS)
+        return web.Response(text="ok\n", headers=HEADERS)
 
     async def readyz(_: web.Request) -> web.Response:
         return _readiness(status())
 
     async def metrics(request: web.Request) -> web.Response:
         encode, kind = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(registry), headers={**_HEADERS, "Content-Type": kind})
+        return web.Response(body=encode(registry), headers={**HEADERS, "Content-Type": kind})
 
-    app = web.Application()
+    app = web.Application(client_max_size=MOST_BYTES)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
+    if api is not None:
+        app.add_subapp("/api", api)
     return app
 
 
@@ -72,7 +77,7 @@ def _readiness(told: Mapping[str, Any]) -> web.Response:
     return web.Response(
         body=orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE),
         status=200 if word == "ready" else 503,
-        headers={**_HEADERS, "Content-Type": "application/json"},
+        headers={**HEADERS, "Content-Type": "application/json"},
     )
 
 

@@ -53,8 +53,8 @@ def tools_of(config: Config, base: Path, files: Files) -> Built:
         errors += _of_other_protocols(name, tool)
     errors += _shared_hosts(config)
     errors += _identities(config)
-    if config.listen == config.admin and config.listen.port:
-        message = f"{config.admin} is where agents are listened to, too"
+    if config.listen == config.admin.listen and config.listen.port:
+        message = f"{config.listen} is where agents are listened to, too"
         errors.append(
             Mistake(
                 ("admin",) if "admin" in config.model_fields_set else ("listen",), message, "give each its own port"

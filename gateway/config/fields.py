@@ -62,7 +62,8 @@ Listed = Annotated[tuple[T, ...], BeforeValidator(_listed)]
 """A list in YAML, a tuple here: a frozen model stays frozen."""
 
 
-def _address(value: object) -> Address:
+def address(value: object) -> Address:
+    """``host:port`` as an address. Raises ValueError."""
     found = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
     if found is None or int(found["port"]) > 65535:
         if isinstance(value, str) and value.startswith("unix:"):
@@ -73,10 +74,19 @@ def _address(value: object) -> Address:
 
 ListenAddress = Annotated[
     Address,
-    PlainValidator(_address),
+    PlainValidator(address),
     PlainSerializer(str),
     WithJsonSchema({"type": "string", "pattern": r"^.*:[0-9]{1,5}$", "examples": ["127.0.0.1:8080", "[::1]:8080"]}),
 ]
+
+
+def _token(value: str) -> str:
+    if len(value) < 16 or not all("!" <= character <= "~" for character in value):
+        raise ValueError("a token is 16 or more visible ASCII characters; make one with openssl rand -hex 24")
+    return value
+
+
+AdminToken = Annotated[str, AfterValidator(_token)]
 
 
 def _usd(value: object) -> float:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from gateway.config.fields import (
     Address,
+    AdminToken,
     Authority,
     Bytes,
     Cost,
@@ -24,6 +25,7 @@ from gateway.config.fields import (
     Sha256,
     Url,
     Usd,
+    address,
 )
 from gateway.policy.schema_parts import Duration, Glob
 
@@ -282,6 +284,25 @@ class Log(Model):
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least that is logged.")
 
 
+class Admin(Model):
+    """The operators' side."""
+
+    listen: ListenAddress = Field(
+        default=Address("127.0.0.1", 9090), description="Health, metrics and the admin API; keep it from agents."
+    )
+    token: AdminToken | None = Field(
+        default=None,
+        description="What the admin API asks for, as a bearer token; without one it is for this machine only.",
+    )
+
+
+def _admin(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    address(value)  # a mistake in it is one of admin's, where there is no listen
+    return {"listen": value}
+
+
 ToolName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
 
 
@@ -295,7 +316,9 @@ class Config(Model):
     """The configuration file."""
 
     listen: ListenAddress = Field(default=Address("127.0.0.1", 8080), description="Where agents call.")
-    admin: ListenAddress = Field(default=Address("127.0.0.1", 9090), description="Health and metrics.")
+    admin: Annotated[Admin, BeforeValidator(_admin)] = Field(
+        default=Admin(), description="Where operators look and change things: an address, or {listen: ..., token: ...}."
+    )
     state: Literal["memory:"] = Field(
         default="memory:", description="Where counters are kept; memory: keeps nothing over a restart."
     )

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
 from gateway.config.case_schema import START, CaseFile
-from gateway.config.schema import Config
+from gateway.config.schema import Admin, Config
 from gateway.policy.schema import schema_json
 
 NAMES = ("config", "policy", "test")
@@ -44,8 +44,8 @@ class _Generator(GenerateJsonSchema):
 
 def _config() -> dict[str, Any]:
     schema = Config.model_json_schema(schema_generator=_Generator)
-    for name in ("listen", "admin"):
-        schema["properties"][name]["default"] = str(Config.model_fields[name].default)
+    schema["properties"]["listen"]["default"] = str(Config.model_fields["listen"].default)
+    _one_address(schema)
     ways = Config.model_fields["identify"].default
     schema["properties"]["identify"]["default"] = [way.model_dump(exclude_none=True) for way in ways]
     defs = schema["$defs"]
@@ -58,6 +58,19 @@ def _config() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Toolgate configuration",
         **{key: value for key, value in schema.items() if key != "title"},
+    }
+
+
+def _one_address(schema: dict[str, Any]) -> None:
+    """The admin address may be written without the mapping."""
+    listen = schema["$defs"]["Admin"]["properties"]["listen"]
+    listen["default"] = str(Admin().listen)
+    admin = schema["properties"]["admin"]
+    plain = {key: listen[key] for key in ("type", "pattern", "examples")}
+    schema["properties"]["admin"] = {
+        "anyOf": [plain, {"$ref": "#/$defs/Admin"}],
+        "default": listen["default"],
+        "description": admin["description"],
     }
 
 

@@ -61,7 +61,7 @@ def test_every_setting_of_a_tool_arrives(tmp_path: Path, monkeypatch: pytest.Mon
     assert (github.repeated_parameters, github.ambiguous_paths, github.connect) == (True, "forward", True)
     assert (github.upgrades, github.forwarded) == (("websocket",), "off")
     assert (plain.origin, plain.base_path, plain.strip) == (Origin("http", "::1", 7000), "", frozenset())
-    assert (str(loaded.config.listen), str(loaded.config.admin)) == ("[::1]:0", "0.0.0.0:9091")
+    assert (str(loaded.config.listen), str(loaded.config.admin.listen)) == ("[::1]:0", "0.0.0.0:9091")
     assert loaded.config.trace.file == str(tmp_path / "traces.jsonl")
     assert tmp_path / "token" in loaded.files
 

@@ -1,0 +1,80 @@
+"""Who may use the admin API, and from where.
+
+With a token: whoever shows it. Without one: whoever is on this machine, and no page in a browser on it. A page can send
+requests to any port of the loopback, under a name that resolves to it if need be (DNS rebinding): so the Host must be
+one of the loopback's own or the configured address, and what changes something needs a field that no page can send to
+another origin without being allowed to (a CORS preflight, which is never answered).
+"""
+
+from __future__ import annotations
+
+import hmac
+from ipaddress import ip_address
+
+from aiohttp import web
+
+from gateway.admin.problems import Failure
+from gateway.config.fields import Address
+
+PROOF = "X-Toolgate-Admin"
+"""The field that says a change does not come from a page: ``1``. Only asked for where there is no token."""
+
+_RELAYED = ("Forwarded", "X-Forwarded-For", "Via")
+_READING = frozenset({"GET", "HEAD"})
+
+
+class Gate:
+    """Lets requests for the API through, or not."""
+
+    def __init__(self, listen: Address, token: str | None) -> None:
+        self._token = None if token is None else token.encode()
+        self._names = {str(listen).lower(), listen.host.lower()}
+
+    def check(self, request: web.Request) -> None:
+        """Raises:
+        Failure: the request may not be made.
+        """
+        if self._token is not None:
+            self._authorize(request, self._token)
+            return
+        if not _is_loopback(request.remote or "") or any(name in request.headers for name in _RELAYED):
+            raise Failure(
+                403, "without a token the API is only for this machine", "set admin.token in the configuration"
+            )
+        host = request.headers.get("Host", "").lower()
+        if not (host in self._names or _is_loopback(_name_of(host))):
+            raise Failure(
+                403, f"Host {host[:100]!r} is no name of this machine's loopback", "use 127.0.0.1 or localhost"
+            )
+        if request.method in _READING:
+            return
+        if request.headers.get(PROOF) != "1":
+            raise Failure(403, "a change must say that no web page asks for it", f"send {PROOF}: 1")
+        origin = request.headers.get("Origin")
+        if origin is not None and origin.lower() != f"http://{host}":
+            raise Failure(403, "a page of another origin may change nothing here")
+
+    @staticmethod
+    def _authorize(request: web.Request, token: bytes) -> None:
+        scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
+        given = shown.strip().encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(given, token) or scheme.lower() != "bearer":
+            raise Failure(401, "the admin token is missing or wrong", "send Authorization: Bearer TOKEN")
+
+
+def _name_of(host: str) -> str:
+    """The host without its port and brackets."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
