@@ -57,7 +57,12 @@ class Refused(ToolgateError):  # noqa: N818 - a verdict, not a fault
 
 
 class UpstreamError(ToolgateError):
-    """The tool could not be reached, or what it said cannot be used. The tool's fault."""
+    """The tool could not be reached, or what it said cannot be used. The tool's fault.
+
+    ``unsent``: there was no connection yet, so that nothing of the call can have reached the tool.
+    """
+
+    unsent = False
 
     def __init__(self, reason: Reason, status: int, detail: str) -> None:
         super().__init__(detail)

@@ -96,7 +96,16 @@ def broken(error: UpstreamError) -> Refusal:
 def broken_off(outcome: Outcome, error: UpstreamError, answered: Answered | None) -> Outcome:
     """The outcome of a call that broke off, before (None) or after the head of the tool's answer was here."""
     status, first_byte = (0, 0.0) if answered is None else (answered.status, answered.first_byte)
-    return Outcome(outcome.status, status, blame(error), error.detail, outcome.received, outcome.sent, first_byte)
+    return Outcome(
+        outcome.status,
+        status,
+        blame(error),
+        error.detail,
+        outcome.received,
+        outcome.sent,
+        first_byte,
+        unsent=error.unsent and answered is None,
+    )
 
 
 def blame(error: UpstreamError) -> str:

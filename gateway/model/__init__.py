@@ -5,7 +5,7 @@ dataclass of eight fields costs about 0.9 us to make, a frozen Struct about 0.1 
 """
 
 from gateway.model.accounts import Account, Balance, Draw, Drawn, Entry, Lease, Want
-from gateway.model.calls import NO_FACTS, UNREAD, Agent, Call, Decision, Permit, Request, Route, Run
+from gateway.model.calls import NO_FACTS, UNREAD, Agent, Call, Decision, Extent, Permit, Request, Route, Run
 from gateway.model.claims import (
     BudgetClaim,
     BudgetSettings,
@@ -49,6 +49,7 @@ __all__ = [
     "Draw",
     "Drawn",
     "Entry",
+    "Extent",
     "Fields",
     "Findings",
     "Hold",

@@ -95,6 +95,22 @@ UNREAD: Mapping[str, Any] = {}
 """Arguments that nobody has read, since no rule does: this very object, so that a record can tell them from none."""
 
 
+class Extent(Struct, frozen=True):
+    """How much a request to a model can read and write at most, in tokens."""
+
+    input: int
+    """Tokens of what stands in the request, for all answers that it asks for together."""
+    output: int
+    """Tokens of all answers together."""
+    answers: int = 1
+    """Answers that are asked for (``n``)."""
+    beyond: bool = False
+    """The request refers to what lies elsewhere (stored conversations, files, tools that the provider runs): then the
+    model may read as much as it can."""
+    models: tuple[str, ...] = ()
+    """Other models that may answer in place of the first."""
+
+
 class Call(Struct, frozen=True):
     """One thing an agent wants done.
 
@@ -139,6 +155,8 @@ class Call(Struct, frozen=True):
     """Digest of tool, operation and arguments, the same for calls that ask for the same; where a guard reads it."""
     onward: Fields = ()
     """Fields that the tool gets instead of the agent's own of these names: the trace context of this call."""
+    extent: Extent | None = None
+    """How much it can cost at most, where it asks a model and a budget counts it."""
 
     @property
     def tree(self) -> tuple[str, str]:

@@ -82,14 +82,21 @@ class BudgetSettings(Struct, frozen=True):
 
 
 class BudgetClaim(Claim, frozen=True):
-    """``amount`` of a budget, reserved before the call ``call`` (its id) and settled by what it came to."""
+    """``amount`` of a budget, reserved before the call ``call`` (its id) and settled by what it came to.
+
+    ``least``: where the budget has less left than ``amount``, so much will do (the answer is made shorter); 0: all or
+    nothing. What was granted stands in the claim of the hold.
+    """
 
     call: str
     amount: int
     settings: BudgetSettings
+    least: int = 0
 
     def joined(self, other: Claim) -> Claim:
-        return structs.replace(self, amount=self.amount + other.amount) if isinstance(other, BudgetClaim) else self
+        if not isinstance(other, BudgetClaim):
+            return self
+        return structs.replace(self, amount=self.amount + other.amount, least=0)
 
 
 class LoopSettings(Struct, frozen=True):
@@ -210,8 +217,9 @@ class Hold(Struct, frozen=True):
     """The ledger's answer to one claim.
 
     ``left`` is what is left: tokens, places, an amount of a budget. ``state`` says where things stand: a breaker's
-    state, what was found (``repeats``, ``cycle``), ``warn`` of a budget. ``detail`` is for people, ``escalate`` asks
-    for more than this refusal: that the run be quarantined.
+    state, what was found (``repeats``, ``cycle``), of a budget ``warn`` (nearly spent), ``short`` (less was granted than
+    was asked for) or ``unavailable``. ``detail`` is for people, ``escalate`` asks for more than this refusal: that the
+    run be quarantined.
     """
 
     claim: Claim

@@ -89,6 +89,8 @@ class Outcome(Struct, frozen=True):
     found: Findings = NOTHING_FOUND
     cost_usd: float | None = None
     """What the call cost, in US dollars; None where nothing has a price."""
+    unsent: bool = False
+    """Nothing of the call has reached the tool: there was no connection."""
 
 
 class Trace(Struct, frozen=True):

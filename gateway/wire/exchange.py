@@ -569,6 +569,8 @@ class Exchange:
             return
         self._drop_upstream()
         if self.phase < RELAYING:
+            if self.phase == CONNECTING and isinstance(error, UpstreamError):
+                error.unsent = not self._retried
             if self._await is not None:
                 self._await.cancel()
             self._wanted = None
