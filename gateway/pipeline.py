@@ -24,7 +24,7 @@ from msgspec import Struct, structs
 from gateway.cost.pricer import Pricer
 from gateway.decide.engine import AskHuman, Look, Pace, Reserve, decide
 from gateway.decide.results import ResultJudge, Results
-from gateway.decide.rules import labels_of
+from gateway.decide.rules import judgement_of, labels_of
 from gateway.decide.shapes import Check, Quota
 from gateway.effects import Await, Collect, Effect, ReadBody, Relay, Reply, Send, Way
 from gateway.errors import ClientGone, Refused, UpstreamError
@@ -166,7 +166,7 @@ class Pipeline(Struct, frozen=True):
         self.ledger.answered(permit.holds, answered, story.opened)
         judge, answer = None, None
         if street.results is not None and answered.status not in _BODILESS and call.request.method not in _UNREAD:
-            hears = partial(self._mark, story)
+            hears = partial(self._hear, story)
             judge = story.judge = street.results.of(call, street.price, priced=street.priced, hears=hears)
             if answered.status == _SWITCHED:
                 _hold_tunnel(judge)
@@ -178,7 +178,6 @@ class Pipeline(Struct, frozen=True):
         body: bytes = yield Collect(call.tool.answer_limit)
         body, refusal = _read_whole(answer, body)
         if refusal is not None:
-            self._impose(story, refusal)
             replied: Outcome = yield timed(reply_to(refusal, story), story)
             return structs.replace(replied, upstream=answered.status, first_byte=answered.first_byte)
         spoke = permit.spoke + judge.spoke if judge is not None else permit.spoke
@@ -196,6 +195,13 @@ class Pipeline(Struct, frozen=True):
         if refusal.quarantine and story.call is not None:
             by = refusal.rule or refusal.reason.value
             self.quarantines.impose(story.call, refusal.quarantine, refusal.detail, by, refusal.seconds)
+
+    def _hear(self, story: Story, spoke: tuple[Spoke, ...]) -> None:
+        """What rules say of an answer takes effect at once: where it streams, long before the call ends."""
+        self._mark(story, spoke)
+        refusal = judgement_of(spoke).refusal
+        if refusal is not None:
+            self._impose(story, refusal)
 
     def _mark(self, story: Story, spoke: tuple[Spoke, ...]) -> None:
         """Mark the run as these rules want it: at once, since the agent may make its next call before this one ends."""

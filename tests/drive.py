@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+import pytest
 
 from gateway.decide.shapes import NOTHING, Judgement
 from gateway.identify.header import Anonymous
-from gateway.model import Answered, Hold, Outcome, Permit, RateClaim, Reason, Refusal, Request, Tool, Trace
+from gateway.model import Answered, Claim, Hold, Outcome, Permit, Reason, Refusal, Request, Tool, Trace
 from gateway.pipeline import Pipeline, Reply, Street
 from gateway.stores.lineage import Roots
 from gateway.stores.quarantines import Register
@@ -63,6 +64,27 @@ class World:
         self.traces.append(trace)
 
 
+class Later:
+    """What a store or a line gives in its own time: suspends once, then gives what it is sent."""
+
+    def __await__(self):
+        return (yield self)
+
+
+def given(effect: Any, value: Any) -> Any:
+    """What the awaitable of an ``Await`` gives, when that which it waits for gives ``value``."""
+    waiting = effect.awaitable.__await__()
+    assert isinstance(next(waiting), Later)
+    with pytest.raises(StopIteration) as done:
+        waiting.send(value)
+    return done.value.value
+
+
+def drop(effect: Any) -> None:
+    """What the wire does with an awaitable whose agent has gone."""
+    effect.awaitable.close()
+
+
 class Check:
     def __init__(self, judgement: Judgement | Exception) -> None:
         self.judgement = judgement
@@ -74,7 +96,7 @@ class Check:
 
 
 class Quota:
-    def __init__(self, *claims: RateClaim) -> None:
+    def __init__(self, *claims: Claim) -> None:
         self._claims = claims
 
     def claims(self, call):
@@ -99,6 +121,8 @@ class Drive:
     pricer: Any = None
     reads_cost: bool = False
     reads_time: bool = False
+    counts: bool = False
+    compares: bool = False
 
     def __post_init__(self) -> None:
         reader = self.reader or HttpReader(self.to, reads_args=self.reads_args, looks_at_path=False)
@@ -106,8 +130,10 @@ class Drive:
         self.runs = RunBook()
         self.quarantines = Register(lambda: 1_700_000_000.0)
         checks = (Check(self.check),)
-        reads = (self.reads_cost, self.reads_time)
-        street = Street(self.to, reader, checks, self.quotas, self.results, self.pricer, *reads)
+        reads = {"reads_cost": self.reads_cost, "reads_time": self.reads_time, "counts": self.counts}
+        street = Street(
+            self.to, reader, checks, self.quotas, self.results, self.pricer, compares=self.compares, **reads
+        )
 
         class Recorder:
             record = staticmethod(world.record)

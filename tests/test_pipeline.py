@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -26,7 +25,7 @@ from gateway.model import (
 from gateway.pipeline import Await, Pipeline, ReadBody, Relay, Reply, Send, Street
 from gateway.understand.http import HttpReader
 from tests.builders import rate, request, slot
-from tests.drive import DONE, TOOL, Drive, Quota, problem
+from tests.drive import DONE, TOOL, Drive, Later, Quota, drop, given, problem
 
 # -- allowed -----------------------------------------------------------------------------------------------------
 
@@ -237,25 +236,40 @@ def test_a_body_that_reads_in_two_ways_is_a_refusal():
 
 
 def test_a_limit_that_waits_is_awaited_and_the_wait_is_told():
-    drive = Drive(quotas=(Quota(rate(wait=5), slot()),))  # type: ignore[arg-type]
-    drive.world.paced = asyncio.Future(loop=asyncio.new_event_loop())
+    drive = Drive(quotas=(Quota(rate(wait=5), slot()),))
+    drive.world.paced = Later()
     waiting = drive.go()
-    assert waiting == Await(drive.world.paced)
-    assert drive.world.reserved == [], "nothing is held while a call waits"
+    assert isinstance(waiting, Await)
+    assert drive.world.reserved == [], "nothing is counted while a call waits"
     drive.world.now += 2
-    assert isinstance(drive.answer(True), Send)
+    assert isinstance(drive.answer(given(waiting, Hold(rate(wait=5), True))), Send)
     drive.answer(Answered(200, 0.1))
     drive.answer(DONE)
     assert 2 < drive.recorded().queued < 2.1
-    drive.world.paced.get_loop().close()
 
 
-@pytest.mark.parametrize("paced", [False, None, "yes"])
-def test_no_room_in_time_refuses(paced):
+@pytest.mark.parametrize("later", [False, True])
+def test_no_room_in_time_refuses(later):
     drive = Drive(quotas=(Quota(rate(wait=5)),))
-    drive.world.paced = False
-    told, _ = refused_at_once(drive)
+    drive.world.paced = Later() if later else False
+    if not later:
+        told, _ = refused_at_once(drive)
+    else:
+        waiting = drive.go()
+        told = problem(drive.answer(given(waiting, Hold(rate(wait=5), False, retry_after=5.0))))
+        assert drive.answer(Outcome(429)) is None
+        drive.recorded()
     assert told["reason"] == "rate_limited"
+
+
+@pytest.mark.parametrize("nonsense", [None, "yes", 1])
+def test_a_turn_that_is_no_hold_is_a_refusal(nonsense):
+    drive = Drive(quotas=(Quota(rate(wait=5)),))
+    drive.world.pace = lambda claim: nonsense
+    reply = drive.go()
+    assert isinstance(reply, Await)
+    assert problem(drive.throw(TypeError("cannot be awaited")))["reason"] == "internal_error"
+    drop(reply)
 
 
 # -- the tool fails ----------------------------------------------------------------------------------------------
@@ -354,13 +368,13 @@ def test_a_way_that_is_dropped_is_recorded_and_settled_too(reach, effect, permit
 
 def test_an_agent_that_goes_while_waiting_for_room_holds_nothing():
     drive = Drive(quotas=(Quota(rate(wait=5)),))
-    loop = asyncio.new_event_loop()
-    drive.world.paced = asyncio.Future(loop=loop)
-    assert isinstance(drive.go(), Await)
+    drive.world.paced = Later()
+    waiting = drive.go()
+    assert isinstance(waiting, Await)
     assert drive.throw(ClientGone(GONE)) is None
     assert drive.recorded().decision is None
-    assert drive.world.reserved == []
-    loop.close()
+    assert drive.world.reserved == drive.world.released == []
+    drop(waiting)
 
 
 # -- parts that break after the permit ---------------------------------------------------------------------------
