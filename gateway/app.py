@@ -31,17 +31,19 @@ from gateway.identify import Source
 from gateway.identify.api_key import ApiKeyIdentity, Key
 from gateway.identify.header import Anonymous, HeaderIdentity
 from gateway.model import Trace
+from gateway.model.state_url import read_state_url
 from gateway.observe.audit import TraceLog
 from gateway.observe.exposition import Gauges, registry_of
 from gateway.observe.keeping import keeping
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
-from gateway.ports import Ledger, Pacer, Recorder
+from gateway.ports import Ledger, Pacer, Recorder, State
 from gateway.stores.lineage import Roots
 from gateway.stores.memory import MemoryLedger
 from gateway.stores.pacer import WaitingRoom
 from gateway.stores.quarantines import Register
 from gateway.stores.runs import RunBook
+from gateway.stores.state import open_state
 from gateway.streets import Kept, Streets
 from gateway.understand.route import Router
 from gateway.wire.listener import Limits as WireLimits
@@ -79,6 +81,7 @@ class App:
         self._ready = False
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
+        self._state: State = open_state(read_state_url(loaded.config.state), time.time)
         self._ledger = MemoryLedger()
         self._pacer = WaitingRoom()
         self._runs = RunBook()
@@ -104,8 +107,15 @@ class App:
         """Listen, watch the files, and drain when told to stop.
 
         Raises:
-            ConfigError: an address cannot be had.
+            ConfigError: an address cannot be had, or the state cannot be opened.
         """
+        await self._state.start()
+        try:
+            await self._serve()
+        finally:
+            await self._state.close()
+
+    async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._stop.set)
@@ -153,7 +163,7 @@ class App:
     def _changed(self, loaded: Loaded) -> None:
         """A new valid version: calls from now on take it."""
         after = loaded.config
-        for key in ("listen", "admin", "trace", "log"):
+        for key in ("listen", "admin", "state", "trace", "log"):
             if getattr(self._started_with, key) != getattr(after, key):
                 log.warning("%s is not as it was at the start, in %s: that needs a restart", key, self._path)
         self._listener.limits = _wire_limits(after.wire)
@@ -216,6 +226,7 @@ class App:
             "loaded_at": self._loaded_at,
             "last_reload_error": self._reload_error,
             "trace": self._traces.status(),
+            "state": self._state.status(),
             "unapproved_tools": sorted(str(change) for change in self._kept.changes()),
         }
 

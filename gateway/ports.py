@@ -174,6 +174,8 @@ class State(Protocol):
     """This replica's name, unlike any other's, and of any earlier process."""
     shared: bool
     """Whether other replicas may use the same store."""
+    replicas: int
+    """How many live, this one included, as far as is known."""
 
     async def start(self) -> None:
         """Open it, and read what stands. Raises ConfigError where it cannot be used at all."""

@@ -21,6 +21,7 @@ from pydantic import (
 
 from gateway.config.model_errors import quoted
 from gateway.model import Origin
+from gateway.model.state_url import read_state_url
 from gateway.policy.units import size
 
 T = TypeVar("T")
@@ -202,6 +203,23 @@ def _authority(value: str) -> str:
 
 
 Authority = Annotated[str, AfterValidator(_authority)]
+
+
+def _state(value: str) -> str:
+    read_state_url(value)
+    return value
+
+
+StateLocation = Annotated[
+    str,
+    AfterValidator(_state),
+    Field(
+        json_schema_extra={
+            "pattern": "^(memory:$|sqlite:///.|(rediss?(\\+(sentinel|cluster))?|unix)://.)",
+            "examples": ["sqlite:///toolgate.db", "redis://redis.local:6379/0"],
+        }
+    ),
+]
 
 
 def _operation(value: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from msgspec import Struct
 from pydantic import ValidationError
@@ -26,6 +27,7 @@ from gateway.cost.genai import load as model_prices
 from gateway.cost.rates import Catalogue
 from gateway.errors import ConfigError, Problem
 from gateway.model import Origin, Tool
+from gateway.model.state_url import read_state_url
 from gateway.policy.argument_shapes import ToolArguments
 from gateway.policy.book import PolicyBook
 from gateway.policy.engine import CelEngine, CelError, EngineError
@@ -175,6 +177,12 @@ class _Reading:
         if config.trace.file != "-":
             file = os.path.abspath(self.base / config.trace.file)
             config = config.model_copy(update={"trace": config.trace.model_copy(update={"file": file})})
+        state = read_state_url(config.state)
+        if "state" in self._written:
+            self._written["state"] = str(state)
+        if state.kind == "sqlite":
+            file = os.path.abspath(self.base / state.path)
+            config = config.model_copy(update={"state": f"sqlite:///{quote(file)}"})
         self.config = config
 
     def _pinning(self, document: Document, name: str, config: PinsConfig) -> Pinning:

@@ -23,6 +23,7 @@ from gateway.config.fields import (
     Model,
     Operation,
     Sha256,
+    StateLocation,
     Url,
     Usd,
     address,
@@ -319,8 +320,10 @@ class Config(Model):
     admin: Annotated[Admin, BeforeValidator(_admin)] = Field(
         default=Admin(), description="Where operators look and change things: an address, or {listen: ..., token: ...}."
     )
-    state: Literal["memory:"] = Field(
-        default="memory:", description="Where counters are kept; memory: keeps nothing over a restart."
+    state: StateLocation = Field(
+        default="memory:",
+        description="Where budgets, quarantines and open circuits are kept: memory: (nothing outlives the process),"
+        " sqlite:///FILE, or redis://HOST:PORT/DB, which replicas share.",
     )
     policies: str = Field(default="./policies", min_length=1, description="Folder of policy files, or one file.")
     cel: Literal["cel-expr-python", "cel-python"] = Field(

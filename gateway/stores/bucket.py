@@ -5,7 +5,7 @@ Exactly a bucket of ``capacity`` tokens refilled at ``rate`` a second, with no t
 
 from __future__ import annotations
 
-from gateway.model import Hold, RateClaim
+from gateway.model import Draw, Drawn, Hold, RateClaim
 
 _SLACK = 1e-9
 """Tokens: what rounding of large clock values may cost a call that waited exactly as long as it was told."""
@@ -33,3 +33,20 @@ def spend(full_at: float, rate: float, cost: float, now: float) -> float:
 def paced(claim: RateClaim, *, granted: bool) -> Hold:
     """The hold of a limit that waits. Such limits do not tell how many tokens are left."""
     return Hold(claim, granted, 0.0, 0.0 if granted else claim.wait, "paced")
+
+
+def draw(full_at: float, want: Draw, now: float) -> tuple[float, Drawn]:
+    """Draw several tokens at once. A negative ``wish`` puts so many back.
+
+    Returns:
+        when the bucket will be full again, and what was drawn.
+    """
+    full_at = max(full_at, now)
+    if want.wish < 0:
+        full_at = max(now, full_at + want.wish / want.rate)
+        return full_at, Drawn(0.0, want.capacity - (full_at - now) * want.rate, 0.0)
+    left = want.capacity - (full_at - now) * want.rate
+    if left + _SLACK < want.least:
+        return full_at, Drawn(0.0, max(0.0, left), (want.least - left) / want.rate)
+    tokens = min(want.wish, max(left, want.least))
+    return full_at + tokens / want.rate, Drawn(tokens, max(0.0, left - tokens), 0.0)
