@@ -31,7 +31,6 @@ from gateway.errors import ClientGone, Refused, UpstreamError
 from gateway.identify import Source, identify, run_of
 from gateway.model import (
     NO_FACTS,
-    Agent,
     Answered,
     Call,
     Decision,
@@ -84,7 +83,7 @@ class Street(Struct, frozen=True):
     reads_labels: bool = False
     """Some rule reads what the run is marked with."""
     counts: bool = False
-    """Some rule reads how many calls the run has made, how many of the last have failed, or since when it makes them."""
+    """Some rule reads how many calls the run has made, how many of the last have failed, or since when."""
     compares: bool = False
     """Some guard compares calls, and their results, with earlier ones."""
     traces: bool = False
@@ -136,7 +135,7 @@ class Pipeline(Struct, frozen=True):
             decision = story.decision = yield from self._decision(story)
             story.decided = story.opened = self.clock()
             if decision.spoke:
-                self._mark(story, decision.spoke)
+                self._hear(story, decision.spoke)
             if isinstance(decision, Permit):
                 story.call = decision.call
                 self._begin(story, decision.call)
@@ -191,7 +190,7 @@ class Pipeline(Struct, frozen=True):
             self.runs.began(call.tree, story.decided)
 
     def _impose(self, story: Story, refusal: Refusal) -> None:
-        """Quarantine what the refusal says, beyond this call."""
+        """Quarantine what a guard's refusal says, beyond this call."""
         if refusal.quarantine and story.call is not None:
             by = refusal.rule or refusal.reason.value
             self.quarantines.impose(story.call, refusal.quarantine, refusal.detail, by, refusal.seconds)
@@ -203,10 +202,16 @@ class Pipeline(Struct, frozen=True):
         if refusal is not None:
             self._impose(story, refusal)
 
-    def _mark(self, story: Story, spoke: tuple[Spoke, ...]) -> None:
-        """Mark the run as these rules want it: at once, since the agent may make its next call before this one ends."""
+    def _hear(self, story: Story, spoke: tuple[Spoke, ...]) -> None:
+        """Mark the run, and quarantine, as these rules want it: at once, since the agent may make its next call before
+        this one ends."""
         if story.agent is not None:
             self.runs.mark(story.run.root or (story.agent.id, story.run.id), labels_of(spoke))
+        for said in spoke:
+            if said.quarantine and story.call is not None and enforced_denial(said):
+                by = f"{said.policy}/{said.rule}"
+                detail = said.message or f"refused by rule {by}"
+                self.quarantines.impose(story.call, said.quarantine, detail, by, said.seconds)
 
     def reject(self, request: Request, refusal: Refusal) -> Reply:
         """The answer to bytes that never became a call (``request`` is as far as they were read): recorded too."""
@@ -232,7 +237,7 @@ class Pipeline(Struct, frozen=True):
             elif story.holds:
                 self.ledger.release(story.holds, ended)
             if story.counted and call is not None:
-                self.runs.ended(call.tree, ended, failed=_failed(outcome))
+                self.runs.ended(call.tree, ended, failed=failed(outcome))
         finally:
             self.recorder.record(
                 Trace(
@@ -294,7 +299,7 @@ class Pipeline(Struct, frozen=True):
             if street.traces:
                 run = story.run = self.lineage.place(request, agent, run)
             if street.reads_run and (run.id or run.root):
-                run = story.run = self._so_far(run, agent, street)
+                run = story.run = so_far(run, run.root or (agent.id, run.id), street, self.runs, self.clock())
             reader = story.reader = street.reader
             body = None
             if reader.wants_body(request):
@@ -323,9 +328,7 @@ class Pipeline(Struct, frozen=True):
         if FIELD in lookup or b"baggage" in lookup:
             call = with_why(call)
         story.call, story.operation = call, call.operation
-        quarantine = self.quarantines.standing(call)
-        if quarantine is not None:
-            raise quarantined(quarantine, self.wall())
+        self._stand(call)
         if street.compares:
             call = with_intent(call, body)
         if street.traces:
@@ -339,14 +342,6 @@ class Pipeline(Struct, frozen=True):
             )
         story.call = call
         return call
-
-    def _so_far(self, run: Run, agent: Agent, street: Street) -> Run:
-        """The run with what its rules read of what it has done."""
-        tree = run.root or (agent.id, run.id)
-        steps, errors, age = self.runs.tally(tree, self.clock()) if street.counts else (0, 0, 0.0)
-        cost = self.runs.cost(tree) if street.reads_cost else 0.0
-        labels = self.runs.labels(tree) if street.reads_labels else ()
-        return structs.replace(run, cost_usd=cost, labels=labels, steps=steps, errors_in_row=errors, age=age)
 
     def _decide(
         self, call: Call, checks: Sequence[Check], quotas: Sequence[Quota], story: Story
@@ -386,9 +381,18 @@ class Pipeline(Struct, frozen=True):
     def _wait(self, story: Story, awaitable: Awaitable[Any]) -> Generator[Effect, Any, Any]:
         began = self.clock()
         try:
-            return (yield Await(awaitable))
+            answer = yield Await(awaitable, story.call)
         finally:
             story.queued += self.clock() - began
+        if story.call is not None:
+            self._stand(story.call)
+        return answer
+
+    def _stand(self, call: Call) -> None:
+        """Raises Refused where the call's agent, run or tool is quarantined: now, or while it waited."""
+        quarantine = self.quarantines.standing(call)
+        if quarantine is not None:
+            raise quarantined(quarantine, self.wall())
 
 
 def _read_whole(answer: Answer, body: bytes) -> tuple[bytes, Refusal | None]:
@@ -401,7 +405,15 @@ def _read_whole(answer: Answer, body: bytes) -> tuple[bytes, Refusal | None]:
         ) from error
 
 
-def _failed(outcome: Outcome) -> bool:
+def so_far(run: Run, tree: tuple[str, str], street: Street, runs: Runs, now: float) -> Run:
+    """The run with what the rules of this street read of what its tree has done."""
+    steps, errors, age = runs.tally(tree, now) if street.counts else (0, 0, 0.0)
+    cost = runs.cost(tree) if street.reads_cost else 0.0
+    labels = runs.labels(tree) if street.reads_labels else ()
+    return structs.replace(run, cost_usd=cost, labels=labels, steps=steps, errors_in_row=errors, age=age)
+
+
+def failed(outcome: Outcome) -> bool:
     """Whether a call that was made has failed, as its agent sees it: no answer, an error status, or a tool's word."""
     return outcome.upstream == 0 or outcome.upstream >= 400 or bool(outcome.fault) or outcome.found.is_error
 

@@ -57,6 +57,9 @@ def dialect_of(protocol: str, *, asks_usage: bool = True) -> Dialect:
 _OF_ANSWERS = frozenset({"result", "response.isError"})
 """Variables that a price may read, for which an answer must be read."""
 
+_OF_TALLIES = frozenset({"run.steps", "run.errors_in_row", "run.age"})
+"""Variables that tell what the calls of a run came to."""
+
 
 class Kept:
     """What outlives reloads: the tools that each MCP server has offered so far."""
@@ -132,6 +135,7 @@ class Streets:
             "run.cost_usd" in reads,
             "request.time" in reads,
             "run.labels" in reads,
+            counts=not reads.isdisjoint(_OF_TALLIES),
         )
 
     def _reader(self, tool: Tool, config: ToolConfig, reads: frozenset[str], *, reads_results: bool) -> Reader:

@@ -18,7 +18,7 @@ from gateway.rehearse.records import Record
 from gateway.rehearse.stage import Stage
 from gateway.rehearse.timeline import wall_of
 
-OF_RUNS = ("run.cost_usd", "run.labels")
+OF_RUNS = ("run.cost_usd", "run.labels", "run.steps", "run.errors_in_row", "run.age")
 """What a record does not tell of its run."""
 
 

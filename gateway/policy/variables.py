@@ -35,6 +35,10 @@ def _labels(call: Call) -> list[str]:
     return list(call.run.labels)
 
 
+def _root(call: Call) -> str:
+    return call.tree[1]
+
+
 def _host(call: Call) -> str:
     return call.host.lower()
 
@@ -100,6 +104,11 @@ _REQUEST = (
     Variable("run.id", STRING, attrgetter("run.id"), 'the agent\'s task, "" where it named none'),
     Variable("run.cost_usd", DOUBLE, attrgetter("run.cost_usd"), "what the run's calls that have ended cost, in USD"),
     Variable("run.labels", STRINGS, _labels, "what rules with then: label have marked the run with so far"),
+    Variable("run.steps", INT, attrgetter("run.steps"), "calls of the run that were permitted before this one"),
+    Variable("run.errors_in_row", INT, attrgetter("run.errors_in_row"), "calls of it that failed, one after the other"),
+    Variable("run.age", DOUBLE, attrgetter("run.age"), "seconds since the first call of the run, 0.0 at the first"),
+    Variable("run.depth", INT, attrgetter("run.depth"), "calls that it lies within: 0 where no call led to it"),
+    Variable("run.root", STRING, _root, "the run at the root of its tree: itself where none led to it"),
     Variable("tool.name", STRING, attrgetter("tool.name"), "the tool, as the configuration names it"),
     Variable("tool.operation", STRING, attrgetter("operation"), "METHOD /template, METHOD /path, or the MCP tool"),
     Variable("tool.protocol", STRING, attrgetter("tool.protocol"), "the protocol that the tool speaks"),

@@ -65,6 +65,8 @@ Tell = Callable[[Record, Verdict], None]
 
 _COUNTING = frozenset({Reason.RATE_LIMITED, Reason.CIRCUIT_OPEN, Reason.CONCURRENCY_LIMITED, Reason.APPROVAL_REQUIRED})
 _NO_END = Outcome(0, fault="agent")
+_OF_RUNS = ("run.cost_usd", "run.labels", "run.steps", "run.errors_in_row")
+"""Variables that follow from earlier calls of the run, and are not known where those had no end, or no certain one."""
 
 
 class _Asked(Struct):
@@ -87,6 +89,7 @@ class Simulation:
         self._caps = loaded.book.caps
         self._engine = loaded.book.engine
         self._alike = {name: (Alike(street.checks, self._needs),) for name, street in stage.streets.items()}
+        self._counts = any(street.counts for street in stage.streets.values())
         self._lines = Lines()
         self._due: list[tuple[float, int, Callable[[float], None]]] = []
         self._order = count()
@@ -124,10 +127,7 @@ class Simulation:
 
     def _ask(self, record: Record, call: Call, missing: Sequence[str], at: float) -> None:
         street = self._stage.streets[call.tool.name]
-        if call.run.id and (street.reads_cost or street.reads_labels):
-            agent, run, runs = call.agent.id, call.run.id, self._stage.runs
-            state = structs.replace(call.run, cost_usd=runs.cost((agent, run)), labels=runs.labels((agent, run)))
-            call = structs.replace(call, run=state)
+        call = self._stage.in_run(call)
         checks, quotas, lacked = street.checks, street.quotas, None
         parts = call.parts or (call,)
         needs = [self._needs.of(part) for part in parts]
@@ -214,7 +214,7 @@ class Simulation:
             touched, lacks, limits_lack = self._needs.lacking(need, absent)
             if lacks:
                 if call.run.id and any(need.rules[number].label for number in touched):
-                    self._vague.add((call.agent.id, call.run.id, "run.labels"))
+                    self._vague.add((*call.tree, "run.labels"))
                 lacked |= lacks
                 skipped[need] = skipped.get(need, frozenset()) | touched
                 by_limits = by_limits or limits_lack
@@ -237,8 +237,8 @@ class Simulation:
 
     def _vague_of(self, call: Call) -> list[str]:
         """What is not known of the call's run any more."""
-        run = (call.agent.id, call.run.id)
-        return [name for name in ("run.cost_usd", "run.labels") if (*run, name) in self._vague] if call.run.id else []
+        tree = call.tree
+        return [name for name in _OF_RUNS if (*tree, name) in self._vague] if tree[1] else []
 
     def _capped(
         self, call: Call, missing: Sequence[str], amendments: tuple[str, ...]
@@ -266,14 +266,21 @@ class Simulation:
     def _run(self, asked: _Asked, permit: Permit, at: float) -> None:
         """What came of a permitted call, when its time comes."""
         record, call = asked.record, asked.call
+        counts = self._counts
+        if counts:
+            self._stage.began(call, at)
+            if asked.lacked is not None:
+                self._vague.add((*call.tree, "run.steps"))
         if record.decision != ALLOW:
             self.endless += 1
             self._stage.ledger.settle(permit.holds, _NO_END, at)
+            if call.run.id and counts:
+                self._vague.add((*call.tree, "run.errors_in_row"))
             if call.run.id and self._stage.streets[call.tool.name].pricer is not None:
-                self._vague.add((call.agent.id, call.run.id, "run.cost_usd"))
+                self._vague.add((*call.tree, "run.cost_usd"))
             return
         if call.run.id and self._needs.of(call).labels:
-            self._vague.add((call.agent.id, call.run.id, "run.labels"))
+            self._vague.add((*call.tree, "run.labels"))
         timings = record.timings
         ended = max(at, at + (timings.total_ms - timings.decide_ms - timings.queue_ms) / 1e3)
         kinds = {type(hold.claim) for hold in permit.holds}
@@ -283,7 +290,7 @@ class Simulation:
             answer = Answered(record.upstream_status, first_byte)
             opened = min(at + first_byte, ended)
             self._at(opened, lambda now: self._stage.answered(permit, answer, now))
-        if SlotClaim in kinds or circuits or record.cost_usd:
+        if SlotClaim in kinds or circuits or counts or record.cost_usd:
             outcome = _outcome(record)
             self._at(ended, lambda now: self._stage.settle(call, permit, outcome, now))
 

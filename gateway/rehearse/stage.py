@@ -31,7 +31,7 @@ from gateway.model import (
     Refusal,
     Run,
 )
-from gateway.pipeline import Street
+from gateway.pipeline import Street, failed, so_far
 from gateway.ports import Clock
 from gateway.rehearse.requests import request_of
 from gateway.replies import refusal_of
@@ -91,12 +91,7 @@ class Stage:
         """
         self.now = at
         street = self.streets[call.tool.name]
-        if call.run.id and street.reads_cost:
-            cost = self.runs.cost(call.tree)
-            call = structs.replace(call, run=structs.replace(call.run, cost_usd=cost))
-        if call.run.id and street.reads_labels:
-            labels = self.runs.labels(call.tree)
-            call = structs.replace(call, run=structs.replace(call.run, labels=labels))
+        call = self.in_run(call)
         if street.reads_time:
             call = call.arrived(self.wall())
         deciding = decide(call, street.checks, street.quotas, masked_call)
@@ -108,11 +103,25 @@ class Stage:
             decision: Decision = done.value
             if decision.spoke:
                 self.runs.mark(call.tree, labels_of(decision.spoke))
+            if isinstance(decision, Permit):
+                self.began(call, at)
             return decision
         except Refused as refused:
             return refusal_of(refused)
         except Exception as error:  # noqa: BLE001 - fail closed, as the pipeline does
             return Refusal(Reason.INTERNAL_ERROR, 500, f"{type(error).__name__} while deciding: {error}", "pipeline")
+
+    def in_run(self, call: Call) -> Call:
+        """The call with what rules read of what its run has done so far."""
+        street, tree = self.streets[call.tool.name], call.tree
+        if not (street.reads_run and tree[1]):
+            return call
+        return structs.replace(call, run=so_far(call.run, tree, street, self.runs, self.now))
+
+    def began(self, call: Call, at: float) -> None:
+        """The call was permitted at ``at``: its run has one step more."""
+        if not call.implied:
+            self.runs.began(call.tree, at)
 
     def _answer(self, effect: Effect) -> object:
         if isinstance(effect, Reserve):
@@ -143,6 +152,8 @@ class Stage:
             return
         self.now = at
         self.ledger.settle(decision.holds, outcome, at)
+        if not call.implied:
+            self.runs.ended(call.tree, at, failed=failed(outcome))
         usd, pricer = outcome.cost_usd, self.streets[call.tool.name].pricer
         if usd is None and pricer is not None:
             usd = pricer.cost(call, outcome)

@@ -11,8 +11,8 @@ V = TypeVar("V")
 
 
 class Shares(Generic[K, V]):
-    """Values by key, each kept for an agent. Beyond ``capacity`` the least recently used goes: of the agent who adds, if
-    it has its share of the table already, else of the agent who has most."""
+    """Values by key, each kept for an agent. Beyond ``capacity`` the least recently used goes: of the agent who adds,
+    if it has its share of the table already, else of the agent who has most."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity

@@ -193,6 +193,7 @@ FACTS: dict[str, Any] = {
     "llm.system": "be kind",
     "llm.messages": [{"role": "user", "content": "hi"}],
     "llm.tools": ["search"],
+    **{f"why.{name}": name for name in ("step", "parent", "reason", "goal", "kind")},
     "response.status": 201,
     "response.isError": True,
     "result": {"a": [1]},
@@ -222,6 +223,7 @@ WITHOUT: dict[str, Any] = {
     "llm.system": "",
     "llm.messages": [],
     "llm.tools": [],
+    **{f"why.{name}": "" for name in ("step", "parent", "reason", "goal", "kind")},
     "response.status": 0,
     "response.isError": False,
     "result": {},
@@ -240,6 +242,11 @@ OF_THE_CALL = {
     "run.id": '"run-1"',
     "run.cost_usd": "1.5",
     "run.labels": '["paid", "tainted"]',
+    "run.steps": "4",
+    "run.errors_in_row": "2",
+    "run.age": "0.5",
+    "run.depth": "1",
+    "run.root": '"root-1"',
     "tool.name": '"bank"',
     "tool.operation": '"POST /transfers/{id}"',
     "tool.protocol": '"http"',
@@ -275,7 +282,8 @@ def test_every_variable_is_what_the_call_says(phase: str, facts: dict[str, Any],
         params={"id": "7"},
     )
     told = facts if facts is FACTS else {}
-    call = structs.replace(call, facts=told, run=Run(call.run.id, "", 1.5, ("paid", "tainted")), at=1782907200.25)
+    run = Run(call.run.id, "", 1.5, ("paid", "tainted"), ("planner", "root-1"), ("planner", "root-1"), 1, 4, 2, 0.5)
+    call = structs.replace(call, facts=told, run=run, at=1782907200.25)
     rules = [
         {"name": f"r{number}", "when": f"{name} == {text}", "then": "deny", "phase": phase}
         for number, (name, text) in enumerate(conditions.items())
