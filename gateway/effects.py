@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.model import Fields, Permit
+from gateway.model import Call, Fields, Permit
 from gateway.understand.reader import Answer
 
 
@@ -22,9 +22,11 @@ class ReadBody(Struct, frozen=True):
 
 
 class Await(Struct, frozen=True):
-    """Answered with what the awaitable gives."""
+    """Answered with what the awaitable gives. ``call`` waits for it, and may be refused meanwhile: Refused is thrown
+    in."""
 
     awaitable: Awaitable[Any]
+    call: Call | None = None
 
 
 class Send(Struct, frozen=True):

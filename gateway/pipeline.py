@@ -24,7 +24,7 @@ from msgspec import Struct, structs
 from gateway.cost.pricer import Pricer
 from gateway.decide.engine import AskHuman, Look, Pace, Reserve, decide
 from gateway.decide.results import ResultJudge, Results
-from gateway.decide.rules import judgement_of, labels_of
+from gateway.decide.rules import enforced_denial, labels_of
 from gateway.decide.shapes import Check, Quota
 from gateway.effects import Await, Collect, Effect, ReadBody, Relay, Reply, Send, Way
 from gateway.errors import ClientGone, Refused, UpstreamError
@@ -196,15 +196,8 @@ class Pipeline(Struct, frozen=True):
             self.quarantines.impose(story.call, refusal.quarantine, refusal.detail, by, refusal.seconds)
 
     def _hear(self, story: Story, spoke: tuple[Spoke, ...]) -> None:
-        """What rules say of an answer takes effect at once: where it streams, long before the call ends."""
-        self._mark(story, spoke)
-        refusal = judgement_of(spoke).refusal
-        if refusal is not None:
-            self._impose(story, refusal)
-
-    def _hear(self, story: Story, spoke: tuple[Spoke, ...]) -> None:
         """Mark the run, and quarantine, as these rules want it: at once, since the agent may make its next call before
-        this one ends."""
+        this one ends. Every rule that denies is heard, not only the first."""
         if story.agent is not None:
             self.runs.mark(story.run.root or (story.agent.id, story.run.id), labels_of(spoke))
         for said in spoke:

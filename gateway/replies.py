@@ -7,7 +7,7 @@ from gateway.effects import Reply
 from gateway.errors import Refused, UpstreamError
 from gateway.model import Answered, Mode, Outcome, Quarantine, Reason, Refusal, Spoke, Verdict
 from gateway.story import Story
-from gateway.understand.http import phrase
+from gateway.understand.http import LONGEST_RETRY_AFTER, phrase
 
 _ADVICE = {
     502: "the tool cannot be reached or broke off; try again later, or go on without it",
@@ -68,20 +68,32 @@ def refusal_of(refused: Refused) -> Refusal:
     )
 
 
+_OVER = "make no more calls; an operator decides how it goes on"
+
+
 def quarantined(found: Quarantine, now: float) -> Refused:
+    """What keeps a call from being made now. A wait is only spoken of where it is short enough to be waited for."""
     what = "everything" if found.scope == "all" else f"this {found.scope}"
     left = max(1.0, found.until - now) if found.until else 0.0
-    return Refused(
-        Reason.QUARANTINED,
-        403,
-        f"{what} is quarantined: {found.reason}",
-        "make no more calls; an operator decides how it goes on",
-        rule=found.by,
-        retry_after=left if found.scope != "run" else 0.0,
-    )
+    if 0 < left <= LONGEST_RETRY_AFTER:
+        advice = f"make no calls for {left:.0f} s"
+    elif found.scope == "tool":
+        advice = "go on without this tool; an operator decides when it may be used again"
+    else:
+        advice, left = _OVER, 0.0
+    left = left if left <= LONGEST_RETRY_AFTER else 0.0
+    detail = f"{what} is quarantined: {found.reason}"
+    return Refused(Reason.QUARANTINED, 429 if left else 403, detail, advice, rule=_rule_of(found), retry_after=left)
+
+
+def _rule_of(found: Quarantine) -> str:
+    """The rule or guard that imposed it. A person is nobody's business but the operator's."""
+    return found.by if "/" in found.by else ""
 
 
 def broken(error: UpstreamError) -> Refusal:
+    if error.reason is Reason.QUARANTINED:
+        return Refusal(error.reason, error.status, error.detail, advice=_OVER)
     if error.reason is Reason.RESULT_UNREADABLE:
         return Refusal(error.reason, error.status, error.detail, advice=UNCHECKED)
     return Refusal(
@@ -109,7 +121,7 @@ def broken_off(outcome: Outcome, error: UpstreamError, answered: Answered | None
 
 
 def blame(error: UpstreamError) -> str:
-    """Who broke a call that was under way: agent, tool or gateway (which ends, or could not read the answer)."""
-    if error.reason in (Reason.DRAINING, Reason.RESULT_UNREADABLE):
+    """Who broke a call that was under way: agent, tool or gateway (which ends, cuts it, or cannot read its answer)."""
+    if error.reason in (Reason.DRAINING, Reason.RESULT_UNREADABLE, Reason.QUARANTINED):
         return "gateway"
     return "agent" if error.status < 500 else "tool"

@@ -41,6 +41,11 @@ def labels_of(spoke: tuple[Spoke, ...]) -> tuple[str, ...]:
     return tuple([said.label for said in spoke if said.label and said.mode is Mode.ENFORCE])
 
 
+def enforced_denial(said: Spoke) -> bool:
+    """Whether the rule itself refuses, and not only because it could not be evaluated."""
+    return said.verdict is Verdict.DENY and said.mode is Mode.ENFORCE and not said.error
+
+
 def _denied(said: Spoke) -> Refusal:
     rule = f"{said.policy}/{said.rule}"
     if said.error:
