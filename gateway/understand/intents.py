@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
-from typing import Any
-
-import orjson
 from msgspec import structs
 
 from gateway.model import UNREAD, Call
+from gateway.policy.fingerprints import canonical, digest, of_values
 
 
 def with_intent(call: Call, body: bytes | None) -> Call:
@@ -25,20 +22,10 @@ def with_intent(call: Call, body: bytes | None) -> Call:
 
 
 def _intent(call: Call, body: bytes | None) -> str:
-    digest = blake2b(digest_size=16)
-    digest.update(f"{call.tool.name}\0{call.operation}\0".encode("utf-8", "surrogatepass"))
     if call.args is not UNREAD and not call.tool.head_only:
-        # A path is part of an operation only where no template names it.
-        digest.update(canonical({**call.params, "": call.args} if call.params else call.args))
-    else:
-        digest.update(call.target.encode("utf-8", "surrogatepass"))
-        digest.update(b"\0" + body if body else b"")
-    return digest.hexdigest()
+        return of_values(call)
+    named = f"{call.tool.name}\0{call.operation}\0{call.target}".encode("utf-8", "surrogatepass")
+    return digest(named, b"\0" + body if body else b"")
 
 
-def canonical(value: Any) -> bytes:
-    """JSON in which the order of members does not show."""
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except orjson.JSONEncodeError:  # a lone surrogate, or an integer beyond 64 bits
-        return repr(value).encode("utf-8", "surrogatepass")
+__all__ = ["canonical", "with_intent"]
