@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 from msgspec import Struct, structs
 
 
@@ -103,9 +105,10 @@ class LoopSettings(Struct, frozen=True):
     """When a run goes round in circles. 0 turns a trigger off."""
 
     repeats: int = 3
-    """So many calls that are the same and had the same result; the next is refused."""
-    errors: int = 3
-    """So many calls that are the same and failed in the same way."""
+    """So many calls that are the same and had the same result, and nothing new in between; the next is refused. It is
+    also how many calls a run may make for each one that told it something new."""
+    errors: int = 2
+    """So many calls that are the same and failed in the same way, by the caller's fault."""
     cycles: int = 3
     """So many rounds of the same two to five calls with the same results."""
     streak: int = 0
@@ -113,7 +116,7 @@ class LoopSettings(Struct, frozen=True):
     poll_repeats: int = 20
     """What ``repeats`` is for operations that are polled."""
     window: int = 20
-    """Events of a run that are looked back on."""
+    """Different calls of a run that are remembered."""
     memory: float = 1800.0
     """Seconds after which an event is forgotten."""
     refusals: int = 3
@@ -122,6 +125,11 @@ class LoopSettings(Struct, frozen=True):
     """Seconds that it is quarantined for; 0 is until somebody lifts it."""
     enforced: bool = True
     """Otherwise what would be refused is only recorded."""
+
+
+def _both(one: str, other: str) -> str:
+    """The intent of both calls; none where one has none."""
+    return blake2b(f"{one} {other}".encode(), digest_size=16).hexdigest() if one and other else ""
 
 
 class LoopClaim(Claim, frozen=True):
@@ -133,6 +141,17 @@ class LoopClaim(Claim, frozen=True):
     """The call may change something: what was read before it says nothing of what is read after it."""
     polls: bool
     settings: LoopSettings
+
+    def joined(self, other: Claim) -> Claim:
+        """A batch is one event: it is the same as another of the same calls."""
+        if not isinstance(other, LoopClaim):
+            return self
+        return structs.replace(
+            self,
+            intent=_both(self.intent, other.intent),
+            changes=self.changes or other.changes,
+            polls=self.polls and other.polls,
+        )
 
 
 class RetrySettings(Struct, frozen=True):
@@ -162,6 +181,15 @@ class RetryClaim(Claim, frozen=True):
     intent: str
     changes: bool
     settings: RetrySettings
+    by_result: bool = False
+    """Whether the caller was at fault is told by results alone: statuses speak of the session (MCP)."""
+
+    def joined(self, other: Claim) -> Claim:
+        """A batch is one event, known by its first operation."""
+        if not isinstance(other, RetryClaim):
+            return self
+        intent = _both(self.intent, other.intent)
+        return structs.replace(self, intent=intent, changes=self.changes or other.changes)
 
 
 class RunSettings(Struct, frozen=True):
@@ -178,7 +206,7 @@ class RunSettings(Struct, frozen=True):
 
 
 class RunClaim(Claim, frozen=True):
-    """One more step of a run (``key``: the guard, and agent and run at the root of the tree)."""
+    """More steps of a run (``key``: the guard, and agent and run at the root of the tree)."""
 
     run: tuple[str, str]
     """Agent and run of this call."""
@@ -186,6 +214,10 @@ class RunClaim(Claim, frozen=True):
     """Agent and run that led to this one; the same as ``run`` at the root."""
     depth: int
     settings: RunSettings
+    steps: int = 1
+
+    def joined(self, other: Claim) -> Claim:
+        return structs.replace(self, steps=self.steps + other.steps) if isinstance(other, RunClaim) else self
 
 
 class PoolSettings(Struct, frozen=True):
@@ -201,7 +233,8 @@ class PoolSettings(Struct, frozen=True):
     ageing: float = 5.0
     """Seconds of waiting that make up for one level of priority."""
     adaptive: bool = False
-    """The number of places follows the tool's latency, up to ``concurrency``."""
+    """The number of places follows the tool's latency, between ``least`` and ``concurrency``."""
+    least: int = 1
 
 
 class PoolClaim(Claim, frozen=True):

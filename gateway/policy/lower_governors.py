@@ -63,7 +63,7 @@ def _budget(index: int, model: Budget, engine: CelEngine, complaints: Complaints
         for unit, limit in limits.items()
         if limit
     ]
-    return CompiledBudget(name, _globs(spec.agents), parts, tuple(settings), read)
+    return CompiledBudget(name, _globs(spec.agents), parts, tuple(settings), read, spec.max_tokens)
 
 
 def _loop(model: Loop) -> CompiledLoop:
@@ -80,7 +80,8 @@ def _loop(model: Loop) -> CompiledLoop:
         spec.quarantine_for,
         spec.mode == "Enforce",
     )
-    return CompiledLoop(model.metadata.name, settings, _globs(spec.polls), spec.ignore)
+    reads = frozenset({"args"}) if spec.ignore else frozenset[str]()
+    return CompiledLoop(model.metadata.name, settings, _globs(spec.polls), spec.ignore, reads)
 
 
 def _retry(model: Retry) -> CompiledRetry:
@@ -91,7 +92,9 @@ def _retry(model: Retry) -> CompiledRetry:
 
 def _pool(model: Pool) -> CompiledPool:
     spec = model.spec
-    settings = PoolSettings(spec.concurrency, spec.queue, spec.max_wait, spec.charge, spec.ageing, spec.adaptive)
+    settings = PoolSettings(
+        spec.concurrency, spec.queue, spec.max_wait, spec.charge, spec.ageing, spec.adaptive, spec.minimum
+    )
     shares = tuple(CompiledShare(_globs(share.agents), share.weight, share.priority) for share in spec.shares)
     return CompiledPool(model.metadata.name, settings, shares)
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from gateway.policy.redaction import check_field
 from gateway.policy.schema_parts import (
     ApiVersion,
     Duration,
@@ -67,12 +68,28 @@ class BudgetSpec(Model):
     max_wait: Duration = Field(
         default=5.0, description="A call waits so long where only what calls under way have reserved is in its way."
     )
+    max_tokens: int = Field(
+        default=4096,
+        ge=1,
+        le=1 << 30,
+        description="The bound of a model's answer, in tokens, that is set where a request has none.",
+    )
 
     @model_validator(mode="after")
     def _spends_something(self) -> BudgetSpec:
         if self.usd is None and self.tokens is None and self.calls is None:
             raise ValueError("the budget bounds nothing; give usd, tokens or calls")
         return self
+
+
+def _ignored(value: object) -> object:
+    """A path of arguments, as rules name those that they mask."""
+    if isinstance(value, str) and value.partition(".")[0] != "args":
+        raise ValueError(f"{value!r} names no argument; write args.NAME")
+    return check_field(value)
+
+
+Ignored = Annotated[str, BeforeValidator(_ignored)]
 
 
 class LoopSpec(Model):
@@ -83,9 +100,17 @@ class LoopSpec(Model):
         default="Enforce", description="Audit records what would be refused, and refuses nothing."
     )
     repeats: int = Field(
-        default=3, ge=0, le=1000, description="So many of the same call with the same result; the next is refused."
+        default=3,
+        ge=0,
+        le=1000,
+        description="So many of the same call with the same result, and nothing new in between; the next is refused.",
     )
-    errors: int = Field(default=3, ge=0, le=1000, description="So many of the same call with the same error.")
+    errors: int = Field(
+        default=2,
+        ge=0,
+        le=1000,
+        description="So many of the same call with the same error, by the caller's own fault; the next is refused.",
+    )
     cycles: int = Field(
         default=3, ge=0, le=100, description="So many rounds of the same two to five calls with the same results."
     )
@@ -94,10 +119,10 @@ class LoopSpec(Model):
         default=(), description="Operations that are asked again and again until their answer changes."
     )
     poll_repeats: int = Field(default=20, ge=0, le=100_000, description="What repeats is for these; 0 is no bound.")
-    ignore: Annotated[tuple[str, ...], BeforeValidator(listed)] = Field(
+    ignore: Annotated[tuple[Ignored, ...], BeforeValidator(listed)] = Field(
         default=(), max_length=32, description="Arguments that do not make a call another one, such as args.request_id."
     )
-    window: int = Field(default=20, ge=2, le=1000, description="Calls of a run that are looked back on.")
+    window: int = Field(default=20, ge=2, le=1000, description="Different calls of a run that are remembered.")
     memory: Duration = Field(default=1800.0, gt=0, description="After so long a call is forgotten.")
     refusals: int = Field(
         default=3, ge=0, le=1000, description="After so many refusals the run is quarantined; 0 is never."
@@ -133,7 +158,7 @@ class Share(Model):
     """What some agents get of a pool."""
 
     agents: GlobList = Field(description="Ids of agents.")
-    weight: float = Field(default=1.0, gt=0, le=1000, description="How much more than an agent of weight 1.")
+    weight: float = Field(default=1.0, ge=0.01, le=1000, description="How much more than an agent of weight 1.")
     priority: int = Field(default=0, ge=-10, le=10, description="Higher is served first; waiting makes up.")
 
 
@@ -142,7 +167,7 @@ class PoolSpec(Model):
 
     match: Match = Match()
     concurrency: int = Field(ge=1, le=100_000, description="Calls in flight at once, for each tool that matches.")
-    queue: int = Field(default=100, ge=0, le=100_000, description="Calls that wait at most.")
+    queue: int = Field(default=100, ge=0, le=10_000, description="Calls that wait at most.")
     max_wait: Duration = Field(default=10.0, description="The longest that each waits.")
     charge: Literal["calls", "seconds", "tokens"] = Field(
         default="seconds", description="What agents' shares are counted by."
@@ -154,6 +179,13 @@ class PoolSpec(Model):
     adaptive: bool = Field(
         default=False, description="Let the number of places follow the tool's latency, up to concurrency."
     )
+    minimum: int = Field(default=1, ge=1, le=100_000, description="Places that adaptive leaves in any case.")
+
+    @model_validator(mode="after")
+    def _leaves_some(self) -> PoolSpec:
+        if self.minimum > self.concurrency:
+            raise InconsistentError(f"minimum is above concurrency, which is {self.concurrency}", "minimum")
+        return self
 
 
 class RunSpec(Model):
