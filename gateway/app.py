@@ -15,11 +15,13 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import uvloop
 
 from gateway import __version__
+from gateway.admin import quarantines
 from gateway.admin import server as admin_server
 from gateway.admin.api import make_api
 from gateway.admin.gate import Gate
@@ -30,18 +32,23 @@ from gateway.errors import ConfigError, Problem
 from gateway.identify import Source
 from gateway.identify.api_key import ApiKeyIdentity, Key
 from gateway.identify.header import Anonymous, HeaderIdentity
-from gateway.model import Trace
+from gateway.model import Quarantine, Trace
 from gateway.model.state_url import read_state_url
 from gateway.observe.audit import TraceLog
 from gateway.observe.exposition import Gauges, registry_of
 from gateway.observe.keeping import keeping
 from gateway.observe.metrics import Metrics
 from gateway.pipeline import Pipeline
+from gateway.policy.governors import CompiledPool
 from gateway.ports import Ledger, Pacer, Recorder, State
-from gateway.stores.lineage import Roots
+from gateway.replies import quarantined
+from gateway.stores.lineage import TracedRuns
+from gateway.stores.lineage_key import SharedKey
+from gateway.stores.lines import Lines
 from gateway.stores.memory import MemoryLedger
 from gateway.stores.pacer import WaitingRoom
-from gateway.stores.quarantines import Register
+from gateway.stores.quarantine_notices import QuarantineNotices
+from gateway.stores.quarantines import Register, covers, told
 from gateway.stores.runs import RunBook
 from gateway.stores.state import open_state
 from gateway.streets import Kept, Streets
@@ -83,10 +90,12 @@ class App:
         self._reload = asyncio.Event()
         self._state: State = open_state(read_state_url(loaded.config.state), time.time)
         self._ledger = MemoryLedger()
-        self._pacer = WaitingRoom()
+        self._pacer = Lines(WaitingRoom(), self._ledger.pools)
         self._runs = RunBook()
-        self._lineage = Roots()
-        self._quarantines = Register(time.time)
+        self._lineage = TracedRuns(os.urandom(32), time.time)
+        self._shared_key = SharedKey(self._state.board, self._lineage)
+        self._notices = QuarantineNotices(self._state.board, time.time)
+        self._quarantines = Register(time.time, self._notices.announce, self._heed)
         self._kept = Kept()
         self._told_revision = 0
         self._told: set[str] = set()
@@ -111,8 +120,13 @@ class App:
         """
         await self._state.start()
         try:
+            self._notices.start(self._quarantines)
+            if self._loaded.config.lineage.key is None:
+                self._shared_key.start()
             await self._serve()
         finally:
+            await self._shared_key.close()
+            await self._notices.close()
             await self._state.close()
 
     async def _serve(self) -> None:
@@ -127,9 +141,12 @@ class App:
             self._connections,
             self._kept.unapproved,
             lambda: self._traces.dropped,
+            self._quarantines.counts,
+            self._quarantines.refused.items,
         )
         listen = config.admin.listen
         api = make_api(Gate(listen, config.admin.token))
+        quarantines.add(api, self._quarantines, lambda: self._listener.pipeline.streets)
         operators = await admin_server.start(
             (listen.host, listen.port), self._status, registry_of(self._metrics, gauges), api
         )
@@ -170,6 +187,8 @@ class App:
         self._listener.pipeline = self._pipeline(loaded)
         self._listener.pools.keep(loaded.tools)
         self._kept.keep(loaded.tools)
+        pools = {pool.name: pool.settings for pool in loaded.book.every(CompiledPool)}
+        self._ledger.pools.adopt(pools, time.monotonic())
         self._loaded, self._loaded_at, self._reload_error = loaded, _now(), None
         self._metrics.reloaded(loaded.version)
         for warning in loaded.warnings:
@@ -185,6 +204,9 @@ class App:
 
     def _pipeline(self, loaded: Loaded) -> Pipeline:
         config = loaded.config
+        self._lineage.parent_header = config.lineage.parent_header.lower().encode("ascii")
+        if config.lineage.key is not None:
+            self._lineage.rekey(config.lineage.key.encode())
         ledger: Ledger = self._ledger
         pacer: Pacer = self._pacer
         recorder: Recorder = self._traces
@@ -215,6 +237,17 @@ class App:
         for change in sorted(changes - self._told):
             log.warning("%s", change)
         self._told = changes
+
+    def _heed(self, quarantine: Quarantine) -> None:
+        """A quarantine has come to stand. What it ends is ended after this turn: it may be a call that imposes it."""
+        log.warning("%s", told(quarantine))
+        asyncio.get_running_loop().call_soon(self._cut, quarantine)
+
+    def _cut(self, quarantine: Quarantine) -> None:
+        refused = quarantined(quarantine, time.time())
+        ended = self._listener.cut(partial(covers, quarantine), refused, running=quarantine.cut)
+        if ended:
+            log.warning("quarantine of %s: %d calls were ended", quarantine.scope, ended)
 
     # -- what operators see -------------------------------------------------------------------------------------
 

@@ -20,12 +20,15 @@ from gateway.decide.bulkhead import Bulkhead
 from gateway.decide.flaws import Flaws
 from gateway.decide.grants import Grants
 from gateway.decide.limits import Limits
+from gateway.decide.pools import Pools
 from gateway.decide.prices import Unpriced
 from gateway.decide.results import Results
 from gateway.decide.rules import Rules
+from gateway.decide.runs import Bounds
 from gateway.decide.shapes import Check, Quota
 from gateway.model import Agent, Caps, Origin, Tool
 from gateway.pipeline import Street
+from gateway.policy.governors import CompiledPool, CompiledRun
 from gateway.policy.pins import Pinning, pinning
 from gateway.understand.dialect import Dialect
 from gateway.understand.http import HttpReader
@@ -59,6 +62,8 @@ _OF_ANSWERS = frozenset({"result", "response.isError"})
 
 _OF_TALLIES = frozenset({"run.steps", "run.errors_in_row", "run.age"})
 """Variables that tell what the calls of a run came to."""
+_OF_TREES = frozenset({"run.depth", "run.root"})
+"""Variables that tell which run led to which."""
 
 
 class Kept:
@@ -112,6 +117,9 @@ class Streets:
         self._before: tuple[Check, ...] = (Grants(book), Flaws())
         self._rules = Rules(book)
         self._counting: tuple[Quota, ...] = (Limits(book), Breakers(book))
+        self._bounds = Bounds(book)
+        self._pools = Pools(book)
+        self._traces = _traces(loaded)
 
     def all(self) -> dict[str, Street]:
         """One street for each tool, by its name."""
@@ -125,6 +133,10 @@ class Streets:
         priced = (Unpriced(pricer),) if pricer is not None else ()
         reads_results = "response" in book.phases(tool.name) or not reads.isdisjoint(_OF_ANSWERS)
         quotas = (*self._counting, Bulkhead(tool)) if tool.concurrency else self._counting
+        if book.governs(CompiledRun, tool.name):
+            quotas = (self._bounds, *quotas)
+        if book.governs(CompiledPool, tool.name):
+            quotas = (*quotas, self._pools)  # last: no place is kept while a call waits for a limit
         return Street(
             tool,
             self._reader(tool, config, reads, reads_results=reads_results),
@@ -136,6 +148,7 @@ class Streets:
             "request.time" in reads,
             "run.labels" in reads,
             counts=not reads.isdisjoint(_OF_TALLIES),
+            traces=self._traces,
         )
 
     def _reader(self, tool: Tool, config: ToolConfig, reads: frozenset[str], *, reads_results: bool) -> Reader:
@@ -180,6 +193,16 @@ class Streets:
         provider = prices.provider or dialect_of(tool.protocol).provider
         book = PriceBook(own, self._loaded.model_prices, self._wall)
         return Pricer(provider, book, _unknown(prices), call_price)
+
+
+def _traces(loaded: Loaded) -> bool:
+    """Whether calls are traced through tools: through all of them, since what a tool calls may be any other."""
+    if loaded.config.lineage.propagate != "auto":
+        return loaded.config.lineage.propagate == "always"
+    book = loaded.book
+    return any(
+        book.governs(CompiledRun, tool.name) or not book.reads(tool.name).isdisjoint(_OF_TREES) for tool in loaded.tools
+    )
 
 
 def _rates(rates: ModelRates) -> Rates:

@@ -210,7 +210,14 @@ def _claims_of_all(
             paced.append((quota, claim))
         else:
             claimed.append((quota, claim))
+    # As for a single call: limits first, then pools by name, whatever the order of the calls (see Pools).
+    paced.sort(key=_place_in_line)
     return paced, claimed
+
+
+def _place_in_line(entry: tuple[Quota, Waiting]) -> tuple[bool, tuple[str, ...]]:
+    claim = entry[1]
+    return isinstance(claim, PoolClaim), claim.key
 
 
 def _beyond(claims: Sequence[tuple[Quota, Claim]]) -> Refusal | None:

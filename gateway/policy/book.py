@@ -102,6 +102,7 @@ class PolicyBook:
         self._breakers_memo = Bounded()
         self._governors_memo = Bounded()
         self._rule_sets = Bounded()
+        self._governors = tuple([scoped.item for scoped in governors])
 
     def grant(self, agent: Agent, tool: str, operation: str) -> str | None:
         """Name of the first grant (in the order of the files) that lets the agent call this, or None."""
@@ -195,6 +196,10 @@ class PolicyBook:
         """Whether some governor of this kind can match the tool."""
         shelf = self._shelves.get(tool)
         return shelf is not None and kind in shelf.governors
+
+    def every(self, kind: type[G]) -> tuple[G, ...]:
+        """All governors of this kind, whatever they match, in the order of the files."""
+        return tuple([governor for governor in self._governors if isinstance(governor, kind)])
 
     def caps(self, agent: Agent, tool: str, operation: str) -> tuple[Caps, ...]:
         """What requests of this agent to a model are held to, in the order of the files."""

@@ -28,6 +28,8 @@ class CompiledBudget(Struct, frozen=True):
     parts: tuple[Part, ...]
     settings: tuple[BudgetSettings, ...]
     references: frozenset[str] = frozenset()
+    max_tokens: int = 4096
+    """The bound of a model's answer that is set where a request has none."""
 
     def names(self, agent: Agent) -> bool:
         """Whether the budget is for this agent."""

@@ -1,0 +1,238 @@
+"""Who has the next place: weighted fair queueing between agents, first come first served within one.
+
+Each agent has a counter, charged with what its calls use divided by its weight; the place goes to the lowest. That is
+the virtual token counter of Sheng et al. (Fairness in serving large language models, OSDI 2024). A call is charged with
+what calls of its agent usually use when it gets its place, and with the difference when it ends: else an agent could
+have all places before the first of its calls has told what it costs. An agent that comes to wait starts at the lowest
+counter of those who wait, so nobody saves up credit by doing nothing.
+
+An agent of a higher priority goes first; one that has waited ``ageing`` seconds without a place makes up one level, up
+to the highest that waits now, where the counters decide again. Times are arguments, in seconds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from enum import Enum
+from heapq import nlargest
+
+REMEMBERED = 1000
+"""Idle agents whose debts are kept; agents have as many names as they like. Those who owe least are forgotten first."""
+
+LEARNING = 0.2
+"""What the newest call weighs in what calls usually use (an exponential average)."""
+
+UNUSED = 0.1
+"""What a place costs, of what is usual, that was taken and not used: something, else an agent whose calls are all
+refused further on would always be next."""
+
+
+class State(Enum):
+    """Where a call stands."""
+
+    WAITING = "waiting"
+    PLACED = "placed"
+    FULL = "full"
+    """Turned away: the line is full, and nobody in it has more calls waiting than its agent."""
+    DISPLACED = "displaced"
+    """Turned away from the line for an agent with fewer calls in it."""
+    ENDED = "ended"
+
+
+class Line:
+    """One agent's calls."""
+
+    __slots__ = ("agent", "counter", "placed", "priority", "since", "turn", "usual", "waiting", "weight")
+
+    def __init__(self, agent: str, counter: float, usual: float) -> None:
+        self.agent, self.counter, self.usual = agent, counter, usual
+        self.weight, self.priority = 1.0, 0
+        self.since = 0.0
+        """When it last got a place, or came to wait."""
+        self.turn = 0
+        """The number of the last place that it got: where counters are the same, who got one longest ago is next."""
+        self.placed = 0
+        self.waiting: deque[Ticket] = deque()
+
+
+class Ticket:
+    """One call. ``told`` is called where it gets a place, or is displaced, after it began to wait."""
+
+    __slots__ = ("ahead", "arrived", "charged", "count", "line", "placed_at", "state", "told")
+
+    def __init__(self, line: Line, arrived: float, ahead: int) -> None:
+        self.line, self.arrived, self.ahead = line, arrived, ahead
+        self.state = State.WAITING
+        self.placed_at = arrived
+        self.charged = 0.0
+        self.count = 0
+        """Which count it was charged in."""
+        self.told: Callable[[Ticket], None] | None = None
+
+
+class FairQueue:
+    """``places`` calls at once, ``queue`` that wait. No place stays empty while a call waits."""
+
+    def __init__(self, places: int, queue: int, ageing: float, usual: float = 1.0) -> None:
+        """``usual`` is what a call is taken to use before any has ended. After a change of ``places``, call ``fill``;
+        where there are fewer, no call loses its own."""
+        self.places, self.queue, self.ageing = places, queue, ageing
+        self.taken = 0
+        self.length = 0
+        """Calls that wait."""
+        self._lines: dict[str, Line] = {}
+        self._queued: dict[str, Line] = {}
+        """Those with calls that wait."""
+        self._reached = 0.0
+        """The highest counter that has got a place: where who comes back starts while nobody waits."""
+        self._turns = 0
+        self._count = 0
+        self._usual = usual
+        self._sweep_at = 2 * REMEMBERED
+
+    def enter(self, agent: str, weight: float, priority: int, now: float) -> Ticket:
+        """A ticket that has a place, waits for one, or is turned away."""
+        line = self._line(agent)
+        line.weight, line.priority = weight, priority
+        if not line.waiting:
+            line.counter = max(line.counter, self._start())
+            line.since = now
+        ticket = Ticket(line, now, self.length)
+        if self.taken < self.places and not self.length:
+            self._place(ticket, now)
+        elif self.length < self.queue or self._displace(line):
+            line.waiting.append(ticket)
+            self._queued[agent] = line
+            self.length += 1
+        else:
+            ticket.state = State.FULL
+        return ticket
+
+    def leave(self, ticket: Ticket, now: float) -> None:
+        """The call waits no longer, or has a place and will not use it."""
+        if ticket.state is State.WAITING:
+            ticket.state = State.ENDED
+            self._unqueue(ticket)
+        elif ticket.state is State.PLACED:
+            self._free(ticket, UNUSED * ticket.line.usual, now)
+
+    def end(self, ticket: Ticket, used: float, now: float) -> None:
+        """The call that had the place has ended, and used so much; counted once."""
+        if ticket.state is State.PLACED:
+            line = ticket.line
+            if ticket.count == self._count:
+                line.usual += LEARNING * (used - line.usual)
+                self._usual += LEARNING * (used - self._usual)
+            self._free(ticket, used, now)
+
+    def fill(self, now: float) -> None:
+        """Give out the places that are free."""
+        while self.length and self.taken < self.places:
+            line = self._next(now)
+            ticket = line.waiting.popleft()
+            self.length -= 1
+            if not line.waiting:
+                del self._queued[line.agent]
+            self._place(ticket, now)
+            if ticket.told is not None:
+                ticket.told(ticket)
+
+    def recount(self, usual: float) -> None:
+        """What calls use is counted by something else from now on: everybody begins anew."""
+        self._usual, self._reached = usual, 0.0
+        self._count += 1
+        for line in self._lines.values():
+            line.counter, line.usual = 0.0, usual
+
+    @property
+    def idle(self) -> bool:
+        """Nobody has a place, and nobody waits."""
+        return not self.taken and not self.length
+
+    def lines(self) -> Iterator[Line]:
+        """Agents with calls here, or with debts."""
+        return iter(self._lines.values())
+
+    def _line(self, agent: str) -> Line:
+        line = self._lines.get(agent)
+        if line is None:
+            if len(self._lines) >= self._sweep_at:
+                self._forget()
+            line = self._lines[agent] = Line(agent, 0.0, self._usual)
+        return line
+
+    def _start(self) -> float:
+        return min((line.counter for line in self._queued.values()), default=self._reached)
+
+    def _next(self, now: float) -> Line:
+        """Of the highest level, the lowest counter; nobody ages beyond the highest priority that waits."""
+        top = max(line.priority for line in self._queued.values())
+        ageing = self.ageing
+
+        def order(line: Line) -> tuple[float, float, int]:
+            level = line.priority
+            if level < top:
+                level = min(top, level + int((now - line.since) / ageing))
+            return -level, line.counter, line.turn
+
+        return min(self._queued.values(), key=order)
+
+    def _place(self, ticket: Ticket, now: float) -> None:
+        line = ticket.line
+        self._turns += 1
+        line.turn = self._turns
+        line.since = ticket.placed_at = now
+        line.placed += 1
+        self.taken += 1
+        self._reached = max(self._reached, line.counter)
+        ticket.state = State.PLACED
+        ticket.count = self._count
+        ticket.charged = line.usual / line.weight
+        line.counter += ticket.charged
+
+    def _free(self, ticket: Ticket, used: float, now: float) -> None:
+        line = ticket.line
+        ticket.state = State.ENDED
+        if ticket.count == self._count:
+            line.counter += used / line.weight - ticket.charged
+        line.placed -= 1
+        self.taken -= 1
+        self.fill(now)
+        if self.idle:  # nobody has been kept waiting for what the others used
+            self._lines.clear()
+            self._reached = 0.0
+
+    def _unqueue(self, ticket: Ticket) -> None:
+        line = ticket.line
+        line.waiting.remove(ticket)
+        self.length -= 1
+        if not line.waiting:
+            del self._queued[line.agent]
+
+    def _displace(self, line: Line) -> bool:
+        """Make room in a full line, if some agent has more calls in it for its weight than this one would have: the
+        newest of these goes (longest queue drop: Suter et al., INFOCOM 1998)."""
+        longest = max(self._queued.values(), key=_length, default=None)
+        if longest is None or _length(longest) <= (len(line.waiting) + 1) / line.weight:
+            return False
+        ticket = longest.waiting[-1]
+        self._unqueue(ticket)
+        ticket.state = State.DISPLACED
+        if ticket.told is not None:
+            ticket.told(ticket)
+        return True
+
+    def _forget(self) -> None:
+        """Agents without calls here whose counters the others have reached are as good as new ones."""
+        reached = self._start()
+        busy = {agent: line for agent, line in self._lines.items() if line.placed or line.waiting}
+        owing = [line for line in self._lines.values() if line.agent not in busy and line.counter > reached]
+        for line in nlargest(REMEMBERED, owing, key=lambda line: line.counter):
+            busy[line.agent] = line
+        self._lines = busy
+        self._sweep_at = max(2 * REMEMBERED, 2 * len(busy))
+
+
+def _length(line: Line) -> float:
+    return len(line.waiting) / line.weight
