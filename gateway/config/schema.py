@@ -279,6 +279,25 @@ class TraceConfig(Model):
     headers: Listed[HeaderName] = Field(default=(), description="Names of request headers whose values are recorded.")
 
 
+class Lineage(Model):
+    """Which run led to which, where agents are tools of other agents."""
+
+    propagate: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="Tell tools which call they serve (traceparent, baggage), and know by that the calls they make;"
+        " auto: where a document of kind Run bounds runs, or a rule reads run.depth or run.root.",
+    )
+    key: str | None = Field(
+        default=None,
+        min_length=32,
+        max_length=1024,
+        description="Signs what tools are told. Without it one is made, and kept with the state.",
+    )
+    parent_header: HeaderName = Field(
+        default="x-parent-run-id", description="The header in which an agent names the run of its own that began this."
+    )
+
+
 class Log(Model):
     """The gateway's own log, on standard error."""
 
@@ -336,6 +355,7 @@ class Config(Model):
         description="Who is asking: tried in order, the first that recognises the request wins; none: 401.",
     )
     run_header: HeaderName = Field(default="x-run-id", description="The header in which agents name their run.")
+    lineage: Lineage = Lineage()
     tools: dict[ToolName, ToolConfig] = Field(min_length=1, description="The tools, by name.")
     wire: Wire = Wire()
     trace: TraceConfig = TraceConfig()

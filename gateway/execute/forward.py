@@ -97,6 +97,8 @@ class Forwarder:
             parts.append(b"TE: trailers\r\nConnection: TE\r\n")
         if expect:
             parts.append(b"Expect: 100-continue\r\n")
+        if call.onward:
+            parts += [b"%b: %b\r\n" % field for field in call.onward if field[1] and field[0] not in self.tool.strip]
         parts.append(self._tail(request, call.host))
         return b"".join(parts)
 
@@ -111,6 +113,8 @@ class Forwarder:
             drop = drop | _OF_A_PART
         if call.body is not None:
             drop = drop | _OF_THE_BODY
+        if call.onward:
+            drop = drop | {name for name, _ in call.onward}
         return drop
 
     def location(self, call: Call, location: bytes) -> bytes:

@@ -67,6 +67,9 @@ class Run(Struct, frozen=True):
     """Agent and run whose call led to this run; empty at the root."""
     depth: int = 0
     """Calls that it lies within: 0 at the root, 1 where the tool of a call of the root made it, ..."""
+    lineage: str = ""
+    """How its place is known: token (its tool passed on), span (``traceparent``), declared (by the agent itself);
+    ``rejected``: what came was no token of ours, or too old, and it is a root."""
     steps: int = 0
     """Permitted calls of the tree before this one; like the next two, only where some rule of the tool reads it."""
     errors_in_row: int = 0
@@ -154,7 +157,8 @@ class Call(Struct, frozen=True):
     intent: str = ""
     """Digest of tool, operation and arguments, the same for calls that ask for the same; where a guard reads it."""
     onward: Fields = ()
-    """Fields that the tool gets instead of the agent's own of these names: the trace context of this call."""
+    """Fields that the tool gets instead of the agent's own of these names (in lower case; where the value is empty,
+    none): the trace context of this call."""
     extent: Extent | None = None
     """How much it can cost at most, where it asks a model and a budget counts it."""
 

@@ -1,8 +1,121 @@
-"""Which run led to which."""
+"""Which run led to which: by a token that a tool passed on, by the span of a call, or by what an agent says."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from os import urandom
+
+from msgspec import structs
+
 from gateway.model import Agent, Call, Fields, Request, Run
+from gateway.model.trace_context import RANDOM, SAMPLED, TraceContext, member, trace_context, with_member
+from gateway.policy.guards import short
+from gateway.ports import Clock
+from gateway.stores.lineage_token import MEMBER, Place, place_of, token_of
+from gateway.stores.shares import Shares
+
+SPANS = 50_000
+"""Spans of calls that are remembered."""
+SPAN_LIFETIME = 3600.0
+"""Seconds after which the span of a call is forgotten."""
+PLACES = 10_000
+"""Runs whose place is remembered."""
+
+PARENT_HEADER = b"x-parent-run-id"
+
+TOKEN, SPAN, DECLARED, REJECTED = "token", "span", "declared", "rejected"
+"""How a run's place is known; ``rejected`` is a token that is not ours, or too old, and therefore says nothing."""
+
+Lookup = Mapping[bytes, bytes]
+
+
+class TracedRuns:
+    """ports.Lineage. Survives reloads; ``key`` signs, and is best the same for all replicas. Used on one loop."""
+
+    def __init__(self, key: bytes, wall: Clock, fresh: Callable[[int], bytes] = urandom) -> None:
+        """``wall`` gives seconds since the epoch, ``fresh`` so many bytes that nobody can guess."""
+        self._keys: tuple[bytes, ...] = (key,)
+        self._wall = wall
+        self._fresh = fresh
+        self.parent_header = PARENT_HEADER
+        """Lower-cased name of the field in which an agent names the run that began this one."""
+        self._spans: Shares[str, tuple[Place, float]] = Shares(SPANS)
+        self._declared: Shares[tuple[str, str], Place] = Shares(PLACES)
+        self._told: Shares[tuple[str, str], Place] = Shares(PLACES)
+
+    def rekey(self, key: bytes) -> None:
+        """Sign with this key from now on. What the two before it signed is still believed."""
+        self._keys = tuple(dict.fromkeys((key, *self._keys)))[:3]
+
+    def place(self, request: Request, agent: Agent, run: Run) -> Run:
+        """The run with its place in the tree of runs.
+
+        What a tool passed on counts for more than what an agent says of its own runs, unless both lie in one tree.
+        """
+        lookup = request.lookup
+        found, how = self._passed_on(lookup)
+        own = (agent.id, short(run.id))
+        if run.id and (len(self._declared) or self.parent_header in lookup):
+            declared = self._said(own, lookup.get(self.parent_header))
+            if declared is not None and (found is None or declared.root == found.root):
+                return _placed(run, declared, DECLARED)
+        if found is None:
+            return structs.replace(run, lineage=how) if how else run
+        if run.id:
+            self._told.put(agent.id, own, found)
+        return _placed(run, found, how)
+
+    def onward(self, call: Call) -> Fields:
+        """``traceparent`` with a new span of the agent's trace, or of a new one where it has none (its ``tracestate``
+        then goes: nothing is, W3C Trace Context 4.3); and ``baggage`` with the token."""
+        lookup, now = call.request.lookup, self._wall()
+        run = (call.agent.id, short(call.run.id))
+        place = Place(call.tree, run, call.run.depth)
+        span = self._fresh(8).hex()
+        self._spans.put(call.agent.id, span, (place, now))
+        came = trace_context(lookup.get(b"traceparent"))
+        if came is None:
+            context = TraceContext(self._fresh(16).hex(), span, SAMPLED | RANDOM)
+        else:
+            context = TraceContext(came.trace, span, came.flags)
+        fields: Fields = ((b"traceparent", context.text()),)
+        token = token_of(place, self._keys[0], now)
+        if token:
+            fields += ((b"baggage", with_member(lookup.get(b"baggage"), MEMBER, token)),)
+        if came is None and b"tracestate" in lookup:
+            fields += ((b"tracestate", b""),)
+        return fields
+
+    def _passed_on(self, lookup: Lookup) -> tuple[Place | None, str]:
+        token = member(lookup.get(b"baggage"), MEMBER)
+        if token is not None:
+            place = place_of(token, self._keys, self._wall())
+            if place is not None:
+                return place, TOKEN
+        if len(self._spans) and b"traceparent" in lookup:
+            context = trace_context(lookup[b"traceparent"])
+            kept = None if context is None else self._spans.get(context.span)
+            if kept is not None and self._wall() - kept[1] <= SPAN_LIFETIME:
+                return kept[0], SPAN
+        return None, "" if token is None else REJECTED
+
+    def _said(self, own: tuple[str, str], named: bytes | None) -> Place | None:
+        """The place of a run of which its agent says that another of its runs began it. What was said first stays, so
+        that no run comes to lie below itself."""
+        known = self._declared.use(own)
+        if known is not None or named is None:
+            return known
+        parent = (own[0], short(named.decode("latin-1")[:128]))
+        if parent == own or not parent[1]:
+            return None
+        above = self._declared.get(parent) or self._told.get(parent)
+        place = Place(parent, parent, 0) if above is None else Place(above.root, parent, above.depth + 1)
+        self._declared.put(own[0], own, place)
+        return place
+
+
+def _placed(run: Run, place: Place, how: str) -> Run:
+    return structs.replace(run, root=place.root, led=place.led, depth=place.depth + 1, lineage=how)
 
 
 class Roots:
