@@ -34,6 +34,10 @@ class Gauges(Struct, frozen=True):
     """MCP server, state (changed, new), and how many of its tools are in it."""
     dropped: Callable[[], int] = int
     """Trace records lost so far."""
+    quarantines: Callable[[], Iterable[tuple[str, int]]] = _nothing
+    """Scope (all, agent, tool, run), and how many quarantines of it stand."""
+    quarantined: Callable[[], Iterable[tuple[str, int]]] = _nothing
+    """Scope, and how many calls its quarantines have kept from being made."""
 
 
 class Exposition(Collector):
@@ -140,9 +144,21 @@ class Exposition(Collector):
         for tool, standing, number in gauges.tools_changed():
             changed.add_metric((tool, standing), number)
         yield from (version, build, in_flight, breakers, connections, changed)
+        yield from self._quarantines()
         yield CounterMetricFamily(
             "toolgate_trace_records_dropped", "Trace records lost: no room, or not encodable.", value=gauges.dropped()
         )
+
+    def _quarantines(self) -> Iterator[Metric]:
+        standing = GaugeMetricFamily("toolgate_quarantines", "Quarantines that stand.", labels=("scope",))
+        for scope, count in self._gauges.quarantines():
+            standing.add_metric((scope,), count)
+        calls = CounterMetricFamily(
+            "toolgate_quarantined_calls", "Calls that were refused by a quarantine.", labels=("scope",)
+        )
+        for scope, count in self._gauges.quarantined():
+            calls.add_metric((scope,), count)
+        yield from (standing, calls)
 
 
 def registry_of(metrics: Metrics, gauges: Gauges) -> CollectorRegistry:

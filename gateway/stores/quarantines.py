@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 from gateway.model import Call, Quarantine
 from gateway.policy.guards import short
+from gateway.policy.visible import visible
 from gateway.ports import Clock
 
 Place = tuple[str, tuple[str, ...]]
@@ -130,3 +132,12 @@ def place_of(call: Call, scope: str) -> Place:
 def covers(quarantine: Quarantine, call: Call) -> bool:
     """Whether it keeps this call from being made."""
     return place_of(call, quarantine.scope) == (quarantine.scope, quarantine.key)
+
+
+def told(quarantine: Quarantine) -> str:
+    """One line for the log."""
+    what = " ".join((quarantine.scope, *quarantine.key))
+    until = datetime.fromtimestamp(quarantine.until, UTC).isoformat(timespec="seconds") if quarantine.until else ""
+    end = f"until {until}" if until else "until it is lifted"
+    line = f"quarantined by {quarantine.by}, {end}: {what}: {quarantine.reason}"
+    return visible(line).replace("\n", "\\n")

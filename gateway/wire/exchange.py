@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import ClientGone, Refused, ToolgateError, UpstreamError
 from gateway.execute.forward import BODY_IGNORED, Forwarder
-from gateway.model import SAFE_METHODS, Answered, Fields, Outcome, Permit, Reason, Request
+from gateway.model import SAFE_METHODS, Answered, Call, Fields, Outcome, Permit, Reason, Request
 from gateway.pipeline import Collect, ReadBody, Relay, Reply, Send, Way
 from gateway.replies import blame
 from gateway.understand.http import title_of
@@ -65,6 +65,8 @@ class Exchange:
     _tunnel: Tunnel | None = None
     _wanted: ReadBody | None = None
     _await: asyncio.Future[Any] | None = None
+    _waits: Call | None = None
+    """The call that waits for what ``_await`` gives, before it is permitted."""
     _way: Way | None = None
     _through: Answer | None = None
     """What the answer's body goes through."""
@@ -135,12 +137,13 @@ class Exchange:
                     return
                 answer = self._whole_body(effect)
             else:
+                self._waits = effect.call
                 self._await = task = asyncio.ensure_future(effect.awaitable)
                 task.add_done_callback(self._awaited)
                 return
 
     def _awaited(self, task: asyncio.Future[Any]) -> None:
-        self._await = None
+        self._await = self._waits = None
         if task.cancelled() or self.phase == DONE:
             return
         error = task.exception()
@@ -589,6 +592,22 @@ class Exchange:
         """The gateway ends, and the time for what is under way is over."""
         kind = Refused if self.phase == WAITING else UpstreamError
         self._fail(kind(Reason.DRAINING, 503, "the gateway was stopped before the call had ended"))
+
+    def cut(self, covers: Callable[[Call], bool], refused: Refused, *, running: bool) -> bool:
+        """End the call, where it is one of these and waits to be permitted, or is under way and ``running`` are meant.
+        Whether it was ended."""
+        if self.phase == WAITING:
+            if self._waits is None or not covers(self._waits):
+                return False
+            self._waits = None
+            self._fail(refused)
+            return True
+        if not running or self.phase == DONE or not self._began or not covers(self._permit.call):
+            return False
+        if self._tunnel is not None:
+            self.received, self.sent = self._tunnel.received, self._tunnel.sent
+        self._fail(UpstreamError(refused.reason, refused.status, refused.detail))
+        return True
 
     def calling(self) -> str:
         """The tool that is being called, or nothing yet."""

@@ -6,13 +6,14 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import monotonic
 
 from msgspec import Struct
 
+from gateway.errors import Refused
 from gateway.execute.forward import Forwarder
-from gateway.model import Reason, Refusal, Request, Tool
+from gateway.model import Call, Reason, Refusal, Request, Tool
 from gateway.pipeline import Pipeline
 from gateway.understand.http import title_of
 from gateway.wire.outbox import Outbox
@@ -152,6 +153,11 @@ class Listener:
         """Tools, and how many calls to them are under way."""
         tools = [connection.calling() for connection in self.connections]
         return iter(Counter([tool for tool in tools if tool]).items())
+
+    def cut(self, covers: Callable[[Call], bool], refused: Refused, *, running: bool) -> int:
+        """End these calls: those that wait to be permitted, and where ``running`` those under way too. An agent that
+        has no answer yet gets the refusal; an answer that has begun is broken off. Returns how many there were."""
+        return sum([connection.cut(covers, refused, running=running) for connection in list(self.connections)])
 
     def rejection(self, status: int, detail: str, request: Request) -> bytes:
         """The whole answer to what never became a call, which is recorded; the connection ends after it."""

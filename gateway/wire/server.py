@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 import httptools
 
-from gateway.model import Request
+from gateway.errors import Refused
+from gateway.model import Call, Request
 from gateway.wire import strict
 from gateway.wire.exchange import RELAYING, Exchange
 from gateway.wire.outbox import Outgoing
@@ -430,6 +431,11 @@ class Connection(asyncio.Protocol):
         """The tool that is being called on this connection, or nothing."""
         current = self._current
         return current.calling() if isinstance(current, Exchange) else ""
+
+    def cut(self, covers: Callable[[Call], bool], refused: Refused, *, running: bool) -> bool:
+        """End the call on this connection, where it is one of these; see ``Exchange.cut``."""
+        current = self._current
+        return isinstance(current, Exchange) and current.cut(covers, refused, running=running)
 
     def abort(self) -> None:
         """Drop the connection."""
