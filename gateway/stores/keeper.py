@@ -13,7 +13,7 @@ C = TypeVar("C", bound=Claim)
 class Keeper(Generic[C]):
     """Counters of one kind. All of it on one loop, so each method is atomic. ``now`` is in seconds, monotonic.
 
-    The three switches say which of the later methods do anything, so that no call pays for those that do not.
+    The four switches say which of the later methods do anything, so that no call pays for those that do not.
     """
 
     fetches = False
@@ -22,6 +22,8 @@ class Keeper(Generic[C]):
     """``answered`` does something."""
     ends = False
     """``settle`` and ``release`` do something."""
+    refuses = False
+    """``refused`` does something."""
 
     def look(self, claim: C, now: float) -> Hold:
         """Whether the claim can be granted now. Moves nothing."""
@@ -29,6 +31,10 @@ class Keeper(Generic[C]):
 
     def take(self, claim: C, hold: Hold, now: float) -> Hold:  # noqa: ARG002
         """Take what ``look`` (``hold``) found to be there; the same hold, or one that says more."""
+        return hold
+
+    def refused(self, hold: Hold, now: float) -> Hold:  # noqa: ARG002
+        """The call was refused, by what ``look`` (``hold``) found; the same hold, or one that says more."""
         return hold
 
     def missing(self, claim: C, now: float) -> Awaitable[None] | None:  # noqa: ARG002

@@ -29,6 +29,7 @@ class KeptLedger:
         self._fetching = {kind: keeper for kind, keeper in keepers.items() if keeper.fetches}
         self._hearing = {kind: keeper for kind, keeper in keepers.items() if keeper.hears}
         self._ending = {kind: keeper for kind, keeper in keepers.items() if keeper.ends}
+        self._refusing = {kind: keeper for kind, keeper in keepers.items() if keeper.refuses}
         self._clock = clock
 
     def reserve(self, claims: Sequence[Claim], now: float) -> tuple[Hold, ...] | Awaitable[tuple[Hold, ...]]:
@@ -42,7 +43,11 @@ class KeptLedger:
         keepers = self._keepers
         for keeper in self._all:
             keeper.tidy(now)
-        return tuple([keepers[type(claim)].look(claim, now) for claim in claims])
+        holds = [keepers[type(claim)].look(claim, now) for claim in claims]
+        for hold in holds:
+            if not hold.granted:
+                return self._refused(holds, now)
+        return tuple(holds)
 
     def answered(self, holds: Sequence[Hold], answer: Answered, now: float) -> None:
         """The head of the tool's answer is here."""
@@ -75,8 +80,17 @@ class KeptLedger:
         holds = [keepers[type(claim)].look(claim, now) for claim in claims]
         for hold in holds:
             if not hold.granted:
-                return tuple(holds)
+                return self._refused(holds, now)
         return tuple([keepers[type(hold.claim)].take(hold.claim, hold, now) for hold in holds])
+
+    def _refused(self, holds: Sequence[Hold], now: float) -> tuple[Hold, ...]:
+        """The holds, of which some are not granted, once the keepers of these know."""
+        refusing = self._refusing
+        told = []
+        for hold in holds:
+            keeper = None if hold.granted else refusing.get(type(hold.claim))
+            told.append(hold if keeper is None else keeper.refused(hold, now))
+        return tuple(told)
 
     def _missing(self, claims: Sequence[Claim], now: float) -> list[Awaitable[None]]:
         fetching = self._fetching

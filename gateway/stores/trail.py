@@ -1,0 +1,225 @@
+"""What a run has done last, and whether it goes round in circles. Quiet: times are arguments, in seconds.
+
+Each call that has ended is an event: what was asked (``intent``), and what came of it (``result``). One that asks for
+something else than before, or gets another result, is *new*: the run learns something. From that follow four bounds:
+
+- The same call with the same result counts up, and each new success in between forgives one. So an agent that lists a
+  directory again and again between its edits is let be, and one that does nothing else is not.
+- Rounds of two to five calls with the same results.
+- All repetitions together: for each new event a run may make ``repeats`` - 1 others, whatever their order, so that of
+  no run more than ``repeats`` calls are made for each distinct one.
+- Errors in a row, whatever the calls.
+
+Calls under way count as repetitions to be. A success of a call that may change something, and is new, makes those
+before it that change nothing unknown again. A run that was refused within its last ``window`` events has one less of
+each. Answers that nobody reads (of models) are no events, but where they failed.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+
+from msgspec import Struct
+
+from gateway.model import LoopClaim, LoopSettings
+from gateway.stores.failures import Ended
+
+SHORTEST, LONGEST = 2, 5
+"""Calls in a cycle."""
+
+UNNAMED = 60.0
+"""Seconds for which the calls of an agent that names no run are taken for one task."""
+
+
+class Circle(Struct, frozen=True):
+    """What was found: ``kind`` is repeats, errors, pending, cycle, streak or stalled, or ``near`` where one more of the
+    same would be refused."""
+
+    kind: str
+    times: int
+    detail: str
+
+
+class _Seen:
+    __slots__ = ("at", "changes", "count", "how", "mark", "position", "result")
+
+    def __init__(self, result: str, how: Ended, *, changes: bool) -> None:
+        self.result, self.how, self.changes = result, how, changes
+        self.count = 1
+        self.mark = self.position = 0
+        self.at = 0.0
+
+
+class Trail:
+    """The events of one run. ``named``: the agent gave the run a name; else it stands for all that the agent does
+    without one, where repetitions may be of several tasks: they count half, and only the same call counts."""
+
+    __slots__ = (
+        "_balance",
+        "_cleared",
+        "_named",
+        "_pending",
+        "_position",
+        "_progress",
+        "_refused",
+        "_seen",
+        "_streak",
+        "_struck",
+        "_tail",
+        "at",
+    )
+
+    def __init__(self, *, named: bool) -> None:
+        self._named = named
+        self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        self._tail: deque[tuple[str, str]] = deque(maxlen=0)
+        self._pending: dict[str, int] = {}
+        self._position = self._progress = self._balance = self._cleared = 0
+        self._streak = self._refused = 0
+        self._struck = -1
+        self.at = 0.0
+
+    def found(self, claim: LoopClaim, now: float) -> Circle | None:
+        """What this call would be, were it made now; None for nothing to speak of."""
+        settings = claim.settings
+        if self._named and settings.streak and self._streak >= settings.streak:
+            return Circle("streak", self._streak, f"{self._streak} calls of this run have failed in a row")
+        seen, waiting = self._seen.get(claim.intent), self._pending.get(claim.intent, 0)
+        if seen is None or now - seen.at > memory_of(claim):
+            return None if not waiting else self._waiting(claim, waiting)
+        if not seen.changes and seen.position < self._cleared:
+            return None if not waiting else self._waiting(claim, waiting)
+        return self._again(claim, seen, waiting)
+
+    def _waiting(self, claim: LoopClaim, waiting: int) -> Circle | None:
+        settings = claim.settings
+        bound = self._bound(settings.poll_repeats if claim.polls else settings.repeats)
+        if not bound or waiting < bound:
+            return None
+        return Circle("pending", waiting, f"{waiting} calls that are the same are under way already")
+
+    def _again(self, claim: LoopClaim, seen: _Seen, waiting: int) -> Circle | None:
+        """The call was made before, and nothing that has happened since makes another result likely."""
+        settings, failed = claim.settings, seen.how is not Ended.WELL
+        if claim.polls and not failed:
+            bound, count = self._bound(settings.poll_repeats), seen.count + waiting
+        else:
+            bound = self._bound(settings.errors if seen.how is Ended.FAULT else settings.repeats)
+            count = max(0, seen.count - (self._progress - seen.mark)) + waiting
+        kind = "errors" if failed else "repeats"
+        what = "and failed in the same way" if failed else "with the same result"
+        if bound and count >= bound:
+            return Circle(kind, count, f"the same call was made {_times(count)} {what}, and nothing new in between")
+        if self._named and not claim.polls:
+            if settings.repeats and self._balance - waiting <= 0:
+                return Circle("stalled", count, "this run repeats itself, and learns nothing new by it")
+            length = self._cycle(claim.intent, settings)
+            if length:
+                detail = f"the same {length} calls were made in turn, round after round, with the same results"
+                return Circle("cycle", length, detail)
+        if bound and count == bound - 1:
+            return Circle("near", count, f"the same call was made {_times(count)} {what}; one more of it will be refused")
+        return None
+
+    def _cycle(self, intent: str, settings: LoopSettings) -> int:
+        """The length of the cycle that this call would go on with, or 0."""
+        tail, rounds = self._tail, settings.cycles
+        if not rounds:
+            return 0
+        if rounds > 2 and self._struck >= 0:
+            rounds -= 1
+        for length in range(SHORTEST, LONGEST + 1):
+            if len(tail) < length * rounds:
+                return 0
+            if tail[-length][0] == intent and all(
+                tail[-at] == tail[-at - length] for at in range(1, length * (rounds - 1) + 1)
+            ):
+                return length
+        return 0
+
+    def _bound(self, bound: int) -> int:
+        if not self._named:
+            return 2 * bound
+        return bound - 1 if bound > 1 and self._struck >= 0 else bound
+
+    def begin(self, intent: str) -> None:
+        """The call is under way."""
+        self._pending[intent] = self._pending.get(intent, 0) + 1
+
+    def drop(self, intent: str) -> None:
+        """The call is under way no more."""
+        left = self._pending.get(intent, 0) - 1
+        if left > 0:
+            self._pending[intent] = left
+        else:
+            self._pending.pop(intent, None)
+
+    def end(self, claim: LoopClaim, how: Ended, result: str, now: float) -> None:
+        """The call has ended; an empty ``result`` is one that nobody knows."""
+        if not result:
+            return
+        self._adopt(claim.settings)
+        self.at = now
+        self._position += 1
+        failed = how is not Ended.WELL
+        self._streak = self._streak + 1 if failed else 0
+        seen = self._seen.get(claim.intent)
+        if seen is None or seen.result != result or now - seen.at > memory_of(claim):
+            seen = self._learn(claim, how, result)
+        else:
+            self._repeat(claim, seen)
+        seen.mark, seen.position, seen.at = self._progress, self._position, now
+        # What is polled is bounded by its own count: it belongs to no cycle.
+        self._tail.append((claim.intent, f"{result} {self._position}" if claim.polls else result))
+
+    def _learn(self, claim: LoopClaim, how: Ended, result: str) -> _Seen:
+        settings = claim.settings
+        seen = self._seen[claim.intent] = _Seen(result, how, changes=claim.changes)
+        self._seen.move_to_end(claim.intent)
+        if len(self._seen) > settings.window:
+            self._seen.popitem(last=False)
+        self._balance = min(self._balance + max(1, settings.repeats - 1), settings.window)
+        if how is Ended.WELL:
+            self._progress += 1
+            self._refused = 0
+            if claim.changes:
+                self._cleared = self._position
+        return seen
+
+    def _repeat(self, claim: LoopClaim, seen: _Seen) -> None:
+        self._seen.move_to_end(claim.intent)
+        if not seen.changes and seen.position < self._cleared:
+            seen.count = 1
+        elif claim.polls and seen.how is Ended.WELL:
+            seen.count += 1
+        else:
+            seen.count = max(0, seen.count - (self._progress - seen.mark)) + 1
+            self._balance = max(0, self._balance - 1)
+
+    def _adopt(self, settings: LoopSettings) -> None:
+        length = LONGEST * settings.cycles
+        if self._tail.maxlen != length:
+            self._tail = deque(self._tail, maxlen=length)
+        if self._position - self._struck > settings.window:
+            self._struck = -1
+
+    def refuse(self) -> int:
+        """A call was refused; how many that makes since the run last learned something."""
+        self._struck = self._position
+        self._streak = 0
+        self._refused += 1
+        return self._refused
+
+    @property
+    def busy(self) -> bool:
+        """Whether calls of the run are under way."""
+        return bool(self._pending)
+
+
+def memory_of(claim: LoopClaim) -> float:
+    """Seconds for which events are remembered."""
+    return claim.settings.memory if claim.key[2] else min(UNNAMED, claim.settings.memory)
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
