@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from gateway.errors import StoreUnavailable
 from gateway.model import Account, Balance, Draw, Drawn, Entry, Lease, Want
 from gateway.stores.bucket import draw
-from gateway.stores.windows import Window, granted, window_of
+from gateway.stores.leasing import Window, granted, window_of
 
 MOST = 100_000
 """Accounts, and buckets, that are kept."""

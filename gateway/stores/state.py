@@ -7,6 +7,7 @@ from collections.abc import Callable
 from gateway.model.state_url import StateUrl
 from gateway.ports import State
 from gateway.stores.memory_state import MemoryState
+from gateway.stores.sqlite_state import SqliteState
 
 
 def open_state(url: StateUrl, wall: Callable[[], float]) -> State:
@@ -15,5 +16,6 @@ def open_state(url: StateUrl, wall: Callable[[], float]) -> State:
     Raises:
         ConfigError: what the URL needs is not installed.
     """
-    del url
+    if url.kind == "sqlite":
+        return SqliteState(url.path, wall)
     return MemoryState(wall)
