@@ -15,13 +15,14 @@ Three things hold whatever happens on the way:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from functools import partial
 from typing import Any
 
 from msgspec import Struct, structs
 
 from gateway.cost.pricer import Pricer
+from gateway.decide.budgets import Budgets
 from gateway.decide.engine import AskHuman, Look, Pace, Reserve, decide
 from gateway.decide.results import ResultJudge, Results
 from gateway.decide.rules import enforced_denial, labels_of
@@ -88,6 +89,10 @@ class Street(Struct, frozen=True):
     """Some guard compares calls, and their results, with earlier ones."""
     traces: bool = False
     """Calls are traced through the tool: it is told which call it serves, and calls that it makes are known by that."""
+    budgets: Budgets | None = None
+    """None where no budget can count calls of the tool."""
+    reads_budgets: bool = False
+    """Some rule reads what is left of the budgets."""
 
     @property
     def reads_run(self) -> bool:
@@ -163,6 +168,7 @@ class Pipeline(Struct, frozen=True):
         story.answered = answered
         story.opened = self.clock()
         self.ledger.answered(permit.holds, answered, story.opened)
+        counted = street.budgets is not None
         judge, answer = None, None
         if street.results is not None and answered.status not in _BODILESS and call.request.method not in _UNREAD:
             hears = partial(self._hear, story)
@@ -172,7 +178,7 @@ class Pipeline(Struct, frozen=True):
             else:
                 answer = story.answer = street.reader.answer(call, answered, judge)
         if answer is None or not answer.whole:
-            relayed: Outcome = yield Relay(told(story, answered, permit.spoke), answer)
+            relayed: Outcome = yield Relay(told(story, answered, permit.spoke, counted), answer)
             return relayed
         body: bytes = yield Collect(call.tool.answer_limit)
         body, refusal = _read_whole(answer, body)
@@ -180,7 +186,7 @@ class Pipeline(Struct, frozen=True):
             replied: Outcome = yield timed(reply_to(refusal, story), story)
             return structs.replace(replied, upstream=answered.status, first_byte=answered.first_byte)
         spoke = permit.spoke + judge.spoke if judge is not None else permit.spoke
-        relayed = yield Relay(told(story, answered, spoke), None, body)
+        relayed = yield Relay(told(story, answered, spoke, counted), None, body)
         return relayed
 
     def _begin(self, story: Story, call: Call) -> None:
@@ -301,7 +307,7 @@ class Pipeline(Struct, frozen=True):
                 body = yield ReadBody(route.tool.body_limit, True)
             call = reader.read(story.ident, request, route, agent, run, body)
             call = self._prepare(call, street, story, body)
-            return (yield from self._decide(call, street.checks, street.quotas, story))
+            return (yield from self._decide(call, street, story))
         except Refused as refused:
             return refusal_of(refused)
         except ClientGone:
@@ -322,6 +328,8 @@ class Pipeline(Struct, frozen=True):
             call = with_why(call)
         story.call, story.operation = call, call.operation
         self._stand(call)
+        if street.reads_budgets and street.budgets is not None:
+            call = street.budgets.remaining(call, self.ledger.look, self.clock())
         if street.compares:
             call = with_intent(call, body)
         if street.traces:
@@ -336,11 +344,10 @@ class Pipeline(Struct, frozen=True):
         story.call = call
         return call
 
-    def _decide(
-        self, call: Call, checks: Sequence[Check], quotas: Sequence[Quota], story: Story
-    ) -> Generator[Effect, Any, Decision]:
+    def _decide(self, call: Call, street: Street, story: Story) -> Generator[Effect, Any, Decision]:
         """Drive the deciding generator: answer what can be answered at once, pass on what must be waited for."""
-        deciding = decide(call, checks, quotas, story.redact)
+        fit = street.budgets.fit if street.budgets is not None else None
+        deciding = decide(call, street.checks, street.quotas, story.redact, fit)
         answer: object = None
         while True:
             try:

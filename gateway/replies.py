@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.decide.budgets_text import told as left_of
 from gateway.decide.results import UNCHECKED
 from gateway.effects import Reply
 from gateway.errors import Refused, UpstreamError
@@ -33,12 +34,15 @@ def timed(reply: Reply, story: Story) -> Reply:
     return Reply(reply.status, (*reply.fields, (b"Server-Timing", spent)), reply.body)
 
 
-def told(story: Story, answered: Answered, spoke: tuple[Spoke, ...]) -> bytes:
-    """The field lines added to a tool's answer: timings (W3C Server-Timing), the call's id, and warnings."""
+def told(story: Story, answered: Answered, spoke: tuple[Spoke, ...], counted: bool = False) -> bytes:
+    """The field lines added to a tool's answer: timings (W3C Server-Timing), the call's id, warnings, and what is left
+    of budgets, where some may have ``counted`` the call."""
     lines = (
         f"Server-Timing: decide;dur={(story.decided - story.began) * 1e3:.3f}, "
         f"upstream;dur={answered.first_byte * 1e3:.3f}\r\nX-Toolgate-Call: {story.ident}\r\n"
     ).encode()
+    if counted:
+        lines += left_of(story.holds)
     if not spoke:
         return lines
     warnings = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from gateway.config.build import LLM_PROTOCOLS
@@ -16,6 +16,7 @@ from gateway.config.schema import ModelRates, Prices, ToolConfig
 from gateway.cost.pricer import Pricer, Unknown
 from gateway.cost.rates import PriceBook, Rates
 from gateway.decide.breakers import Breakers
+from gateway.decide.budgets import UNBOUNDED, Budgets, default_bound
 from gateway.decide.bulkhead import Bulkhead
 from gateway.decide.flaws import Flaws
 from gateway.decide.grants import Grants
@@ -28,7 +29,7 @@ from gateway.decide.runs import Bounds
 from gateway.decide.shapes import Check, Quota
 from gateway.model import Agent, Caps, Origin, Tool
 from gateway.pipeline import Street
-from gateway.policy.governors import CompiledPool, CompiledRun
+from gateway.policy.governors import CompiledBudget, CompiledPool, CompiledRun
 from gateway.policy.pins import Pinning, pinning
 from gateway.understand.dialect import Dialect
 from gateway.understand.http import HttpReader
@@ -137,9 +138,13 @@ class Streets:
             quotas = (self._bounds, *quotas)
         if book.governs(CompiledPool, tool.name):
             quotas = (*quotas, self._pools)  # last: no place is kept while a call waits for a limit
+        reader = self._reader(tool, config, reads, reads_results=reads_results)
+        budgets = self._budgets(tool, reader, pricer)
+        if budgets is not None:
+            quotas = (*quotas, budgets)
         return Street(
             tool,
-            self._reader(tool, config, reads, reads_results=reads_results),
+            reader,
             (*self._before, *priced, self._rules),
             quotas,
             Results(book, tool.name) if reads_results or tool.protocol != "http" else None,
@@ -149,6 +154,8 @@ class Streets:
             "run.labels" in reads,
             counts=not reads.isdisjoint(_OF_TALLIES),
             traces=self._traces,
+            budgets=budgets,
+            reads_budgets=not reads.isdisjoint(UNBOUNDED),
         )
 
     def _reader(self, tool: Tool, config: ToolConfig, reads: frozenset[str], *, reads_results: bool) -> Reader:
@@ -179,7 +186,15 @@ class Streets:
             http=http,
             caps=self._caps,
             reads_messages="llm.messages" in reads,
+            bound=partial(default_bound, book) if book.governs(CompiledBudget, tool.name) else None,
         )
+
+    def _budgets(self, tool: Tool, reader: Reader, pricer: Pricer | None) -> Budgets | None:
+        book = self._loaded.book
+        if not book.governs(CompiledBudget, tool.name):
+            return None
+        models = tool.protocol in LLM_PROTOCOLS
+        return Budgets(book, pricer, models=models, shorten=getattr(reader, "shorten", None))
 
     def _caps(self, agent: Agent, tool: str, operation: str) -> Sequence[Caps]:
         return self._loaded.book.caps(agent, tool, operation)

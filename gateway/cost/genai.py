@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from gateway.cost.rates import Catalogue, Rates, Terms, Tier
 from gateway.errors import ToolgateError
 
@@ -38,7 +40,8 @@ class GenaiPrices:
         if seller is None or found is None:
             return None
         own = any(found is each for each in seller.models)  # another provider's model is not sold on its terms
-        return rates_of(found.get_prices(datetime.fromtimestamp(at, UTC), dict(terms) if own else None))
+        rates = rates_of(found.get_prices(datetime.fromtimestamp(at, UTC), dict(terms) if own else None))
+        return rates if rates is None else structs.replace(rates, context=found.context_window or 0)
 
     def _provider(self, name: str) -> Provider | None:
         for provider in self._providers:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Literal
 
-from gateway.cost.calls import CallPrice, Priced
+from gateway.cost.bounds import MICRO, dearest
+from gateway.cost.calls import ANSWER, CallPrice, Priced
 from gateway.cost.rates import NAME_CAP, PriceBook, Rates, Terms
-from gateway.model import Call, Outcome, Reason, Refusal, Usage
+from gateway.model import Call, Outcome, Reason, Refusal, Request, Usage
 
 Unknown = Literal["allow", "refuse"] | Rates
 """What becomes of calls to models without a price: they go through unpriced, they are refused, or these rates count."""
 
 TERM_CAP = 32
 """Characters of a service tier's name; no longer one is looked up."""
+
+_UNANSWERED = Outcome(200)
+"""Stands for an outcome where a price does not look at it."""
 
 _UNREACHED = 502
 """What an agent gets where the tool cannot be reached, or breaks off before the head of its answer."""
@@ -51,6 +56,34 @@ class Pricer:
             advice="ask for a model that has a price, or have the platform's operators add one for this model",
         )
 
+    def bound(self, call: Call) -> int | None:
+        """Micro-dollars that a call can cost at most, rounded up; None where it asks a model that has no price, or the
+        price of calls fails. A price of calls that depends on their results is not counted in."""
+        total = 0
+        if call.extent is not None:
+            rates = self.rates(call)
+            if not rates:
+                return None
+            total = dearest(call.extent, rates)
+        elif self._book is not None and not asks_nothing(call.request):
+            return None
+        if self._call_price is None or call.implied or not self._call_price.references.isdisjoint(ANSWER):
+            return total
+        usd = self._call_price.price(call, _UNANSWERED).usd
+        return None if usd is None else total + ceil(round(usd * MICRO, 6))
+
+    def rates(self, call: Call) -> tuple[Rates, ...]:
+        """The rates of every model that may answer the call; none where one of them has no price."""
+        if self._book is None:
+            return ()
+        found: list[Rates] = []
+        for model in dict.fromkeys((_asked(call), *(call.extent.models if call.extent is not None else ()))):
+            rates = self._book.rates(self._provider, model, "", _terms(call))
+            if rates is None and not isinstance(self._unknown, Rates):
+                return ()
+            found.append(rates or self._unknown)  # type: ignore[arg-type]
+        return tuple(found)
+
     def cost(self, call: Call, outcome: Outcome) -> float | None:
         """US dollars for a permitted call that has ended, or None where nothing has a price."""
         return self.price(call, outcome).usd
@@ -75,6 +108,15 @@ class Pricer:
         if isinstance(self._unknown, Rates):
             return Priced(self._unknown.cost(usage), (f"cost estimated: no price is known for model {model}",))
         return Priced(None, (f"no cost: no price is known for model {model}",))
+
+
+def asks_nothing(request: Request) -> bool:
+    """Whether a request to the API of models is one of those that only look, or delete: whatever it is about, no model
+    is asked. An upgrade may be for a WebSocket, by which models are asked too."""
+    return request.method in _LOOKING and b"upgrade" not in request.lookup
+
+
+_LOOKING = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
 def _charged(call: Call, outcome: Outcome) -> tuple[Call, ...]:

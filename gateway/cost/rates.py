@@ -39,6 +39,8 @@ class Rates(Struct, frozen=True):
     """US dollars for each request, whatever it reads."""
     tiers: tuple[Tier, ...] = ()
     """Dearer rates for long inputs, the longest first."""
+    context: int = 0
+    """Tokens that the model can read; 0 where that is not known."""
 
     def cost(self, usage: Usage) -> float:
         """US dollars for the tokens of one call: finite, not negative, whatever counts the tool gave."""

@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 
 from msgspec import Struct
 
-from gateway.decide.shapes import Check, Quota, Redact
+from gateway.decide.shapes import Check, Fit, Quota, Redact
 from gateway.errors import Refused
 from gateway.model import (
     Call,
@@ -68,10 +68,17 @@ def unredacted(call: Call, fields: tuple[str, ...]) -> Call:  # noqa: ARG001 - a
     raise Refused(Reason.REDACTION_FAILED, 403, "fields of this call are to be masked, and nothing here can do it")
 
 
-def decide(call: Call, checks: Sequence[Check], quotas: Sequence[Quota], redact: Redact = unredacted) -> Deciding:
+def decide(
+    call: Call,
+    checks: Sequence[Check],
+    quotas: Sequence[Quota],
+    redact: Redact = unredacted,
+    fit: Fit | None = None,
+) -> Deciding:
     """Decide on one call, or on a batch as a whole: a Permit, or a Refusal that carries every rule that spoke.
 
-    The permit's call has masks where rules ask for them (``redact``); everything here is decided by what was there.
+    The permit's call has masks where rules ask for them (``redact``), and is cut down to what was granted of it
+    (``fit``); everything here is decided by what was there.
     """
     refusal, spoke, grant, questions, fields = _checked(call, checks)
     if refusal is not None:
@@ -102,7 +109,20 @@ def decide(call: Call, checks: Sequence[Check], quotas: Sequence[Quota], redact:
     refusal = _refused(claimed, holds)
     if refusal is not None:
         return _with(refusal, spoke, waited + holds)
-    return Permit(permitted, grant, waited + holds, spoke)
+    fitted = _fitted(permitted, holds, fit)
+    if isinstance(fitted, Refusal):
+        return _with(fitted, spoke, waited + holds)
+    return Permit(fitted, grant, waited + holds, spoke)
+
+
+def _fitted(call: Call, holds: tuple[Hold, ...], fit: Fit | None) -> Call | Refusal:
+    """The call within what was granted; a refusal where it cannot be brought under that."""
+    if fit is None:
+        return call
+    try:
+        return fit(call, holds)
+    except Refused as refused:
+        return Refusal(Reason.BUDGET_EXHAUSTED, 403, refused.detail, "budget", advice=refused.advice)
 
 
 def _redacted(call: Call, fields: tuple[str, ...], redact: Redact, spoke: tuple[Spoke, ...]) -> Call | Refusal:

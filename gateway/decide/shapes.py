@@ -5,7 +5,7 @@ With one shape a counting guard could answer "ask a human" and be ignored; with 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -28,6 +28,10 @@ NOTHING = Judgement()
 
 Redact = Callable[[Call, tuple[str, ...]], Call]
 """Gives the call with these fields masked in all that the tool gets. Raises Refused where that cannot be done."""
+
+
+Fit = Callable[[Call, Sequence[Hold]], Call]
+"""Gives the call within what was granted, where a hold grants less than was claimed. Raises Refused where it cannot."""
 
 
 class Check(Protocol):

@@ -143,6 +143,15 @@ _REQUEST = (
     Variable("request.params", STRING_MAP, _params, "values of the {names} in the operation's template"),
     Variable("request.size", INT, attrgetter("request.length"), "announced bytes of the body, -1 where unknown"),
     Variable("request.time", TIMESTAMP, _time, "when the call arrived"),
+    Variable(
+        "budget.remaining_usd", DOUBLE, _fact("budget.remaining_usd", 1e12), "US dollars left of the tightest budget"
+    ),
+    Variable(
+        "budget.remaining_tokens", INT, _fact("budget.remaining_tokens", 1 << 53), "tokens left of the tightest budget"
+    ),
+    Variable(
+        "budget.remaining_calls", INT, _fact("budget.remaining_calls", 1 << 53), "calls left of the tightest budget"
+    ),
     Variable("args", DYN_MAP, _args, "the arguments: JSON body, form, query, or those of the MCP tool"),
 )
 _RESPONSE = (

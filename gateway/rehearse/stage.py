@@ -53,7 +53,7 @@ class Stage:
 
     def __init__(self, loaded: Loaded, epoch: float = 0.0, offers: Offers = NO_OFFERS) -> None:
         self.loaded, self.epoch, self.now = loaded, epoch, 0.0
-        self.ledger = MemoryLedger(self.clock)
+        self.ledger = MemoryLedger(self.clock, self.wall)
         self.runs = RunBook()
         self.quarantines = Register(self.wall)
         self.turns = Turns(self.clock)
@@ -94,7 +94,12 @@ class Stage:
         call = self.in_run(call)
         if street.reads_time:
             call = call.arrived(self.wall())
-        deciding = decide(call, street.checks, street.quotas, masked_call)
+        fit = None
+        if street.budgets is not None:
+            fit = street.budgets.fit
+            if street.reads_budgets:
+                call = street.budgets.remaining(call, self.ledger.look, at)
+        deciding = decide(call, street.checks, street.quotas, masked_call, fit)
         answer: object = None
         try:
             while True:
@@ -151,12 +156,13 @@ class Stage:
         if not isinstance(decision, Permit):
             return
         self.now = at
-        self.ledger.settle(decision.holds, outcome, at)
-        if not call.implied:
-            self.runs.ended(call.tree, at, failed=failed(outcome))
         usd, pricer = outcome.cost_usd, self.streets[call.tool.name].pricer
         if usd is None and pricer is not None:
             usd = pricer.cost(call, outcome)
+            outcome = structs.replace(outcome, cost_usd=usd)
+        self.ledger.settle(decision.holds, outcome, at)
+        if not call.implied:
+            self.runs.ended(call.tree, at, failed=failed(outcome))
         if usd:
             self.runs.add(call.tree, usd)
 

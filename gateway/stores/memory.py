@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from time import monotonic
+from time import monotonic, time
 
-from gateway.model import CircuitClaim, PoolClaim, RateClaim, RunClaim, SlotClaim
+from gateway.model import BudgetClaim, CircuitClaim, PoolClaim, RateClaim, RunClaim, SlotClaim
 from gateway.ports import Clock
 from gateway.stores.bounds import RunBounds
 from gateway.stores.buckets import Buckets
+from gateway.stores.budgets import Budgets
 from gateway.stores.circuits import Circuits
 from gateway.stores.ledger import KeptLedger
 from gateway.stores.places import Places
@@ -18,10 +19,12 @@ from gateway.stores.pools import PoolKeeper
 class MemoryLedger(KeptLedger):
     """All kinds of claims, in the memory of this process."""
 
-    def __init__(self, clock: Clock = monotonic) -> None:
+    def __init__(self, clock: Clock = monotonic, wall: Clock = time, budgets: Budgets | None = None) -> None:
+        """``wall`` gives seconds since the epoch; ``budgets`` are those that replicas share, or whose calls wait."""
         self.buckets, self.places, self.circuits = Buckets(), Places(), Circuits()
         self.bounds = RunBounds()
         self.pools = PoolKeeper()
+        self.budgets = budgets or Budgets(wall)
         super().__init__(
             {
                 RateClaim: self.buckets,
@@ -29,6 +32,7 @@ class MemoryLedger(KeptLedger):
                 CircuitClaim: self.circuits,
                 RunClaim: self.bounds,
                 PoolClaim: self.pools,
+                BudgetClaim: self.budgets,
             },
             clock,
         )

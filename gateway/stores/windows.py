@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 HOUR, DAY = 3600, 86_400
 SLOTS = 60
-"""Parts of a rolling window: what was spent is forgotten a part at a time, so that the window is 1/60 longer at most."""
+"""Parts of a rolling window: what was spent is forgotten a part at a time, so it is longer by 1/60 at most."""
 
 
 def end_of(window: str, at: float) -> float:
@@ -21,6 +21,11 @@ def end_of(window: str, at: float) -> float:
         year, month = (day.year + 1, 1) if day.month == 12 else (day.year, day.month + 1)
         return datetime(year, month, 1, tzinfo=UTC).timestamp()
     return 0.0
+
+
+def moment(at: float) -> str:
+    """A time as RFC 3339 has it, to the second: ``2026-12-01T00:00:00Z``."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Spending:
@@ -55,7 +60,7 @@ class Spending:
 class RollingSpending:
     """What was spent in the last ``seconds``."""
 
-    __slots__ = ("_slots", "_width", "_seconds", "spent")
+    __slots__ = ("_seconds", "_slots", "_width", "spent")
 
     def __init__(self, seconds: float) -> None:
         self._seconds, self._width = seconds, seconds / SLOTS

@@ -15,10 +15,11 @@ import orjson
 from msgspec import structs
 
 from gateway.errors import Refused
-from gateway.model import Agent, Answered, Call, Caps, Reason, Refusal, Request, Route, Run, Tool
+from gateway.model import Agent, Answered, Call, Caps, Extent, Reason, Refusal, Request, Route, Run, Tool
 from gateway.policy.globs import glob_regex
 from gateway.understand import http as plain_http
 from gateway.understand.dialect import Asked, Dialect, Endpoint
+from gateway.understand.extent import extent_of
 from gateway.understand.http import HttpReader
 from gateway.understand.jsonrpc import lookalike
 from gateway.understand.llm_answers import answer_of
@@ -58,7 +59,8 @@ class LlmReader:
     """Reads the traffic of one tool that speaks the API of an LLM provider.
 
     ``http`` reads what asks no model. ``caps`` gives what an agent's requests to a tool's operation are held to, in the
-    order in which it is applied. ``reads_messages``: some rule reads ``llm.messages``.
+    order in which it is applied. ``reads_messages``: some rule reads ``llm.messages``. ``bound``, where budgets may
+    count calls of the tool, gives the tokens to which an answer without a bound is held; 0 where none counts it.
     """
 
     def __init__(
@@ -69,9 +71,11 @@ class LlmReader:
         http: HttpReader,
         caps: Callable[[Agent, str, str], Sequence[Caps]],
         reads_messages: bool,
+        bound: Callable[[Agent, str, str], int] | None = None,
     ) -> None:
         self.tool = tool
         self._dialect, self._http, self._caps, self._reads_messages = dialect, http, caps, reads_messages
+        self._bound = bound
         self._bodies = HttpReader(
             structs.replace(tool, operations=(), head_only=False), reads_args=True, looks_at_path=True
         )
@@ -151,6 +155,15 @@ class LlmReader:
                 amendments = (*amendments, *said)
                 args = load(sent)
                 asked = endpoint.asked(args, params)
+        extent: Extent | None = None
+        bound = self._bound(plain.agent, self.tool.name, endpoint.operation) if self._bound is not None else 0
+        if bound and flaw is None:
+            if endpoint.metered == "both" and not asked.max_tokens:
+                sent, said = _bounded(endpoint, args, sent, asked, bound)
+                amendments = (*amendments, *said)
+                args = load(sent) if said else args
+                asked = endpoint.asked(args, params)
+            extent = extent_of(args, sent, asked, endpoint.metered)
         if sent is not raw and not amendments:
             amendments = (USAGE,)
         return ModelCall(
@@ -170,6 +183,7 @@ class LlmReader:
             flaw=flaw,
             body=None if sent is raw else sent,
             amendments=amendments,
+            extent=extent,
             endpoint=endpoint,
             asked=first,
             raw=raw,
@@ -192,6 +206,23 @@ class LlmReader:
         except Refused as refused:
             raise impossible(f"then {refused.detail}") from None
         return structs.replace(masked, body=dump(args), facts={**call.facts, **self._facts(asked)})
+
+    def shorten(self, call: Call, most: int) -> Call:
+        """The call with its answer bounded to ``most`` tokens, where less is left of a budget than it asks for.
+
+        Raises:
+            Refused: the request cannot be brought under that bound.
+        """
+        if not isinstance(call, ModelCall):
+            return call
+        args = dict(call.args)
+        sent = call.raw if call.body is None else call.body
+        body, said = call.endpoint.amend(args, sent, call.endpoint.asked(args, call.params), Caps("budget", (), most))
+        if not said:
+            return call
+        args = load(body)
+        facts = {**call.facts, **self._facts(call.endpoint.asked(args, call.params))}
+        return structs.replace(call, args=args, body=body, facts=facts, amendments=(*call.amendments, *said))
 
     def _unknown(self, call: Call) -> Call:
         """A call that asks no model that we know of. Where a cap is about it, nobody can hold it to the cap."""
@@ -268,6 +299,17 @@ class LlmReader:
                 self._known.clear()
             self._known[key] = found
         return found
+
+
+def _bounded(
+    endpoint: Endpoint, args: dict[str, Any], sent: bytes, asked: Asked, most: int
+) -> tuple[bytes, tuple[str, ...]]:
+    """The body with a bound of the answer, for a budget; as it is where it cannot have that one: then the bound of the
+    endpoint's largest answers counts."""
+    try:
+        return endpoint.amend(args, sent, asked, Caps("budget", max_tokens=most))
+    except Refused:
+        return sent, ()
 
 
 def _endpoint(dialect: Dialect, method: str, path: str) -> _Found | None:

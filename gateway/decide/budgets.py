@@ -1,0 +1,161 @@
+"""Budgets: what a call can cost at most is reserved before it is made, and settled by what it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from msgspec import structs
+
+from gateway.cost.bounds import MICRO, affordable, dearest, read_at_most
+from gateway.cost.pricer import Pricer, asks_nothing
+from gateway.decide.budgets_text import refusal_of
+from gateway.errors import Refused
+from gateway.model import Agent, BudgetClaim, BudgetSettings, Call, Claim, Extent, Hold, Reason, Refusal
+from gateway.policy.book import PolicyBook
+from gateway.policy.governors import CompiledBudget
+
+SHORTEST = 256
+"""Tokens below which no answer is shortened to fit what is left of a budget: it would be of no use."""
+
+SHORT = "short"
+
+Shorten = Callable[[Call, int], Call]
+Look = Callable[[Sequence[Claim], float], Sequence[Hold]]
+
+UNBOUNDED: Mapping[str, float] = {
+    "budget.remaining_usd": 1e12,
+    "budget.remaining_tokens": 1 << 53,
+    "budget.remaining_calls": 1 << 53,
+}
+"""What rules read as left where no budget of that unit counts the call."""
+
+
+class Budgets:
+    """Claims the most that a call can cost from every budget that counts it.
+
+    ``pricer`` prices the tool's calls; ``models``: the tool is the API of models. ``shorten`` gives a call the answer
+    to which is bounded to so many tokens (see ``LlmReader.shorten``); without it, a claim is all or nothing.
+    """
+
+    def __init__(
+        self, book: PolicyBook, pricer: Pricer | None = None, *, models: bool = False, shorten: Shorten | None = None
+    ) -> None:
+        self._book, self._pricer, self._models, self._shorten = book, pricer, models, shorten
+
+    def claims(self, call: Call) -> tuple[Claim, ...]:
+        """One claim for each budget and unit.
+
+        Raises:
+            Refused: 403 UNPRICED, nobody can say what the call costs, and a hard budget counts it.
+        """
+        found: list[Claim] = []
+        for budget, key, settings in self._counting(call):
+            amount, least = self._amount(call, budget, settings)
+            if amount or call.extent is not None or (settings.unit == "usd" and self._pricer is not None):
+                found.append(BudgetClaim(budget, key, call.id, amount, settings, least))
+        return tuple(found)
+
+    def _amount(self, call: Call, budget: str, settings: BudgetSettings) -> tuple[int, int]:
+        """What the call can cost at most in this unit, and where its answer is made as short as is of use."""
+        if settings.unit == "calls":
+            return 1, 0
+        if settings.unit == "usd":
+            most = self._pricer.bound(call) if self._pricer is not None else 0
+        else:
+            most = self._tokens(call)
+        if most is None:
+            if settings.hard:
+                raise unbounded(call, budget, settings.unit)
+            return 0, 0
+        return most, self._least(call, settings.unit, most)
+
+    def _tokens(self, call: Call) -> int | None:
+        if call.extent is not None:
+            rates = self._pricer.rates(call) if self._pricer is not None else ()
+            return read_at_most(call.extent, rates) + call.extent.output
+        return None if self._models and not asks_nothing(call.request) else 0
+
+    def _least(self, call: Call, unit: str, most: int) -> int:
+        extent = call.extent
+        if extent is None or self._shorten is None or extent.output <= SHORTEST * extent.answers:
+            return 0
+        less = structs.replace(extent, output=SHORTEST * extent.answers)
+        if unit == "tokens":
+            return most - extent.output + less.output
+        return most - self._usd(call, extent) + self._usd(call, less)
+
+    def _usd(self, call: Call, extent: Extent) -> int:
+        return dearest(extent, self._pricer.rates(call)) if self._pricer is not None else 0
+
+    def fit(self, call: Call, holds: Sequence[Hold]) -> Call:
+        """The call with its answer bounded to what was granted, where that is less than was asked for.
+
+        Raises:
+            Refused: the request cannot be brought under that bound.
+        """
+        extent = call.extent
+        short = [hold.claim for hold in holds if hold.state == SHORT and isinstance(hold.claim, BudgetClaim)]
+        if not short or extent is None or self._shorten is None:
+            return call
+        return self._shorten(call, min(self._afforded(call, extent, claim) for claim in short) // extent.answers)
+
+    def _afforded(self, call: Call, extent: Extent, claim: BudgetClaim) -> int:
+        if claim.settings.unit == "tokens":
+            return claim.amount - (self._tokens(call) or 0) + extent.output
+        if self._pricer is None:
+            return extent.output
+        besides = (self._pricer.bound(call) or 0) - self._usd(call, extent)
+        return affordable(extent, self._pricer.rates(call), claim.amount - besides)
+
+    def remaining(self, call: Call, look: Look, now: float) -> Call:
+        """The call, and each of its parts, with what is left of the budgets that count it, as rules read it."""
+        if call.parts:
+            return structs.replace(call, parts=tuple([self.remaining(part, look, now) for part in call.parts]))
+        claims = [BudgetClaim(guard, key, call.id, 0, settings) for guard, key, settings in self._counting(call)]
+        facts: dict[str, Any] = {**call.facts, **UNBOUNDED}
+        for hold in look(claims, now) if claims else ():
+            if isinstance(hold.claim, BudgetClaim):
+                unit, left = hold.claim.settings.unit, max(0, int(hold.left))
+                name = f"budget.remaining_{unit}"
+                facts[name] = min(facts[name], left / MICRO if unit == "usd" else left)
+        return structs.replace(call, facts=facts)
+
+    def _counting(self, call: Call) -> Iterator[tuple[str, tuple[str, ...], BudgetSettings]]:
+        """Name, key and settings of each budget that counts the call, once for each unit."""
+        budgets = self._book.governors(CompiledBudget, call.tool.name, call.operation, implied=call.implied)
+        for budget in budgets:
+            if budget.names(call.agent):
+                name, *parts = budget.key(call)
+                for settings in budget.settings:
+                    yield budget.name, (name, settings.unit, *parts), settings
+
+    def refusal(self, hold: Hold) -> Refusal:
+        """Worded in ``budgets_text.py``."""
+        return refusal_of(hold)
+
+
+def unbounded(call: Call, budget: str, unit: str) -> Refused:
+    """The refusal of a call of which nobody can say what it costs at most."""
+    model = call.facts.get("llm.model", "")
+    what = (
+        f"no price is known for model {str(model)[:200]!r}" if call.extent is not None else "what it asks is not known"
+    )
+    return Refused(
+        Reason.UNPRICED,
+        403,
+        f"budget {budget!r} counts {unit}, and nobody can say what this call costs: {what}",
+        "ask for a model that has a price, by an endpoint that is known, or have the platform's operators add a price",
+        rule=f"budget/{budget}",
+    )
+
+
+def default_bound(book: PolicyBook, agent: Agent, tool: str, operation: str) -> int:
+    """The tokens to which an answer without a bound is held: the least that a budget of dollars or tokens says which
+    counts the agent's calls; 0 where there is none."""
+    bounds = [
+        budget.max_tokens
+        for budget in book.governors(CompiledBudget, tool, operation)
+        if budget.names(agent) and any(settings.unit != "calls" for settings in budget.settings)
+    ]
+    return min(bounds, default=0)

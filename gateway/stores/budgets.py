@@ -1,0 +1,105 @@
+"""Budgets in memory: reserved before a call, settled by what it came to. See ``leases.py`` for those that replicas
+share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import structs
+
+from gateway.model import BudgetClaim, Hold, Outcome
+from gateway.ports import Clock
+from gateway.stores.accounts import Account, Accounts, Standing
+from gateway.stores.charges import charge
+from gateway.stores.keeper import Keeper
+from gateway.stores.windows import moment
+
+WARN, SHORT, UNAVAILABLE = "warn", "short", "unavailable"
+"""States of holds; see ``model.Hold``."""
+
+
+class Budgets(Keeper[BudgetClaim]):
+    """One account for each key. A call counts in the window in which it ends. ``wall``: seconds since the epoch."""
+
+    ends = True
+
+    def __init__(self, wall: Clock) -> None:
+        self.wall = wall
+        self.accounts = Accounts()
+
+    def look(self, claim: BudgetClaim, now: float) -> Hold:  # noqa: ARG002
+        """Granted where what is left covers the claim, or the least that will do; ``left`` is what is left now."""
+        account = self.accounts.of(claim)
+        spendable = account.spendable(self.wall())
+        return self._judged(claim, account, spendable, spendable - account.reserved)
+
+    def _judged(self, claim: BudgetClaim, account: Account, spendable: int, room: int) -> Hold:
+        settings = claim.settings
+        state = ""
+        if settings.warn and settings.limit - room + claim.amount >= settings.warn:
+            state = WARN
+        if claim.amount <= room or not settings.hard:
+            return Hold(claim, True, room, 0.0, state)
+        enough = sufficient(claim, spendable)
+        if enough <= room and enough < claim.amount:
+            return Hold(structs.replace(claim, amount=enough), True, room, 0.0, SHORT)
+        ends = account.spending.ends
+        wait = max(1.0, ends - self.wall()) if ends else 0.0
+        return Hold(claim, False, room, wait, "", moment(ends) if ends else "")
+
+    def take(self, claim: BudgetClaim, hold: Hold, now: float) -> Hold:  # noqa: ARG002
+        """Set aside what was granted; ``left`` is what is left then."""
+        account = self.accounts.of(claim)
+        account.reserve(claim.call, claim.amount)
+        return Hold(claim, True, hold.left - claim.amount, 0.0, hold.state)
+
+    def settle(self, hold: Hold, outcome: Outcome, now: float) -> None:  # noqa: ARG002
+        """Charge what the call came to; once, however often it is told."""
+        claim = hold.claim
+        if not isinstance(claim, BudgetClaim):
+            raise TypeError(f"not a claim on a budget: {claim!r}")
+        account = self.accounts.of(claim)
+        if account.free(claim.call) is not None:
+            self._charge(account, claim, charge(claim, outcome))
+            self._freed(account)
+
+    def _charge(self, account: Account, claim: BudgetClaim, amount: int) -> None:  # noqa: ARG002
+        if amount:
+            account.spending.add(amount, self.wall())
+
+    def release(self, hold: Hold, now: float) -> None:  # noqa: ARG002
+        """The call was not made: it costs nothing."""
+        claim = hold.claim
+        if not isinstance(claim, BudgetClaim):
+            raise TypeError(f"not a claim on a budget: {claim!r}")
+        account = self.accounts.of(claim)
+        if account.free(claim.call) is not None:
+            self._freed(account)
+
+    def _freed(self, account: Account) -> None:
+        """Something that was reserved is not any more."""
+
+    def standings(self) -> Iterator[Standing]:
+        """How every account stands that has something spent or reserved."""
+        for account in self.accounts:
+            spent = account.settings.limit - account.spendable(self.wall())
+            if spent or account.reserved:
+                yield standing(account, spent)
+
+
+def standing(account: Account, spent: int) -> Standing:
+    """How the account stands where so much was spent."""
+    settings = account.settings
+    window = f"{settings.seconds:g}s" if settings.window == "rolling" else settings.window
+    key = account.key
+    return Standing(
+        key[0], settings.unit, key[2:], window, settings.limit, spent, account.reserved, account.spending.ends
+    )
+
+
+def sufficient(claim: BudgetClaim, spendable: int) -> int:
+    """What a claim is granted where an account has so much left to spend: all of it; where that is more than is left,
+    half of what is left, but never less than the least that will do. So the last calls share what is left."""
+    if claim.amount <= spendable or not claim.least:
+        return claim.amount
+    return min(claim.amount, max(claim.least, spendable // 2))

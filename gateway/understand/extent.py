@@ -1,0 +1,135 @@
+"""How much a request to a model can read and write at most: the bound that budgets reserve by.
+
+A token of text is at least one byte, and every message, tool and member costs more bytes of JSON than tokens, so the
+bytes of the body bound the input, except for what they only stand for: pictures (bounded by what a provider makes of
+one), and whatever lies elsewhere or is unpacked there (files, documents, video, stored conversations, caches, tools
+that the provider runs): no count of bytes bounds those.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from gateway.model import Extent
+from gateway.understand.dialect import Asked
+
+SLACK = 64
+"""Tokens that a provider puts around a conversation."""
+TOOLS = 1024
+"""Tokens of the system prompt that explains tools (Anthropic documents up to 804)."""
+PICTURE, PICTURE_MINI = 5000, 48_169
+"""Tokens of one picture at most: Anthropic's and Gemini's largest are below 5,000, OpenAI's too, but for gpt-4o-mini:
+2,833 and 5,667 for each of 8 tiles."""
+OUTPUT = 1 << 17
+"""Tokens of an answer that nothing bounds: as many as the largest models write."""
+
+_HINTS = re.compile(
+    rb"image|file|document|inline|video|\"previous_|\"conversation|\"prompt\"|reference|cachedContent|cached_content"
+    rb"|container|mcp|\"n\"|best_of|andidate|\"models\"|fallbacks|ools\"|\\u"
+)
+"""What must stand in a body that bytes do not bound; ``\\u`` may hide any of it."""
+_BEYOND = frozenset({"previous_response_id", "conversation", "cachedContent", "cached_content", "container"})
+"""Members of a request that refer to what is kept at the provider; ``mcp_servers`` and ``prompt`` are looked at."""
+_PICTURES = frozenset({"image", "image_url", "input_image"})
+_FILES = frozenset({"file", "input_file", "document", "video_url", "input_video", "item_reference", "container_upload"})
+_OWN_TOOLS = frozenset({"", "function", "custom", "namespace", "allowed_tools"})
+"""Types of tools that the agent runs itself. The provider runs the others, and lets the model read what they give."""
+
+
+def extent_of(
+    args: Mapping[str, Any], sent: bytes, asked: Asked, metered: Literal["nothing", "input", "both"]
+) -> Extent:
+    """The bound of a request whose body is ``args``, and is sent as ``sent``."""
+    if metered == "nothing":
+        return Extent(0, 0)
+    output = (asked.max_tokens or OUTPUT) if metered == "both" else 0
+    if _HINTS.search(sent) is None:
+        return Extent(len(sent) + SLACK, output)
+    pictures, beyond = _counted(args)
+    answers = _answers(args) if output else 1
+    picture = PICTURE_MINI if "4o-mini" in asked.model else PICTURE
+    read = len(sent) + SLACK + pictures * picture + (TOOLS if asked.tools else 0)
+    return Extent(read, output * answers, answers, beyond or _refers(args), tuple(_other_models(args)))
+
+
+def _answers(args: Mapping[str, Any]) -> int:
+    """How many answers are asked for, and paid."""
+    config = args.get("generationConfig") or args.get("generation_config")
+    holders = [args, config] if isinstance(config, dict) else [args]
+    counts = [
+        count
+        for holder in holders
+        for name in ("n", "best_of", "candidateCount", "candidate_count")
+        if isinstance(count := holder.get(name), int) and not isinstance(count, bool)
+    ]
+    return max([1, *counts])
+
+
+def _refers(args: Mapping[str, Any]) -> bool:
+    """Whether the request as a whole refers to what is kept, or done, at the provider."""
+    if any(args.get(name) for name in _BEYOND) or args.get("mcp_servers") or isinstance(args.get("prompt"), dict):
+        return True
+    tools = args.get("tools")
+    entries = tools if isinstance(tools, list) else [tools] if isinstance(tools, dict) else []
+    return any(isinstance(entry, dict) and _runs_there(entry) for entry in entries) or bool(
+        args.get("web_search_options") is not None
+    )
+
+
+def _runs_there(tool: Mapping[str, Any]) -> bool:
+    """Whether it is the provider that runs the tool: by its type, in Gemini by its member."""
+    kind = tool.get("type")
+    if kind is not None:
+        return str(kind) not in _OWN_TOOLS
+    if "name" in tool or "function" in tool:
+        return False
+    return any(
+        member not in ("functionDeclarations", "function_declarations")
+        for member, value in tool.items()
+        if value is not None
+    )
+
+
+def _other_models(args: Mapping[str, Any]) -> Iterator[str]:
+    """Models that may answer in place of the first, or beside it (Anthropic's advisors)."""
+    for where in ("models", "fallbacks", "tools"):
+        entries = args.get(where)
+        for entry in entries if isinstance(entries, list) else []:
+            model = entry.get("model") if isinstance(entry, dict) else entry if where != "tools" else None
+            if isinstance(model, str) and model:
+                yield model
+
+
+def _counted(args: Mapping[str, Any]) -> tuple[int, bool]:
+    """Pictures in a request, and whether it has parts that bytes do not bound."""
+    pictures, beyond = 0, False
+    left: list[Any] = [
+        args[name] for name in ("messages", "input", "system", "contents", "requests", "content") if name in args
+    ]
+    left += [args[name] for name in ("systemInstruction", "system_instruction") if name in args]
+    while left:
+        value = left.pop()
+        if isinstance(value, list):
+            left += [each for each in value if isinstance(each, dict | list)]
+            continue
+        if not isinstance(value, dict):
+            continue
+        kind = value.get("type")
+        pictures += isinstance(kind, str) and kind in _PICTURES
+        beyond = beyond or (isinstance(kind, str) and kind in _FILES and not _plain(value))
+        inline = value.get("inlineData") or value.get("inline_data")
+        if isinstance(inline, dict):
+            mime = str(inline.get("mimeType") or inline.get("mime_type"))
+            pictures += mime.startswith("image/")
+            beyond = beyond or not mime.startswith(("image/", "audio/", "text/"))
+        beyond = beyond or "fileData" in value or "file_data" in value or "file_id" in value
+        left += [each for each in value.values() if isinstance(each, dict | list)]
+    return pictures, beyond
+
+
+def _plain(block: Mapping[str, Any]) -> bool:
+    """Whether a document's text stands in the request itself."""
+    source = block.get("source")
+    return isinstance(source, dict) and source.get("type") in ("text", "content")
