@@ -1,0 +1,128 @@
+"""The store's file: made, checked, opened for writing by the gateway and for reading by anybody else."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from gateway.errors import ConfigError, Problem, ToolgateError
+from gateway.observe.store.rows import COLUMNS
+
+APPLICATION = 0x54474154
+"""``TGAT`` in the file's header (SQLite's application_id): tells a trace store from other databases."""
+VERSION = 1
+"""Of the tables below (SQLite's user_version)."""
+_BUSY = 5.0
+"""Seconds to wait for another process that writes."""
+
+_TABLES = f"""
+CREATE TABLE calls (id INTEGER PRIMARY KEY AUTOINCREMENT, {", ".join(COLUMNS)});
+CREATE INDEX calls_by_time ON calls (ms);
+CREATE INDEX calls_by_call ON calls (call);
+CREATE INDEX calls_by_tree ON calls (tree_run, tree_agent);
+CREATE INDEX calls_by_inner_run ON calls (run) WHERE run IS NOT tree_run;
+CREATE TABLE records (id INTEGER PRIMARY KEY, line TEXT NOT NULL);
+CREATE TABLE said (id INTEGER, at INTEGER, policy, rule, verdict, mode, PRIMARY KEY (id, at)) WITHOUT ROWID;
+CREATE VIRTUAL TABLE words USING fts5 (text);
+CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO marks VALUES ('worded', 0);
+"""  # noqa: S608 - of constants
+"""``records`` lie apart, so that a scan of ``calls`` reads 150 bytes a call instead of 1,000. ``id`` grows in the order
+in which calls ended, and is never used again. ``words`` is filled later: see ``writing.word``."""
+
+
+class StoreError(ToolgateError):
+    """The file is no trace store, or none that can be used; the text says why and what to do."""
+
+
+def open_for_writing(path: str) -> sqlite3.Connection:
+    """The store at ``path``, made where there is none.
+
+    The connection may be used by one thread at a time; transactions are begun by hand.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    try:
+        connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+        try:
+            _prepare(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise _unusable(f"cannot use {path}: {error}", _hint(error)) from None
+    except StoreError as error:
+        raise _unusable(str(error), "give another path, or move the file away") from None
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """The store at ``path``, which another process may be writing; nothing in it can be changed.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    if not path.is_file():
+        raise StoreError(f"there is no trace store {path}")
+    where = f"file:{quote(str(path.absolute()))}?mode=ro"
+    # A store that nobody writes, in a folder that is not ours to write, has no place for the log's shared index.
+    still = not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
+    try:
+        connection = sqlite3.connect(where + "&immutable=1" * still, uri=True, timeout=_BUSY, isolation_level=None)
+        try:
+            _check(connection, str(path))
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise StoreError(f"cannot read {path}: {error}") from None
+    return connection
+
+
+def temporary() -> sqlite3.Connection:
+    """An empty store of this process alone, in memory and from some size on in a temporary file."""
+    connection = sqlite3.connect("", isolation_level=None)
+    connection.executescript(_TABLES)
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: str) -> None:
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if not tables:
+        # Before anything else is in the file: it cannot be turned on later.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA cache_size = -16384")
+    connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    connection.execute("PRAGMA journal_size_limit = 33554432")
+    if not tables:
+        connection.executescript(
+            f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {_TABLES} COMMIT"
+        )
+        Path(path).chmod(0o640)
+    _check(connection, path)
+
+
+def _check(connection: sqlite3.Connection, path: str) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION:
+        raise StoreError(f"{path} is a database, but no trace store")
+    if version != VERSION:
+        raise StoreError(f"{path} is a trace store of version {version}, not {VERSION}")
+    connection.execute("SELECT max(id) FROM calls").fetchone()
+    connection.execute("SELECT value FROM marks").fetchone()
+
+
+def _hint(error: sqlite3.Error) -> str:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return "it is no SQLite database, or is broken: move the file away, and a new one is made"
+    return "give a file in a folder that exists and that this user may write"
+
+
+def _unusable(message: str, hint: str) -> ConfigError:
+    return ConfigError([Problem("trace.store.path", 0, 0, message, hint)])
