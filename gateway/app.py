@@ -38,6 +38,7 @@ from gateway.observe.audit import TraceLog
 from gateway.observe.exposition import Gauges, registry_of
 from gateway.observe.keeping import keeping
 from gateway.observe.metrics import Metrics
+from gateway.observe.store.thread import TraceStore
 from gateway.pipeline import Pipeline
 from gateway.policy.governors import CompiledPool
 from gateway.ports import Ledger, Pacer, Recorder, State
@@ -92,7 +93,7 @@ class App:
         self._ledger = MemoryLedger()
         self._pacer = Lines(WaitingRoom(), self._ledger.pools)
         self._runs = RunBook()
-        self._lineage = TracedRuns(os.urandom(32), time.time)
+        self._lineage = TracedRuns(os.urandom(32), time.time, os.urandom)
         self._shared_key = SharedKey(self._state.board, self._lineage)
         self._notices = QuarantineNotices(self._state.board, time.time)
         self._quarantines = Register(time.time, self._notices.announce, self._heed)
@@ -103,12 +104,15 @@ class App:
         self._metrics.started(loaded.version)
         self._ident = _idents()
         trace = loaded.config.trace
+        kept = trace.store
+        self._store = None if kept is None else TraceStore(kept.path, kept.keep, kept.max_size)
         self._traces = TraceLog(
             trace.file,
             trace.on_failure,
             trace.capacity,
             (self._metrics.record, self._tell),
             settings=keeping(trace.args, trace.redact, trace.headers, trace.args_limit),
+            store=self._store,
         )
         self._listener = Listener(self._pipeline(loaded), _wire_limits(loaded.config.wire))
 
@@ -143,6 +147,7 @@ class App:
             lambda: self._traces.dropped,
             self._quarantines.counts,
             self._quarantines.refused.items,
+            store=self._stored,
         )
         listen = config.admin.listen
         api = make_api(Gate(listen, config.admin.token))
@@ -262,6 +267,9 @@ class App:
             "state": self._state.status(),
             "unapproved_tools": sorted(str(change) for change in self._kept.changes()),
         }
+
+    def _stored(self) -> tuple[int, int]:
+        return (0, 0) if self._store is None else (self._store.dropped, self._store.size)
 
     def _connections(self) -> Iterator[tuple[str, int]]:
         yield "agent", len(self._listener.connections)

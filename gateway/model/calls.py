@@ -67,6 +67,8 @@ class Run(Struct, frozen=True):
     """Agent and run whose call led to this run; empty at the root."""
     depth: int = 0
     """Calls that it lies within: 0 at the root, 1 where the tool of a call of the root made it, ..."""
+    span: str = ""
+    """Id of the span of the call that led to it, where that is known."""
     lineage: str = ""
     """How its place is known: token (its tool passed on), span (``traceparent``), declared (by the agent itself);
     ``rejected``: what came was no token of ours, or too old, and it is a root."""

@@ -11,6 +11,7 @@ from functools import lru_cache
 import orjson
 
 from gateway.model import NOTHING_FOUND, Hold, Permit, Trace
+from gateway.observe.placing import placed_text
 from gateway.observe.targets import path_of
 
 KEPT = 1024
@@ -20,7 +21,7 @@ _LONGEST = 256
 """Characters of what agents choose, up to which pieces are kept."""
 
 _LINE = (
-    b'{"ts":"%b","call":"%b","run":%b,"traceparent":%b,%b,"guards":[%b],"status":%d,"upstream_status":%b,"fault":null,'
+    b'{"ts":"%b","call":"%b","run":%b,"traceparent":%b,%b,%b,"guards":[%b],"status":%d,"upstream_status":%b,"fault":null,'
     b'"error":null,"is_error":null,"withheld":null,"proposed":[],"usage":null,"notes":[],"cost_usd":null,'
     b'"bytes_in":%d,"bytes_out":%d,"timings":{"queue_ms":%.3f,"decide_ms":%.3f,"upstream_first_byte_ms":%b,'
     b'"total_ms":%.3f},"policy_version":%b,"size":%d,"clock":%.6f,"host":%b,"implied":false,"flaw":null,"args":null,'
@@ -47,6 +48,7 @@ def usual_line(trace: Trace, timestamp: str) -> bytes | None:
             trace.id.encode(),
             _text(run.id),
             orjson.dumps(run.parent) if run.parent else b"null",
+            placed_text(trace),
             _of_the_kind(
                 agent.id, agent.roles, trace.tool, trace.operation, request.method, request.target, permit.grant
             ),

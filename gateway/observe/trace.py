@@ -7,6 +7,13 @@ ts              arrival, RFC 3339 in UTC with milliseconds
 call            the call's id, also on the answer as ``X-Toolgate-Call``
 run             the agent's run, or null
 traceparent     the caller's W3C trace context, or null
+trace_id        of W3C Trace Context; null where neither the agent nor the gateway named one
+span_id         of this call, as its tool was told; null where it was told nothing
+parent_span_id  of the span that the call lies in, by ``traceparent`` or else by the token that its tool passed on
+root            ``{agent, run}`` at the root of the tree of runs, null where the run is the root itself
+led_by          ``{agent, run, span_id}`` of the call (or, without a span, the run) that led to this run, or null
+depth           calls that it lies within
+lineage         how that is known: ``token``, ``span``, ``declared``; ``rejected``: by a token that is none; or null
 agent, roles    who asked; agent is null where nobody was recognised
 tool            name of the tool, or null where the request named none that is known
 operation       ``METHOD /template`` or ``METHOD /path``, or null where the request was not read so far
@@ -58,6 +65,7 @@ import orjson
 from gateway.model import NOTHING_FOUND, Findings, Hold, Permit, Refusal, Spoke, Trace
 from gateway.observe.keeping import NOTHING, Keeping, kept
 from gateway.observe.lines import usual_line
+from gateway.observe.placing import placed
 from gateway.observe.targets import path_of
 
 LONGEST = 2048
@@ -75,6 +83,7 @@ def record_of(trace: Trace, settings: Keeping = NOTHING) -> dict[str, Any]:
         "call": trace.id,
         "run": trace.run.id or None,
         "traceparent": trace.run.parent or None,
+        **placed(trace),
         "agent": None if agent is None else agent.id[:LONGEST],
         "roles": [] if agent is None else agent.roles,
         "tool": trace.tool or None,

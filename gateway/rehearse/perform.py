@@ -20,7 +20,7 @@ from gateway.pipeline import Await, Collect, Effect, Pipeline, ReadBody, Relay, 
 from gateway.rehearse.answers import body_of
 from gateway.rehearse.requests import request_of
 from gateway.rehearse.stage import Stage, Turn
-from gateway.stores.lineage import Roots
+from gateway.stores.lineage import TracedRuns
 from gateway.understand.reader import Answer
 
 _FAULTS: Mapping[str, tuple[Reason, int, str]] = {
@@ -57,7 +57,10 @@ class Performance:
         self._host, self._run_header = str(config.listen), config.run_header.lower()
         self._due: list[tuple[float, int, Act, Any]] = []
         self._order = count()
-        idents = count(1)
+        idents, spans = count(1), count(1)
+        # Nobody outside sees what this key signs, and the same cases give the same spans.
+        self._lineage = TracedRuns(b"rehearsed", stage.wall, lambda size: next(spans).to_bytes(size, "big"))
+        self._lineage.parent_header = config.lineage.parent_header.lower().encode("ascii")
         self._pipeline = Pipeline(
             stage.loaded.version,
             (self._doors,),
@@ -71,7 +74,7 @@ class Performance:
             stage.wall,
             lambda: f"call-{next(idents)}",
             stage.runs,
-            Roots(),
+            self._lineage,
             stage.quarantines,
         )
 

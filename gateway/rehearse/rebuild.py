@@ -14,7 +14,7 @@ from gateway.config.build import LLM_PROTOCOLS
 from gateway.errors import Refused
 from gateway.model import UNREAD, Agent, Call, Question, Reason, Refusal, Request, Route, Run
 from gateway.pipeline import Street
-from gateway.rehearse.records import Record, RecordedFlaw, RecordedPart
+from gateway.rehearse.records import Record, RecordedFlaw, RecordedPart, RecordedRun
 from gateway.replies import refusal_of
 from gateway.understand.route import Router
 
@@ -94,6 +94,8 @@ class Rebuilder:
         lookup = {name.encode(): value.encode("latin-1") for name, value in headers.items() if value is not None}
         request = Request(record.method, record.path, "1.1", (), lookup, record.size or 0, "", True)
         run = Run(record.run) if record.run else _NO_RUN
+        if record.depth:
+            run = structs.replace(run, root=_of(record.root), led=_of(record.led_by), depth=record.depth)
         query = record.query or ""
         return Call(
             record.call,
@@ -133,6 +135,10 @@ class Rebuilder:
 
 
 _NOBODY, _NO_RUN = Agent(""), Run()
+
+
+def _of(run: RecordedRun | None) -> tuple[str, str] | tuple[()]:
+    return () if run is None else (run.agent, run.run or "")
 
 
 def _bare(record: Record, length: int = 0) -> Request:
@@ -195,6 +201,8 @@ def _lacking(record: Record, call: Call) -> list[str]:
         missing += ("request.host", "request.size")
         if call.tool.protocol == "mcp":
             missing += ("tool.readOnly", "tool.destructive", "tool.idempotent", "tool.openWorld")
+    if record.depth is None:
+        missing += ("run.depth", "run.root")
     if len(record.path) >= CUT:
         missing += ("request.path", "request.params", "tool.operation")
     if len(call.operation) >= CUT:

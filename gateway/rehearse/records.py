@@ -62,6 +62,13 @@ class RecordedPart(Struct, frozen=True):
     masked: tuple[str, ...] = ()
 
 
+class RecordedRun(Struct, frozen=True):
+    """Agent and run above a call."""
+
+    agent: str
+    run: str | None = None
+
+
 class Record(Struct, frozen=True):
     """One call; the keys are those of ``docs/trace.md``."""
 
@@ -96,6 +103,9 @@ class Record(Struct, frozen=True):
     headers: dict[str, str | None] = {}
     parts: tuple[RecordedPart, ...] = ()
     masked: tuple[str, ...] = ()
+    root: RecordedRun | None = None
+    led_by: RecordedRun | None = None
+    depth: int | None = None
 
 
 class Said(Struct, frozen=True):

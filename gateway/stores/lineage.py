@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from os import urandom
 
 from msgspec import structs
 
@@ -32,7 +31,7 @@ Lookup = Mapping[bytes, bytes]
 class TracedRuns:
     """ports.Lineage. Survives reloads; ``key`` signs, and is best the same for all replicas. Used on one loop."""
 
-    def __init__(self, key: bytes, wall: Clock, fresh: Callable[[int], bytes] = urandom) -> None:
+    def __init__(self, key: bytes, wall: Clock, fresh: Callable[[int], bytes]) -> None:
         """``wall`` gives seconds since the epoch, ``fresh`` so many bytes that nobody can guess."""
         self._keys: tuple[bytes, ...] = (key,)
         self._wall = wall
@@ -70,8 +69,8 @@ class TracedRuns:
         then goes: nothing is, W3C Trace Context 4.3); and ``baggage`` with the token."""
         lookup, now = call.request.lookup, self._wall()
         run = (call.agent.id, short(call.run.id))
-        place = Place(call.tree, run, call.run.depth)
         span = self._fresh(8).hex()
+        place = Place(call.tree, run, call.run.depth, span)
         self._spans.put(call.agent.id, span, (place, now))
         came = trace_context(lookup.get(b"traceparent"))
         if came is None:
@@ -115,7 +114,7 @@ class TracedRuns:
 
 
 def _placed(run: Run, place: Place, how: str) -> Run:
-    return structs.replace(run, root=place.root, led=place.led, depth=place.depth + 1, lineage=how)
+    return structs.replace(run, root=place.root, led=place.led, depth=place.depth + 1, span=place.span, lineage=how)
 
 
 class Roots:

@@ -33,11 +33,13 @@ _TOKEN_VERSION = 1
 
 
 class Place(Struct, frozen=True, array_like=True):
-    """A call in its tree of runs: agent and run at the root, agent and run of the call, and the calls above it."""
+    """A call in its tree of runs: agent and run at the root, agent and run of the call, how many calls are above it,
+    and the id of its span."""
 
     root: tuple[str, str]
     led: tuple[str, str]
     depth: int
+    span: str = ""
 
 
 class _Body(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

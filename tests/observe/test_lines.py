@@ -42,6 +42,19 @@ HOLDS = st.builds(
     st.sampled_from(["", "closed", "half-open"]),
 )
 
+PAIRS = st.one_of(st.just(()), st.tuples(TEXTS, TEXTS))
+TRACEPARENTS = st.one_of(TEXTS, st.just("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
+RUNS = st.builds(
+    Run,
+    TEXTS,
+    TRACEPARENTS,
+    root=PAIRS,
+    led=PAIRS,
+    depth=st.integers(0, 9),
+    span=TEXTS,
+    lineage=st.sampled_from(["", "token"]),
+)
+
 
 def usual(holds=(), **changes):
     """A trace of a call that nothing is to be said of."""
@@ -57,7 +70,7 @@ def parsed(line: bytes):
 
 @given(
     holds=st.lists(HOLDS, max_size=3),
-    run=st.builds(Run, TEXTS, TEXTS),
+    run=RUNS,
     agent=st.builds(Agent, TEXTS, st.lists(TEXTS, max_size=2).map(tuple)),
     texts=st.tuples(TEXTS, TEXTS, TEXTS),
     times=st.tuples(SECONDS, SECONDS, SECONDS),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.model import Mode, Outcome, Permit, Reason, Refusal, Spoke, Verdict
+from gateway.model import Mode, Outcome, Permit, Reason, Refusal, Run, Spoke, Verdict
 from gateway.observe import trace as trace_module
+from gateway.observe.placing import NOWHERE
 from gateway.observe.trace import LONGEST, line_of, path_of, record_of
 
 from .support import SPOKE, permit, refusal, trace
@@ -22,6 +24,13 @@ def test_an_allowed_call_is_recorded_with_its_guards_rules_and_timings():
         "call": "c1",
         "run": "r1",
         "traceparent": "00-ab-cd-01",
+        "trace_id": None,
+        "span_id": None,
+        "parent_span_id": None,
+        "root": None,
+        "led_by": None,
+        "depth": 0,
+        "lineage": None,
         "agent": "treasurer",
         "roles": ("finance",),
         "tool": "bank",
@@ -156,3 +165,30 @@ def test_an_agent_cannot_make_a_line_as_long_as_its_request():
 
 def test_a_permit_without_a_named_grant_has_null():
     assert record_of(trace(Permit(permit().call)))["grant"] is None
+
+
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_the_record_says_where_a_call_stands_in_its_trace_and_which_run_led_to_it():
+    run = Run("r2", TRACEPARENT, root=("planner", "r1"), led=("planner", "r1"), depth=1, span="ab" * 8, lineage="token")
+    told = ((b"traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-1111111111111111-01"), (b"baggage", b"a=b"))
+    made = structs.replace(trace(permit()), run=run, call=structs.replace(permit().call, run=run, onward=told))
+    record = orjson.loads(line_of(made))
+    assert {key: record[key] for key in NOWHERE} == {
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "span_id": "1111111111111111",
+        "parent_span_id": "00f067aa0ba902b7",
+        "root": {"agent": "planner", "run": "r1"},
+        "led_by": {"agent": "planner", "run": "r1", "span_id": "ab" * 8},
+        "depth": 1,
+        "lineage": "token",
+    }
+
+
+def test_a_call_that_nobody_traces_has_only_the_ids_that_came():
+    made = structs.replace(trace(permit()), run=Run("r2", TRACEPARENT))
+    record = orjson.loads(line_of(made))
+    assert record["trace_id"] == "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert record["parent_span_id"] == "00f067aa0ba902b7"
+    assert [record[key] for key in ("span_id", "root", "led_by", "depth")] == [None, None, None, 0]

@@ -282,7 +282,7 @@ def test_every_variable_is_what_the_call_says(phase: str, facts: dict[str, Any],
         params={"id": "7"},
     )
     told = facts if facts is FACTS else {}
-    run = Run(call.run.id, "", 1.5, ("paid", "tainted"), ("planner", "root-1"), ("planner", "root-1"), 1, "token", 4, 2, 0.5)
+    run = Run(call.run.id, "", 1.5, ("paid", "tainted"), ("planner", "root-1"), ("planner", "root-1"), 1, "ab", "token", 4, 2, 0.5)
     call = structs.replace(call, facts=told, run=run, at=1782907200.25)
     rules = [
         {"name": f"r{number}", "when": f"{name} == {text}", "then": "deny", "phase": phase}
