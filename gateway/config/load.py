@@ -21,7 +21,7 @@ from gateway.config.pins import read_pins
 from gateway.config.policies import Policies
 from gateway.config.problems import in_order
 from gateway.config.references import expand
-from gateway.config.schema import Config, PinAction, PinsConfig
+from gateway.config.schema import Config, PinAction, PinsConfig, TraceConfig
 from gateway.cost.calls import CallPrice, compile_price
 from gateway.cost.genai import load as model_prices
 from gateway.cost.rates import Catalogue
@@ -174,9 +174,7 @@ class _Reading:
                 pinned = self.pinnings[name] = self._pinning(document, name, tool.pins)
                 if (taken := arguments_of(pinned)) is not None:
                     self.arguments[name] = taken
-        if config.trace.file != "-":
-            file = os.path.abspath(self.base / config.trace.file)
-            config = config.model_copy(update={"trace": config.trace.model_copy(update={"file": file})})
+        config = config.model_copy(update={"trace": _from_folder(config.trace, self.base)})
         state = read_state_url(config.state)
         if "state" in self._written:
             self._written["state"] = str(state)
@@ -298,3 +296,13 @@ def _without_secrets(value: Any, secret: bool = False) -> Any:
     if isinstance(value, list):
         return [_without_secrets(item, secret) for item in value]
     return "" if secret else value
+
+
+def _from_folder(trace: TraceConfig, base: Path) -> TraceConfig:
+    """The settings with paths that hold wherever the process stands."""
+    paths: dict[str, object] = {}
+    if trace.file != "-":
+        paths["file"] = os.path.abspath(base / trace.file)
+    if trace.store is not None:
+        paths["store"] = trace.store.model_copy(update={"path": os.path.abspath(base / trace.store.path)})
+    return trace.model_copy(update=paths)

@@ -257,6 +257,16 @@ SECRETS = (
 """Globs of names that are usually those of secrets, in lower case."""
 
 
+class TraceStoreConfig(Model):
+    """Records in a database too, for the command line and the console."""
+
+    path: str = Field(default="traces.db", min_length=1, description="The file, from the configuration's folder.")
+    keep: Duration = Field(default=7 * 86400.0, gt=0, description="A record is kept for so long.")
+    max_size: Bytes = Field(
+        default=1 << 30, ge=1 << 20, description="Bytes of all records, roughly; beyond that the oldest go."
+    )
+
+
 class TraceConfig(Model):
     """The record: one JSON line a call."""
 
@@ -277,6 +287,9 @@ class TraceConfig(Model):
         default=16 * 1024, ge=1, description="Bytes of a call's arguments; more are left out of the record."
     )
     headers: Listed[HeaderName] = Field(default=(), description="Names of request headers whose values are recorded.")
+    store: TraceStoreConfig | None = Field(
+        default=None, description="Keep records in a database too; {} for all defaults."
+    )
 
 
 class Lineage(Model):

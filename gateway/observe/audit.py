@@ -10,10 +10,13 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Literal
 
 from gateway.model import Permit, Trace
 from gateway.observe.keeping import NOTHING, Keeping
+from gateway.observe.store.rows import stored
+from gateway.observe.store.thread import TraceStore
 from gateway.observe.trace import line_of
 from gateway.observe.writer import STDOUT, Writer
 
@@ -40,11 +43,13 @@ class TraceLog:
         observers: tuple[Observer, ...] = (),
         *,
         settings: Keeping = NOTHING,
+        store: TraceStore | None = None,
         write: Callable[[int, bytes], int] = os.write,
     ) -> None:
         """Open ``file`` (``-`` is stdout). ``capacity``: records unwritten at most. ``settings``: what records keep.
 
-        ``observers`` are told of every trace, dropped or not, in batches and off the call's way (metrics).
+        ``observers`` are told of every trace, dropped or not, in batches and off the call's way (metrics). ``store``
+        gets every record that the file gets, and is closed with the log.
 
         Raises:
             ConfigError: the file cannot be opened.
@@ -54,6 +59,7 @@ class TraceLog:
         self._refuses = on_failure == "refuse"
         self._capacity = capacity
         self._observers = observers
+        self._store = store
         self._pending: list[Trace] = []
         self._timer: asyncio.TimerHandle | None = None
         self._accepted = 0
@@ -89,9 +95,13 @@ class TraceLog:
         self._forget_written()
         room = 0 if self._full() else self._capacity - (self._accepted - self._writer.written)
         lines: list[bytes] = []
+        recorded: list[Trace] = []
         for trace in traces:
             if line := self._line(trace, len(lines) >= room):
                 lines.append(line)
+                recorded.append(trace)
+        if self._store is not None and lines:
+            self._store.put([stored(trace, line) for trace, line in zip(recorded, lines, strict=True)])
         if lines:
             data = b"".join(lines)
             self._accepted += len(lines)
@@ -101,18 +111,23 @@ class TraceLog:
 
     def status(self) -> dict[str, Any]:
         """For the readiness page: where traces go, and whether they arrive."""
+        kept = {} if self._store is None else {"store": self._store.status()}
         return {
             "file": self._writer.path,
             "available": self.available,
             "unwritten": self._accepted - self._writer.written,
             "dropped": self.dropped,
             "error": self._writer.error or None,
+            **kept,
         }
 
     def close(self, timeout: float = 5.0) -> int:
         """Write what is left, for at most ``timeout`` seconds (blocking). Returns how many records were not."""
         self.flush()
+        end = monotonic() + timeout
         self._writer.close(timeout)
+        if self._store is not None and (unstored := self._store.close(max(0.1, end - monotonic()))):
+            log.error("%d traces were not stored in %s before the end", unstored, self._store.path)
         lost = self._accepted - self._writer.written
         if lost:
             log.error("%d traces were not written to %s before the end", lost, self._writer.path)

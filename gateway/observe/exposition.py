@@ -21,6 +21,10 @@ def _nothing() -> tuple[()]:
     return ()
 
 
+def _no_store() -> tuple[int, int]:
+    return 0, 0
+
+
 class Gauges(Struct, frozen=True):
     """Where to look for what is not counted but simply is, at the moment of asking."""
 
@@ -38,6 +42,8 @@ class Gauges(Struct, frozen=True):
     """Scope (all, agent, tool, run), and how many quarantines of it stand."""
     quarantined: Callable[[], Iterable[tuple[str, int]]] = _nothing
     """Scope, and how many calls its quarantines have kept from being made."""
+    store: Callable[[], tuple[int, int]] = _no_store
+    """Records that the trace store has lost, and bytes that it takes."""
 
 
 class Exposition(Collector):
@@ -145,6 +151,11 @@ class Exposition(Collector):
             changed.add_metric((tool, standing), number)
         yield from (version, build, in_flight, breakers, connections, changed)
         yield from self._quarantines()
+        lost, size = gauges.store()
+        yield CounterMetricFamily(
+            "toolgate_trace_store_dropped", "Records that the trace store had no room for.", value=lost
+        )
+        yield GaugeMetricFamily("toolgate_trace_store_bytes", "What the trace store holds, in bytes.", value=size)
         yield CounterMetricFamily(
             "toolgate_trace_records_dropped", "Trace records lost: no room, or not encodable.", value=gauges.dropped()
         )

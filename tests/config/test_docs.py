@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from gateway.config import marks
 from gateway.config.load import attempt
-from gateway.config.schema import Config, Identify, Log, ModelRates, ToolConfig, TraceConfig, Wire
+from gateway.config.schema import Config, Identify, Log, ModelRates, ToolConfig, TraceConfig, TraceStoreConfig, Wire
 from gateway.model import Reason
 from gateway.policy.engine import EXPANDED_CAP, LOOP_CAP, NESTING_CAP, SOURCE_CAP
 from gateway.policy.functions_net import URL_CAP
@@ -52,6 +52,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 ELSEWHERE = (ToolConfig, ModelRates)
 """Sections with a table of their own."""
 SECTIONS: dict[type[BaseModel], str] = {
+    TraceStoreConfig: "trace.store.",  # before Config, whose default is not to have one
     Config: "",
     ToolConfig: "",
     ModelRates: "",
@@ -90,7 +91,7 @@ def test_a_documented_default_is_the_default(key: str) -> None:
                 name = name.removeprefix("api_key.")
                 model = model_in(Identify.model_fields["api_key"].annotation) or model
                 minimal = {"keys": [{"sha256": "a" * 64, "agent": "b"}]}
-            elif model in (Wire, TraceConfig, Log):
+            elif model in (Wire, TraceConfig, TraceStoreConfig, Log):
                 minimal = {}
             (written_out,), _ = marks.read(DEFAULTS[key].strip("`"))
             nested: Any = written_out.plain()
