@@ -5,6 +5,8 @@ the virtual token counter of Sheng et al. (Fairness in serving large language mo
 what calls of its agent usually use when it gets its place, and with the difference when it ends: else an agent could
 have all places before the first of its calls has told what it costs. An agent that comes to wait starts at the lowest
 counter of those who wait, so nobody saves up credit by doing nothing.
+That start also rises with every place, by as much as anybody's counter rises at least when as many agents wait as can:
+else agents that have not been here before, coming without end, would keep one that has been here waiting for ever.
 
 An agent of a higher priority goes first; one that has waited ``ageing`` seconds without a place makes up one level, up
 to the highest that waits now, where the counters decide again. Times are arguments, in seconds.
@@ -86,6 +88,9 @@ class FairQueue:
         """Those with calls that wait."""
         self._reached = 0.0
         """The highest counter that has got a place: where who comes back starts while nobody waits."""
+        self._floor = 0.0
+        """Where who comes back starts while others wait."""
+        self._heaviest = 0.0
         self._turns = 0
         self._count = 0
         self._usual = usual
@@ -140,7 +145,7 @@ class FairQueue:
 
     def recount(self, usual: float) -> None:
         """What calls use is counted by something else from now on: everybody begins anew."""
-        self._usual, self._reached = usual, 0.0
+        self._usual, self._reached, self._floor = usual, 0.0, 0.0
         self._count += 1
         for line in self._lines.values():
             line.counter, line.usual = 0.0, usual
@@ -163,7 +168,11 @@ class FairQueue:
         return line
 
     def _start(self) -> float:
-        return min((line.counter for line in self._queued.values()), default=self._reached)
+        """Where the counter of an agent starts that had no call waiting."""
+        if not self._queued:
+            return max(self._floor, self._reached)
+        self._floor = max(self._floor, min(line.counter for line in self._queued.values()))
+        return self._floor
 
     def _next(self, now: float) -> Line:
         """Of the highest level, the lowest counter; nobody ages beyond the highest priority that waits."""
@@ -186,6 +195,8 @@ class FairQueue:
         line.placed += 1
         self.taken += 1
         self._reached = max(self._reached, line.counter)
+        self._heaviest = max(self._heaviest, line.weight)
+        self._floor += line.usual / (self._heaviest * (self.places + self.queue))
         ticket.state = State.PLACED
         ticket.count = self._count
         ticket.charged = line.usual / line.weight
@@ -201,7 +212,7 @@ class FairQueue:
         self.fill(now)
         if self.idle:  # nobody has been kept waiting for what the others used
             self._lines.clear()
-            self._reached = 0.0
+            self._reached = self._floor = self._heaviest = 0.0
 
     def _unqueue(self, ticket: Ticket) -> None:
         line = ticket.line
