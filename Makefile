@@ -8,7 +8,7 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit lint types contracts check bench bench-peers conformance fuzz schemas clean
+.PHONY: help run test unit lint types contracts check bench bench-peers simulate conformance fuzz schemas clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ bench: $(DEV_STAMP) ## side by side with nginx, HAProxy, Envoy, aiohttp (see doc
 
 bench-peers: $(DEV_STAMP) ## side by side with LiteLLM, mitmproxy, Portkey, ContextForge
 	$(BIN)/python -m benchmarks.peers $(ARGS)
+
+simulate: $(DEV_STAMP) ## storms, outages, greedy agents, loops, money: with governors and without (see docs/governance.md)
+	$(BIN)/python -m benchmarks.simulate $(ARGS)
 
 conformance: $(DEV_STAMP) ## the official MCP suite and SDKs, directly and through the gateway (see docs/conformance.md)
 	$(BIN)/python -m tests.conformance $(ARGS)
