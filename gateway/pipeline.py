@@ -24,6 +24,7 @@ from msgspec import Struct, structs
 from gateway.cost.pricer import Pricer
 from gateway.decide.budgets import Budgets
 from gateway.decide.engine import AskHuman, Look, Pace, Reserve, decide
+from gateway.decide.loops import advice_of
 from gateway.decide.results import ResultJudge, Results
 from gateway.decide.rules import enforced_denial, labels_of
 from gateway.decide.shapes import Check, Quota
@@ -169,6 +170,7 @@ class Pipeline(Struct, frozen=True):
         story.opened = self.clock()
         self.ledger.answered(permit.holds, answered, story.opened)
         counted = street.budgets is not None
+        spoke = permit.spoke + advice_of(permit.holds) if street.compares else permit.spoke
         judge, answer = None, None
         if street.results is not None and answered.status not in _BODILESS and call.request.method not in _UNREAD:
             hears = partial(self._hear, story)
@@ -178,14 +180,14 @@ class Pipeline(Struct, frozen=True):
             else:
                 answer = story.answer = street.reader.answer(call, answered, judge)
         if answer is None or not answer.whole:
-            relayed: Outcome = yield Relay(told(story, answered, permit.spoke, counted), answer)
+            relayed: Outcome = yield Relay(told(story, answered, spoke, counted), answer)
             return relayed
         body: bytes = yield Collect(call.tool.answer_limit)
         body, refusal = _read_whole(answer, body)
         if refusal is not None:
             replied: Outcome = yield timed(reply_to(refusal, story), story)
             return structs.replace(replied, upstream=answered.status, first_byte=answered.first_byte)
-        spoke = permit.spoke + judge.spoke if judge is not None else permit.spoke
+        spoke = spoke + judge.spoke if judge is not None else spoke
         relayed = yield Relay(told(story, answered, spoke, counted), None, body)
         return relayed
 

@@ -21,15 +21,17 @@ from gateway.decide.bulkhead import Bulkhead
 from gateway.decide.flaws import Flaws
 from gateway.decide.grants import Grants
 from gateway.decide.limits import Limits
+from gateway.decide.loops import Loops
 from gateway.decide.pools import Pools
 from gateway.decide.prices import Unpriced
 from gateway.decide.results import Results
+from gateway.decide.retries import Retries
 from gateway.decide.rules import Rules
 from gateway.decide.runs import Bounds
 from gateway.decide.shapes import Check, Quota
 from gateway.model import Agent, Caps, Origin, Tool
 from gateway.pipeline import Street
-from gateway.policy.governors import CompiledBudget, CompiledPool, CompiledRun
+from gateway.policy.governors import CompiledBudget, CompiledLoop, CompiledPool, CompiledRetry, CompiledRun
 from gateway.policy.pins import Pinning, pinning
 from gateway.understand.dialect import Dialect
 from gateway.understand.http import HttpReader
@@ -120,6 +122,7 @@ class Streets:
         self._counting: tuple[Quota, ...] = (Limits(book), Breakers(book))
         self._bounds = Bounds(book)
         self._pools = Pools(book)
+        self._loops, self._retries = Loops(book), Retries(book)
         self._traces = _traces(loaded)
 
     def all(self) -> dict[str, Street]:
@@ -136,23 +139,29 @@ class Streets:
         quotas = (*self._counting, Bulkhead(tool)) if tool.concurrency else self._counting
         if book.governs(CompiledRun, tool.name):
             quotas = (self._bounds, *quotas)
+        if book.governs(CompiledRetry, tool.name):
+            quotas = (self._retries, *quotas)
+        if book.governs(CompiledLoop, tool.name):
+            quotas = (self._loops, *quotas)  # first: a limit that has run out says when to come back, this says not to
         if book.governs(CompiledPool, tool.name):
             quotas = (*quotas, self._pools)  # last: no place is kept while a call waits for a limit
         reader = self._reader(tool, config, reads, reads_results=reads_results)
         budgets = self._budgets(tool, reader, pricer)
         if budgets is not None:
             quotas = (*quotas, budgets)
+        results = Results(book, tool.name)
         return Street(
             tool,
             reader,
             (*self._before, *priced, self._rules),
             quotas,
-            Results(book, tool.name) if reads_results or tool.protocol != "http" else None,
+            results if reads_results or results.compares or tool.protocol != "http" else None,
             pricer,
             "run.cost_usd" in reads,
             "request.time" in reads,
             "run.labels" in reads,
             counts=not reads.isdisjoint(_OF_TALLIES),
+            compares=results.compares,
             traces=self._traces,
             budgets=budgets,
             reads_budgets=not reads.isdisjoint(UNBOUNDED),

@@ -10,6 +10,7 @@ from msgspec import structs
 from gateway.decide.rules import judgement_of
 from gateway.model import NO_FACTS, Call, Findings, Mode, Proposal, Reason, Refusal, Spoke
 from gateway.policy.book import PolicyBook
+from gateway.policy.governors import CompiledLoop, CompiledRetry
 from gateway.policy.rules import RuleSet
 
 UNCHECKED = "the call was made, but its result cannot be checked; do not repeat it, go on without it"
@@ -31,6 +32,7 @@ class Results:
         self.book = book
         phases = book.phases(tool)
         self.any_results, self.any_proposals = "response" in phases, "proposal" in phases
+        self.compares = book.governs(CompiledLoop, tool) or book.governs(CompiledRetry, tool)
 
     def of(
         self, call: Call, price: Callable[[Call, Findings], float | None], *, priced: bool, hears: Hears = _nobody
@@ -60,12 +62,24 @@ class ResultJudge:
         self.reads_result = self._result_rules is not None and bool(self._result_rules.rules)
         self.reads_proposals = self._proposal_rules is not None and bool(self._proposal_rules.rules)
         self.wants_result = self.reads_result or priced
+        self.compares = results.compares and self._compared()
         self.spoke: tuple[Spoke, ...] = ()
         self.fields: tuple[str, ...] = ()
 
     def _rules_of_results(self) -> RuleSet:
         call = self._call
         return self._book.results(call.tool.name, call.operation, implied=call.implied)
+
+    def _compared(self) -> bool:
+        """Whether a guard that compares calls matches this one; of a batch, whether one may match some part."""
+        call, governors = self._call, self._book.governors
+        if call.parts:
+            return True
+        where = (call.tool.name, call.operation)
+        return bool(
+            governors(CompiledLoop, *where, implied=call.implied)
+            or governors(CompiledRetry, *where, implied=call.implied)
+        )
 
     def result(self, status: int, found: Findings) -> Refusal | None:
         """Judge a whole result."""

@@ -141,6 +141,8 @@ class LoopClaim(Claim, frozen=True):
     """The call may change something: what was read before it says nothing of what is read after it."""
     polls: bool
     settings: LoopSettings
+    by_result: bool = False
+    """A result that says of itself that it failed speaks of the call (MCP), not of a tool that breaks down."""
 
     def joined(self, other: Claim) -> Claim:
         """A batch is one event: it is the same as another of the same calls."""
@@ -182,7 +184,7 @@ class RetryClaim(Claim, frozen=True):
     changes: bool
     settings: RetrySettings
     by_result: bool = False
-    """Whether the caller was at fault is told by results alone: statuses speak of the session (MCP)."""
+    """Whether the caller was at fault is told by results alone (MCP): statuses speak of the session."""
 
     def joined(self, other: Claim) -> Claim:
         """A batch is one event, known by its first operation."""

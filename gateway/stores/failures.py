@@ -7,7 +7,7 @@ from enum import Enum
 from gateway.model import Outcome
 
 PASSING = frozenset({408, 409, 423, 425, 429})
-"""Statuses of the 4xx that say nothing against the call: it may succeed as it is, later (RFC 9110, 4918, 8470, 6585)."""
+"""Statuses of the 4xx that say nothing against the call: it may succeed later (RFC 9110, 4918, 8470, 6585)."""
 
 
 class Ended(Enum):
@@ -22,14 +22,22 @@ class Ended(Enum):
     """Its agent left before the end, or the gateway cut it."""
 
 
-def ended(outcome: Outcome) -> Ended:
-    """How a call has ended, by status, by who broke it off, and by what the result says of itself."""
-    status, failed = outcome.upstream, outcome.found.is_error
+def ended(outcome: Outcome, *, by_result: bool) -> Ended:
+    """How a call has ended, by status and by who broke it off.
+
+    ``by_result``: a result that says that it failed speaks of the call (MCP ``isError``); otherwise it is the tool that
+    broke down while it answered (a model's stream that ends in an error).
+    """
+    status = outcome.upstream
     if outcome.fault == "tool" or status >= 500 or status in PASSING:
         return Ended.TROUBLE
     if outcome.fault:
         return Ended.UNKNOWN
-    return Ended.FAULT if status >= 400 or failed else Ended.WELL
+    if status >= 400:
+        return Ended.FAULT
+    if outcome.found.is_error:
+        return Ended.FAULT if by_result else Ended.TROUBLE
+    return Ended.WELL
 
 
 def result_of(outcome: Outcome, how: Ended) -> str:

@@ -13,6 +13,9 @@ from gateway.stores.trail import Trail, memory_of
 CAPACITY = 10_000
 """Trails that are remembered; beyond, those of the agent with the most are forgotten, the least recently used first."""
 
+LONG_AGO = 86_400.0
+"""Seconds after which a trail is given up, whatever its settings."""
+
 
 class Loops(Keeper[LoopClaim]):
     """One trail for each guard and tree of runs."""
@@ -43,6 +46,7 @@ class Loops(Keeper[LoopClaim]):
             trail = Trail(named=bool(claim.key[2]))
             trail.at = now
             self._trails.put(claim.key[1], claim.key, trail)
+            self._forget(now)
         trail.begin(claim.intent)
         return hold
 
@@ -64,7 +68,7 @@ class Loops(Keeper[LoopClaim]):
         if trail is None or not isinstance(claim, LoopClaim) or not claim.intent:
             return
         trail.drop(claim.intent)
-        how = ended(outcome)
+        how = ended(outcome, by_result=claim.by_result)
         trail.end(claim, how, result_of(outcome, how), now)
 
     def release(self, hold: Hold, now: float) -> None:  # noqa: ARG002
@@ -73,10 +77,16 @@ class Loops(Keeper[LoopClaim]):
         if trail is not None and isinstance(claim, LoopClaim) and claim.intent:
             trail.drop(claim.intent)
 
+    def _forget(self, now: float) -> None:
+        """The trail that was used least recently, where it says nothing any more."""
+        oldest = self._trails.oldest()
+        if oldest is not None and now - oldest[1].at > LONG_AGO and not oldest[1].busy:
+            self._trails.pop(oldest[0])
+
     def __len__(self) -> int:
         return len(self._trails)
 
 
 def _forgotten(trail: Trail, claim: LoopClaim, now: float) -> bool:
-    """Whether all of it is too long ago to say anything. One with calls under way is not: they would be lost count of."""
+    """Whether all of it is too long ago to say anything. Not with calls under way: they would be lost count of."""
     return now - trail.at > memory_of(claim) and not trail.busy

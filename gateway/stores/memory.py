@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from time import monotonic, time
 
-from gateway.model import BudgetClaim, CircuitClaim, PoolClaim, RateClaim, RunClaim, SlotClaim
+from gateway.model import (
+    BudgetClaim,
+    CircuitClaim,
+    LoopClaim,
+    PoolClaim,
+    RateClaim,
+    RetryClaim,
+    RunClaim,
+    SlotClaim,
+)
 from gateway.ports import Clock
 from gateway.stores.bounds import RunBounds
 from gateway.stores.buckets import Buckets
 from gateway.stores.budgets import Budgets
 from gateway.stores.circuits import Circuits
 from gateway.stores.ledger import KeptLedger
+from gateway.stores.loops import Loops
 from gateway.stores.places import Places
 from gateway.stores.pools import PoolKeeper
+from gateway.stores.retries import Retries
 
 
 class MemoryLedger(KeptLedger):
@@ -24,6 +35,7 @@ class MemoryLedger(KeptLedger):
         self.buckets, self.places, self.circuits = Buckets(), Places(), Circuits()
         self.bounds = RunBounds()
         self.pools = PoolKeeper()
+        self.loops, self.retries = Loops(), Retries()
         self.budgets = budgets or Budgets(wall)
         super().__init__(
             {
@@ -33,6 +45,8 @@ class MemoryLedger(KeptLedger):
                 RunClaim: self.bounds,
                 PoolClaim: self.pools,
                 BudgetClaim: self.budgets,
+                LoopClaim: self.loops,
+                RetryClaim: self.retries,
             },
             clock,
         )

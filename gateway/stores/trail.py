@@ -118,7 +118,8 @@ class Trail:
                 detail = f"the same {length} calls were made in turn, round after round, with the same results"
                 return Circle("cycle", length, detail)
         if bound and count == bound - 1:
-            return Circle("near", count, f"the same call was made {_times(count)} {what}; one more of it will be refused")
+            detail = f"the same call was made {_times(count)} {what}: once more, and the next is refused"
+            return Circle("near", count, detail)
         return None
 
     def _cycle(self, intent: str, settings: LoopSettings) -> int:

@@ -18,6 +18,7 @@ from gateway.errors import Refused
 from gateway.model import UNREAD, Agent, Answered, Call, Fields, Reason, Refusal, Request, Route, Run, Tool
 from gateway.policy.redaction import redact
 from gateway.understand import strict_json
+from gateway.understand.digests import Digested
 from gateway.understand.http_answers import JsonAnswer
 from gateway.understand.masking import impossible, masked_call, with_values
 from gateway.understand.members import dump
@@ -109,8 +110,10 @@ class HttpReader:
         return self.reads_results
 
     def answer(self, call: Call, answered: Answered, judge: Judge) -> Answer | None:  # noqa: ARG002
-        """The answer as a JSON object, where a rule or a price reads it."""
-        return JsonAnswer(answered, judge, self.tool.answer_limit) if judge.wants_result else None
+        """The answer as a JSON object, where a rule or a price reads it; looked at in passing where it is compared."""
+        if judge.wants_result:
+            return JsonAnswer(answered, judge, self.tool.answer_limit)
+        return Digested(answered) if judge.compares else None
 
     def _operation(self, method: str, path: str) -> tuple[str, Mapping[str, str], str]:
         """The operation's name, the values of its template's parameters, and the path percent-decoded."""

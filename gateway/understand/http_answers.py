@@ -10,6 +10,7 @@ from msgspec import structs
 from gateway.model import Answered, Findings, Refusal
 from gateway.policy.redaction import told
 from gateway.understand import strict_json
+from gateway.understand.digests import Digester, compared
 from gateway.understand.masking import masked_result
 from gateway.understand.members import dump
 from gateway.understand.reader import Judge
@@ -45,8 +46,10 @@ class JsonAnswer:
         result, note = self._result(body)
         self._found = Findings(is_error=self._answered.status >= 400, result=result, notes=(note,) if note else ())
         if not self.whole:
+            self._compare(body, kept=False)
             return b""
         self._refusal = self._judge.result(self._answered.status, self._found)
+        self._compare(body, kept=self._refusal is not None or bool(self._judge.fields))
         if self._refusal is not None:
             self._found = structs.replace(self._found, refusal=self._refusal)
         elif self._judge.fields and result is not None:
@@ -54,6 +57,13 @@ class JsonAnswer:
             self._found = structs.replace(self._found, notes=self._found.notes + told(led))
             return dump(masked) if led else body
         return body
+
+    def _compare(self, body: bytes, *, kept: bool) -> None:
+        """Note the answer's digest, where a guard compares it and all of it was read."""
+        if self._judge.compares and self._size == len(body):
+            digester = Digester(self._answered)
+            digester.feed(body)
+            self._found = compared(self._found, digester, kept=kept)
 
     def _result(self, body: bytes) -> tuple[Mapping[str, Any] | None, str]:
         """The JSON object, or why there is none."""

@@ -19,6 +19,7 @@ from gateway.model import Agent, Answered, Call, Caps, Extent, Reason, Refusal, 
 from gateway.policy.globs import glob_regex
 from gateway.understand import http as plain_http
 from gateway.understand.dialect import Asked, Dialect, Endpoint
+from gateway.understand.digests import Digested
 from gateway.understand.extent import extent_of
 from gateway.understand.http import HttpReader
 from gateway.understand.jsonrpc import lookalike
@@ -268,7 +269,7 @@ class LlmReader:
         if not isinstance(call, ModelCall):
             return self._http.answer(call, answered, judge)
         if not 200 <= answered.status < 300:
-            return None
+            return Digested(answered) if judge.compares else None
         sent = call.raw if call.body is None else call.body
         return answer_of(Exchange(call.endpoint, call.asked, call.raw, sent, answered), judge)
 

@@ -151,7 +151,7 @@ class McpReader:
         if not (lists or judged or withhold):
             if call.implied or coded or not (events or kind == _JSON):
                 return None
-            return Tap(events=events, keep=judge.wants_result, limit=self.tool.answer_limit)
+            return Tap(events=events, keep=judge.wants_result, limit=self.tool.answer_limit, compares=judge.compares)
         if stream and not events and not judged:
             return None  # only an event stream can bring results of other calls
         screen = Screen(
@@ -164,6 +164,7 @@ class McpReader:
             judge=judge if judged else None,
             withhold=withhold,
             events=events,
+            compares=judge.compares,
         )
         if coded:
             return Whole(screen, f"it is compressed ({answered.content_encoding}), although it was asked not to be")

@@ -16,7 +16,9 @@ from msgspec import Struct
 from gateway.model import NOTHING_FOUND, Findings, Refusal
 from gateway.policy.redaction import told
 from gateway.understand import sse
+from gateway.understand.comparison import Comparison
 from gateway.understand.mcp_screen import Screen, unreadable
+from gateway.understand.members import load
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -35,13 +37,15 @@ _RESPONSES = msgspec.json.Decoder(list[_Response])
 
 
 class Tap:
-    """Learns whether the tool says that it failed. ``keep``: the result is kept for the findings too."""
+    """Learns whether the tool says that it failed. ``keep``: the result is kept for the findings too. ``compares``: so
+    are its digest and what it complains of."""
 
     rewrites = whole = False
 
-    def __init__(self, *, events: bool, keep: bool, limit: int) -> None:
+    def __init__(self, *, events: bool, keep: bool, limit: int, compares: bool = False) -> None:
         self._parser = sse.EventParser(limit) if events else None
         self._keep, self._left = keep, limit
+        self._comparison = Comparison() if compares else None
         self._pieces: list[bytes] = []
         self._found = NOTHING_FOUND
 
@@ -70,7 +74,7 @@ class Tap:
         unread = self._left < 0 or (self._parser is not None and self._parser.overflow)
         if not unread:
             return self._found
-        return msgspec.structs.replace(self._found, notes=("the answer was too long to be read",))
+        return msgspec.structs.replace(self._found, notes=("the answer was too long to be read",), digest="")
 
     def refusal(self) -> Refusal | None:
         return None
@@ -88,7 +92,8 @@ class Tap:
         result = self._found.result
         if self._keep:
             result = _result(data) or result
-        self._found = Findings(is_error=failed or self._found.is_error, result=result, answered=True)
+        found = Findings(is_error=failed or self._found.is_error, result=result, answered=True)
+        self._found = found if self._comparison is None else self._comparison.of_messages(load(data), found)
 
 
 def _result(data: bytes) -> dict[str, Any] | None:
@@ -193,10 +198,11 @@ def _rewritten(event: sse.Event, data: bytes) -> bytes:
 
 
 def _found(screen: Screen, refusal: Refusal | None) -> Findings:
-    return Findings(
+    found = Findings(
         is_error=screen.is_error,
         result=screen.result,
         refusal=refusal,
         answered=screen.answered,
         notes=told(screen.redacted),
     )
+    return found if screen.comparison is None else screen.comparison.told(found)

@@ -11,6 +11,7 @@ import orjson
 from msgspec import Raw, Struct
 
 from gateway.model import Call, Findings, Reason, Refusal
+from gateway.understand.comparison import Comparison
 from gateway.understand.jsonrpc import MEMBERS, Id, lookalike
 from gateway.understand.masking import masked_result
 from gateway.understand.mcp_lists import ENTRIES, Lists
@@ -58,7 +59,8 @@ class Screen:
 
     ``lists``: filters lists. ``judge``: rules judge every result. ``withhold``: rules would judge results, but not of
     this call, by which results of other calls could be had (a resumed stream, ``tasks/result``): keep those back.
-    ``events``: messages are the data of events, among which there may be other things.
+    ``events``: messages are the data of events, among which there may be other things. ``compares``: results are
+    compared with earlier ones.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Screen:
         judge: Judge | None,
         withhold: bool,
         events: bool,
+        compares: bool = False,
     ) -> None:
         self._of_tool = call.facts.get("mcp.method") == "tools/call"
         self._status, self._words = status, words
@@ -80,6 +83,7 @@ class Screen:
         self.result: Mapping[str, Any] | None = None
         self.refusal: Refusal | None = None
         self.redacted: tuple[str, ...] = ()
+        self.comparison = Comparison() if compares else None
 
     def pass_on(self, data: bytes) -> bytes:
         """The message, or array of messages, for the agent: ``data`` itself where nothing is to be changed."""
@@ -134,6 +138,9 @@ class Screen:
         if self._judge is not None:
             self.result = result
             refusal = self._judge.result(self._status, Findings(is_error=is_error, result=result))
+            if self.comparison is not None:
+                kept = refusal is not None or bool(self._judge.fields)
+                self.comparison.add(result, failed=is_error, kept=kept)
             if refusal is not None:
                 return self._refuse(refusal, ident, of_tool=self._of_tool)
         elif self._withhold and (not _RESULT_MEMBERS.isdisjoint(result) or "result" in result):

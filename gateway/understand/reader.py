@@ -38,6 +38,11 @@ class Judge(Protocol):
         """Whether the result is to be kept in the findings: a rule of the response phase or a price reads it."""
 
     @property
+    def compares(self) -> bool:
+        """Whether a guard compares the result with earlier ones: its digest is wanted, and what the tool complains of.
+        It is no reason to hold an answer back."""
+
+    @property
     def spoke(self) -> tuple[Spoke, ...]:
         """Every rule of the answer's phases that has spoken so far."""
 

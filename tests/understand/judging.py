@@ -24,6 +24,7 @@ class Refusing:
         self.reads_result = False
         self.reads_proposals = bool(names)
         self.wants_result = wants_result
+        self.compares = False
         self._names = names
 
     def proposal(self, proposal: Proposal) -> Refusal | None:

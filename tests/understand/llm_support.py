@@ -34,6 +34,7 @@ class Judge:
         self.reads_proposals = proposals or bool(refuses)
         self.reads_result = result is not None
         self.wants_result = wants or self.reads_result
+        self.compares = False
         self.spoke: tuple[Spoke, ...] = ()
         self.fields = fields
         self.saw: list[Proposal] = []

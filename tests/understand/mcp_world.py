@@ -62,6 +62,7 @@ class Judge:
         self.fields = fields
         self.reads_proposals = False
         self.wants_result = wants or self.reads_result
+        self.compares = False
         self.spoke: tuple[Spoke, ...] = ()
         self.judged: list[Findings] = []
         self.lists = offers

@@ -25,6 +25,7 @@ class Judge:
         self.reads_result = reads
         self.fields = fields
         self.wants_result = True
+        self.compares = False
         self._refusal = refusal
         self.asked: list[tuple[int, Findings]] = []
 
