@@ -49,7 +49,7 @@ class Gradient:
 
     def failed(self, began: float, now: float) -> None:
         """A call that got its place at ``began`` has failed."""
-        if began > self._dropped_at:
+        if began >= self._dropped_at:
             self._dropped_at = now
             self.limit = self._within(self.limit * BACK_OFF)
 
