@@ -46,12 +46,14 @@ from gateway.replies import quarantined
 from gateway.stores.lineage import TracedRuns
 from gateway.stores.lineage_key import SharedKey
 from gateway.stores.lines import Lines
+from gateway.stores.leases import LeasedBudgets
 from gateway.stores.memory import MemoryLedger
 from gateway.stores.pacer import WaitingRoom
 from gateway.stores.quarantine_notices import QuarantineNotices
 from gateway.stores.quarantines import Register, covers, told
 from gateway.stores.runs import RunBook
 from gateway.stores.state import open_state
+from gateway.stores.waiting import WaitingBudgets
 from gateway.streets import Kept, Streets
 from gateway.understand.route import Router
 from gateway.wire.listener import Limits as WireLimits
@@ -90,7 +92,8 @@ class App:
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
         self._state: State = open_state(read_state_url(loaded.config.state), time.time)
-        self._ledger = MemoryLedger()
+        self._budgets = _budgets_of(self._state)
+        self._ledger = MemoryLedger(budgets=self._budgets)
         self._pacer = Lines(WaitingRoom(), self._ledger.pools)
         self._runs = RunBook()
         self._lineage = TracedRuns(os.urandom(32), time.time, os.urandom)
@@ -131,6 +134,7 @@ class App:
         finally:
             await self._shared_key.close()
             await self._notices.close()
+            await self._budgets.close()
             await self._state.close()
 
     async def _serve(self) -> None:
@@ -283,6 +287,12 @@ def _source(source: Identify) -> Source:
         keys = [Key(key.sha256, key.agent, tuple(key.roles)) for key in source.api_key.keys]
         return ApiKeyIdentity(source.api_key.header, keys)
     return Anonymous(source.anonymous or "")
+
+
+def _budgets_of(state: State) -> WaitingBudgets:
+    if state.vault is None:
+        return WaitingBudgets(time.time, time.monotonic)
+    return LeasedBudgets(time.time, time.monotonic, state.vault, state.holder)
 
 
 def _wire_limits(wire: Wire) -> WireLimits:

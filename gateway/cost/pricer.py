@@ -58,7 +58,7 @@ class Pricer:
 
     def bound(self, call: Call) -> int | None:
         """Micro-dollars that a call can cost at most, rounded up; None where it asks a model that has no price, or the
-        price of calls fails. A price of calls that depends on their results is not counted in."""
+        price of calls fails. A price of calls that depends on their results counts as one, since it is not known."""
         total = 0
         if call.extent is not None:
             rates = self.rates(call)
@@ -67,8 +67,10 @@ class Pricer:
             total = dearest(call.extent, rates)
         elif self._book is not None and not asks_nothing(call.request):
             return None
-        if self._call_price is None or call.implied or not self._call_price.references.isdisjoint(ANSWER):
+        if self._call_price is None or call.implied:
             return total
+        if not self._call_price.references.isdisjoint(ANSWER):
+            return total + 1
         usd = self._call_price.price(call, _UNANSWERED).usd
         return None if usd is None else total + ceil(round(usd * MICRO, 6))
 

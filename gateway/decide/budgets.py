@@ -52,7 +52,7 @@ class Budgets:
         found: list[Claim] = []
         for budget, key, settings in self._counting(call):
             amount, least = self._amount(call, budget, settings)
-            if amount or call.extent is not None or (settings.unit == "usd" and self._pricer is not None):
+            if amount:
                 found.append(BudgetClaim(budget, key, call.id, amount, settings, least))
         return tuple(found)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import Any
 
 from msgspec import Struct
 
@@ -20,7 +21,7 @@ Table = tuple[str, str, str, float]
 class Account:
     """One key of a budget. Amounts are whole: micro-dollars, tokens, calls."""
 
-    __slots__ = ("holds", "key", "reserved", "settings", "spending")
+    __slots__ = ("holds", "key", "reserved", "settings", "spending", "waiting")
 
     def __init__(self, key: tuple[str, ...], settings: BudgetSettings) -> None:
         self.key, self.settings = key, settings
@@ -28,6 +29,8 @@ class Account:
         self.holds: dict[str, int] = {}
         """What each call under way has reserved, by its id."""
         self.reserved = 0
+        self.waiting: Any = None
+        """Of budgets that calls wait for: see ``waiting.py``."""
 
     def spendable(self, at: float) -> int:
         """What is left if no call under way spends anything. Below 0 where calls cost more than was foreseen."""

@@ -29,23 +29,27 @@ class Budgets(Keeper[BudgetClaim]):
 
     def look(self, claim: BudgetClaim, now: float) -> Hold:  # noqa: ARG002
         """Granted where what is left covers the claim, or the least that will do; ``left`` is what is left now."""
-        account = self.accounts.of(claim)
-        spendable = account.spendable(self.wall())
-        return self._judged(claim, account, spendable, spendable - account.reserved)
-
-    def _judged(self, claim: BudgetClaim, account: Account, spendable: int, room: int) -> Hold:
-        settings = claim.settings
-        state = ""
-        if settings.warn and settings.limit - room + claim.amount >= settings.warn:
-            state = WARN
+        account, settings = self.accounts.of(claim), claim.settings
+        spendable, room, left = self.state_of(account)
+        state = WARN if settings.warn and settings.limit - left + claim.amount >= settings.warn else ""
         if claim.amount <= room or not settings.hard:
-            return Hold(claim, True, room, 0.0, state)
+            return Hold(claim, True, left, 0.0, state)
         enough = sufficient(claim, spendable)
         if enough <= room and enough < claim.amount:
-            return Hold(structs.replace(claim, amount=enough), True, room, 0.0, SHORT)
-        ends = account.spending.ends
+            return Hold(structs.replace(claim, amount=enough), True, left, 0.0, SHORT)
+        ends = self._ends(account)
         wait = max(1.0, ends - self.wall()) if ends else 0.0
-        return Hold(claim, False, room, wait, "", moment(ends) if ends else "")
+        return Hold(claim, False, left, wait, "", moment(ends) if ends else "")
+
+    def state_of(self, account: Account) -> tuple[int, int, int]:
+        """What is left if no call under way spends anything; what can be reserved now; and what is left if all spend
+        what they have reserved."""
+        spendable = account.spendable(self.wall())
+        room = spendable - account.reserved
+        return spendable, room, room
+
+    def _ends(self, account: Account) -> float:
+        return account.spending.ends
 
     def take(self, claim: BudgetClaim, hold: Hold, now: float) -> Hold:  # noqa: ARG002
         """Set aside what was granted; ``left`` is what is left then."""
@@ -82,19 +86,12 @@ class Budgets(Keeper[BudgetClaim]):
     def standings(self) -> Iterator[Standing]:
         """How every account stands that has something spent or reserved."""
         for account in self.accounts:
-            spent = account.settings.limit - account.spendable(self.wall())
+            settings, key = account.settings, account.key
+            spent = settings.limit - self.state_of(account)[0]
             if spent or account.reserved:
-                yield standing(account, spent)
-
-
-def standing(account: Account, spent: int) -> Standing:
-    """How the account stands where so much was spent."""
-    settings = account.settings
-    window = f"{settings.seconds:g}s" if settings.window == "rolling" else settings.window
-    key = account.key
-    return Standing(
-        key[0], settings.unit, key[2:], window, settings.limit, spent, account.reserved, account.spending.ends
-    )
+                window = f"{settings.seconds:g}s" if settings.window == "rolling" else settings.window
+                named = (key[0], settings.unit, key[2:], window)
+                yield Standing(*named, settings.limit, spent, account.reserved, self._ends(account))
 
 
 def sufficient(claim: BudgetClaim, spendable: int) -> int:

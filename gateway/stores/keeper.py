@@ -37,6 +37,10 @@ class Keeper(Generic[C]):
         """The call was refused, by what ``look`` (``hold``) found; the same hold, or one that says more."""
         return hold
 
+    def foresee(self, claim: C, now: float) -> Hold:
+        """As ``look``, but granted too where ``missing`` may still bring what is not there now."""
+        return self.look(claim, now)
+
     def missing(self, claim: C, now: float) -> Awaitable[None] | None:  # noqa: ARG002
         """What must happen before ``look`` can know, or could grant (a lease from a shared store); None for nothing."""
         return None

@@ -43,7 +43,7 @@ class KeptLedger:
         keepers = self._keepers
         for keeper in self._all:
             keeper.tidy(now)
-        holds = [keepers[type(claim)].look(claim, now) for claim in claims]
+        holds = [keepers[type(claim)].foresee(claim, now) for claim in claims]
         for hold in holds:
             if not hold.granted:
                 return self._refused(holds, now)

@@ -1,0 +1,339 @@
+"""Budgets that outlive the process, and that replicas share: spent here against leases of the vault's accounts.
+
+A lease counts as spent until it is given back, so that two replicas never spend the same, and one that dies forgets
+nothing. Calls wait for the vault only where the lease does not cover them: more is asked for ahead of need, in one
+request for all accounts; what calls came to is written down a few times a second. A window that ends takes its leases
+with it. Where the vault is away, what is leased is spent; then calls are refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from typing import Any
+
+from msgspec import structs
+
+from gateway import model
+from gateway.errors import StoreUnavailable
+from gateway.model import BudgetClaim, Hold
+from gateway.ports import Clock, Vault
+from gateway.stores.accounts import Account
+from gateway.stores.budgets import UNAVAILABLE, sufficient
+from gateway.stores.waiting import Line, WaitingBudgets
+
+FLUSH = 0.2
+"""Seconds after which what calls came to is written down."""
+IDLE, IDLE_DRY = 10.0, 1.0
+"""Seconds without a call after which a lease is given back; the latter where others may be in need of it."""
+AGAIN = 0.2
+"""Seconds after which the vault is asked again for what other replicas had leased."""
+AWAY = 1.0
+"""Seconds for which a vault that is away is not asked."""
+STALE = 1.0
+"""Seconds after which it is asked anew what a rolling window still holds."""
+PATIENCE = 5.0
+"""Seconds that a call waits for the vault's answer at most, where its budget lets none wait."""
+PART = 8
+"""A lease is an eighth of the limit at most, if no call needs more."""
+THIN = 1000
+"""A lease of less than a thousandth of the limit is thin: the account runs dry."""
+MOST_ENTRIES = 100_000
+"""Calls whose cost waits to be written down. The vault is away for long where there are more: leases are long spent."""
+
+NEVER = float("-inf")
+
+log = logging.getLogger("toolgate.budgets")
+
+
+class _Lease:
+    """What this replica has of an account: ``amount`` is leased and not spent; the rest is as the vault last said."""
+
+    __slots__ = (
+        "account",
+        "amount",
+        "asked",
+        "dry_at",
+        "ends",
+        "heard",
+        "leased",
+        "pending",
+        "spent",
+        "thin_at",
+        "used",
+    )
+
+    def __init__(self, account: model.Account) -> None:
+        self.account = account
+        self.amount = self.spent = self.leased = 0
+        self.pending = 0
+        """Spent here, and not yet written down."""
+        self.ends = 0.0
+        self.used = 0.0
+        self.asked = False
+        self.heard = self.dry_at = self.thin_at = NEVER
+        """When the vault last said something; had nothing to lease; had so little that asking ahead is no use."""
+
+
+class LeasedBudgets(WaitingBudgets):
+    """``holder`` is this replica's name in the vault. ``close`` must be awaited at the end."""
+
+    def __init__(self, wall: Clock, clock: Clock, vault: Vault, holder: str) -> None:
+        super().__init__(wall, clock)
+        self._vault, self._holder = vault, holder
+        self._leases: dict[Account, _Lease] = {}
+        self._entries: list[tuple[_Lease, model.Entry]] = []
+        self._wants: dict[Account, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._asking = self._flushing = self._sweeping = False
+        self._away_until = NEVER
+        self._closing = asyncio.Event()
+
+    # -- what is left --------------------------------------------------------------------------------------------
+
+    def state_of(self, account: Account) -> tuple[int, int, int]:
+        """As the vault last said, with what was spent here since."""
+        lease = self._lease(account)
+        spent = lease.spent
+        if account.settings.window == "rolling" and self._clock() - lease.heard > STALE:
+            spent = 0  # some of it may have rolled out of the window: the vault knows
+        spendable = account.settings.limit - spent - lease.pending
+        room = lease.amount - account.reserved
+        return spendable, room, max(room, account.settings.limit - lease.spent - lease.leased + room)
+
+    def _ends(self, account: Account) -> float:
+        return self._lease(account).ends
+
+    def _lease(self, account: Account) -> _Lease:
+        lease = self._leases.get(account)
+        settings = account.settings
+        if lease is None:
+            kept = model.Account(account.key, settings.limit, settings.window, settings.seconds)
+            lease = self._leases[account] = _Lease(kept)
+        elif lease.account.limit != settings.limit:
+            lease.account = structs.replace(lease.account, limit=settings.limit)
+        if lease.ends and settings.window != "rolling" and self.wall() >= lease.ends:
+            lease.amount = -lease.pending  # which will be written down in the new window, out of what is leased there
+            lease.spent = lease.leased = 0
+            lease.ends = 0.0
+            lease.dry_at = lease.thin_at = NEVER
+        return lease
+
+    def look(self, claim: BudgetClaim, now: float) -> Hold:
+        """By what is leased."""
+        hold = super().look(claim, now)
+        if hold.granted or now >= self._away_until:
+            return hold
+        return structs.replace(hold, state=UNAVAILABLE)
+
+    def foresee(self, claim: BudgetClaim, now: float) -> Hold:
+        """Granted too where a lease may be had."""
+        hold = self.look(claim, now)
+        if hold.granted or hold.state == UNAVAILABLE:
+            return hold
+        spendable = self.state_of(self.accounts.of(claim))[0]
+        return structs.replace(hold, granted=sufficient(claim, spendable) <= spendable)
+
+    # -- leases --------------------------------------------------------------------------------------------------
+
+    def _patience(self, claim: BudgetClaim) -> float:
+        return claim.settings.wait or PATIENCE
+
+    def _worth(self, account: Account, now: float) -> bool:
+        if now < self._away_until:
+            return False
+        # Who may not wait for other calls waits for the vault's answer only.
+        return bool(account.settings.wait) or self._leases[account].dry_at < now - AGAIN
+
+    def _ahead(self, account: Account, room: int) -> None:
+        lease = self._leases[account]
+        lease.used = now = self._clock()
+        if room < account.settings.limit // (4 * PART) and now - lease.thin_at > AWAY and now >= self._away_until:
+            self._ask(account, 0)
+
+    def _wanted(self, account: Account) -> None:
+        line: Line = account.waiting
+        spendable, room, _ = self.state_of(account)
+        if line.waiters and self._clock() - self._leases[account].dry_at >= AGAIN:
+            self._ask(account, max(1, sufficient(line.waiters[0].claim, spendable) - room + line.promised))
+
+    def _ask(self, account: Account, least: int) -> None:
+        """Have the vault asked in this turn of the loop, together with what else is wanted."""
+        lease = self._leases[account]
+        if lease.asked:
+            return
+        lease.asked = True
+        self._wants[account] = least
+        if not self._asking:
+            self._asking = True
+            self._start(self._fetch())
+
+    async def _fetch(self) -> None:
+        try:
+            while self._wants:
+                await asyncio.sleep(0)
+                wants, self._wants = self._wants, {}
+                await self._lease_all(wants)
+        finally:
+            self._asking = False
+
+    async def _lease_all(self, wants: dict[Account, int]) -> None:
+        asked = [
+            model.Want(self._lease(account).account, max(1, least), self._wish(account, least))
+            for account, least in wants.items()
+        ]
+        at = self.wall()
+        try:
+            answers = await self._vault.lease(self._holder, asked, at)
+        except StoreUnavailable as error:
+            self._lost(error)
+            answers = ()
+        for account in wants:
+            self._leases[account].asked = False
+        for account, answer in zip(wants, answers, strict=False):
+            self._granted(account, answer)
+        for account in wants:
+            self._wake(account)
+            line: Line | None = account.waiting
+            if line is not None and line.waiters:
+                lease = self._leases[account]
+                if lease.dry_at > self._clock() - AGAIN:
+                    asyncio.get_running_loop().call_later(AGAIN, self._retry, account)
+                else:
+                    self._wanted(account)
+
+    def _retry(self, account: Account) -> None:
+        if account.waiting.waiters and account in self._leases:
+            self._wanted(account)
+
+    def _wish(self, account: Account, least: int) -> int:
+        line: Line | None = account.waiting
+        waiting = sum(waiter.claim.amount for waiter in line.waiters) if line is not None else 0
+        return max(1, least, account.settings.limit // PART, waiting)
+
+    def _granted(self, account: Account, answer: model.Lease) -> None:
+        lease = self._lease(account)
+        lease.spent, lease.leased, lease.ends = answer.spent, answer.leased, answer.ends
+        lease.amount += answer.granted
+        lease.used = lease.heard = self._clock()
+        if not answer.granted:
+            lease.dry_at = lease.used
+        if answer.granted * THIN < account.settings.limit:
+            lease.thin_at = lease.used
+        if not self._sweeping:
+            self._sweeping = True
+            self._start(self._sweep())
+
+    def _lost(self, error: StoreUnavailable) -> None:
+        if self._clock() >= self._away_until:
+            log.warning("the store of budgets is away (%s): what is leased is spent, then calls are refused", error)
+        self._away_until = self._clock() + AWAY
+
+    # -- what calls came to --------------------------------------------------------------------------------------
+
+    def _charge(self, account: Account, claim: BudgetClaim, amount: int) -> None:
+        lease = self._lease(account)
+        lease.used = self._clock()
+        if not amount:
+            return
+        lease.amount -= amount
+        lease.pending += amount
+        if len(self._entries) >= MOST_ENTRIES:
+            log.error("budget %s: %d are not written down, the store is away for too long", account.key[0], amount)
+            return
+        self._entries.append((lease, model.Entry(lease.account, claim.call, amount)))
+        if not self._flushing:
+            self._flushing = True
+            self._start(self._flush_later())
+
+    async def _flush_later(self) -> None:
+        try:
+            while self._entries:
+                await self._pause(FLUSH if self._clock() >= self._away_until else AWAY)
+                if self._closing.is_set():
+                    break
+                await self._flush()
+        finally:
+            self._flushing = False
+
+    async def _flush(self) -> None:
+        entries, self._entries = self._entries, []
+        written = False
+        try:
+            await self._vault.settle(self._holder, [entry for _, entry in entries], self.wall())
+            written = True
+        except StoreUnavailable as error:
+            self._lost(error)
+        finally:
+            if not written:  # again is without effect, should it have been
+                self._entries = entries + self._entries
+        for lease, entry in entries if written else ():
+            lease.pending -= entry.spent
+            lease.spent += entry.spent
+            lease.leased = max(0, lease.leased - entry.spent)
+
+    # -- giving back ---------------------------------------------------------------------------------------------
+
+    async def _sweep(self) -> None:
+        """Give leases back that nobody spends. Ends with the last lease."""
+        try:
+            while any(lease.amount > 0 for lease in self._leases.values()):
+                await self._pause(IDLE_DRY)
+                if self._closing.is_set():
+                    break
+                now = self._clock()
+                await self._give_back(
+                    account for account, lease in self._leases.items() if now - lease.used >= self._idle(account)
+                )
+        finally:
+            self._sweeping = False
+
+    def _idle(self, account: Account) -> float:
+        lease = self._leases[account]
+        scarce = account.settings.limit - lease.spent - lease.leased < account.settings.limit // PART
+        return IDLE_DRY if scarce else IDLE
+
+    async def _give_back(self, accounts: Iterable[Account]) -> None:
+        amounts: list[tuple[model.Account, int]] = []
+        given: list[Account] = []
+        for account in list(accounts):
+            lease = self._lease(account)
+            if account.holds or (account.waiting is not None and (account.waiting.waiters or account.waiting.promises)):
+                continue
+            if lease.amount > 0:
+                amounts.append((lease.account, lease.amount))
+                lease.leased = max(0, lease.leased - lease.amount)
+                lease.amount = 0
+            if not lease.pending and not lease.asked:
+                given.append(account)
+        if amounts:
+            try:
+                await self._vault.give_back(self._holder, amounts, self.wall())
+            except StoreUnavailable as error:
+                self._lost(error)  # they are forfeited with the window, or with this process
+        for account in given:
+            if not account.holds and self._leases[account].amount <= 0:
+                del self._leases[account]
+
+    async def close(self) -> None:
+        """Write down what calls came to, and give back what is left. Nothing is reserved after this."""
+        self._closing.set()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=PATIENCE)
+        if self._entries:
+            await self._flush()
+        await self._give_back(list(self._leases))
+        if self._entries:
+            log.error("%d costs of calls could not be written down: their leases count as spent", len(self._entries))
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleep, but not beyond ``close``."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
+
+    def _start(self, doing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(doing)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
