@@ -21,7 +21,7 @@ from typing import Any
 import uvloop
 
 from gateway import __version__
-from gateway.admin import quarantines
+from gateway.admin import breakers, quarantines, runs
 from gateway.admin import server as admin_server
 from gateway.admin.api import make_api
 from gateway.admin.gate import Gate
@@ -43,10 +43,11 @@ from gateway.pipeline import Pipeline
 from gateway.policy.governors import CompiledPool
 from gateway.ports import Ledger, Pacer, Recorder, State
 from gateway.replies import quarantined
+from gateway.stores.breaker_notices import BreakerNotices
+from gateway.stores.leases import LeasedBudgets
 from gateway.stores.lineage import TracedRuns
 from gateway.stores.lineage_key import SharedKey
 from gateway.stores.lines import Lines
-from gateway.stores.leases import LeasedBudgets
 from gateway.stores.memory import MemoryLedger
 from gateway.stores.pacer import WaitingRoom
 from gateway.stores.quarantine_notices import QuarantineNotices
@@ -100,6 +101,9 @@ class App:
         self._shared_key = SharedKey(self._state.board, self._lineage)
         self._notices = QuarantineNotices(self._state.board, time.time)
         self._quarantines = Register(time.time, self._notices.announce, self._heed)
+        self._breakers = BreakerNotices(
+            self._state.board, self._state.holder, self._ledger.circuits, time.monotonic, time.time
+        )
         self._kept = Kept()
         self._told_revision = 0
         self._told: set[str] = set()
@@ -128,12 +132,13 @@ class App:
         await self._state.start()
         try:
             self._notices.start(self._quarantines)
+            self._breakers.start(shared=self._state.shared)
             if self._loaded.config.lineage.key is None:
                 self._shared_key.start()
             await self._serve()
         finally:
             await self._shared_key.close()
-            await self._notices.close()
+            await asyncio.gather(self._notices.close(), self._breakers.close())
             await self._budgets.close()
             await self._state.close()
 
@@ -156,6 +161,8 @@ class App:
         listen = config.admin.listen
         api = make_api(Gate(listen, config.admin.token))
         quarantines.add(api, self._quarantines, lambda: self._listener.pipeline.streets)
+        breakers.add(api, self._ledger.circuits, self._breakers.say, lambda: self._loaded.book.breaker_names)
+        runs.add(api, self._runs, self._quarantines)
         operators = await admin_server.start(
             (listen.host, listen.port), self._status, registry_of(self._metrics, gauges), api
         )
