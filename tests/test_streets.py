@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 from gateway.config.load import Loaded, load
+from gateway.decide.runs import Bounds
 from gateway.model import Agent, Run
 from gateway.pipeline import Street
 from gateway.streets import Kept, Streets
@@ -167,3 +168,41 @@ def test_usage_of_streams_is_asked_for_or_estimated(settings: str, asks: bool, t
     of = request("POST", "/github/chat/completions", [("Content-Type", "application/json")], length=len(body))
     route = Router(made.tools).route(of)
     assert (reader.read("i", of, route, Agent("a"), Run(), body).body is not None) is asks
+
+
+@pytest.mark.parametrize("name", ["run.steps", "run.errors_in_row"])
+def test_what_a_run_has_done_is_looked_up_only_where_something_reads_it(name: str, tmp_path: Path) -> None:
+    assert street(tmp_path, rules=rule(f"{name} > 3")).counts
+    assert not street(tmp_path, rules=rule("run.cost_usd > 3.0")).counts
+
+
+BOUND = "---\napiVersion: toolgate/v1\nkind: Run\nmetadata: {name: b}\nspec: {match: {tools: [one]}, steps: 9}\n"
+TWO = "tools:\n  one: {url: 'http://127.0.0.1:1'}\n  two: {url: 'http://127.0.0.1:2'}\n"
+
+
+@pytest.mark.parametrize(
+    ("lineage", "bound", "when", "traces"),
+    [
+        ("", "", "", False),
+        ("", BOUND, "", True),
+        ("", "", "run.depth > 1", True),
+        ("", "", "run.id == run.root", True),
+        ("", "", "run.steps > 1", False),
+        ("lineage: {propagate: never}\n", BOUND, "", False),
+        ("lineage: {propagate: always}\n", "", "", True),
+    ],
+)
+def test_calls_are_traced_through_all_tools_or_none(
+    lineage: str, bound: str, when: str, traces: bool, tmp_path: Path
+) -> None:
+    """What a tool calls in turn may be any other tool."""
+    policies = GRANT + bound
+    if when:
+        rules = f"{{match: {{tools: [two]}}, rules: [{{name: r, when: '{when}', then: deny}}]}}"
+        policies += f"---\napiVersion: toolgate/v1\nkind: Policy\nmetadata: {{name: p}}\nspec: {rules}\n"
+    made = Streets(load(written(tmp_path, lineage + TWO, p=policies)), Kept(), lambda: 0.0).all()
+    assert [made[name].traces for name in ("one", "two")] == [traces, traces]
+    assert [any(type(quota) is Bounds for quota in made[name].quotas) for name in ("one", "two")] == [
+        bool(bound),
+        False,
+    ]

@@ -90,6 +90,15 @@ def _token(value: str) -> str:
 AdminToken = Annotated[str, AfterValidator(_token)]
 
 
+def _key(value: str) -> str:
+    if len(value) < 32:
+        raise ValueError("a key is 32 or more characters; make one with openssl rand -hex 32")
+    return value
+
+
+SigningKey = Annotated[str, AfterValidator(_key)]
+
+
 def _usd(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
         raise ValueError(f"not US dollars: {quoted(value)}; write a number from 0 upwards, such as 0.25")

@@ -23,6 +23,7 @@ from gateway.config.fields import (
     Model,
     Operation,
     Sha256,
+    SigningKey,
     StateLocation,
     Url,
     Usd,
@@ -300,10 +301,8 @@ class Lineage(Model):
         description="Tell tools which call they serve (traceparent, baggage), and know by that the calls they make;"
         " auto: where a document of kind Run bounds runs, or a rule reads run.depth or run.root.",
     )
-    key: str | None = Field(
+    key: SigningKey | None = Field(
         default=None,
-        min_length=32,
-        max_length=1024,
         description="Signs what tools are told. Without it one is made, and kept with the state.",
     )
     parent_header: HeaderName = Field(

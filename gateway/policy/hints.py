@@ -77,10 +77,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def undeclared(name: str, declared: Iterable[str]) -> str:
     """What to write instead of a variable that does not exist; empty where nothing is near."""
     known = sorted(declared)
-    near = nearest(name, known)
+    head = name.partition(".")[0]
+    # arg.pages is args.pages, though run.age is as near: below a variable that is a map, names are free.
+    near = nearest(head, [other for other in known if "." not in other]) or nearest(name, known)
     if near:
         return f"did you mean {near}?"
-    head = name.partition(".")[0]
     below = [other for other in known if other.partition(".")[0] == head]
     if below:
         return f"there is {', '.join(below)}"

@@ -13,7 +13,17 @@ from pydantic import BaseModel
 
 from gateway.config import marks
 from gateway.config.load import attempt
-from gateway.config.schema import Config, Identify, Log, ModelRates, ToolConfig, TraceConfig, TraceStoreConfig, Wire
+from gateway.config.schema import (
+    Config,
+    Identify,
+    Lineage,
+    Log,
+    ModelRates,
+    ToolConfig,
+    TraceConfig,
+    TraceStoreConfig,
+    Wire,
+)
 from gateway.model import Reason
 from gateway.policy.engine import EXPANDED_CAP, LOOP_CAP, NESTING_CAP, SOURCE_CAP
 from gateway.policy.functions_net import URL_CAP
@@ -60,6 +70,7 @@ SECTIONS: dict[type[BaseModel], str] = {
     Wire: "",
     TraceConfig: "trace.",
     Log: "log.",
+    Lineage: "lineage.",
 }
 
 
@@ -91,7 +102,7 @@ def test_a_documented_default_is_the_default(key: str) -> None:
                 name = name.removeprefix("api_key.")
                 model = model_in(Identify.model_fields["api_key"].annotation) or model
                 minimal = {"keys": [{"sha256": "a" * 64, "agent": "b"}]}
-            elif model in (Wire, TraceConfig, TraceStoreConfig, Log):
+            elif model in (Wire, TraceConfig, TraceStoreConfig, Log, Lineage):
                 minimal = {}
             (written_out,), _ = marks.read(DEFAULTS[key].strip("`"))
             nested: Any = written_out.plain()

@@ -392,3 +392,23 @@ def test_no_location_becomes_one_that_names_another_host(location, base):
 def test_which_redirects_lead_to_another_host(location, away):
     forwarder = Forwarder(tool("bank", ("http", "127.0.0.1", 7000)))
     assert forwarder.leads_away(location.encode()) is away
+
+
+def test_the_trace_context_of_the_call_goes_in_the_place_of_the_agents():
+    of = request("GET", "/github/user", [("TraceParent", "old"), ("tracestate", "a=b"), ("Baggage", "x=1"), ("A", "b")])
+    onward = ((b"traceparent", b"new"), (b"baggage", b"us=1,x=1"), (b"tracestate", b""))
+    made = structs.replace(call(to=tool(), of=of), onward=onward)
+    lines = Forwarder(tool()).head(Permit(made), chunked=False).decode().split("\r\n")
+    assert [line for line in lines if line.lower().startswith(("trace", "bagg", "a:"))] == [
+        "A: b",
+        "traceparent: new",
+        "baggage: us=1,x=1",
+    ]
+
+
+def test_what_is_stripped_for_a_tool_is_not_put_in_either():
+    to = tool(strip=frozenset({b"baggage"}))
+    made = structs.replace(call(to=to), onward=((b"traceparent", b"new"), (b"baggage", b"us=1")))
+    text = Forwarder(to).head(Permit(made), chunked=False)
+    assert b"traceparent: new\r\n" in text
+    assert b"baggage" not in text
