@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from gateway import __version__
+from gateway.cli.calls import calls, tail
 from gateway.cli.cases import test
 from gateway.cli.check import check
 from gateway.cli.demo import demo
@@ -13,6 +14,7 @@ from gateway.cli.hash_key import hash_key
 from gateway.cli.mcp import mcp
 from gateway.cli.replay import replay
 from gateway.cli.run import run
+from gateway.cli.runs import runs
 from gateway.cli.schema import schema
 from gateway.cli.shadow import shadow
 from gateway.cli.tools import tools
@@ -24,5 +26,5 @@ def toolgate() -> None:
     """The execution gateway between AI agents and their tools."""
 
 
-for command in (run, check, test, explain, replay, shadow, schema, hash_key, demo, mcp, tools):
+for command in (run, check, test, explain, replay, shadow, calls, runs, tail, schema, hash_key, demo, mcp, tools):
     toolgate.add_command(command)

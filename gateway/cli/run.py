@@ -7,16 +7,29 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.shared import config_option
+from gateway.cli.runs import show as show_run
 
 
-@click.command()
-@config_option
-def run(path: Path) -> None:
+@click.group(invoke_without_command=True)
+@click.option(
+    "-c",
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The configuration file.  [required]",
+)
+@click.pass_context
+def run(context: click.Context, path: Path | None) -> None:
     """Run the gateway until SIGTERM or SIGINT.
 
     Exits 0 after a drain, 1 where it cannot start. Changed files take effect by themselves; SIGHUP asks for it.
     """
+    if context.invoked_subcommand is not None:
+        return
+    if path is None:
+        option = next(one for one in context.command.params if one.name == "path")
+        raise click.MissingParameter(ctx=context, param=option)
     from gateway import app
     from gateway.cli.shared import show
     from gateway.errors import ConfigError
@@ -26,3 +39,6 @@ def run(path: Path) -> None:
     except ConfigError as error:
         show(error.problems, "error")
         sys.exit(1)
+
+
+run.add_command(show_run)

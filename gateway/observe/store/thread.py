@@ -55,16 +55,14 @@ class TraceStore:
             ConfigError: the file cannot be used.
         """
         self.path = path
-        self.dropped = 0
-        """Records lost so far, for want of room."""
         self.error = ""
         """What the last try failed with; empty while storing works."""
         self.size = 0
         """Bytes that the records take in the file."""
         self._keep, self._max_size, self._most_records, self._insert = keep, max_size, most_records, insert
         self._connection = open_for_writing(path)
-        self._put = self._put_bytes = 0  # counted by the loop alone
-        self._done = self._done_bytes = 0  # counted by the thread alone
+        self._put = self._put_bytes = self._refused = 0  # counted by the loop alone
+        self._done = self._done_bytes = self._unusable = 0  # counted by the thread alone
         self._queue: SimpleQueue[list[Stored] | None] = SimpleQueue()
         self._closing = threading.Event()
         self._deadline = 0.0
@@ -75,6 +73,11 @@ class TraceStore:
         self._thread.start()
 
     @property
+    def dropped(self) -> int:
+        """Records lost so far: there was no room, or they could not be stored."""
+        return self._refused + self._unusable
+
+    @property
     def waiting(self) -> int:
         """Records taken and not yet stored."""
         return self._put - self._done
@@ -83,7 +86,7 @@ class TraceStore:
         """Hand over records. Never blocks; where there is no room, they are lost and counted."""
         size = sum([len(one.line) for one in batch])
         if self.waiting + len(batch) > self._most_records or self._put_bytes - self._done_bytes + size > MOST_BYTES:
-            self.dropped += len(batch)
+            self._refused += len(batch)
             return
         self._put += len(batch)
         self._put_bytes += size
@@ -192,7 +195,7 @@ class TraceStore:
                 self.error = str(error)
             if type(error) in _PASSING:
                 return False
-            self.dropped += len(arguments[0]) if work is self._insert else 0  # nothing will ever make these fit
+            self._unusable += len(arguments[0]) if work is self._insert else 0  # it would fail again
             return True
         if self.error:
             log.warning("the trace store %s can be written again", self.path)

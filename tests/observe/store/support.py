@@ -24,7 +24,7 @@ def made(number: int = 0, decision: Any = None, outcome: Outcome | None = None, 
     """A trace of the ``number``-th call, a second after the one before."""
     usual = Outcome(201, 201, received=10, sent=20, first_byte=0.03)
     one = trace(permit() if decision is None else decision, outcome or usual, ident=f"c{number}")
-    return structs.replace(one, wall=START + number, **{"run": Run("r1"), **changes})
+    return structs.replace(one, **{"wall": START + number, "run": Run("r1"), **changes})
 
 
 def kept(*traces: Trace) -> list[Stored]:

@@ -1,0 +1,116 @@
+"""Runs for people: a table of them, and one as a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from gateway.cli.calls_text import console, duration, measures, moment_of, plain, usd, verdict
+from gateway.observe.store.found import RunSummary
+from gateway.observe.store.runs import Step, Story
+
+_STATES = {"active": "green", "quiet": "dim"}
+
+
+def table(found: Sequence[RunSummary]) -> None:
+    """Print the runs, one line each."""
+    columns = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("run", "agent", "state", "began", "took", "calls", "refused", "failed", "cost", "tools"):
+        columns.add_column(name, overflow="fold", justify="right" if name in ("calls", "refused", "failed") else "left")
+    for one in found:
+        columns.add_row(
+            plain(one.run),
+            _agents(one),
+            Text(one.state, _STATES.get(one.state, "red")),
+            moment_of(one.first),
+            duration(one.last - one.first),
+            str(one.calls),
+            str(one.refused or "-"),
+            str(one.failed or "-"),
+            usd(one.cost_usd) if one.cost_usd else "-",
+            plain(", ".join(one.tools)),
+        )
+    console().print(columns)
+
+
+def tell(story: Story) -> None:
+    """Print the run as a tree of its calls."""
+    summary = story.summary
+    head = Text("run ").append(plain(summary.run), "bold").append(f" of {_agents(summary)}: ")
+    head.append(summary.state, _STATES.get(summary.state, "bold red"))
+    cost = f", {usd(summary.cost_usd)}" if summary.cost_usd else ""
+    counts = f"{summary.calls} calls, {summary.refused} refused, {summary.failed} failed{cost}"
+    head.append(f"\n{moment_of(summary.first)}, {duration(summary.last - summary.first)}, {counts}", "dim")
+    if story.labels:
+        head.append("\nlabels: " + plain(", ".join(story.labels)), "magenta")
+    tree = Tree(head)
+    for step in story.steps:
+        _grow(tree, step, story)
+    out = console()
+    for line in out.render_lines(tree, pad=False):
+        out.print(Text.assemble(*((piece.text, piece.style or "") for piece in line)), soft_wrap=True)
+
+
+def _agents(summary: RunSummary) -> str:
+    others = summary.agents - 1
+    return plain(summary.agent or "-") + (f" and {others} more" if others > 0 else "")
+
+
+def _grow(tree: Tree, step: Step, story: Story) -> None:
+    row = step.row
+    line = Text(f"+{row.at - story.summary.first:.3f} s  ", "dim")
+    if row.run != story.summary.run or row.agent != story.summary.agent:
+        line.append(f"{plain(row.agent or '-')} ({plain(row.run or '-')})  ", "cyan")
+    line.append(f"{plain(row.tool or '-')} {plain(row.operation or step.record.get('path') or '-')}  ", "bold")
+    line.append(verdict(row)).append(f"  {measures(row)}  {row.call}", "dim")
+    branch = tree.add(Group(line, *_told(step)))
+    for child in step.children:
+        _grow(branch, child, story)
+
+
+def _told(step: Step) -> Iterator[Text]:
+    """Why, in the order in which it happened."""
+    record = step.record
+    if step.proposed_by:
+        yield Text(f"proposed by the model in {step.proposed_by}", "cyan")
+    if why := record.get("why"):
+        said = "; ".join(f"{name} {why[name]}" for name in ("goal", "step", "reason", "kind") if why.get(name))
+        yield Text(f"the agent says: {plain(said)}", "cyan")
+    for rule in record.get("rules") or ():
+        yield _rule(rule)
+    for guard in record.get("guards") or ():
+        if not guard["granted"] or guard["state"] not in (None, "closed"):
+            yield _guard(guard)
+    if record.get("detail"):
+        yield Text(f"why: {plain(record['detail'])}", "red")
+    for change in record.get("amendments") or ():
+        yield Text(f"changed: {plain(change)}")
+    if withheld := record.get("withheld"):
+        by = f" by {withheld['rule']}" if withheld["rule"] else ""
+        yield Text(f"kept from the agent: {plain(withheld['reason'] + by)}: {plain(withheld['detail'])}", "red")
+    if record.get("error"):
+        yield Text(f"broken by the {record.get('fault') or 'gateway'}: {plain(record['error'])}", "yellow")
+    for one in step.proposals:
+        made = f"made as {one.made}" if one.made else "not made"
+        yield Text(f"proposes {plain(one.name)}: " + (f"taken out by {plain(one.refused)}" if one.refused else made))
+    for note in record.get("notes") or ():
+        yield Text(f"note: {plain(note)}", "dim")
+
+
+def _rule(rule: dict[str, Any]) -> Text:
+    said = f"could not be evaluated: {rule['error']}" if rule.get("error") else rule.get("message") or ""
+    about = rule.get("label") or ", ".join(rule.get("fields") or ())
+    text = f"rule {rule['policy']}/{rule['rule']}: {rule['verdict']} {about}".rstrip() + f" ({rule['mode']}) {said}"
+    return Text(plain(text.rstrip()), "red" if rule["verdict"] == "deny" and rule["mode"] == "Enforce" else "")
+
+
+def _guard(guard: dict[str, Any]) -> Text:
+    state = f", {guard['state']}" if guard["state"] else ""
+    wait = f", room after {guard['retry_after']:g} s" if guard["retry_after"] else ""
+    granted = "granted" if guard["granted"] else "refused"
+    return Text(plain(f"guard {guard['guard']}: {granted}, {guard['left']:g} left{state}{wait}"))
