@@ -19,13 +19,14 @@ class Breakers:
         return tuple([CircuitClaim(breaker.name, breaker.key(call), breaker.settings) for breaker in breakers]), True
 
     def refusal(self, hold: Hold) -> Refusal:
-        claim = hold.claim
-        return Refusal(
-            Reason.CIRCUIT_OPEN,
-            503,
-            f"breaker {claim.guard!r} is {hold.state}: {' '.join(claim.key[1:])} has been failing",
-            f"breaker/{claim.guard}",
-            hold.retry_after,
-            True,
-            f"the tool is failing; try again in {max(1, round(hold.retry_after))} s, or go on without it",
-        )
+        claim, wait = hold.claim, hold.retry_after
+        what = " ".join(claim.key[1:])
+        if hold.detail:
+            detail = f"breaker {claim.guard!r} is {hold.state} for {what}: {hold.detail}"
+        else:
+            detail = f"breaker {claim.guard!r} is {hold.state}: {what} has been failing"
+        if wait:
+            advice = f"the tool is left alone; try again in {max(1, round(wait))} s, or go on without it"
+        else:
+            advice = "go on without the tool; an operator decides when it may be used again"
+        return Refusal(Reason.CIRCUIT_OPEN, 503, detail, f"breaker/{claim.guard}", wait, wait > 0, advice)

@@ -103,6 +103,7 @@ class PolicyBook:
         self._governors_memo = Bounded()
         self._rule_sets = Bounded()
         self._governors = tuple([scoped.item for scoped in governors])
+        self.breaker_names = frozenset(scoped.item.name for scoped in breakers)
 
     def grant(self, agent: Agent, tool: str, operation: str) -> str | None:
         """Name of the first grant (in the order of the files) that lets the agent call this, or None."""

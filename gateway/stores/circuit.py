@@ -6,9 +6,15 @@
 
 A probe that is abandoned (the agent left before the tool answered) gives its place back: it must not jam the circuit.
 Answers of calls that began before the circuit last changed are counted only while it is closed.
+
+Each probe that fails doubles the time until the next one, up to eight times ``open``; every time is longer than that
+by a share of its own (``spread``), so that circuits which opened together do not probe together. Where replicas share a
+circuit (``shared``), only one of them may probe: it stays open here until ``allow`` is called.
 """
 
 from __future__ import annotations
+
+import hashlib
 
 from gateway.model import CircuitSettings
 
@@ -17,6 +23,12 @@ _SLICES = 10
 
 LEASE = 60.0
 """Seconds for which a probe holds its place at the least."""
+
+LONGEST = 3
+"""So often the time until the next probe is doubled."""
+
+ASK_AGAIN = 1.0
+"""Seconds after which a circuit that may not probe asks again whether it may."""
 
 
 class Circuit:
@@ -27,20 +39,37 @@ class Circuit:
         "_calls",
         "_failed",
         "_half_open_at",
+        "_name",
         "_passed",
         "_slow",
+        "_spread",
+        "allowed",
+        "ask_at",
         "asked_at",
         "consecutive",
         "epoch",
+        "failed_probes",
         "inside",
+        "open_for",
         "opened_at",
         "settings",
+        "shared",
         "state",
     )
 
-    def __init__(self, settings: CircuitSettings) -> None:
+    def __init__(self, settings: CircuitSettings, name: str = "", spread: float = 0.0, *, shared: bool = False) -> None:
+        """``name`` tells it from others; ``spread`` is how much longer than told it may stay open, as a share."""
         self.settings = settings
+        self._name, self._spread, self.shared = name, spread, shared
         self.state = CLOSED
+        self.open_for = settings.open
+        """Seconds from ``opened_at`` to the first probe."""
+        self.failed_probes = 0
+        """How often a probe has failed since it was closed."""
+        self.allowed = False
+        """This replica may probe, of all that share it."""
+        self.ask_at = 0.0
+        """When to ask whether this replica may probe."""
         self.opened_at = self.asked_at = self._half_open_at = 0.0
         self.consecutive = 0
         self.inside = 0
@@ -65,8 +94,10 @@ class Circuit:
             return True, 0.0
         if self.state == OPEN:
             waited = now - self.opened_at
-            if waited < self.settings.open:
-                return False, self.settings.open - waited
+            if waited < self.open_for:
+                return False, self.open_for - waited
+            if self.shared and not self.allowed:
+                return False, ASK_AGAIN
             self._half_open()
         if self.inside and now - self._half_open_at > max(LEASE, self.settings.open):
             self._half_open()  # probes that never end must not hold the circuit for ever
@@ -74,9 +105,31 @@ class Circuit:
             return True, 0.0
         return False, min(1.0, self.settings.open)
 
+    def wants(self, now: float) -> bool:
+        """Whether to ask if this replica may probe; after that, not again for a while."""
+        if not self.shared or self.allowed or self.state != OPEN or now - self.opened_at < self.open_for:
+            return False
+        if now < self.ask_at:
+            return False
+        self.ask_at = now + ASK_AGAIN
+        return True
+
+    def allow(self) -> None:
+        """This replica may probe."""
+        self.allowed = True
+
+    def opened(self, at: float, seconds: float, failed_probes: int) -> None:
+        """Another replica has opened it, at ``at``, for so long."""
+        self.state, self.inside, self._passed, self.allowed = OPEN, 0, 0, False
+        self.opened_at, self.open_for, self.failed_probes = at, seconds, failed_probes
+
+    def closed(self) -> None:
+        """Another replica has closed it."""
+        self._close()
+
     def quiet(self, now: float) -> bool:
         """Whether nothing that is remembered can matter any more."""
-        return now - self.asked_at > self.settings.window + self.settings.open + LEASE
+        return now - self.asked_at > self.settings.window + max(self.settings.open, self.open_for) + LEASE
 
     def enter(self) -> int:
         """Take the passage that ``admits`` offered; the epoch (above 0) where it is a probe's, else 0."""
@@ -95,6 +148,7 @@ class Circuit:
             if ok is None:
                 return
             if not ok or slow:
+                self.failed_probes += 1
                 self._trip(now)
                 return
             self._passed += 1
@@ -160,7 +214,13 @@ class Circuit:
         return at % _SLICES
 
     def _trip(self, now: float) -> None:
-        self.state, self.opened_at, self.inside, self._passed = OPEN, now, 0, 0
+        self.state, self.opened_at, self.inside, self._passed, self.allowed = OPEN, now, 0, 0, False
+        self.open_for = self.settings.open * 2 ** min(self.failed_probes, LONGEST) * (1 + self._spread * self._share())
+
+    def _share(self) -> float:
+        """From 0 to 1: for this circuit and this time of being open, like no other's."""
+        digest = hashlib.blake2b(f"{self._name} {self.epoch}".encode("utf-8", "surrogatepass"), digest_size=4).digest()
+        return int.from_bytes(digest) / 2**32
 
     def _half_open(self) -> None:
         self._half_open_at = self.asked_at
@@ -168,7 +228,7 @@ class Circuit:
         self.epoch += 1
 
     def _close(self) -> None:
-        self.state, self.consecutive = CLOSED, 0
+        self.state, self.consecutive, self.failed_probes, self.allowed = CLOSED, 0, 0, False
         self._forget()
 
     def _forget(self) -> None:

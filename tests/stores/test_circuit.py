@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gateway.model import CircuitSettings
-from gateway.stores.circuit import CLOSED, HALF_OPEN, OPEN, Circuit
+from gateway.stores.circuit import CLOSED, HALF_OPEN, LEASE, OPEN, Circuit
 
 SLICES = 10
 
@@ -29,14 +29,17 @@ class Model:
 
     def __init__(self, settings: CircuitSettings) -> None:
         self.settings = settings
-        self.state, self.opened = CLOSED, 0.0
+        self.state, self.opened, self.wait = CLOSED, 0.0, settings.open
+        self.failed_probes, self.half_open = 0, 0.0
         self.results: list[tuple[int, bool, bool]] = []  # slice of the window, failed, slow
         self.probes: set[int] = set()
         self.passed = 0
 
     def admits(self, now: float) -> bool:
-        if self.state == OPEN and now - self.opened >= self.settings.open:
-            self.state, self.probes, self.passed = HALF_OPEN, set(), 0
+        if self.state == OPEN and now - self.opened >= self.wait:
+            self.state, self.probes, self.passed, self.half_open = HALF_OPEN, set(), 0, now
+        if self.state == HALF_OPEN and self.probes and now - self.half_open > LEASE:
+            self.probes, self.passed, self.half_open = set(), 0, now  # they have never ended
         if self.state == HALF_OPEN:
             return len(self.probes) + self.passed < self.settings.probes
         return self.state == CLOSED
@@ -47,15 +50,20 @@ class Model:
             if ok is None:
                 return
             if not ok or slow:
-                self.state, self.opened = OPEN, now
+                self.failed_probes += 1
+                self.trip(now)
                 return
             self.passed += 1
             if self.passed == self.settings.probes:
-                self.state, self.results = CLOSED, []
+                self.state, self.results, self.failed_probes = CLOSED, [], 0
         elif self.state == CLOSED and ok is not None:
             self.results.append((int(now * SLICES / self.settings.window), not ok, slow))
             if (not ok or slow) and self.too_many(now, just_failed=not ok):
-                self.state, self.opened = OPEN, now
+                self.trip(now)
+
+    def trip(self, now: float) -> None:
+        self.state, self.opened = OPEN, now
+        self.wait = self.settings.open * [1, 2, 4, 8][min(3, self.failed_probes)]
 
     def too_many(self, now: float, *, just_failed: bool) -> bool:
         row = 0
@@ -86,7 +94,7 @@ class CircuitLife(RuleBasedStateMachine):
         self.calls: dict[int, int] = {}  # call -> what `enter` gave
         self.number = 0
 
-    @rule(seconds=st.sampled_from([0.01, 0.3, 1.0, 2.5, 5.0, 11.0]))
+    @rule(seconds=st.sampled_from([0.01, 0.3, 1.0, 2.5, 5.0, 11.0, 40.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
@@ -127,7 +135,7 @@ class CircuitLife(RuleBasedStateMachine):
         admitted, wait = self.circuit.admits(self.now)
         assert self.model.admits(self.now) == admitted
         if not admitted:
-            assert 0 < wait <= self.circuit.settings.open
+            assert 0 < wait <= self.model.wait <= 8 * self.circuit.settings.open
             assert not self.model.admits(self.now + wait * 0.999)
             self.now += wait * (1 + 1e-9) + 1e-6
             assert self.circuit.admits(self.now)[0]
@@ -193,3 +201,59 @@ def test_slow_calls_alone_open_it_where_a_slow_rate_is_set():
 
 def test_a_trigger_of_zero_is_off():
     assert ended(closed(failures=0, rate=0.0), *[False] * 100) == CLOSED
+
+
+def tripped(circuit: Circuit, now: float) -> float:
+    """Fail until it opens; the seconds that it says it will be open."""
+    while circuit.admits(now)[0]:
+        circuit.leave(circuit.enter(), False, False, now)
+    return circuit.admits(now)[1]
+
+
+def test_each_failed_probe_doubles_the_wait_up_to_eight_times_and_a_good_one_ends_that():
+    circuit, now, waits = closed(failures=1, open=10.0), 100.0, []
+    for _ in range(6):
+        waits.append(tripped(circuit, now))
+        now += waits[-1]
+    assert waits == [10.0, 20.0, 40.0, 80.0, 80.0, 80.0]
+    assert circuit.admits(now)[0]
+    circuit.leave(circuit.enter(), True, False, now)
+    assert tripped(circuit, now) == 10.0
+
+
+def test_circuits_that_open_together_do_not_probe_together():
+    circuits = [Circuit(CircuitSettings(failures=1, open=10.0), f"bank {number}", 0.2) for number in range(50)]
+    waits = {tripped(circuit, 100.0) for circuit in circuits}
+    assert len(waits) == 50
+    assert 10.0 <= min(waits) < 10.5
+    assert 11.5 < max(waits) <= 12.0
+
+
+def test_of_a_shared_circuit_only_the_replica_that_may_probes():
+    circuit = Circuit(CircuitSettings(failures=1, open=10.0), shared=True)
+    assert not circuit.wants(100.0)
+    tripped(circuit, 100.0)
+    assert not circuit.wants(109.9), "too early"
+    assert circuit.wants(110.0)
+    assert not circuit.wants(110.5), "it has asked"
+    assert circuit.wants(111.0), "it may ask again"
+    assert circuit.admits(111.0) == (False, 1.0)
+    circuit.allow()
+    assert circuit.admits(111.0)[0]
+    assert circuit.state == HALF_OPEN
+    circuit.leave(circuit.enter(), False, False, 112.0)
+    assert circuit.admits(131.9)[1] > 0
+    assert circuit.admits(132.0) == (False, 1.0), "leave to probe is for one time only"
+
+
+def test_what_another_replica_says_is_taken_over():
+    circuit = Circuit(CircuitSettings(failures=1, open=10.0), shared=True)
+    circuit.opened(100.0, 40.0, 2)
+    assert circuit.admits(101.0) == (False, 39.0)
+    circuit.allow()
+    assert circuit.admits(140.0)[0]
+    circuit.leave(circuit.enter(), False, False, 141.0)
+    assert circuit.admits(141.0)[1] == 80.0
+    circuit.closed()
+    assert circuit.admits(142.0) == (True, 0.0)
+    assert tripped(circuit, 143.0) == 10.0
