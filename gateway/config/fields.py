@@ -96,7 +96,7 @@ def _key(value: str) -> str:
     return value
 
 
-SigningKey = Annotated[str, AfterValidator(_key)]
+SigningKey = Annotated[str, AfterValidator(_key), WithJsonSchema({"type": "string", "minLength": 32})]
 
 
 def _usd(value: object) -> float:
