@@ -154,9 +154,14 @@ class LeasedBudgets(WaitingBudgets):
             self._ask(account, 0)
 
     def _wanted(self, account: Account) -> None:
-        line: Line = account.waiting
-        spendable, room, _ = self.state_of(account)
-        if line.waiters and self._clock() - self._leases[account].dry_at >= AGAIN:
+        if self._clock() - self._leases[account].dry_at >= AGAIN:
+            self._ask_for_first(account)
+
+    def _ask_for_first(self, account: Account) -> None:
+        """Ask for what the first in line needs."""
+        line: Line | None = account.waiting
+        if line is not None and line.waiters:
+            spendable, room, _ = self.state_of(account)
             self._ask(account, max(1, sufficient(line.waiters[0].claim, spendable) - room + line.promised))
 
     def _ask(self, account: Account, least: int) -> None:
@@ -196,17 +201,10 @@ class LeasedBudgets(WaitingBudgets):
             self._granted(account, answer)
         for account in wants:
             self._wake(account)
-            line: Line | None = account.waiting
-            if line is not None and line.waiters:
-                lease = self._leases[account]
-                if lease.dry_at > self._clock() - AGAIN:
-                    asyncio.get_running_loop().call_later(AGAIN, self._retry, account)
-                else:
-                    self._wanted(account)
-
-    def _retry(self, account: Account) -> None:
-        if account.waiting.waiters and account in self._leases:
-            self._wanted(account)
+            if self._leases[account].dry_at == NEVER or self._leases[account].heard > self._leases[account].dry_at:
+                self._ask_for_first(account)
+            else:
+                asyncio.get_running_loop().call_later(AGAIN, self._ask_for_first, account)
 
     def _wish(self, account: Account, least: int) -> int:
         line: Line | None = account.waiting
