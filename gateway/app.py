@@ -22,6 +22,7 @@ import uvloop
 
 from gateway import __version__
 from gateway.admin import breakers, quarantines, runs
+from gateway.admin import pools as admin_pools
 from gateway.admin import server as admin_server
 from gateway.admin.api import make_api
 from gateway.admin.gate import Gate
@@ -156,6 +157,7 @@ class App:
             lambda: self._traces.dropped,
             self._quarantines.counts,
             self._quarantines.refused.items,
+            pools=self._ledger.pools.states,
             store=self._stored,
         )
         listen = config.admin.listen
@@ -163,6 +165,7 @@ class App:
         quarantines.add(api, self._quarantines, lambda: self._listener.pipeline.streets)
         breakers.add(api, self._ledger.circuits, self._breakers.say, lambda: self._loaded.book.breaker_names)
         runs.add(api, self._runs, self._quarantines)
+        admin_pools.add(api, self._ledger.pools)
         operators = await admin_server.start(
             (listen.host, listen.port), self._status, registry_of(self._metrics, gauges), api
         )

@@ -10,7 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from gateway import __version__
+from gateway.model.pools import PoolState
 from gateway.observe.metrics import Histogram, Metrics
+from gateway.observe.pools import pool_metrics
 
 BREAKER_STATES = {"closed": 0, "half-open": 1, "open": 2}
 MOST_BREAKERS = 1000
@@ -42,6 +44,8 @@ class Gauges(Struct, frozen=True):
     """Scope (all, agent, tool, run), and how many quarantines of it stand."""
     quarantined: Callable[[], Iterable[tuple[str, int]]] = _nothing
     """Scope, and how many calls its quarantines have kept from being made."""
+    pools: Callable[[], Iterable[PoolState]] = _nothing
+    """Every pool that has been asked for a place."""
     store: Callable[[], tuple[int, int]] = _no_store
     """Records that the trace store has lost, and bytes that it takes."""
 
@@ -58,6 +62,7 @@ class Exposition(Collector):
         yield from self._tools()
         yield from self._policies()
         yield from self._present()
+        yield from pool_metrics(self._gauges.pools())
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: names are checked at the first scrape, and registering must not ask the gauges."""

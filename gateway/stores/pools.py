@@ -7,17 +7,13 @@ of this process: each replica has as many.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
-
-from msgspec import Struct
+from collections.abc import Callable, Iterator, Mapping
 
 from gateway.model import Answered, Hold, Outcome, PoolClaim, PoolSettings
+from gateway.model.pools import WAIT_BUCKETS, PoolLine, PoolState
 from gateway.stores.fairness import LEARNING, FairQueue, Line, State, Ticket
 from gateway.stores.gradient import Gradient
 from gateway.stores.keeper import Keeper
-
-WAIT_BUCKETS = (0.0, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Upper bounds in seconds; the first is of calls that did not wait."""
 
 _USUAL = {"calls": 1.0, "seconds": 1.0, "tokens": 1000.0}
 """What a call is taken to use before any has ended."""
@@ -34,35 +30,6 @@ class Placed(Hold, frozen=True):
     """A place that was given, with the ticket that gives it back."""
 
     ticket: Ticket | None = None
-
-
-class PoolLine(Struct, frozen=True):
-    """An agent in a pool: its calls that have a place, and that wait for one."""
-
-    agent: str
-    placed: int
-    waiting: int
-    weight: float
-    priority: int
-    waited: float
-    """Seconds that its first call in line has waited."""
-
-
-class PoolState(Struct, frozen=True):
-    """How a pool stands. ``limit`` is the number of places now, at most ``concurrency``."""
-
-    pool: str
-    tool: str
-    in_flight: int
-    waiting: int
-    limit: int
-    concurrency: int
-    waits: Sequence[int]
-    """Calls that got a place, by how long they waited: one number for each of WAIT_BUCKETS, and one more."""
-    waited: float
-    """Seconds that they waited together."""
-    turned_away: Mapping[str, int]
-    """Calls that got none: ``full``, ``displaced``, ``timeout``."""
 
 
 class _Pool:

@@ -9,10 +9,11 @@ import pytest
 from msgspec import structs
 
 from gateway.model import Answered, Findings, Hold, Outcome, PoolClaim, PoolSettings, Usage
+from gateway.model.pools import PoolState
 from gateway.stores.lines import Lines
 from gateway.stores.memory import MemoryLedger
 from gateway.stores.pacer import WaitingRoom
-from gateway.stores.pools import PoolKeeper, PoolState
+from gateway.stores.pools import PoolKeeper
 from tests.builders import rate
 
 OK = Outcome(200, upstream=200)
