@@ -28,9 +28,7 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.simulate", description=__doc__)
     parser.add_argument("--only", help="scenarios, separated by commas: " + ", ".join(SCENARIOS))
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same numbers (default: 1)")
-    parser.add_argument(
-        "--write-docs", action="store_true", help="write tables to docs/governance.md, plots to docs/img"
-    )
+    parser.add_argument("--write-docs", action="store_true", help="write docs/governance.md and docs/img")
     asked = parser.parse_args(argv)
     names = asked.only.split(",") if asked.only else list(SCENARIOS)
     for name in names:
@@ -49,16 +47,16 @@ def main(argv: list[str]) -> None:
             f"![{scenario.TITLE}](img/{name}.svg)\n\n{figures}"
         )
         if asked.write_docs:
+            plot = draw(f"{scenario.TITLE}: {scenario.ABOUT}", scenario.panels(played))
             (DOCS / "img").mkdir(exist_ok=True)
-            (DOCS / "img" / f"{name}.svg").write_text(
-                draw(f"{scenario.TITLE}: {scenario.ABOUT}", scenario.panels(played))
-            )
+            (DOCS / "img" / f"{name}.svg").write_text(plot)
     if asked.write_docs:
         write(DOCS / "governance.md", sections)
 
 
 def _play(scenario: Any, policies: str, seed: int) -> Measured:
-    return play(scenario.Play(policies, seed).run())
+    measured: Measured = play(scenario.Play(policies, seed).run())
+    return measured
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class Agent:
     """Seconds of each call that succeeded, all its attempts included."""
     done: list[float] = field(default_factory=list)
     """When each call that succeeded had its answer."""
-    last: Answer = Answer(0)
+    last: Answer = field(default_factory=lambda: Answer(0))
 
     async def do(self, target: str, args: Mapping[str, Any]) -> bool:
         """Have this done, whatever it takes; whether it was."""

@@ -9,7 +9,7 @@ from statistics import mean
 
 from benchmarks.simulate.agents import Agent
 from benchmarks.simulate.clock import now
-from benchmarks.simulate.measures import Measured, jain, quantile, rate
+from benchmarks.simulate.measures import Measured, jain, quantile, rate, within
 from benchmarks.simulate.plot import Panel
 from benchmarks.simulate.tools import Served, Tool
 from benchmarks.simulate.world import World
@@ -63,7 +63,7 @@ class Play:
         agents = 1 + len(steady) + len(polite)
         fair = SERVICE * max(1.0, agents / PLACES)
         waits = [each for agent in polite for each in agent.waits]
-        busy = [len([at for at in agent.done if at < UNTIL]) for agent in (greedy, *steady)]
+        busy = [within(agent.done, 0, UNTIL) for agent in (greedy, *steady)]
         figures = {
             "calls of the greedy agent": busy[0],
             "calls of each steady agent": mean(busy[1:]),
@@ -71,8 +71,7 @@ class Play:
             "polite call, mean (s)": mean(waits),
             "polite call, p99 (s)": quantile(waits, 0.99),
             "polite call against its fair share": mean(waits) / fair,
-            "calls a second": len([at for each in (greedy, *steady, *polite) for at in each.done if at < UNTIL])
-            / UNTIL,
+            "calls a second": sum(within(each.done, 0, UNTIL) for each in (greedy, *steady, *polite)) / UNTIL,
         }
         return Measured(figures, {
             "greedy": rate(greedy.done, UNTIL, 4.0),

@@ -12,7 +12,7 @@ import orjson
 
 from benchmarks.simulate.agents import Agent
 from benchmarks.simulate.measures import Measured, total
-from benchmarks.simulate.plot import Panel
+from benchmarks.simulate.plot import Panel, lines
 from benchmarks.simulate.tools import Served, Tool
 from benchmarks.simulate.world import World
 from gateway.model import Call
@@ -43,18 +43,18 @@ class Play:
         """Each run until it has done its work, or has lost patience."""
         tool = Tool(100, 0.2, self._behaves)
         world = World(self._policies, {"desk": tool})
-        agents = [
-            Agent(world, "crew", f"run-{number}", Random(f"{self._seed}/{number}")) for number in range(self._count)
-        ]
+        agents = [Agent(world, "crew", f"run-{n}", Random(f"{self._seed}/{n}")) for n in range(self._count)]
         stuck = agents[::5]
         refused = await asyncio.gather(*[self._live(agent, stuck=agent in stuck) for agent in agents])
         false = sum(count for agent, count in zip(agents, refused, strict=True) if agent not in stuck)
         distinct = sum(map(len, self._asked.values()))
         calls = sum(self._made.values())
+        worst = max(self._made[run] / len(asked) for run, asked in self._asked.items())
         figures = {
             "calls that reach the tool": calls,
             "different calls": distinct,
             "amplification": calls / distinct,
+            "amplification of the worst run": worst,
             "most calls of a run that is stuck": max(self._made[agent.run] for agent in stuck),
             "calls refused of runs that are not": false,
         }
@@ -107,4 +107,4 @@ def _stuck(random: Random) -> Iterator[Step]:
 
 def panels(played: Mapping[str, Measured]) -> list[Panel]:
     """What is drawn of it."""
-    return [Panel("Calls that have reached the tool", {name: each.curves["calls"] for name, each in played.items()})]
+    return [Panel("Calls that have reached the tool", lines(played, "calls"))]

@@ -11,7 +11,7 @@ import orjson
 from benchmarks.simulate.agents import Agent
 from benchmarks.simulate.clock import now
 from benchmarks.simulate.measures import Measured, total
-from benchmarks.simulate.plot import Panel
+from benchmarks.simulate.plot import Panel, lines
 from benchmarks.simulate.tools import Served, Tool
 from benchmarks.simulate.world import World
 from gateway.model import Call
@@ -30,7 +30,7 @@ BUDGET = """\
 apiVersion: toolgate/v1
 kind: Budget
 metadata: {name: dollar}
-spec: {per: [agent], window: total, usd: 1}
+spec: {per: [agent], window: total, usd: 1, max_tokens: 400, max_wait: 10s}
 """
 VARIANTS = {"no governors": "", "rule over what was spent": RULE, "budget": BUDGET}
 CONFIG = """\
@@ -95,4 +95,4 @@ class Play:
 
 def panels(played: Mapping[str, Measured]) -> list[Panel]:
     """What is drawn of it."""
-    return [Panel("Spent, in US dollars", {name: each.curves["spent"] for name, each in played.items()})]
+    return [Panel("Spent, in US dollars", lines(played, "spent"))]

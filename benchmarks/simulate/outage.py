@@ -9,7 +9,7 @@ from random import Random
 from benchmarks.simulate.agents import Agent
 from benchmarks.simulate.clock import now
 from benchmarks.simulate.measures import Measured, rate, recovery, within
-from benchmarks.simulate.plot import Panel
+from benchmarks.simulate.plot import Panel, lines
 from benchmarks.simulate.tools import Served, Tool
 from benchmarks.simulate.world import World
 from gateway.model import Call
@@ -74,14 +74,6 @@ def panels(played: Mapping[str, Measured]) -> list[Panel]:
     """What is drawn of it."""
     span = (HANGS, WELL)
     return [
-        Panel(
-            "Calls a second with the other tool",
-            {name: each.curves["the other tool"] for name, each in played.items()},
-            span,
-        ),
-        Panel(
-            "Calls a second into the tool that hangs",
-            {name: each.curves["hangs"] for name, each in played.items()},
-            span,
-        ),
+        Panel("Calls a second with the other tool", lines(played, "the other tool"), span),
+        Panel("Calls a second into the tool that hangs", lines(played, "hangs"), span),
     ]

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
 
-from benchmarks.simulate.measures import Curve
+from benchmarks.simulate.measures import Curve, Measured
 
 WIDTH, HEIGHT, GAP = 460, 300, 20
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 62, 42
-DASHES = ("", "7 4", "2 4")
+LEFT, RIGHT, TOP, BOTTOM = 52, 12, 80, 42
+DASHES = ("", "7 4", "2 3", "9 3 2 3")
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #24292f }
 .title { font-weight: 600; font-size: 14px }
 .grid { stroke: #d0d7de; stroke-width: 1 } .span { fill: #d0d7de; opacity: .45 }
 .line { fill: none; stroke-width: 2 }
-.l0 { stroke: #c2410c } .l1 { stroke: #0060a8 } .l2 { stroke: #00785a }
+.l0 { stroke: #c2410c } .l1 { stroke: #0060a8 } .l2 { stroke: #00785a } .l3 { stroke: #8250df }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 } .grid { stroke: #3d444d } .span { fill: #3d444d }
-.l0 { stroke: #ff9a5c } .l1 { stroke: #6cb6ff } .l2 { stroke: #4ecb9b }
+.l0 { stroke: #ff9a5c } .l1 { stroke: #6cb6ff } .l2 { stroke: #4ecb9b } .l3 { stroke: #c297ff }
 }"""
 
 
@@ -32,6 +32,11 @@ class Panel:
     lines: Mapping[str, Curve]
     span: tuple[float, float] | None = None
     most: float = 0.0
+
+
+def lines(played: Mapping[str, Measured], curve: str) -> dict[str, Curve]:
+    """This curve of each variant, by its name."""
+    return {variant: measured.curves[curve] for variant, measured in played.items()}
 
 
 def draw(about: str, panels: Sequence[Panel]) -> str:
@@ -78,11 +83,15 @@ def _panel(panel: Panel) -> str:
 
 
 def _legend(names: Sequence[str]) -> list[str]:
-    parts, at = [], 0.0
+    """In two rows where one is too short."""
+    parts, at, row = [], 0.0, 37
     for number, name in enumerate(names):
-        parts.append(f'<path {_look(number)} d="M{at:.0f},37 h26"/>')
-        parts.append(f'<text x="{at + 32:.0f}" y="41">{escape(name)}</text>')
-        at += 50 + 6.6 * len(name)
+        width = 50 + 7 * len(name)
+        if at + width > WIDTH:
+            at, row = 0.0, row + 20
+        parts.append(f'<path {_look(number)} d="M{at:.0f},{row} h26"/>')
+        parts.append(f'<text x="{at + 32:.0f}" y="{row + 4}">{escape(name)}</text>')
+        at += width
     return parts
 
 

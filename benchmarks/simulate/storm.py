@@ -8,7 +8,7 @@ from random import Random
 
 from benchmarks.simulate.agents import Agent, Persistence
 from benchmarks.simulate.measures import Measured, rate, recovery, within
-from benchmarks.simulate.plot import Panel
+from benchmarks.simulate.plot import Panel, lines
 from benchmarks.simulate.tools import Served, Tool
 from benchmarks.simulate.world import World
 from gateway.model import Call
@@ -25,7 +25,7 @@ BREAKER = """\
 apiVersion: toolgate/v1
 kind: Breaker
 metadata: {name: fragile}
-spec: {failures: 5, open: 5s}
+spec: {failures: 5, open: 2s}
 """
 POOL = """\
 apiVersion: toolgate/v1
@@ -36,7 +36,8 @@ spec: {concurrency: 5, queue: 100, max_wait: 2s}
 VARIANTS = {
     "no governors": "",
     "retry budget": RETRY,
-    "retry budget, breaker, pool": "---\n".join((RETRY, BREAKER, POOL)),
+    "and a pool": f"{RETRY}---\n{POOL}",
+    "and a breaker": f"{RETRY}---\n{POOL}---\n{BREAKER}",
 }
 
 AGENTS, EVERY, FAILS, WELL, UNTIL = 50, 3.0, 40.0, 80.0, 160.0
@@ -101,9 +102,5 @@ def _fails(_call: Call, _body: bytes, at: float) -> Served:
 
 def panels(played: Mapping[str, Measured]) -> list[Panel]:
     """What is drawn of it."""
-    return [
-        Panel(
-            "Calls a second that reach the tool", {name: each.curves["load"] for name, each in played.items()}, _SPAN
-        ),
-        Panel("Tasks done a second", {name: each.curves["done"] for name, each in played.items()}, _SPAN),
-    ]
+    load, done = lines(played, "load"), lines(played, "done")
+    return [Panel("Calls a second that reach the tool", load, _SPAN), Panel("Tasks done a second", done, _SPAN)]

@@ -13,7 +13,7 @@ import orjson
 
 from benchmarks.simulate.clock import now
 from benchmarks.simulate.tools import Served, Tool
-from gateway.config.load import load
+from gateway.config.load import Loaded, load
 from gateway.effects import Await, Collect, ReadBody, Relay, Reply, Send
 from gateway.errors import UpstreamError
 from gateway.identify.header import HeaderIdentity
@@ -22,7 +22,9 @@ from gateway.pipeline import Pipeline
 from gateway.rehearse.stage import Stage
 from gateway.stores.lineage import Roots
 from gateway.stores.lines import Lines
+from gateway.stores.memory import MemoryLedger
 from gateway.stores.pacer import WaitingRoom
+from gateway.stores.waiting import WaitingBudgets
 
 EPOCH = 1_767_614_400.0
 """A Monday at noon, UTC: budgets of a day have half of it left."""
@@ -93,7 +95,11 @@ class World:
 
 
 class _Live(Stage):
-    """The stores of a rehearsal, by the clock of the loop."""
+    """The stores of a rehearsal, by the clock of the loop; calls wait for budgets as they do in the process."""
+
+    def __init__(self, loaded: Loaded, epoch: float) -> None:
+        super().__init__(loaded, epoch)
+        self.ledger = MemoryLedger(self.clock, self.wall, WaitingBudgets(self.wall, self.clock))
 
     def clock(self) -> float:
         return now()
