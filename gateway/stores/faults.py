@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from gateway.model import Outcome
 
-MOST = 32
+MOST = 8
 """Faults of one run that are remembered."""
 
 

@@ -11,8 +11,8 @@ something else than before, or gets another result, is *new*: the run learns som
 - Errors in a row, whatever the calls.
 
 Calls under way count as repetitions to be. A success of a call that may change something, and is new, makes those
-before it that change nothing unknown again. A run that was refused within its last ``window`` events has one less of
-each. Answers that nobody reads (of models) are no events, but where they failed.
+before it that change nothing unknown again. Each refusal makes the bounds smaller by one, to no less than one, until a
+run has made ``window`` calls without another. Answers that nobody reads (of models) are no events, unless they fail.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class Trail:
         "_refused",
         "_seen",
         "_streak",
+        "_strikes",
         "_struck",
         "_tail",
         "at",
@@ -76,7 +77,7 @@ class Trail:
         self._pending: dict[str, int] = {}
         self._position = self._progress = self._balance = self._cleared = 0
         self._streak = self._refused = 0
-        self._struck = -1
+        self._struck = self._strikes = 0
         self.at = 0.0
 
     def found(self, claim: LoopClaim, now: float) -> Circle | None:
@@ -127,8 +128,7 @@ class Trail:
         tail, rounds = self._tail, settings.cycles
         if not rounds:
             return 0
-        if rounds > 2 and self._struck >= 0:
-            rounds -= 1
+        rounds = max(2, rounds - self._strikes)
         for length in range(SHORTEST, LONGEST + 1):
             if len(tail) < length * rounds:
                 return 0
@@ -141,7 +141,7 @@ class Trail:
     def _bound(self, bound: int) -> int:
         if not self._named:
             return 2 * bound
-        return bound - 1 if bound > 1 and self._struck >= 0 else bound
+        return max(1, bound - self._strikes) if bound else 0
 
     def begin(self, intent: str) -> None:
         """The call is under way."""
@@ -202,11 +202,12 @@ class Trail:
         if self._tail.maxlen != length:
             self._tail = deque(self._tail, maxlen=length)
         if self._position - self._struck > settings.window:
-            self._struck = -1
+            self._strikes = 0
 
     def refuse(self) -> int:
         """A call was refused; how many that makes since the run last learned something."""
         self._struck = self._position
+        self._strikes += 1
         self._streak = 0
         self._refused += 1
         return self._refused
