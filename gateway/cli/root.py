@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from gateway import __version__
+from gateway.cli.breakers import breakers
 from gateway.cli.calls import calls, tail
 from gateway.cli.cases import test
 from gateway.cli.check import check
@@ -12,9 +13,11 @@ from gateway.cli.demo import demo
 from gateway.cli.explain import explain
 from gateway.cli.hash_key import hash_key
 from gateway.cli.mcp import mcp
+from gateway.cli.quarantine import quarantine
 from gateway.cli.replay import replay
 from gateway.cli.run import run
 from gateway.cli.runs import runs
+from gateway.cli.runs_live import live
 from gateway.cli.schema import schema
 from gateway.cli.shadow import shadow
 from gateway.cli.tools import tools
@@ -26,5 +29,10 @@ def toolgate() -> None:
     """The execution gateway between AI agents and their tools."""
 
 
-for command in (run, check, test, explain, replay, shadow, calls, runs, tail, schema, hash_key, demo, mcp, tools):
+_COMMANDS = (
+    *(run, check, test, explain, replay, shadow, calls, runs, tail, quarantine, breakers),
+    *(schema, hash_key, demo, mcp, tools),
+)
+for command in _COMMANDS:
     toolgate.add_command(command)
+runs.add_command(live)

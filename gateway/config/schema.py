@@ -335,6 +335,15 @@ def _admin(value: object) -> object:
     return {"listen": value}
 
 
+_AdminField = Annotated[Admin, BeforeValidator(_admin)]
+
+
+class AdminOnly(Model):
+    """What is read of a configuration file to find the gateway that runs by it."""
+
+    admin: _AdminField = Admin()
+
+
 ToolName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
 
 
@@ -348,7 +357,7 @@ class Config(Model):
     """The configuration file."""
 
     listen: ListenAddress = Field(default=Address("127.0.0.1", 8080), description="Where agents call.")
-    admin: Annotated[Admin, BeforeValidator(_admin)] = Field(
+    admin: _AdminField = Field(
         default=Admin(), description="Where operators look and change things: an address, or {listen: ..., token: ...}."
     )
     state: StateLocation = Field(

@@ -1,0 +1,154 @@
+"""The admin API of a running gateway, as commands use it. Nothing of the policies is read: what stops agents must work
+also where they are broken."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import click
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
+    from gateway.config.schema import Admin
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PATIENCE = 10.0
+"""Seconds for an answer."""
+
+
+class Gateway:
+    """Where a gateway is asked: ``url`` is http(s)://host:port."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        self.url, self._token = url, token
+
+    def ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, query: list[tuple[str, str]] | None = None
+    ) -> Any:
+        """The JSON that it answers.
+
+        Raises:
+            click.ClickException: it does not run there, or cannot do as asked, and why.
+        """
+        from http.client import HTTPException
+
+        fields = {"X-Toolgate-Admin": "1", "Content-Type": "application/json"}
+        if self._token:
+            fields["Authorization"] = f"Bearer {self._token}"
+        target = path + (f"?{urlencode(query)}" if query else "")
+        connection = self._connection()
+        try:
+            connection.request(method, target, None if body is None else json.dumps(body), fields)
+            response = connection.getresponse()
+            data = response.read()
+        except (OSError, HTTPException) as error:
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise click.ClickException(f"no gateway answers at {self.url}: {why}; is it running?") from None
+        finally:
+            connection.close()
+        return _told(response.status, data, self.url)
+
+    def _connection(self) -> HTTPConnection:
+        from http.client import HTTPConnection, HTTPSConnection
+
+        parts = urlsplit(self.url)
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        return kind(parts.hostname or "", parts.port, timeout=PATIENCE)
+
+
+def gateway_options(command: F) -> F:
+    """``--config`` and ``--admin``, which say where the gateway is asked; see ``gateway_at``."""
+    for option in (
+        click.option(
+            "--admin",
+            metavar="URL",
+            help="The admin address of the gateway; its token in TOOLGATE_ADMIN_TOKEN. By default 127.0.0.1:9090.",
+        ),
+        click.option(
+            "-c", "--config", "path", type=click.Path(path_type=Path), metavar="FILE", help="Its configuration file."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def gateway_at(path: Path | None, admin: str | None) -> Gateway:
+    """The gateway at this address, or that of the configuration file, or the usual one.
+
+    Raises:
+        click.ClickException: neither can be made sense of.
+    """
+    token = os.environ.get("TOOLGATE_ADMIN_TOKEN")
+    if admin is not None:
+        url = admin.rstrip("/") if "://" in admin else f"http://{admin.rstrip('/')}"
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not parts.path
+        except ValueError:
+            usable = False
+        if not usable:
+            raise click.BadParameter("write http(s)://host:port", param_hint="--admin")
+        return Gateway(url, token)
+    if path is None:
+        return Gateway("http://127.0.0.1:9090", token)
+    found = _admin_of(path)
+    if found.listen.port == 0:
+        raise click.ClickException(f"{path} lets the system choose the admin port; say which it chose with --admin")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(found.listen.host, found.listen.host)  # noqa: S104 - to call it
+    return Gateway(f"http://[{host}]:{found.listen.port}" if ":" in host else f"http://{host}:{found.listen.port}",
+                   token or found.token)  # fmt: skip
+
+
+def me() -> str:
+    """Who makes a change, as far as this machine knows."""
+    from getpass import getuser
+
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return "operator"
+
+
+def _admin_of(path: Path) -> Admin:
+    """The ``admin`` of a configuration file; whatever else is wrong in it does not matter here."""
+    from pydantic import ValidationError
+
+    from gateway.config.documents import read_documents
+    from gateway.config.files import Files
+    from gateway.config.model_errors import mistakes
+    from gateway.config.references import expand
+    from gateway.config.schema import AdminOnly
+
+    documents, problems = read_documents(path, Files())
+    if problems or len(documents) != 1 or not isinstance(documents[0].root.value, dict):
+        raise click.ClickException(str(problems[0]) if problems else f"{path} is no configuration; or give --admin")
+    root = documents[0].root
+    expand(root, path.parent, Files())
+    try:
+        return AdminOnly.model_validate({key: value for key, value in root.plain().items() if key == "admin"}).admin
+    except ValidationError as error:
+        mistake = next(mistakes(error, AdminOnly))
+        raise click.ClickException(f"{documents[0].mistake(mistake)}; or give --admin") from None
+
+
+def _told(status: int, data: bytes, url: str) -> Any:
+    try:
+        answer = json.loads(data)
+    except ValueError:
+        raise click.ClickException(f"what answers at {url} is no gateway's admin address (status {status})") from None
+    if status < 400:
+        return answer
+    from gateway.policy.visible import visible
+
+    detail = answer.get("detail", f"status {status}") if isinstance(answer, dict) else f"status {status}"
+    advice = answer.get("advice") if isinstance(answer, dict) else None
+    if status == 401:
+        advice = "give -c, or the token in TOOLGATE_ADMIN_TOKEN"
+    raise click.ClickException(visible(f"{detail}; {advice}" if advice else str(detail)))
