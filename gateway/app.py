@@ -21,7 +21,7 @@ from typing import Any
 import uvloop
 
 from gateway import __version__
-from gateway.admin import breakers, quarantines, runs
+from gateway.admin import breakers, budgets, quarantines, runs
 from gateway.admin import pools as admin_pools
 from gateway.admin import server as admin_server
 from gateway.admin.api import make_api
@@ -158,6 +158,7 @@ class App:
             self._quarantines.counts,
             self._quarantines.refused.items,
             pools=self._ledger.pools.states,
+            budgets=self._budgets.standings,
             store=self._stored,
         )
         listen = config.admin.listen
@@ -166,6 +167,7 @@ class App:
         breakers.add(api, self._ledger.circuits, self._breakers.say, lambda: self._loaded.book.breaker_names)
         runs.add(api, self._runs, self._quarantines)
         admin_pools.add(api, self._ledger.pools)
+        budgets.add(api, self._budgets.all_standings)
         operators = await admin_server.start(
             (listen.host, listen.port), self._status, registry_of(self._metrics, gauges), api
         )

@@ -122,7 +122,7 @@ def _fitted(call: Call, holds: tuple[Hold, ...], fit: Fit | None) -> Call | Refu
     try:
         return fit(call, holds)
     except Refused as refused:
-        return Refusal(Reason.BUDGET_EXHAUSTED, 403, refused.detail, "budget", advice=refused.advice)
+        return Refusal(Reason.BUDGET_EXHAUSTED, 403, refused.detail, refused.rule or "budget", advice=refused.advice)
 
 
 def _redacted(call: Call, fields: tuple[str, ...], redact: Redact, spoke: tuple[Spoke, ...]) -> Call | Refusal:

@@ -11,6 +11,8 @@ from prometheus_client.registry import Collector
 
 from gateway import __version__
 from gateway.model.pools import PoolState
+from gateway.model.standing import Standing
+from gateway.observe.budgets import budget_metrics
 from gateway.observe.metrics import Histogram, Metrics
 from gateway.observe.pools import pool_metrics
 
@@ -46,6 +48,8 @@ class Gauges(Struct, frozen=True):
     """Scope, and how many calls its quarantines have kept from being made."""
     pools: Callable[[], Iterable[PoolState]] = _nothing
     """Every pool that has been asked for a place."""
+    budgets: Callable[[], Iterable[Standing]] = _nothing
+    """Every budget with something spent or reserved, by key."""
     store: Callable[[], tuple[int, int]] = _no_store
     """Records that the trace store has lost, and bytes that it takes."""
 
@@ -63,6 +67,7 @@ class Exposition(Collector):
         yield from self._policies()
         yield from self._present()
         yield from pool_metrics(self._gauges.pools())
+        yield from budget_metrics(self._gauges.budgets(), self._metrics.budget_refusals)
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: names are checked at the first scrape, and registering must not ask the gauges."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 
-from gateway.model import NOTHING_FOUND, Findings, Permit, Refusal, Trace
+from gateway.model import NOTHING_FOUND, Findings, Permit, Reason, Refusal, Trace
 
 CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 DECIDE_BUCKETS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.1, 1.0)
@@ -84,6 +84,8 @@ class Metrics:
         """By policy, rule, verdict and mode."""
         self.annotations: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)
         """By policy, rule, key and value, for each time that the rule spoke."""
+        self.budget_refusals: defaultdict[str, int] = defaultdict(int)
+        """By name of the budget."""
         self.reloads = {"success": 0, "failure": 0}
         self.policy_version = ""
 
@@ -98,6 +100,8 @@ class Metrics:
                 series.first_byte.observe(outcome.first_byte)
         elif isinstance(decision, Refusal):
             series.calls["refuse", decision.reason.value] += 1
+            if decision.reason is Reason.BUDGET_EXHAUSTED:
+                self.budget_refusals[decision.rule.partition("/")[2]] += 1
         else:
             series.calls["none", ""] += 1
         series.seconds.observe(trace.ended - trace.began)

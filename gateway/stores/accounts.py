@@ -6,8 +6,6 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
-from msgspec import Struct
-
 from gateway.model import BudgetClaim, BudgetSettings
 from gateway.stores.windows import spending
 
@@ -48,21 +46,6 @@ class Account:
         if amount is not None:
             self.reserved -= amount
         return amount
-
-
-class Standing(Struct, frozen=True):
-    """How an account stands, for people."""
-
-    budget: str
-    unit: str
-    key: tuple[str, ...]
-    window: str
-    limit: int
-    spent: int
-    reserved: int
-    ends: float
-    """When the window ends (of one that rolls: when something of it is forgotten), in seconds since the epoch; 0:
-    never."""
 
 
 class Accounts:

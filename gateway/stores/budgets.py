@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from msgspec import structs
 
 from gateway.model import BudgetClaim, Hold, Outcome
+from gateway.model.standing import Standing
 from gateway.ports import Clock
-from gateway.stores.accounts import Account, Accounts, Standing
+from gateway.stores.accounts import Account, Accounts
 from gateway.stores.charges import charge
 from gateway.stores.keeper import Keeper
 from gateway.stores.windows import moment
@@ -83,15 +84,24 @@ class Budgets(Keeper[BudgetClaim]):
     def _freed(self, account: Account) -> None:
         """Something that was reserved is not any more."""
 
+    async def all_standings(self) -> list[Standing]:
+        """As ``standings``; for all replicas where they share budgets."""
+        return list(self.standings())
+
     def standings(self) -> Iterator[Standing]:
         """How every account stands that has something spent or reserved."""
         for account in self.accounts:
             settings, key = account.settings, account.key
             spent = settings.limit - self.state_of(account)[0]
             if spent or account.reserved:
-                window = f"{settings.seconds:g}s" if settings.window == "rolling" else settings.window
-                named = (key[0], settings.unit, key[2:], window)
-                yield Standing(*named, settings.limit, spent, account.reserved, self._ends(account))
+                named = (key[0], settings.unit, key[2:], window_text(settings.window, settings.seconds))
+                ends = self._ends(account)
+                yield Standing(*named, settings.limit, spent, account.reserved, ends, settings.hard)
+
+
+def window_text(window: str, seconds: float) -> str:
+    """``day``, ``3600s``."""
+    return f"{seconds:g}s" if window == "rolling" else window
 
 
 def sufficient(claim: BudgetClaim, spendable: int) -> int:

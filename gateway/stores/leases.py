@@ -19,9 +19,10 @@ from msgspec import structs
 from gateway import model
 from gateway.errors import StoreUnavailable
 from gateway.model import BudgetClaim, Hold
+from gateway.model.standing import Standing
 from gateway.ports import Clock, Vault
 from gateway.stores.accounts import Account
-from gateway.stores.budgets import UNAVAILABLE, sufficient
+from gateway.stores.budgets import UNAVAILABLE, sufficient, window_text
 from gateway.stores.waiting import Line, WaitingBudgets
 
 FLUSH = 0.2
@@ -228,6 +229,17 @@ class LeasedBudgets(WaitingBudgets):
         if self._clock() >= self._away_until:
             log.warning("the store of budgets is away (%s): what is leased is spent, then calls are refused", error)
         self._away_until = self._clock() + AWAY
+
+    async def all_standings(self) -> list[Standing]:
+        """As the vault has it. Raises StoreUnavailable."""
+        soft = {account.key for account in self.accounts if not account.settings.hard}
+        found = []
+        for balance in await self._vault.balances(self.wall()):
+            account, (name, unit, *key) = balance.account, balance.account.key
+            named = (name, unit, tuple(key), window_text(account.window, account.seconds))
+            amounts = (account.limit, balance.spent, balance.leased, balance.ends)
+            found.append(Standing(*named, *amounts, account.key not in soft, True))
+        return found
 
     # -- what calls came to --------------------------------------------------------------------------------------
 
