@@ -298,7 +298,7 @@ class Pipeline(Struct, frozen=True):
             street = self.streets[route.tool.name]
             story.tool = route.tool.name
             if street.traces:
-                run = story.run = self.lineage.place(request, agent, run)
+                run = story.run = self.lineage.place(request.lookup, agent, run)
             if street.reads_run and (run.id or run.root):
                 run = story.run = so_far(run, run.root or (agent.id, run.id), street, self.runs, self.clock())
             reader = story.reader = street.reader
@@ -308,6 +308,8 @@ class Pipeline(Struct, frozen=True):
             elif street.compares and request.length:
                 body = yield ReadBody(route.tool.body_limit, True)
             call = reader.read(story.ident, request, route, agent, run, body)
+            if call.carried and street.traces and not run.root:
+                call = self._placed(call, street, story)
             call = self._prepare(call, street, story, body)
             return (yield from self._decide(call, street, story))
         except Refused as refused:
@@ -316,6 +318,14 @@ class Pipeline(Struct, frozen=True):
             raise
         except Exception as error:  # noqa: BLE001 - fail closed, whatever broke
             return Refusal(Reason.INTERNAL_ERROR, 500, f"{type(error).__name__} while deciding: {error}", "pipeline")
+
+    def _placed(self, call: Call, street: Street, story: Story) -> Call:
+        """The call in the place that the trace context in its message tells."""
+        run = self.lineage.place(dict(call.carried), call.agent, call.run)
+        if run.root and street.reads_run:
+            run = so_far(run, run.root, street, self.runs, self.clock())
+        story.run = run
+        return structs.replace(call, run=run)
 
     def _prepare(self, call: Call, street: Street, story: Story, body: bytes | None) -> Call:
         """The call with what its rules and guards read beyond the request.

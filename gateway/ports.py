@@ -22,7 +22,6 @@ from gateway.model import (
     PoolClaim,
     Quarantine,
     RateClaim,
-    Request,
     Run,
     Trace,
     Want,
@@ -101,8 +100,9 @@ class Runs(Protocol):
 class Lineage(Protocol):
     """Which run led to which: agents that are tools of other agents."""
 
-    def place(self, request: Request, agent: Agent, run: Run) -> Run:
-        """The run with its place in the tree of runs (``root``, ``led``, ``depth``), as far as the request tells."""
+    def place(self, lookup: Mapping[bytes, bytes], agent: Agent, run: Run) -> Run:
+        """The run with its place in the tree of runs (``root``, ``led``, ``depth``), as far as these fields tell, by
+        their lower-cased names."""
 
     def onward(self, call: Call) -> Fields:
         """The fields by which calls that the tool makes will be known to come from this one (W3C traceparent and

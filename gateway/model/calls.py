@@ -158,6 +158,8 @@ class Call(Struct, frozen=True):
     """When it arrived, in seconds since the epoch: set only where a rule reads ``request.time``."""
     intent: str = ""
     """Digest of tool, operation and arguments, the same for calls that ask for the same; where a guard reads it."""
+    carried: Fields = ()
+    """Trace context in the message itself, by the names of the header fields; it counts where the head has none."""
     onward: Fields = ()
     """Fields that the tool gets instead of the agent's own of these names (in lower case; where the value is empty,
     none): the trace context of this call."""

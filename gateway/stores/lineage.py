@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import structs
 
-from gateway.model import Agent, Call, Fields, Request, Run
+from gateway.model import Agent, Call, Fields, Run
 from gateway.model.trace_context import RANDOM, SAMPLED, TraceContext, member, trace_context, with_member
 from gateway.policy.guards import short
 from gateway.ports import Clock
@@ -46,12 +46,11 @@ class TracedRuns:
         """Sign with this key from now on. What the two before it signed is still believed."""
         self._keys = tuple(dict.fromkeys((key, *self._keys)))[:3]
 
-    def place(self, request: Request, agent: Agent, run: Run) -> Run:
+    def place(self, lookup: Lookup, agent: Agent, run: Run) -> Run:
         """The run with its place in the tree of runs.
 
         What a tool passed on counts for more than what an agent says of its own runs, unless both lie in one tree.
         """
-        lookup = request.lookup
         found, how = self._passed_on(lookup)
         own = (agent.id, short(run.id))
         if run.id and (len(self._declared) or self.parent_header in lookup):
@@ -72,7 +71,7 @@ class TracedRuns:
         span = self._fresh(8).hex()
         place = Place(call.tree, run, call.run.depth, span)
         self._spans.put(call.agent.id, span, (place, now))
-        came = trace_context(lookup.get(b"traceparent"))
+        came = trace_context(lookup.get(b"traceparent", dict(call.carried).get(b"traceparent")))
         if came is None:
             context = TraceContext(self._fresh(16).hex(), span, SAMPLED | RANDOM)
         else:
@@ -120,7 +119,7 @@ def _placed(run: Run, place: Place, how: str) -> Run:
 class Roots:
     """ports.Lineage where nothing asks for it: every run is a root, and tools are told nothing."""
 
-    def place(self, request: Request, agent: Agent, run: Run) -> Run:  # noqa: ARG002
+    def place(self, lookup: Lookup, agent: Agent, run: Run) -> Run:  # noqa: ARG002
         """The run as it is."""
         return run
 

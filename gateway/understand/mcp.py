@@ -10,10 +10,13 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from msgspec import structs
+
 from gateway.errors import Refused
 from gateway.model import Agent, Answered, Call, Question, Reason, Refusal, Request, Route, Run, Tool
 from gateway.policy.redaction import redact
 from gateway.understand import mcp_headers, mcp_refusals, strict_json, why
+from gateway.understand.carried import carried
 from gateway.understand.catalogue import Catalogue
 from gateway.understand.http import NO_PARAMS, HttpReader
 from gateway.understand.jsonrpc import Malformed, Message, messages, resembles
@@ -227,7 +230,10 @@ class McpReader:
             facts.update(self._catalogue.facts(about.name))
         elif method in _READING:
             facts.update(READS)
-        return self._call(of, about.operation, about.args, facts, implied=about.implied, flaw=flaw, notes=notes)
+        call = self._call(of, about.operation, about.args, facts, implied=about.implied, flaw=flaw, notes=notes)
+        if type(meta) is dict and (context := carried(meta)):
+            return structs.replace(call, carried=context)
+        return call
 
     def _check(self, name: str, args: Any) -> tuple[Refusal | Question | None, tuple[str, ...]]:
         """Hold a tool call to the tool's pin and schema: what is wrong with it, and what a pin only warns of."""

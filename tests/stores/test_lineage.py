@@ -39,13 +39,13 @@ class World:
     def placed(self, agent: str, run: str = "", **headers: str) -> Run:
         """The place of a run of which a call comes with these fields."""
         asked = request(fields=[(name.replace("_", "-"), value) for name, value in headers.items()])
-        return self.runs.place(asked, Agent(agent), Run(run))
+        return self.runs.place(asked.lookup, Agent(agent), Run(run))
 
     def calls(self, agent: str, run: str = "", **headers: str) -> tuple[Run, dict[str, str]]:
         """A call of an agent: its place, and what its tool is told."""
         asked = request(fields=[(name.replace("_", "-"), value) for name, value in headers.items()])
         made: Call = structs.replace(call(), agent=Agent(agent), request=asked)
-        placed = self.runs.place(asked, made.agent, Run(run))
+        placed = self.runs.place(asked.lookup, made.agent, Run(run))
         onward = self.runs.onward(structs.replace(made, run=placed))
         return placed, {name.decode(): value.decode() for name, value in onward}
 
@@ -98,7 +98,7 @@ def test_what_nothing_led_to_is_a_root():
     world = World()
     lineage: Lineage = world.runs
     run = Run("r1")
-    assert lineage.place(request(), Agent("planner"), run) is run
+    assert lineage.place({}, Agent("planner"), run) is run
 
 
 @pytest.mark.parametrize("kept", [("traceparent", "baggage"), ("traceparent",), ("baggage",)])
