@@ -23,6 +23,7 @@ from gateway.policy.lower_governors import GOVERNORS, governor_of
 from gateway.policy.misnamed import ENDPOINTS, instead
 from gateway.policy.rules import CompiledRule
 from gateway.policy.schema import AnyDocument, Breaker, Cap, Grant, GrantSpec, Limit, Policy
+from gateway.policy.schema_governors import Pool
 from gateway.policy.schema_parts import Match
 
 __all__ = ["Complaint", "SourcedDocument", "compile_policies"]
@@ -132,6 +133,8 @@ def _check_scopes(documents: Sequence[SourcedDocument], tools: Sequence[Tool], c
             message = f"the cap is never applied: none of {', '.join(tool.name for tool in matched)} is a model"
             hint = f"it is for tools with protocol: {' or '.join(ENDPOINTS)}"
             complaints.warning(document.index, at, message, hint, "unreached-rule")
+        if isinstance(model, Pool) and model.spec.charge == "tokens":
+            _check_tokens(document.index, matched, complaints)
         for number, pattern in enumerate(scope.operations):
             _check_operation(document.index, (*at, "operations", number), pattern, matched, complaints)
         if isinstance(model, Breaker) and "operation" in model.spec.per:
@@ -190,6 +193,14 @@ def _check_operation(index: int, path: Path, pattern: str, tools: Sequence[Tool]
             hint = f"did you mean {near}?" if near else "toolgate check compares with `operations` and `openapi`"
             message = f"{pattern!r} is none of the operations that {names} is configured with"
             complaints.warning(index, path, message, hint, _UNMATCHED)
+
+
+def _check_tokens(index: int, tools: Sequence[Tool], complaints: Complaints) -> None:
+    others = [tool.name for tool in tools if tool.protocol not in ENDPOINTS]
+    if others:
+        message = f"calls of {', '.join(others)} have no tokens to count: each is charged the same"
+        hint = "write charge: seconds, or match only models"
+        complaints.warning(index, ("spec", "charge"), message, hint, "unreached-rule")
 
 
 def _check_circuits(index: int, globs: Sequence[str], tools: Sequence[Tool], complaints: Complaints) -> None:
