@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.simulate import greedy, loops, money, outage, storm
+from benchmarks.simulate import descent, greedy, loops, money, outage, storm
 from benchmarks.simulate.__main__ import SCENARIOS, main
 from benchmarks.simulate.clock import now, play
 from benchmarks.simulate.measures import Measured, jain, quantile, rate, recovery, total
@@ -77,6 +77,14 @@ def test_runs_that_go_round_in_circles_are_stopped_and_the_others_are_not_touche
     assert governed["amplification"] <= 1.1
     assert governed["amplification of the worst run"] <= 3
     assert governed["calls refused of runs that are not"] == 0
+
+
+def test_agents_that_call_agents_end_where_their_tree_of_runs_does() -> None:
+    """Each part is a run of its own, of another agent: only what the tool passes on says where it belongs."""
+    assert figures(descent, "", 2)["calls for each task"] > 500
+    governed = figures(descent, last(descent), 2)
+    assert governed["calls for each task"] <= 50
+    assert governed["deepest call"] <= 4
 
 
 def test_a_budget_is_never_overspent_and_used_before_anybody_is_refused() -> None:

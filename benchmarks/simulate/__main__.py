@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.simulate import greedy, loops, money, outage, storm
+from benchmarks.simulate import descent, greedy, loops, money, outage, storm
 from benchmarks.simulate.clock import play
 from benchmarks.simulate.measures import Measured
 from benchmarks.simulate.plot import draw
@@ -19,6 +19,7 @@ SCENARIOS: Mapping[str, Any] = {
     "outage": outage,
     "greedy": greedy,
     "loops": loops,
+    "descent": descent,
     "money": money,
 }
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -15,12 +17,12 @@ from benchmarks.simulate.clock import now
 from benchmarks.simulate.tools import Served, Tool
 from gateway.config.load import Loaded, load
 from gateway.effects import Await, Collect, ReadBody, Relay, Reply, Send
-from gateway.errors import UpstreamError
+from gateway.errors import ClientGone, UpstreamError
 from gateway.identify.header import HeaderIdentity
-from gateway.model import Answered, Outcome, Reason, Request, Trace
+from gateway.model import Answered, Fields, Outcome, Reason, Request, Trace
 from gateway.pipeline import Pipeline
 from gateway.rehearse.stage import Stage
-from gateway.stores.lineage import Roots
+from gateway.stores.lineage import TracedRuns
 from gateway.stores.lines import Lines
 from gateway.stores.memory import MemoryLedger
 from gateway.stores.pacer import WaitingRoom
@@ -61,7 +63,7 @@ class World:
         stage = _Live(self.loaded, EPOCH)
         self.ledger, self.runs, self.quarantines = stage.ledger, stage.runs, stage.quarantines
         self.traces: list[Trace] = []
-        idents = count(1)
+        idents, spans = count(1), count(1)
         self._pipeline = Pipeline(
             self.loaded.version,
             (HeaderIdentity("x-agent-id"),),
@@ -75,7 +77,7 @@ class World:
             stage.wall,
             lambda: f"call-{next(idents)}",
             stage.runs,
-            Roots(),
+            TracedRuns(b"simulated", stage.wall, lambda size: next(spans).to_bytes(size, "big")),
             stage.quarantines,
         )
 
@@ -85,11 +87,11 @@ class World:
         """Keep the record: the pipeline's last word on a call."""
         self.traces.append(trace)
 
-    async def call(self, agent: str, run: str, target: str, args: Mapping[str, Any]) -> Answer:
-        """One call, as the wire would take it through the pipeline; ``target`` is /TOOL/PATH."""
+    async def call(self, agent: str, run: str, target: str, args: Mapping[str, Any], more: Fields = ()) -> Answer:
+        """One call, as the wire would take it through the pipeline; ``target`` is /TOOL/PATH, ``more`` are fields."""
         body = orjson.dumps(args)
         fields = ((b"host", b"127.0.0.1:8080"), (b"x-agent-id", agent.encode()), (b"x-run-id", run.encode()),
-                  (b"content-type", b"application/json"))  # fmt: skip
+                  (b"content-type", b"application/json"), *more)  # fmt: skip
         request = Request("POST", target, "1.1", fields, dict(fields), len(body), "127.0.0.1", True)
         return await _Exchange(self._pipeline, self.tools, request, body).run()
 
@@ -118,6 +120,15 @@ class _Exchange:
         self._answer = Answer(0)
 
     async def run(self) -> Answer:
+        """The answer for the agent. Cancelled: the agent has gone, and the pipeline is told so."""
+        try:
+            return await self._drive()
+        except asyncio.CancelledError:
+            with suppress(StopIteration):
+                self._way.throw(ClientGone())
+            raise
+
+    async def _drive(self) -> Answer:
         value: Any = None
         while True:
             try:
