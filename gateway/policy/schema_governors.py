@@ -184,7 +184,7 @@ class PoolSpec(Model):
     @model_validator(mode="after")
     def _leaves_some(self) -> PoolSpec:
         if self.minimum > self.concurrency:
-            raise InconsistentError(f"minimum is above concurrency, which is {self.concurrency}", "minimum")
+            raise InconsistentError(f"must be at most concurrency, which is {self.concurrency}", "minimum")
         return self
 
 
