@@ -274,3 +274,34 @@ def test_the_same_call_in_two_logs_counts_once(tmp_path: Path) -> None:
 def test_a_record_with_a_key_of_another_type_is_no_record(tmp_path: Path) -> None:
     report = replayed(tmp_path, policy("true"), {"args": 7}, {})
     assert (report["changed"], report["log"]["unusable_lines"]) == (1, 1)
+
+
+def test_what_a_run_has_done_is_counted_as_it_goes(tmp_path: Path) -> None:
+    one, failed = {"run": "r"}, {"run": "r", "status": 500, "upstream_status": 500}
+    assert replayed(tmp_path, policy("run.steps >= 2"), one, one, one, {"run": "s"}, one)["newly_refused"] == 2
+    assert replayed(tmp_path, policy("run.age > 1.5"), one, one, one)["newly_refused"] == 1
+    assert replayed(tmp_path, policy("run.errors_in_row > 1"), failed, one, failed, failed, one)["newly_refused"] == 1
+
+
+def test_how_a_refused_call_would_have_ended_is_not_known_in_its_run(tmp_path: Path) -> None:
+    report = replayed(tmp_path, policy("run.errors_in_row > 1"), {"run": "r", **REFUSED}, {"run": "r"}, {"run": "s"})
+    assert report["newly_allowed"] == report["same"] == 1
+    assert [unknown["why"] for unknown in report["unknowns"]] == ["not in the record: run.errors_in_row"]
+    report = replayed(
+        tmp_path, policy("run.steps > 1 && has(args.x)"), {"run": "r", "args": None}, {"run": "r"}, {"run": "r"}
+    )
+    assert [unknown["why"] for unknown in report["unknowns"]] == [
+        "not in the record: run.steps",
+        "not in the record: args",
+    ], "the one with most calls first"
+
+
+def test_runs_that_led_to_others_are_as_recorded(tmp_path: Path) -> None:
+    root = {"agent": "clerk-0", "run": "r0"}
+    below = {"run": "r1", "depth": 2, "root": root, "led_by": {**root, "span_id": None}}
+    assert verdict(tmp_path, policy('run.depth == 2 && run.root == "r0"'), below) == "deny"
+    assert verdict(tmp_path, policy("run.depth > 0"), {"depth": 0, "run": "r1"}) == "same"
+    assert verdict(tmp_path, policy("run.depth > 0"), {"run": "r1"}) == "not in the record: run.depth"
+    bound = policy("false") + "---\napiVersion: toolgate/v1\nkind: Run\nmetadata: {name: b}\nspec: {steps: 2}\n"
+    others = {**below, "agent": "clerk-2", "run": "r2"}
+    assert replayed(tmp_path, bound, below, others, below, {"run": "r1"})["newly_refused"] == 1
