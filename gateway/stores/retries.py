@@ -9,7 +9,7 @@ from gateway.stores.failures import Ended, ended
 from gateway.stores.faults import Fault, Faults
 from gateway.stores.keeper import Keeper
 from gateway.stores.shares import Shares
-from gateway.stores.throttle import PROBE, RETRY, Outage, Probes, Throttle, jitter
+from gateway.stores.throttle import PROBE, RECOVERED, RETRY, Outage, Probes, Throttle, jitter
 
 CAPACITY = 4096
 """Runs with faults, and agents by tool, that are remembered; beyond, those of the agent with the most are forgotten,
@@ -49,7 +49,7 @@ class Retries(Keeper[RetryClaim]):
         passes = throttle.passes(settings, self._outages.get(_tool(claim)), now)
         if passes:
             return Hold(claim, True, throttle.tokens, state=passes)
-        probes = self._probes(claim)
+        probes = self._probes(claim, now)
         wait = jitter(max(1.0, probes.wait(now) if probes is not None else 0.0), claim.key[1], now)
         return Hold(claim, not settings.enforced, throttle.tokens, wait, EXHAUSTED)
 
@@ -58,8 +58,12 @@ class Retries(Keeper[RetryClaim]):
             throttle = self._throttles.get(claim.key)
             if throttle is not None:
                 throttle.draw()
+        elif hold.state == RECOVERED:
+            outage = self._outages.get(_tool(claim))
+            if outage is not None:
+                outage.draw()
         elif hold.state == PROBE:
-            probes = self._probes(claim)
+            probes = self._probes(claim, now)
             if probes is not None:
                 probes.send(now)
         return hold
@@ -88,10 +92,10 @@ class Retries(Keeper[RetryClaim]):
             return
         throttle, outage = self._throttles.get(claim.key), self._outages.get(_tool(claim))
         if how is Ended.TROUBLE and outcome.upstream not in _AT_ODDS:
-            self._troubled(claim, throttle, outage, now)
+            self._troubled(hold, claim, throttle, outage, now)
             return
         if outage is not None:
-            outage.worked(now)
+            outage.worked(now, drew=_drew(hold))
         if throttle is not None:
             throttle.answered(_names(claim), claim.settings, well=how is Ended.WELL)
             if throttle.says_nothing(claim.settings):
@@ -101,14 +105,16 @@ class Retries(Keeper[RetryClaim]):
         elif how is Ended.WELL:
             self._well(claim)
 
-    def _troubled(self, claim: RetryClaim, throttle: Throttle | None, outage: Outage | None, now: float) -> None:
+    def _troubled(
+        self, hold: Hold, claim: RetryClaim, throttle: Throttle | None, outage: Outage | None, now: float
+    ) -> None:
         if throttle is None:
             throttle = Throttle(claim.settings.tokens)
             self._throttles.put(claim.key[1], claim.key, throttle)
         throttle.failed(_names(claim), now)
         if outage is None:
             outage = self._outages[_tool(claim)] = Outage()
-        outage.failed(claim.key[1], now)
+        outage.failed(claim.key[1], now, drew=_drew(hold))
 
     def _at_fault(self, claim: RetryClaim, outcome: Outcome, now: float) -> None:
         if not claim.intent or not claim.settings.teach or outcome.upstream in _CREDENTIALS:
@@ -137,15 +143,19 @@ class Retries(Keeper[RetryClaim]):
         throttle = self._throttles.get(claim.key)
         if throttle is not None and hold.state == RETRY:
             throttle.give_back(claim.settings)
+        elif hold.state == RECOVERED:
+            outage = self._outages.get(_tool(claim))
+            if outage is not None:
+                outage.give_back()
         elif hold.state == PROBE:
-            probes = self._probes(claim)
+            probes = self._probes(claim, now)
             if probes is not None:
                 probes.give_back(now)
 
-    def _probes(self, claim: RetryClaim) -> Probes | None:
-        """The probes that this claim's come out of: those of all agents where the tool is down."""
+    def _probes(self, claim: RetryClaim, now: float) -> Probes | None:
+        """The probes that this claim's come out of: those of all agents where the tool is down, or just back."""
         outage = self._outages.get(_tool(claim))
-        if outage is not None and outage.down:
+        if outage is not None and outage.governs(now):
             return outage.probes
         throttle = self._throttles.get(claim.key)
         return None if throttle is None else throttle.probes
@@ -166,6 +176,10 @@ def _names(claim: RetryClaim) -> tuple[str, str]:
 
 def _run(claim: RetryClaim) -> tuple[str, ...]:
     return (claim.guard, *claim.tree)
+
+
+def _drew(hold: Hold) -> bool:
+    return hold.state in (RECOVERED, PROBE)
 
 
 def _tool(claim: RetryClaim) -> tuple[str, str]:

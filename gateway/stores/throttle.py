@@ -6,8 +6,11 @@ full. Here each that passes takes a token, and a success puts a fraction of one 
 fails no more than half a bucket of retries is seen, and of one that fails now and then about ``ratio`` of the calls.
 
 That alone would keep an empty bucket empty for ever, so that now and then one call passes as a probe: of an agent at
-growing intervals, and of all agents together where several of them have met nothing but failures. Once anybody's call
-succeeds then, all may try again: what they meet is a tool that works.
+growing intervals, and of all agents together where several of them have met nothing but failures.
+
+A tool that comes back from that meets all that has waited for it. So retries of all agents then pass as their like
+succeed: each success lets the next one pass and a little more, each failure halves what may. That is over when there is
+more room than anybody asks for.
 """
 
 from __future__ import annotations
@@ -27,6 +30,15 @@ DOWN = 3
 """Agents that must have met failures, and nobody a success, for a tool to count as down: what one agent meets may be of
 its own making."""
 
+
+GROWTH = 0.1
+"""Retries that a success lets pass beside the next one, once a tool is back."""
+
+ENOUGH = 10.0
+"""Retries that may pass and are not asked for, from which on the tool has come back."""
+
+RAMP = 60.0
+"""Seconds after which it has in any case."""
 
 RETRY, PROBE, RECOVERED = "retry", "probe", "recovered"
 """As what a retry passes: it takes a token; it is the one to find out; the tool works again, by what another met."""
@@ -66,47 +78,72 @@ class Probes:
 
 
 class Outage:
-    """What all agents together have met at a tool since somebody's call succeeded."""
+    """What all agents together have met at a tool since somebody's call succeeded, and how it comes back from that."""
 
-    __slots__ = ("_met", "probes", "recovered")
+    __slots__ = ("_back", "_credit", "_met", "probes")
 
     def __init__(self) -> None:
         self._met: set[str] = set()
+        self._back: float | None = None
+        self._credit = 0.0
         self.probes = Probes()
-        self.recovered = float("-inf")
-        """When it last came back from being down."""
 
     @property
     def down(self) -> bool:
         """Whether several agents have met failures, and nobody anything else."""
         return len(self._met) >= DOWN
 
-    def failed(self, agent: str, now: float) -> None:
-        """A call of this agent has failed."""
-        if len(self._met) < DOWN:
+    def governs(self, now: float) -> bool:
+        """Whether retries of all agents count together now: it is down, or has just come back."""
+        if self._back is not None and now - self._back > RAMP:
+            self._back = None
+        return self.down or self._back is not None
+
+    def passes(self, now: float) -> str:
+        """As what a retry may pass, while it ``governs``; empty for not at all."""
+        if not self.down and self._credit >= 1:
+            return RECOVERED
+        return PROBE if self.probes.due(now) else ""
+
+    def draw(self) -> None:
+        """A retry has passed on what others have met."""
+        self._credit -= 1
+
+    def give_back(self) -> None:
+        """It was not made after all."""
+        self._credit += 1
+
+    def failed(self, agent: str, now: float, *, drew: bool) -> None:
+        """A call of this agent has failed; ``drew``: one that had passed while this governs."""
+        if drew:
+            self._credit /= 2
+        if not self.down:
             self._met.add(agent)
             if self.down:
                 self.probes.delay(now)
 
-    def worked(self, now: float) -> None:
+    def worked(self, now: float, *, drew: bool) -> None:
         """The tool has answered somebody."""
+        if self.down:
+            self._back, self._credit = now, 1.0
         if self._met:
-            if self.down:
-                self.recovered = now
             self._met.clear()
             self.probes.reset()
+        if self._back is not None:
+            self._credit += 1 + GROWTH if drew else GROWTH
+            if self._credit >= ENOUGH:
+                self._back = None
 
 
 class Throttle:
     """The retries of one agent at one tool."""
 
-    __slots__ = ("_failed", "_marks", "probes", "tokens")
+    __slots__ = ("_marks", "probes", "tokens")
 
     def __init__(self, tokens: float) -> None:
         self.tokens = tokens
         self.probes = Probes()
         self._marks: OrderedDict[str, float] = OrderedDict()
-        self._failed = 0.0
 
     def retries(self, names: tuple[str, str], now: float, within: float) -> bool:
         """Whether a call of this operation, or this very call, has failed, and nothing is known to have changed."""
@@ -115,18 +152,14 @@ class Throttle:
 
     def passes(self, settings: RetrySettings, outage: Outage | None, now: float) -> str:
         """As what a retry may pass now; empty for not at all."""
-        if outage is not None:
-            if outage.down:
-                return PROBE if outage.probes.due(now) else ""
-            if outage.recovered > self._failed:
-                return RECOVERED
+        if outage is not None and outage.governs(now):
+            return outage.passes(now)
         if self.tokens > settings.tokens / 2:
             return RETRY
         return PROBE if self.probes.due(now) else ""
 
     def failed(self, names: tuple[str, str], now: float) -> None:
         """A call of this operation has failed, by the tool's fault."""
-        self._failed = now
         self._mark(names, now)
         self.probes.delay(now)
 

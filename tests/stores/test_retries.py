@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from gateway.model import Findings, Hold, Outcome, RetryClaim, RetrySettings
 from gateway.stores.ledger import KeptLedger
 from gateway.stores.retries import Retries
+from gateway.stores.throttle import Outage
 
 GOOD, BAD, DOWN = Outcome(200, 200), Outcome(400, 400, found=Findings(complaint="no such column")), Outcome(503, 503)
 LOST = Outcome(502, 0, fault="tool")
@@ -268,3 +269,48 @@ def test_names_that_agents_choose_fill_nothing():
     throttle = world.keeper._throttles.get(("g", "a", "bank"))
     assert throttle is not None
     assert len(throttle._marks) <= 32
+
+
+def test_a_tool_that_is_back_is_not_met_by_all_who_waited():
+    """Each success lets the next one pass and a little more, so that load grows as the tool bears it."""
+    world = World(tokens=1000)
+    storm(world, 20, DOWN)
+    world.now += 6
+    held = [world.reserve(world.claim("x", f"agent-{number}", run=f"run-{number}")) for number in range(50)]
+    assert [hold.state for hold in held if hold.granted] == ["probe"]
+    in_flight = [hold for hold in held if hold.granted]
+    most, waiting = [], [number for number in range(50)]
+    for _ in range(20):
+        for hold in in_flight:
+            world.ledger.settle((hold,), GOOD, world.now)
+        held = [(number, world.reserve(world.claim("x", f"agent-{number}", run=f"run-{number}"))) for number in waiting]
+        in_flight = [hold for _, hold in held if hold.granted]
+        waiting = [number for number, hold in held if not hold.granted]
+        most.append(len(in_flight))
+        world.now += 0.2
+    assert most[0] <= 2
+    assert all(later <= 2 * max(1, earlier) for earlier, later in zip(most, most[1:], strict=False))
+
+
+def test_failures_on_the_way_back_halve_what_may_pass():
+    outage = Outage()
+    for name in "abc":
+        outage.failed(name, 0.0, drew=False)
+    assert outage.governs(1.0)
+    outage.worked(1.0, drew=True)
+    for _ in range(20):
+        outage.worked(1.0, drew=False)
+    before = outage._credit
+    outage.failed("a", 2.0, drew=True)
+    assert outage._credit == before / 2
+    outage.failed("a", 2.0, drew=False)
+    assert outage._credit == before / 2, "what was no retry takes nothing from others"
+
+
+def test_the_way_back_has_an_end():
+    outage = Outage()
+    for name in "abc":
+        outage.failed(name, 0.0, drew=False)
+    outage.worked(1.0, drew=True)
+    assert outage.governs(60.0)
+    assert not outage.governs(62.0)
