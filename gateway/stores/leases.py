@@ -58,6 +58,7 @@ class _Lease:
         "asked",
         "dry_at",
         "ends",
+        "free",
         "heard",
         "leased",
         "pending",
@@ -71,6 +72,8 @@ class _Lease:
         self.amount = self.spent = self.leased = 0
         self.pending = 0
         """Spent here, and not yet written down."""
+        self.free = 0
+        """What the vault had left to lease when it last said something."""
         self.ends = 0.0
         self.used = 0.0
         self.asked = False
@@ -120,6 +123,7 @@ class LeasedBudgets(WaitingBudgets):
             lease.spent = lease.leased = 0
             lease.ends = 0.0
             lease.dry_at = lease.thin_at = NEVER
+            lease.free = 0
         return lease
 
     def look(self, claim: BudgetClaim, now: float) -> Hold:
@@ -142,11 +146,18 @@ class LeasedBudgets(WaitingBudgets):
     def _patience(self, claim: BudgetClaim) -> float:
         return claim.settings.wait or PATIENCE
 
-    def _worth(self, account: Account, now: float) -> bool:
+    def _worth(self, account: Account, lacking: int, now: float) -> bool:
+        if lacking <= 0:
+            return True
         if now < self._away_until:
             return False
         # Who may not wait for other calls waits for the vault's answer only.
-        return bool(account.settings.wait) or self._leases[account].dry_at < now - AGAIN
+        return bool(account.settings.wait) or self._may_give(account, lacking, now)
+
+    def _may_give(self, account: Account, lacking: int, now: float) -> bool:
+        """Whether the vault may have so much: it had, or it was asked long ago."""
+        lease = self._leases[account]
+        return lacking <= lease.free or now - lease.dry_at >= AGAIN
 
     def _ahead(self, account: Account, room: int) -> None:
         lease = self._leases[account]
@@ -155,15 +166,20 @@ class LeasedBudgets(WaitingBudgets):
             self._ask(account, 0)
 
     def _wanted(self, account: Account) -> None:
-        if self._clock() - self._leases[account].dry_at >= AGAIN:
+        if self._may_give(account, self._lacking(account), self._clock()):
             self._ask_for_first(account)
 
-    def _ask_for_first(self, account: Account) -> None:
-        """Ask for what the first in line needs."""
+    def _lacking(self, account: Account) -> int:
+        """What the first in line needs beyond the lease; 0 where nobody waits."""
         line: Line | None = account.waiting
-        if line is not None and line.waiters:
-            spendable, room, _ = self.state_of(account)
-            self._ask(account, max(1, sufficient(line.waiters[0].claim, spendable) - room + line.promised))
+        if line is None or not line.waiters:
+            return 0
+        spendable, room, _ = self.state_of(account)
+        return max(1, sufficient(line.waiters[0].claim, spendable) - room + line.promised)
+
+    def _ask_for_first(self, account: Account) -> None:
+        if lacking := self._lacking(account):
+            self._ask(account, lacking)
 
     def _ask(self, account: Account, least: int) -> None:
         """Have the vault asked in this turn of the loop, together with what else is wanted."""
@@ -202,9 +218,10 @@ class LeasedBudgets(WaitingBudgets):
             self._granted(account, answer)
         for account in wants:
             self._wake(account)
-            if self._leases[account].dry_at == NEVER or self._leases[account].heard > self._leases[account].dry_at:
-                self._ask_for_first(account)
-            else:
+            lacking = self._lacking(account)
+            if lacking and self._may_give(account, lacking, self._clock()):
+                self._ask(account, lacking)
+            elif lacking:
                 asyncio.get_running_loop().call_later(AGAIN, self._ask_for_first, account)
 
     def _wish(self, account: Account, least: int) -> int:
@@ -216,6 +233,7 @@ class LeasedBudgets(WaitingBudgets):
         lease = self._lease(account)
         lease.spent, lease.leased, lease.ends = answer.spent, answer.leased, answer.ends
         lease.amount += answer.granted
+        lease.free = max(0, account.settings.limit - answer.spent - answer.leased)
         lease.used = lease.heard = self._clock()
         if not answer.granted:
             lease.dry_at = lease.used
@@ -264,11 +282,12 @@ class LeasedBudgets(WaitingBudgets):
                 await self._pause(FLUSH if self._clock() >= self._away_until else AWAY)
                 if self._closing.is_set():
                     break
-                await self._flush()
+                await self.flush()
         finally:
             self._flushing = False
 
-    async def _flush(self) -> None:
+    async def flush(self) -> None:
+        """Write down now what calls came to; it is kept where the vault is away."""
         entries, self._entries = self._entries, []
         written = False
         try:
@@ -310,12 +329,13 @@ class LeasedBudgets(WaitingBudgets):
         given: list[Account] = []
         for account in list(accounts):
             lease = self._lease(account)
-            if account.holds or (account.waiting is not None and (account.waiting.waiters or account.waiting.promises)):
+            if account.waiting is not None and (account.waiting.waiters or account.waiting.promises):
                 continue
-            if lease.amount > 0:
-                amounts.append((lease.account, lease.amount))
-                lease.leased = max(0, lease.leased - lease.amount)
-                lease.amount = 0
+            unused = lease.amount - account.reserved
+            if unused > 0:
+                amounts.append((lease.account, unused))
+                lease.leased = max(0, lease.leased - unused)
+                lease.amount -= unused
             if not lease.pending and not lease.asked:
                 given.append(account)
         if amounts:
@@ -324,7 +344,7 @@ class LeasedBudgets(WaitingBudgets):
             except StoreUnavailable as error:
                 self._lost(error)  # they are forfeited with the window, or with this process
         for account in given:
-            if not account.holds and self._leases[account].amount <= 0:
+            if not account.holds and not self._leases[account].amount:
                 del self._leases[account]
 
     async def close(self) -> None:
@@ -333,7 +353,7 @@ class LeasedBudgets(WaitingBudgets):
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=PATIENCE)
         if self._entries:
-            await self._flush()
+            await self.flush()
         await self._give_back(list(self._leases))
         if self._entries:
             log.error("%d costs of calls could not be written down: their leases count as spent", len(self._entries))

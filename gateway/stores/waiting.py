@@ -114,7 +114,7 @@ class WaitingBudgets(Budgets):
         self, claim: BudgetClaim, account: Account, spendable: int, room: int, now: float
     ) -> Awaitable[None] | None:
         enough = sufficient(claim, spendable)
-        if enough > spendable or not self._worth(account, now):
+        if enough > spendable or not self._worth(account, enough - room, now):
             return None
         ticket = self._tickets.get(claim.call) or _Ticket(next(self._numbers), now + self._patience(claim))
         line = account.waiting = account.waiting or Line()
@@ -136,8 +136,8 @@ class WaitingBudgets(Budgets):
     def _patience(self, claim: BudgetClaim) -> float:
         return claim.settings.wait
 
-    def _worth(self, account: Account, now: float) -> bool:  # noqa: ARG002
-        """Whether anything can come of waiting."""
+    def _worth(self, account: Account, lacking: int, now: float) -> bool:  # noqa: ARG002
+        """Whether so much may come of waiting."""
         return True
 
     async def _wait(self, account: Account, line: Line, claim: BudgetClaim, ticket: _Ticket) -> None:
@@ -174,11 +174,11 @@ class WaitingBudgets(Budgets):
             return
         spendable, room, _ = self.state_of(account)
         room -= line.promised
-        worth = self._worth(account, self._clock())
+        now = self._clock()
         while line.waiters:
             waiter = line.waiters[0]
             enough = sufficient(waiter.claim, spendable)
-            if worth and enough <= spendable:
+            if enough <= spendable and self._worth(account, enough - room, now):
                 if enough > room:
                     break
                 # More than enough is promised where it is there: the claim as a whole.
