@@ -77,6 +77,9 @@ class Retries(Keeper[RetryClaim]):
             throttle = self._throttles.use(claim.key)
             if throttle is not None:
                 throttle.tried(_names(claim), now)
+            outage = self._outages.get(_tool(claim))
+            if outage is not None:
+                outage.keep_waiting(now)
             return hold
         fault = self._fault(claim, now)
         if fault is not None:

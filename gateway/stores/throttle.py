@@ -9,8 +9,8 @@ That alone would keep an empty bucket empty for ever, so that now and then one c
 growing intervals, and of all agents together where several of them have met nothing but failures.
 
 A tool that comes back from that meets all that has waited for it. So retries of all agents then pass as their like
-succeed: each success lets the next one pass and a little more, each failure halves what may. That is over when there is
-more room than anybody asks for.
+succeed: each success lets the next one pass and a little more, each failure halves what may. That is over when nobody
+has been kept waiting for a while.
 """
 
 from __future__ import annotations
@@ -34,8 +34,11 @@ its own making."""
 GROWTH = 0.1
 """Retries that a success lets pass beside the next one, once a tool is back."""
 
-ENOUGH = 10.0
-"""Retries that may pass and are not asked for, from which on the tool has come back."""
+MOST_AT_ONCE = 5.0
+"""Retries that may pass at once, at most, of those that nobody has asked for."""
+
+QUIET = 15.0
+"""Seconds without a retry that was kept waiting, after which it has come back: longer than any is told to wait."""
 
 RAMP = 60.0
 """Seconds after which it has in any case."""
@@ -80,12 +83,12 @@ class Probes:
 class Outage:
     """What all agents together have met at a tool since somebody's call succeeded, and how it comes back from that."""
 
-    __slots__ = ("_back", "_credit", "_met", "probes")
+    __slots__ = ("_back", "_credit", "_met", "_waited", "probes")
 
     def __init__(self) -> None:
         self._met: set[str] = set()
         self._back: float | None = None
-        self._credit = 0.0
+        self._credit = self._waited = 0.0
         self.probes = Probes()
 
     @property
@@ -95,7 +98,7 @@ class Outage:
 
     def governs(self, now: float) -> bool:
         """Whether retries of all agents count together now: it is down, or has just come back."""
-        if self._back is not None and now - self._back > RAMP:
+        if self._back is not None and (now - self._back > RAMP or now - self._waited > QUIET):
             self._back = None
         return self.down or self._back is not None
 
@@ -104,6 +107,10 @@ class Outage:
         if not self.down and self._credit >= 1:
             return RECOVERED
         return PROBE if self.probes.due(now) else ""
+
+    def keep_waiting(self, now: float) -> None:
+        """A retry was refused."""
+        self._waited = now
 
     def draw(self) -> None:
         """A retry has passed on what others have met."""
@@ -125,14 +132,12 @@ class Outage:
     def worked(self, now: float, *, drew: bool) -> None:
         """The tool has answered somebody."""
         if self.down:
-            self._back, self._credit = now, 1.0
+            self._back, self._waited, self._credit = now, now, 1.0
         if self._met:
             self._met.clear()
             self.probes.reset()
         if self._back is not None:
-            self._credit += 1 + GROWTH if drew else GROWTH
-            if self._credit >= ENOUGH:
-                self._back = None
+            self._credit = min(MOST_AT_ONCE, self._credit + GROWTH + drew)
 
 
 class Throttle:
