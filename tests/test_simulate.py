@@ -24,13 +24,8 @@ from tests.config.support import written
 ROOT = Path(__file__).parents[1]
 
 
-def last(scenario: Any) -> str:
-    """The policies of the variant with all governors."""
-    return list(scenario.VARIANTS.values())[-1]
-
-
-def figures(scenario: Any, policies: str, size: int) -> dict[str, float]:
-    return dict(play(scenario.Play(policies, 7, size).run()).figures)
+def figures(scenario: Any, size: int, variant: str = "no governors") -> dict[str, float]:
+    return dict(play(scenario.VARIANTS[variant](7, size).run()).figures)
 
 
 # -- what governors promise --------------------------------------------------------------------------------------
@@ -39,7 +34,7 @@ def figures(scenario: Any, policies: str, size: int) -> dict[str, float]:
 def test_a_storm_is_no_more_than_the_first_attempts_and_the_tool_comes_back() -> None:
     """Every agent may have its reserve of retries (two of four tokens) beside a tenth of what succeeds."""
     agents = 20
-    bare, governed = figures(storm, "", agents), figures(storm, last(storm), agents)
+    bare, governed = figures(storm, agents), figures(storm, agents, "and a breaker")
     assert bare["amplification"] > 4
     assert bare["share of the work done in the 80 s after"] < 0.1, "without governors it does not come back at all"
     first = governed["first attempts while it fails"]
@@ -50,13 +45,13 @@ def test_a_storm_is_no_more_than_the_first_attempts_and_the_tool_comes_back() ->
 
 def test_a_retry_budget_alone_holds_the_load_down_while_a_tool_fails() -> None:
     agents = 20
-    found = figures(storm, storm.RETRY, agents)
+    found = figures(storm, agents, "retry budget")
     assert found["attempts that reach the tool"] <= 1.1 * found["first attempts while it fails"] + 2 * agents
 
 
 def test_a_tool_that_hangs_is_left_alone_and_the_other_is_used_as_before() -> None:
     """What begins before the circuit opens hangs: one call of each agent at most, then single probes."""
-    bare, governed = figures(outage, "", 10), figures(outage, last(outage), 10)
+    bare, governed = figures(outage, 10), figures(outage, 10, "breaker")
     assert bare["work done with the other tool"] < 0.3
     assert governed["work done with the other tool"] > 0.85
     assert governed["calls into the tool that hangs"] <= 10 + 5
@@ -64,7 +59,7 @@ def test_a_tool_that_hangs_is_left_alone_and_the_other_is_used_as_before() -> No
 
 
 def test_a_greedy_agent_gets_its_share_and_pushes_nobody_beyond_twice_the_fair_wait() -> None:
-    bare, governed = figures(greedy, "", 100), figures(greedy, last(greedy), 100)
+    bare, governed = figures(greedy, 100), figures(greedy, 100, "pool")
     assert bare["Jain index of those who always wait"] < 0.5
     assert governed["Jain index of those who always wait"] >= 0.95
     assert governed["polite call against its fair share"] <= 2
@@ -72,8 +67,8 @@ def test_a_greedy_agent_gets_its_share_and_pushes_nobody_beyond_twice_the_fair_w
 
 
 def test_runs_that_go_round_in_circles_are_stopped_and_the_others_are_not_touched() -> None:
-    governed = figures(loops, last(loops), 40)
-    assert figures(loops, "", 40)["amplification of the worst run"] == loops.PATIENCE
+    governed = figures(loops, 40, "loop")
+    assert figures(loops, 40)["amplification of the worst run"] == loops.PATIENCE
     assert governed["amplification"] <= 1.1
     assert governed["amplification of the worst run"] <= 3
     assert governed["calls refused of runs that are not"] == 0
@@ -81,16 +76,19 @@ def test_runs_that_go_round_in_circles_are_stopped_and_the_others_are_not_touche
 
 def test_agents_that_call_agents_end_where_their_tree_of_runs_does() -> None:
     """Each part is a run of its own, of another agent: only what the tool passes on says where it belongs."""
-    assert figures(descent, "", 2)["calls for each task"] > 500
-    governed = figures(descent, last(descent), 2)
+    assert figures(descent, 2)["calls for each task"] > 500
+    governed = figures(descent, 2, "run")
     assert governed["calls for each task"] <= 50
     assert governed["deepest call"] <= 4
 
 
-def test_a_budget_is_never_overspent_and_used_before_anybody_is_refused() -> None:
+@pytest.mark.parametrize("variant", ["budget", "budget, two replicas"])
+def test_a_budget_is_never_overspent_and_used_before_anybody_is_refused(variant: str) -> None:
     """The bill is the provider's: what it counted itself."""
-    governed = figures(money, last(money), 1000)
-    assert figures(money, money.RULE, 1000)["overspent ($)"] > 0.1, "a rule sees what was spent, not what is under way"
+    governed = figures(money, 1000, variant)
+    assert figures(money, 1000, "rule over what was spent")["overspent ($)"] > 0.1, (
+        "a rule sees what was spent, not what is under way"
+    )
     assert governed["overspent ($)"] == 0
     assert governed["calls refused"] > 0
     assert governed["cost of the calls made before one was refused ($)"] >= 0.95
@@ -102,7 +100,7 @@ def test_the_same_seed_gives_the_same_numbers() -> None:
 
 
 def figures_of(seed: int) -> Measured:
-    return play(storm.Play(last(storm), seed, 4).run())
+    return play(storm.VARIANTS["and a breaker"](seed, 4).run())
 
 
 # -- what to begin with ------------------------------------------------------------------------------------------

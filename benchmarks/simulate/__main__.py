@@ -40,7 +40,7 @@ def main(argv: list[str]) -> None:
     sections = []
     for name in names:
         scenario = SCENARIOS[name]
-        played = {variant: _play(scenario, policies, asked.seed) for variant, policies in scenario.VARIANTS.items()}
+        played = {variant: _play(make, asked.seed) for variant, make in scenario.VARIANTS.items()}
         figures = table(played)
         print(f"\n## {scenario.TITLE}: {scenario.ABOUT}\n\n{figures}", flush=True)
         sections.append(
@@ -55,8 +55,8 @@ def main(argv: list[str]) -> None:
         write(DOCS / "governance.md", sections)
 
 
-def _play(scenario: Any, policies: str, seed: int) -> Measured:
-    measured: Measured = play(scenario.Play(policies, seed).run())
+def _play(make: Any, seed: int) -> Measured:
+    measured: Measured = play(make(seed).run())
     return measured
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from random import Random
 from statistics import mean
 
@@ -23,7 +24,6 @@ kind: Pool
 metadata: {name: shared}
 spec: {concurrency: 8, queue: 200, max_wait: 60s}
 """
-VARIANTS = {"no governors": "", "pool": POOL}
 PLACES, SERVICE, UNTIL = 8, 0.5, 120.0
 GREEDY, STEADY, POLITE = 100, 8, 1
 
@@ -78,6 +78,9 @@ class Play:
             "steady": rate(steady[0].done, UNTIL, 4.0),
             "polite": rate(polite[0].done, UNTIL, 4.0),
         })  # fmt: skip
+
+
+VARIANTS = {"no governors": partial(Play, ""), "pool": partial(Play, POOL)}
 
 
 def panels(played: Mapping[str, Measured]) -> list[Panel]:

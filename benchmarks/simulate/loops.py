@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -24,7 +25,6 @@ apiVersion: toolgate/v1
 kind: Loop
 metadata: {name: loops}
 """
-VARIANTS = {"no governors": "", "loop": LOOP}
 RUNS, STEPS, PATIENCE = 100, 15, 80
 Step = tuple[str, Mapping[str, Any]]
 
@@ -103,6 +103,9 @@ def _stuck(random: Random) -> Iterator[Step]:
             yield "missing", {"document": "the same"}
         else:
             yield "read", {"document": f"one of {kind}: {number % kind}"}
+
+
+VARIANTS = {"no governors": partial(Play, ""), "loop": partial(Play, LOOP)}
 
 
 def panels(played: Mapping[str, Measured]) -> list[Panel]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from random import Random
 
 import orjson
@@ -13,11 +14,12 @@ from benchmarks.simulate.clock import now
 from benchmarks.simulate.measures import Measured, total
 from benchmarks.simulate.plot import Panel, lines
 from benchmarks.simulate.tools import Served, Tool
-from benchmarks.simulate.world import World
+from benchmarks.simulate.world import World, wall
 from gateway.model import Call
+from gateway.stores.memory_vault import MemoryVault
 
 TITLE = "Money"
-ABOUT = "1,000 calls to a model in 20 s, each under way for about 3 s; one dollar may be spent"
+ABOUT = "1,000 calls to a model in 20 s, each under way for about 3 s; the team has one dollar"
 RULE = """\
 apiVersion: toolgate/v1
 kind: Policy
@@ -32,7 +34,6 @@ kind: Budget
 metadata: {name: dollar}
 spec: {per: [agent], window: total, usd: 1, max_tokens: 400, max_wait: 10s}
 """
-VARIANTS = {"no governors": "", "rule over what was spent": RULE, "budget": BUDGET}
 CONFIG = """\
 tools:
   model:
@@ -49,8 +50,9 @@ IN, OUT = 3, 15
 class Play:
     """Answers have between 40 and 400 tokens; half of the calls do not say how many they may have."""
 
-    def __init__(self, policies: str, seed: int, calls: int = CALLS) -> None:
-        self._policies, self._count = policies, calls
+    def __init__(self, policies: str, seed: int, calls: int = CALLS, *, replicas: int = 1) -> None:
+        """``replicas``: so many gateways, each of which gets every so many-th call, over one store of budgets."""
+        self._policies, self._count, self._replicas = policies, calls, replicas
         self._random = Random(seed)
         self._bill: list[tuple[float, float, float]] = []
         """When each call began and ended, and what it came to, in micro-dollars."""
@@ -58,9 +60,13 @@ class Play:
 
     async def run(self) -> Measured:
         """Until every call has its answer. The bill is the provider's, not the gateway's."""
-        world = World(self._policies, {"model": Tool(1000, 3.0, self._answers)}, CONFIG)
-        agent = Agent(world, "team", "run-1", self._random)
-        await asyncio.gather(*[self._ask(agent, number) for number in range(self._count)])
+        tools = {"model": Tool(1000, 3.0, self._answers)}
+        vault = MemoryVault(wall) if self._replicas > 1 else None
+        worlds = [World(self._policies, tools, CONFIG, vault, f"replica-{n}") for n in range(self._replicas)]
+        agents = [Agent(world, "team", "run-1", self._random) for world in worlds]
+        await asyncio.gather(*[self._ask(agents[number % len(agents)], number) for number in range(self._count)])
+        for world in worlds:
+            await world.close()
         spent = sum(amount for _, _, amount in self._bill)
         first = min(self._refused, default=float("inf"))
         before = sum(amount for began, _, amount in self._bill if began <= first)
@@ -91,6 +97,14 @@ class Play:
         choice = {"index": 0, "message": said, "finish_reason": "stop"}
         answer = {"id": "a", "object": "chat.completion", "model": "large", "choices": [choice], "usage": usage}
         return Served(200, orjson.dumps(answer), slower)
+
+
+VARIANTS = {
+    "no governors": partial(Play, ""),
+    "rule over what was spent": partial(Play, RULE),
+    "budget": partial(Play, BUDGET),
+    "budget, two replicas": partial(Play, BUDGET, replicas=2),
+}
 
 
 def panels(played: Mapping[str, Measured]) -> list[Panel]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from random import Random
 
 from benchmarks.simulate.agents import Agent
@@ -22,7 +23,6 @@ kind: Breaker
 metadata: {name: fragile}
 spec: {failures: 5, open: 5s}
 """
-VARIANTS = {"no governors": "", "breaker": BREAKER}
 AGENTS, HANGS, WELL, UNTIL = 20, 60.0, 120.0, 180.0
 TIMEOUT = 10.0
 
@@ -68,6 +68,9 @@ class Play:
 
 def _hangs(_call: Call, _body: bytes, at: float) -> Served:
     return Served(0) if HANGS <= at < WELL else Served(200)
+
+
+VARIANTS = {"no governors": partial(Play, ""), "breaker": partial(Play, BREAKER)}
 
 
 def panels(played: Mapping[str, Measured]) -> list[Panel]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from random import Random
 
 from benchmarks.simulate.agents import Agent, Persistence
@@ -33,12 +34,6 @@ kind: Pool
 metadata: {name: places}
 spec: {concurrency: 5, queue: 100, max_wait: 2s}
 """
-VARIANTS = {
-    "no governors": "",
-    "retry budget": RETRY,
-    "and a pool": f"{RETRY}---\n{POOL}",
-    "and a breaker": f"{RETRY}---\n{POOL}---\n{BREAKER}",
-}
 
 AGENTS, EVERY, FAILS, WELL, UNTIL = 50, 3.0, 40.0, 80.0, 160.0
 _SPAN = (FAILS, WELL)
@@ -98,6 +93,14 @@ class Play:
 
 def _fails(_call: Call, _body: bytes, at: float) -> Served:
     return Served(503) if FAILS <= at < WELL else Served(200)
+
+
+VARIANTS = {
+    "no governors": partial(Play, ""),
+    "retry budget": partial(Play, RETRY),
+    "and a pool": partial(Play, f"{RETRY}---\n{POOL}"),
+    "and a breaker": partial(Play, f"{RETRY}---\n{POOL}---\n{BREAKER}"),
+}
 
 
 def panels(played: Mapping[str, Measured]) -> list[Panel]:

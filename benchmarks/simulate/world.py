@@ -15,13 +15,15 @@ import orjson
 
 from benchmarks.simulate.clock import now
 from benchmarks.simulate.tools import Served, Tool
-from gateway.config.load import Loaded, load
+from gateway.config.load import load
 from gateway.effects import Await, Collect, ReadBody, Relay, Reply, Send
 from gateway.errors import ClientGone, UpstreamError
 from gateway.identify.header import HeaderIdentity
 from gateway.model import Answered, Fields, Outcome, Reason, Request, Trace
 from gateway.pipeline import Pipeline
+from gateway.ports import Vault
 from gateway.rehearse.stage import Stage
+from gateway.stores.leases import LeasedBudgets
 from gateway.stores.lineage import TracedRuns
 from gateway.stores.lines import Lines
 from gateway.stores.memory import MemoryLedger
@@ -36,6 +38,11 @@ kind: Grant
 metadata: {name: all}
 spec: {agents: ["*"], tools: ["*"]}
 """
+
+
+def wall() -> float:
+    """Seconds since the epoch, in the simulation that is running."""
+    return EPOCH + now()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +62,22 @@ class Answer:
 class World:
     """One gateway in front of ``tools``. Made inside of the loop that plays it."""
 
-    def __init__(self, policies: str, tools: Mapping[str, Tool], config: str = "") -> None:
-        """``config`` are the ``tools:`` of the configuration file; by default each is plain HTTP."""
+    def __init__(
+        self,
+        policies: str,
+        tools: Mapping[str, Tool],
+        config: str = "",
+        vault: Vault | None = None,
+        holder: str = "replica",
+    ) -> None:
+        """``config`` are the ``tools:`` of the configuration file; by default each is plain HTTP. ``vault``: the
+        budgets are those that other replicas spend too; this one is called ``holder``."""
         self.tools = tools
         with TemporaryDirectory() as folder:
             self.loaded = load(_written(Path(folder), policies, config or _plain(tools)))
+        self._budgets = LeasedBudgets(wall, now, vault, holder) if vault else WaitingBudgets(wall, now)
         stage = _Live(self.loaded, EPOCH)
+        stage.ledger = MemoryLedger(now, wall, self._budgets)
         self.ledger, self.runs, self.quarantines = stage.ledger, stage.runs, stage.quarantines
         self.traces: list[Trace] = []
         idents, spans = count(1), count(1)
@@ -74,10 +91,10 @@ class World:
             Lines(WaitingRoom(), stage.ledger.pools, now),
             self,
             now,
-            stage.wall,
+            wall,
             lambda: f"call-{next(idents)}",
             stage.runs,
-            TracedRuns(b"simulated", stage.wall, lambda size: next(spans).to_bytes(size, "big")),
+            TracedRuns(b"simulated", wall, lambda size: next(spans).to_bytes(size, "big")),
             stage.quarantines,
         )
 
@@ -86,6 +103,10 @@ class World:
     def record(self, trace: Trace) -> None:
         """Keep the record: the pipeline's last word on a call."""
         self.traces.append(trace)
+
+    async def close(self) -> None:
+        """Write down what was spent."""
+        await self._budgets.close()
 
     async def call(self, agent: str, run: str, target: str, args: Mapping[str, Any], more: Fields = ()) -> Answer:
         """One call, as the wire would take it through the pipeline; ``target`` is /TOOL/PATH, ``more`` are fields."""
@@ -97,17 +118,13 @@ class World:
 
 
 class _Live(Stage):
-    """The stores of a rehearsal, by the clock of the loop; calls wait for budgets as they do in the process."""
-
-    def __init__(self, loaded: Loaded, epoch: float) -> None:
-        super().__init__(loaded, epoch)
-        self.ledger = MemoryLedger(self.clock, self.wall, WaitingBudgets(self.wall, self.clock))
+    """What stands along the way to each tool, and the stores of a rehearsal, by the clock of the loop."""
 
     def clock(self) -> float:
         return now()
 
     def wall(self) -> float:
-        return self.epoch + now()
+        return wall()
 
 
 class _Exchange:
