@@ -7,6 +7,7 @@ Sources: W3C Trace Context Level 2 (``traceparent``: 3.2; versions that are not 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -18,6 +19,8 @@ LONGEST_BAGGAGE = 8192
 """Bytes of the whole list."""
 
 _TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
+_LENGTH = 55
+"""Bytes of a value of version 00."""
 _NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 
 
@@ -40,6 +43,10 @@ def trace_context(value: bytes | None) -> TraceContext | None:
     """
     if value is None:
         return None
+    return _usual(value) if len(value) == _LENGTH else _read(value)
+
+
+def _read(value: bytes) -> TraceContext | None:
     match = _TRACEPARENT.fullmatch(value)
     if match is None:
         return None
@@ -48,6 +55,10 @@ def trace_context(value: bytes | None) -> TraceContext | None:
         return None
     flags = int(match[4], 16)
     return TraceContext(trace, span, flags if version == b"00" else flags & SAMPLED)
+
+
+_usual = lru_cache(1024)(_read)
+"""The same, for values that are read more than once: as a call comes, as it goes on, as it is recorded."""
 
 
 def member(baggage: bytes | None, name: bytes) -> bytes | None:
