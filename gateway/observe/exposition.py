@@ -15,6 +15,7 @@ from gateway.model.standing import Standing
 from gateway.observe.budgets import budget_metrics
 from gateway.observe.metrics import Histogram, Metrics
 from gateway.observe.pools import pool_metrics
+from gateway.observe.repetitions import repetition_metrics
 
 BREAKER_STATES = {"closed": 0, "half-open": 1, "open": 2}
 MOST_BREAKERS = 1000
@@ -68,6 +69,7 @@ class Exposition(Collector):
         yield from self._present()
         yield from pool_metrics(self._gauges.pools())
         yield from budget_metrics(self._gauges.budgets(), self._metrics.budget_refusals)
+        yield from repetition_metrics(self._metrics.repetitions)
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: names are checked at the first scrape, and registering must not ask the gauges."""

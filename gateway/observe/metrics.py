@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections import defaultdict
 
 from gateway.model import NOTHING_FOUND, Findings, Permit, Reason, Refusal, Trace
+from gateway.observe.repetitions import Repetitions
 
 CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 DECIDE_BUCKETS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.1, 1.0)
@@ -86,6 +87,7 @@ class Metrics:
         """By policy, rule, key and value, for each time that the rule spoke."""
         self.budget_refusals: defaultdict[str, int] = defaultdict(int)
         """By name of the budget."""
+        self.repetitions = Repetitions()
         self.reloads = {"success": 0, "failure": 0}
         self.policy_version = ""
 
@@ -113,6 +115,8 @@ class Metrics:
             series.read(outcome.found)
         self.decide.observe(max(0.0, trace.decided - trace.began - trace.queued))
         if decision is not None:
+            if decision.holds:
+                self.repetitions.count(decision.holds, refused=isinstance(decision, Refusal))
             for spoke in (*decision.spoke, *outcome.found.spoke):
                 self.rules[spoke.policy, spoke.rule, spoke.verdict.value, spoke.mode.value] += 1
                 for key, value in spoke.annotations:
