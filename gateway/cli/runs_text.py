@@ -21,7 +21,8 @@ def table(found: Sequence[RunSummary]) -> None:
     """Print the runs, one line each."""
     columns = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("run", "agent", "state", "began", "took", "calls", "refused", "failed", "cost", "tools"):
-        columns.add_column(name, overflow="fold", justify="right" if name in ("calls", "refused", "failed") else "left")
+        counts = name in ("calls", "refused", "failed")
+        columns.add_column(name, overflow="fold", no_wrap=name != "tools", justify="right" if counts else "left")
     for one in found:
         columns.add_row(
             plain(one.run),
@@ -63,7 +64,7 @@ def _agents(summary: RunSummary) -> str:
 
 def _grow(tree: Tree, step: Step, story: Story) -> None:
     row = step.row
-    line = Text(f"+{row.at - story.summary.first:.3f} s  ", "dim")
+    line = Text().append(f"+{row.at - story.summary.first:.3f} s  ", "dim")
     if row.run != story.summary.run or row.agent != story.summary.agent:
         line.append(f"{plain(row.agent or '-')} ({plain(row.run or '-')})  ", "cyan")
     line.append(f"{plain(row.tool or '-')} {plain(row.operation or step.record.get('path') or '-')}  ", "bold")

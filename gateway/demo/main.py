@@ -151,6 +151,7 @@ def _last_words(place: Place) -> str:
 
 def _goodbye(table: Table, place: Place, once: bool) -> None:
     trace = shlex.quote(str(place.folder / "trace.jsonl"))
+    store = shlex.quote(str(place.folder / "traces.db"))
     table.say(f"Every call left a line in {place.folder / 'trace.jsonl'}")
     if once:
         return
@@ -171,6 +172,9 @@ def _goodbye(table: Table, place: Place, once: bool) -> None:
         f"curl -s http://{place.admin}/readyz",
         f"curl -s http://{place.admin}/metrics | grep toolgate_calls_total",
         f"tail -n 1 {trace} | {sys.executable} -m json.tool",
+        f"toolgate runs --store {store}",
+        f"toolgate calls --store {store} --where 'decision == \"refuse\"'",
+        f"toolgate tail --store {store}",
     ):
         table.say(f"  {line}")
     table.say(f"Change a policy in {place.folder / 'policies'}: the next call follows it.")
