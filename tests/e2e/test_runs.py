@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -201,3 +202,23 @@ def test_a_tool_from_which_baggage_is_stripped_gets_none(gateway: Gateway) -> No
     got = ask(gateway, "strict", Baggage="a=b").json()["got"]
     assert "baggage" not in got
     assert "traceparent" in got
+
+
+def test_tokens_outlive_the_process_where_its_state_does(tmp_path: Path) -> None:
+    """What a tool was told before a restart still counts after it."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Relay)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    tools = {"short": {"url": f"http://127.0.0.1:{server.server_address[1]}"}}
+    process = Gateway(tmp_path / "kept", tools, ALL, identify=[{"header": "X-Agent"}])
+    process.config |= {"state": "sqlite:///kept.db", "lineage": {"propagate": "always"}}
+    try:
+        told = ask(process.start(), "short", X_Run_Id="r1").json()["got"]["baggage"]
+        process.stop()
+        answer = ask(process.start(), "short", X_Agent="searcher", X_Run_Id="s1", Baggage=told)
+        record = process.trace(answer.get("x-toolgate-call"))
+    finally:
+        process.stop()
+        server.shutdown()
+        server.server_close()
+    assert (record["root"], record["depth"]) == ({"agent": "planner", "run": "r1"}, 1)
+    assert "Traceback" not in process.output, process.output
