@@ -6,6 +6,7 @@ import click
 
 from gateway import __version__
 from gateway.cli.breakers import breakers
+from gateway.cli.budgets import budgets
 from gateway.cli.calls import calls, tail
 from gateway.cli.cases import test
 from gateway.cli.check import check
@@ -30,7 +31,7 @@ def toolgate() -> None:
 
 
 _COMMANDS = (
-    *(run, check, test, explain, replay, shadow, calls, runs, tail, quarantine, breakers),
+    *(run, check, test, explain, replay, shadow, calls, runs, tail, quarantine, breakers, budgets),
     *(schema, hash_key, demo, mcp, tools),
 )
 for command in _COMMANDS:
