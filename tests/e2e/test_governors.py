@@ -94,7 +94,7 @@ def _trip(governed: Gateway, upstream: Upstream, failing: Callable[[Peer], None]
 def _recover(governed: Gateway, upstream: Upstream) -> None:
     """Waits for the probe that closes the circuit."""
     with upstream.recording():
-        eventually(lambda: call(governed, "GET", "/fragile/x", WHO).status == 200, 5, "the circuit closes")
+        eventually(lambda: call(governed, "GET", "/fragile/x", WHO).status == 200, 10, "the circuit closes")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_breaker_opens_and_recovers(governed: Gateway, upstream: Upstream, fai
         assert not seen.turns, "an open circuit calls nobody"
     assert problem["rule"] == "breaker/fragile"
     assert 1 <= int(answer.get("retry-after") or 0) <= 60
-    assert 0 < problem["retry_after"] <= 1
+    assert 0 < problem["retry_after"] <= 1.2, "what `open` says, and up to a fifth more"
     _recover(governed, upstream)
     with upstream.recording():
         assert [call(governed, "GET", "/fragile/x", WHO).status for _ in range(3)] == [200, 200, 200]
