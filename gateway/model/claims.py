@@ -112,7 +112,7 @@ class LoopSettings(Struct, frozen=True):
     cycles: int = 3
     """So many rounds of the same two to five calls with the same results."""
     streak: int = 0
-    """So many errors in a row, whatever the calls."""
+    """So many errors in a row, whatever the calls, the tool's own too."""
     poll_repeats: int = 20
     """What ``repeats`` is for operations that are polled."""
     window: int = 20

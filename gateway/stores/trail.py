@@ -12,7 +12,10 @@ something else than before, or gets another result, is *new*: the run learns som
 
 Calls under way count as repetitions to be. A success of a call that may change something, and is new, makes those
 before it that change nothing unknown again. Each refusal makes the bounds smaller by one, to no less than one, until a
-run has made ``window`` calls without another. Answers that nobody reads (of models) are no events, unless they fail.
+run has made ``window`` calls without another.
+
+No events are answers that nobody reads (of models), unless they fail, and failures of the tool, which say nothing of
+the run: guards of retries and breakers bound these. They count as errors in a row all the same.
 """
 
 from __future__ import annotations
@@ -101,11 +104,11 @@ class Trail:
 
     def _again(self, claim: LoopClaim, seen: _Seen, waiting: int) -> Circle | None:
         """The call was made before, and nothing that has happened since makes another result likely."""
-        settings, failed = claim.settings, seen.how is not Ended.WELL
+        settings, failed = claim.settings, seen.how is Ended.FAULT
         if claim.polls and not failed:
             bound, count = self._bound(settings.poll_repeats), seen.count + waiting
         else:
-            bound = self._bound(settings.errors if seen.how is Ended.FAULT else settings.repeats)
+            bound = self._bound(settings.errors if failed else settings.repeats)
             count = max(0, seen.count - (self._progress - seen.mark)) + waiting
         kind = "errors" if failed else "repeats"
         what = "and failed in the same way" if failed else "with the same result"
@@ -159,11 +162,12 @@ class Trail:
         """The call has ended; an empty ``result`` is one that nobody knows."""
         if not result:
             return
-        self._adopt(claim.settings)
         self.at = now
+        self._streak = 0 if how is Ended.WELL else self._streak + 1
+        if how is Ended.TROUBLE:
+            return
+        self._adopt(claim.settings)
         self._position += 1
-        failed = how is not Ended.WELL
-        self._streak = self._streak + 1 if failed else 0
         seen = self._seen.get(claim.intent)
         if seen is None or seen.result != result or now - seen.at > memory_of(claim):
             seen = self._learn(claim, how, result)

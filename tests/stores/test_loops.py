@@ -88,9 +88,11 @@ def test_the_same_error_counts_sooner(error):
 
 
 @pytest.mark.parametrize("status", [500, 503, 429, 409])
-def test_trouble_of_the_tool_counts_as_results_do(status):
-    agent = Agent()
-    assert [agent.call("A", status=status) for _ in range(4)] == [True, True, True, False]
+def test_trouble_of_the_tool_says_nothing_of_the_run(status):
+    agent = Agent(streak=10)
+    assert [agent.call("A", status=status) for _ in range(11)] == [True] * 10 + [False]
+    assert agent.state == "streak"
+    assert Agent().calls("A" * 30, status=status) == [True] * 30
 
 
 def test_what_is_new_in_between_forgives_one_each():
