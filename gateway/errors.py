@@ -69,6 +69,14 @@ class UpstreamError(ToolgateError):
         self.reason, self.status, self.detail = reason, status, detail
 
 
+class CutShort(UpstreamError):  # noqa: N818 - a verdict, not a fault
+    """An answer ends here, by the policies' word, with these last bytes of its body."""
+
+    def __init__(self, reason: Reason, detail: str, last: bytes) -> None:
+        super().__init__(reason, 403, detail)
+        self.last = last
+
+
 class ClientGone(ToolgateError):  # noqa: N818 - an event
     """The agent closed its connection before the call ended."""
 

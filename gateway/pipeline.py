@@ -26,7 +26,7 @@ from gateway.decide.budgets import Budgets
 from gateway.decide.engine import AskHuman, Look, Pace, Reserve, decide
 from gateway.decide.loops import advice_of
 from gateway.decide.results import ResultJudge, Results
-from gateway.decide.rules import enforced_denial, labels_of
+from gateway.decide.rules import labels_of, quarantines_of
 from gateway.decide.shapes import Check, Quota
 from gateway.effects import Await, Collect, Effect, ReadBody, Relay, Reply, Send, Way
 from gateway.errors import ClientGone, Refused, UpstreamError
@@ -51,6 +51,7 @@ from gateway.model import (
 from gateway.ports import Clock, Ledger, Lineage, Pacer, Quarantines, Recorder, Runs
 from gateway.replies import broken, broken_off, quarantined, refusal_of, reply_to, timed, told
 from gateway.story import Story
+from gateway.understand.cutting import cut_where
 from gateway.understand.intents import with_intent
 from gateway.understand.reader import Answer, Reader
 from gateway.understand.route import Router
@@ -169,7 +170,8 @@ class Pipeline(Struct, frozen=True):
         story.answered = answered
         story.opened = self.clock()
         self.ledger.answered(permit.holds, answered, story.opened)
-        counted = street.budgets is not None
+        budgets = street.budgets
+        counted = budgets is not None
         spoke = permit.spoke + advice_of(permit.holds) if street.compares else permit.spoke
         judge, answer = None, None
         if street.results is not None and answered.status not in _BODILESS and call.request.method not in _UNREAD:
@@ -179,6 +181,8 @@ class Pipeline(Struct, frozen=True):
                 _hold_tunnel(judge)
             else:
                 answer = story.answer = street.reader.answer(call, answered, judge)
+                if answer is not None and budgets is not None and budgets.cuts(permit.holds):
+                    answer = story.answer = cut_where(answer, partial(budgets.beyond, call, permit.holds))
         if answer is None or not answer.whole:
             relayed: Outcome = yield Relay(told(story, answered, spoke, counted), answer)
             return relayed
@@ -205,14 +209,12 @@ class Pipeline(Struct, frozen=True):
 
     def _hear(self, story: Story, spoke: tuple[Spoke, ...]) -> None:
         """Mark the run, and quarantine, as these rules want it: at once, since the agent may make its next call before
-        this one ends. Every rule that denies is heard, not only the first."""
+        this one ends."""
         if story.agent is not None:
             self.runs.mark(story.run.root or (story.agent.id, story.run.id), labels_of(spoke))
-        for said in spoke:
-            if said.quarantine and story.call is not None and enforced_denial(said):
-                by = f"{said.policy}/{said.rule}"
-                detail = said.message or f"refused by rule {by}"
-                self.quarantines.impose(story.call, said.quarantine, detail, by, said.seconds)
+        if story.call is not None:
+            for wanted in quarantines_of(spoke):
+                self.quarantines.impose(story.call, *wanted)
 
     def reject(self, request: Request, refusal: Refusal) -> Reply:
         """The answer to bytes that never became a call (``request`` is as far as they were read): recorded too."""

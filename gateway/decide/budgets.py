@@ -9,9 +9,9 @@ from msgspec import structs
 
 from gateway.cost.bounds import MICRO, affordable, dearest, read_at_most
 from gateway.cost.pricer import Pricer, asks_nothing
-from gateway.decide.budgets_text import refusal_of
+from gateway.decide.budgets_text import cut_text, refusal_of
 from gateway.errors import Refused
-from gateway.model import Agent, BudgetClaim, BudgetSettings, Call, Claim, Extent, Hold, Reason, Refusal
+from gateway.model import Agent, BudgetClaim, BudgetSettings, Call, Claim, Extent, Findings, Hold, Reason, Refusal
 from gateway.policy.book import PolicyBook
 from gateway.policy.governors import CompiledBudget
 
@@ -107,6 +107,25 @@ class Budgets:
             return extent.output
         besides = (self._pricer.bound(call) or 0) - self._usd(call, extent)
         return affordable(extent, self._pricer.rates(call), claim.amount - besides)
+
+    def cuts(self, holds: Sequence[Hold]) -> bool:
+        """Whether an answer is cut where it comes to cost more than these holds have set aside."""
+        return any(isinstance(hold.claim, BudgetClaim) and hold.claim.settings.cut for hold in holds)
+
+    def beyond(self, call: Call, holds: Sequence[Hold], found: Findings) -> Refusal | None:
+        """A refusal where an answer has come to cost more than was reserved of a budget that cuts it."""
+        usage = found.usage
+        if usage is None:
+            return None
+        for hold in holds:
+            claim = hold.claim
+            if isinstance(claim, BudgetClaim) and claim.settings.cut:
+                tokens = usage.input_tokens + usage.output_tokens
+                usd = self._pricer.tokens(call, usage).usd if self._pricer is not None else None
+                spent = tokens if claim.settings.unit == "tokens" else (usd or 0.0) * MICRO
+                if spent > claim.amount and claim.settings.unit != "calls":
+                    return cut_text(claim)
+        return None
 
     def remaining(self, call: Call, look: Look, now: float) -> Call:
         """The call, and each of its parts, with what is left of the budgets that count it, as rules read it."""

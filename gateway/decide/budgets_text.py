@@ -38,6 +38,18 @@ def refusal_of(hold: Hold) -> Refusal:
     )
 
 
+def cut_text(claim: BudgetClaim) -> Refusal:
+    """Why an answer ends before its end."""
+    most = amount_text(claim.amount, claim.settings.unit)
+    return Refusal(
+        Reason.BUDGET_EXHAUSTED,
+        403,
+        f"the answer has come to cost more than the {most} that budget {claim.guard!r} had set aside for it",
+        f"budget/{claim.guard}",
+        advice="use what you have of the answer; ask for less at a time",
+    )
+
+
 def _advice(claim: BudgetClaim, hold: Hold, *, soon: bool) -> str:
     settings = claim.settings
     if claim.amount > settings.limit:

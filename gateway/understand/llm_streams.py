@@ -107,6 +107,10 @@ class TappedStream:
             found = structs.replace(found, result=self._stream.result(self._kept.events))
         return found
 
+    def failed(self, refusal: Refusal) -> bytes:
+        """Events that end the stream with an error in the provider's shape."""
+        return self._stream.failed(refusal)
+
     def refusal(self) -> Refusal | None:
         """None: it is passed on."""
         return None
@@ -219,6 +223,10 @@ class JudgedStream:
         return structs.replace(
             found, proposed=tuple(self._proposed), refusal=self._denied or self._refusal, notes=notes, result=result
         )
+
+    def failed(self, refusal: Refusal) -> bytes:
+        """Events that end the stream with an error in the provider's shape."""
+        return self._stream.failed(refusal)
 
     def refusal(self) -> Refusal | None:
         """Of a ``whole`` answer: what the agent gets instead of it, or None."""

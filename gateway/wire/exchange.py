@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from gateway.errors import ClientGone, Refused, ToolgateError, UpstreamError
+from gateway.errors import ClientGone, CutShort, Refused, ToolgateError, UpstreamError
 from gateway.execute.forward import BODY_IGNORED, Forwarder
 from gateway.model import SAFE_METHODS, Answered, Call, Fields, Outcome, Permit, Reason, Request
 from gateway.pipeline import Collect, ReadBody, Relay, Reply, Send, Way
@@ -491,6 +491,8 @@ class Exchange:
         unless the agent may only have what it lets through."""
         try:
             return answer.end() if data is None else answer.feed(data)
+        except CutShort:
+            raise
         except Exception as error:
             log.exception("an answer could not be read")
             if not answer.rewrites:
@@ -579,6 +581,9 @@ class Exchange:
             self._wanted = None
             self._advance(None, error)
             return
+        if isinstance(error, CutShort):
+            self._cut_short(error)
+            return
         # The head is out: the only honest signal left is an end that cannot be taken for a good one.
         self.closing = True
         self.keep_alive = False
@@ -587,6 +592,14 @@ class Exchange:
         outcome = self._outcome(fault, str(error))
         self._connection.break_off(hard=not self._framed or fault == "agent")
         self._advance(outcome)
+
+    def _cut_short(self, error: CutShort) -> None:
+        """End the body as if it were complete: its last bytes say that it is not."""
+        self._put(error.last)
+        if self._chunked_out:
+            self._out.append(b"0\r\n\r\n")
+        self.flush()
+        self._advance(self._outcome("gateway", error.detail))
 
     def stop(self) -> None:
         """The gateway ends, and the time for what is under way is over."""
