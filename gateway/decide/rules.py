@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from gateway.decide.shapes import NOTHING, Judgement
 from gateway.model import Call, Mode, Question, Reason, Refusal, Spoke, Verdict
 from gateway.policy.book import PolicyBook
@@ -41,9 +43,13 @@ def labels_of(spoke: tuple[Spoke, ...]) -> tuple[str, ...]:
     return tuple([said.label for said in spoke if said.label and said.mode is Mode.ENFORCE])
 
 
-def enforced_denial(said: Spoke) -> bool:
-    """Whether the rule itself refuses, and not only because it could not be evaluated."""
-    return said.verdict is Verdict.DENY and said.mode is Mode.ENFORCE and not said.error
+def quarantines_of(spoke: tuple[Spoke, ...]) -> Iterator[tuple[str, str, str, float]]:
+    """What is quarantined after these rules have spoken, by every one that refuses, not only the first: scope, reason,
+    by which rule, and for how many seconds. One that could not be evaluated refuses, and has found nothing."""
+    for said in spoke:
+        if said.quarantine and said.verdict is Verdict.DENY and said.mode is Mode.ENFORCE and not said.error:
+            rule = f"{said.policy}/{said.rule}"
+            yield said.quarantine, said.message or f"refused by rule {rule}", rule, said.seconds
 
 
 def _denied(said: Spoke) -> Refusal:

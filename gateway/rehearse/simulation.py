@@ -105,7 +105,8 @@ class Simulation:
         if self._due:
             self._advance(at)
         self._stage.now = at
-        if record.decision is None or (record.operation is None and _not_ours(record)):
+        by_people = record.reason == Reason.QUARANTINED and not record.rule
+        if record.decision is None or by_people or (record.operation is None and _not_ours(record)):
             self._tell(record, NOT_DECIDED)
             return
         try:
@@ -126,6 +127,10 @@ class Simulation:
     # -- deciding -----------------------------------------------------------------------------------------------
 
     def _ask(self, record: Record, call: Call, missing: Sequence[str], at: float) -> None:
+        refusal = self._stage.standing(call)
+        if refusal is not None:
+            self._tell(record, _verdict(refusal))
+            return
         street = self._stage.streets[call.tool.name]
         call = self._stage.in_run(call)
         checks, quotas, lacked = street.checks, street.quotas, None
@@ -189,7 +194,9 @@ class Simulation:
 
     def _decided(self, asked: _Asked, decision: Decision, at: float) -> None:
         record, call = asked.record, asked.call
-        if decision.spoke and call.run.id:
+        if asked.lacked is None or _certain(decision):
+            self._stage.hear(call, decision)
+        elif decision.spoke:
             self._stage.runs.mark(call.tree, labels_of(decision.spoke))
         if isinstance(decision, Permit):
             self._run(asked, decision, at)

@@ -15,7 +15,7 @@ from msgspec import structs
 from gateway.config.described import Described
 from gateway.config.load import Loaded
 from gateway.decide.engine import AskHuman, Effect, Look, Pace, Reserve, decide
-from gateway.decide.rules import labels_of
+from gateway.decide.rules import labels_of, quarantines_of
 from gateway.errors import Refused
 from gateway.model import (
     Agent,
@@ -34,7 +34,7 @@ from gateway.model import (
 from gateway.pipeline import Street, failed, so_far
 from gateway.ports import Clock
 from gateway.rehearse.requests import request_of
-from gateway.replies import refusal_of
+from gateway.replies import quarantined, refusal_of
 from gateway.stores.bucket import spend, take
 from gateway.stores.memory import MemoryLedger
 from gateway.stores.quarantines import Register
@@ -90,6 +90,9 @@ class Stage:
         As live: nobody approves, and whatever breaks is a refusal. A call that would wait its turn is decided at once.
         """
         self.now = at
+        refusal = self.standing(call)
+        if refusal is not None:
+            return refusal
         street = self.streets[call.tool.name]
         call = self.in_run(call)
         if street.reads_time:
@@ -106,8 +109,7 @@ class Stage:
                 answer = self._answer(deciding.send(answer))
         except StopIteration as done:
             decision: Decision = done.value
-            if decision.spoke:
-                self.runs.mark(call.tree, labels_of(decision.spoke))
+            self.hear(call, decision)
             if isinstance(decision, Permit):
                 self.began(call, at)
             return decision
@@ -115,6 +117,21 @@ class Stage:
             return refusal_of(refused)
         except Exception as error:  # noqa: BLE001 - fail closed, as the pipeline does
             return Refusal(Reason.INTERNAL_ERROR, 500, f"{type(error).__name__} while deciding: {error}", "pipeline")
+
+    def standing(self, call: Call) -> Refusal | None:
+        """The refusal, where the call's agent, run or tool is quarantined."""
+        found = self.quarantines.standing(call)
+        return None if found is None else refusal_of(quarantined(found, self.wall()))
+
+    def hear(self, call: Call, decision: Decision) -> None:
+        """Mark the call's run and quarantine, as the rules and guards that spoke want it."""
+        if decision.spoke:
+            self.runs.mark(call.tree, labels_of(decision.spoke))
+            for wanted in quarantines_of(decision.spoke):
+                self.quarantines.impose(call, *wanted)
+        if isinstance(decision, Refusal) and decision.quarantine:
+            by = decision.rule or decision.reason.value
+            self.quarantines.impose(call, decision.quarantine, decision.detail, by, decision.seconds)
 
     def in_run(self, call: Call) -> Call:
         """The call with what rules read of what its run has done so far."""
