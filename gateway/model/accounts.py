@@ -7,7 +7,8 @@ from msgspec import Struct
 
 class Account(Struct, frozen=True):
     """A budget of one key in one unit. ``key`` is the budget's name, the unit, and what it counts by; ``limit`` is in
-    whole units (micro-dollars, tokens, calls); ``window`` and ``seconds`` as in BudgetSettings."""
+    whole units (micro-dollars, tokens, calls); ``window`` and ``seconds`` as in BudgetSettings. The ``seconds`` of a
+    total are those without use after which it may be forgotten, so that runs that are over fill no store; 0: never."""
 
     key: tuple[str, ...]
     limit: int

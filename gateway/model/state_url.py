@@ -9,13 +9,14 @@ from msgspec import Struct
 REDIS = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 ACCEPTED = "write memory:, sqlite:///FILE, redis://HOST:PORT/DB, or another form of docs/state.md"
 _PREFIX = "toolgate:"
+_TLS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 
 class StateUrl(Struct, frozen=True):
     """A URL in its parts. ``str`` and ``repr`` leave out what is secret.
 
     ``scheme`` is memory, sqlite, or one of REDIS. ``path`` is the file (sqlite), the socket (unix), or what follows the
-    hosts. ``prefix`` begins every key in Redis; ``options`` are redis-py's.
+    hosts. ``prefix`` begins every key in Redis; ``options`` are redis-py's, as far as they may be written.
     """
 
     scheme: str
@@ -101,6 +102,14 @@ def _hosts(scheme: str, place: str) -> tuple[tuple[str, int], ...]:
 
 
 def _check(url: StateUrl) -> None:
+    known: tuple[str, ...] = _TLS if url.scheme.startswith("rediss") else ()
+    known += ("sentinel_username", "sentinel_password") if url.scheme.endswith("+sentinel") else ()
+    known += ("db",) if url.scheme == "unix" else ()
+    for name, value in url.options:
+        if name not in known:
+            raise ValueError(f"{url.scheme}:// has no option {name!r}; it has {', '.join(('prefix', *known))}")
+        if name == "db" and not value.isdigit():
+            raise ValueError("the database is a number; write db=0")
     if url.scheme == "unix" and url.path in ("", "/"):
         raise ValueError("not a URL of a unix socket; write unix:///FOLDER/SOCKET")
     if len(url.hosts) > 1 and "+" not in url.scheme:

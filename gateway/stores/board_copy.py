@@ -44,7 +44,7 @@ class BoardCopy:
             self._tell(kind, key, value)
 
     def drop(self, kind: str, key: str) -> bool:
-        """Whether it stood until now."""
+        """It is gone. Whether it stood until now."""
         before = self._kinds.get(kind, {}).pop(key, None)
         if before is None:
             return False
@@ -58,6 +58,11 @@ class BoardCopy:
             self.drop(kind, key)
         for key, (value, until) in after.items():
             self.put(kind, key, value, until)
+
+    def standing(self, kind: str) -> Iterable[tuple[str, bytes, float]]:
+        """Key, value and end of what stands now."""
+        kept, now = self._kinds.get(kind, {}), self._wall()
+        return [(key, value, until) for key, (value, until) in kept.items() if not until or until > now]
 
     def kinds(self) -> Iterable[str]:
         """Kinds with entries."""

@@ -39,3 +39,13 @@ def granted(available: int, least: int, wish: int) -> int:
     if available < least or available <= 0:
         return 0
     return min(available, max(least, min(wish, available // _SHARE)))
+
+
+def retires(account: Account, window: Window, now: float, keep: float) -> float:
+    """When the window may be forgotten if nothing more is written to it, in seconds since the epoch; 0 is never.
+    ``keep`` is for how long it is of use after its end. A total is kept for ever, or for its ``seconds``."""
+    if window.ends:
+        return window.ends + keep
+    if account.window == "rolling":
+        return now + account.seconds + keep
+    return now + account.seconds if account.seconds else 0.0

@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.model import Account, Balance, Draw, Drawn, Entry, Lease, Want
 from gateway.stores.bucket import draw
-from gateway.stores.leasing import Window, granted, window_of
+from gateway.stores.leasing import Window, granted, retires, window_of
 
 KEEP = 35 * 86400.0
 """Seconds for which windows that have ended, and lines of the ledger, are kept."""
@@ -54,7 +54,8 @@ def give_back(connection: Connection, holder: str, amounts: Sequence[tuple[Accou
 def forfeit(connection: Connection, holder: str, now: float) -> None:
     """What a holder that has died had leased is spent, by lines of its own."""
     found = connection.execute(
-        "SELECT id, account, instance, amount FROM leases JOIN accounts ON id = leases.account WHERE holder = ?",
+        "SELECT a.id, a.account, a.instance, l.amount FROM leases l JOIN accounts a ON a.id = l.account"
+        " WHERE l.holder = ?",
         (holder,),
     ).fetchall()
     for row, account, instance, amount in found:
@@ -110,22 +111,12 @@ def tidy(connection: Connection, now: float) -> None:
 def _opened(connection: Connection, account: Account, now: float) -> tuple[int, Window]:
     """The row of the account's window at ``now``, made where there is none."""
     window, key, written = window_of(account, now), _text(account.key), msgspec.json.encode(account).decode()
-    retires = _retires(account, window, now)
     found = connection.execute(
         "INSERT INTO accounts (key, instance, account, retires) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
         " SET account = excluded.account, retires = excluded.retires RETURNING id",
-        (key, window.instance, written, retires),
+        (key, window.instance, written, retires(account, window, now, KEEP)),
     ).fetchone()
     return found[0], window
-
-
-def _retires(account: Account, window: Window, now: float) -> float:
-    """When nobody needs the window any more; 0 is never."""
-    if window.ends:
-        return float(window.ends + KEEP)
-    if account.window == "rolling":
-        return now + account.seconds + KEEP
-    return now + account.seconds if account.seconds else 0.0
 
 
 def _spent(connection: Connection, row: int, window: Window) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gateway.errors import ConfigError, Problem
 from gateway.model.state_url import StateUrl
 from gateway.ports import State
 from gateway.stores.memory_state import MemoryState
@@ -18,4 +19,13 @@ def open_state(url: StateUrl, wall: Callable[[], float]) -> State:
     """
     if url.kind == "sqlite":
         return SqliteState(url.path, wall)
-    return MemoryState(wall)
+    if url.kind == "memory":
+        return MemoryState(wall)
+    try:
+        from gateway.stores.redis_state import RedisState
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "redis":
+            raise
+        message = f"{url} needs the package redis, which is not installed"
+        raise ConfigError([Problem("state", 0, 0, message, "pip install toolgate[redis]")]) from None
+    return RedisState(url, wall)

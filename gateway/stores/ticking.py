@@ -16,6 +16,7 @@ class Ticker:
     def __init__(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         self._seconds, self._work = seconds, work
         self._task: asyncio.Task[None] | None = None
+        self._ending = False
 
     def start(self) -> None:
         """Begin; the first time comes after ``seconds``."""
@@ -23,6 +24,7 @@ class Ticker:
 
     async def stop(self) -> None:
         """End, in the middle of the work if need be."""
+        self._ending = True
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -30,7 +32,7 @@ class Ticker:
             self._task = None
 
     async def _go(self) -> None:
-        while True:
+        while not self._ending:  # a client library may swallow the cancelling
             await asyncio.sleep(self._seconds)
             try:
                 await self._work()

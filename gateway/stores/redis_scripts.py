@@ -1,0 +1,217 @@
+"""What runs inside Redis or Valkey (5.0 or newer), each script in one step. Amounts stay below 2^53, where Lua counts
+exactly. Every key of one run of a script lies in one hash slot, so that a Cluster takes it too.
+
+An account's window is a hash: ``account`` (JSON), ``leased`` by all, ``h:HOLDER`` by each, ``spent``, or, where the
+window rolls, a ring of slots ``s0`` to ``s63`` that hold ``NUMBER:AMOUNT``.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha1
+
+from msgspec import Struct
+
+RING = 64
+MOST_CALLS = 100_000
+"""Ids of calls that an account's window remembers, so that none is settled twice."""
+MOST_LINES = 10_000
+"""Lines of the ledger that an account keeps."""
+
+
+class Script(Struct, frozen=True):
+    """A script and the digest that Redis knows it by."""
+
+    text: str
+    sha: str
+
+
+def _script(*parts: str) -> Script:
+    text = "\n".join(parts)
+    return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+_ACCOUNTS = f"""
+local function whole(number) return string.format('%.0f', number) end
+local function spent_of(key, first)
+  if first == 0 then return tonumber(redis.call('HGET', key, 'spent') or '0') end
+  local names, total = {{}}, 0
+  for i = 0, {RING - 1} do names[i + 1] = 's' .. i end
+  for _, kept in ipairs(redis.call('HMGET', key, unpack(names))) do
+    if kept then
+      local slot, amount = string.match(kept, '^(%d+):(%d+)$')
+      if tonumber(slot) >= first then total = total + tonumber(amount) end
+    end
+  end
+  return total
+end
+local function spend(key, slot, first, amount)
+  if first == 0 then redis.call('HINCRBY', key, 'spent', whole(amount)) return end
+  local name = 's' .. whole(slot % {RING})
+  local kept = redis.call('HGET', key, name)
+  if kept then
+    local known, before = string.match(kept, '^(%d+):(%d+)$')
+    if tonumber(known) > slot then return end
+    if tonumber(known) == slot then amount = amount + tonumber(before) end
+  end
+  redis.call('HSET', key, name, whole(slot) .. ':' .. whole(amount))
+end
+local function lower(key, holder, amount)
+  local had = tonumber(redis.call('HGET', key, 'h:' .. holder) or '0')
+  local less = math.min(had, amount)
+  if less <= 0 then return 0 end
+  redis.call('HINCRBY', key, 'leased', whole(-less))
+  if less == had then redis.call('HDEL', key, 'h:' .. holder)
+  else redis.call('HINCRBY', key, 'h:' .. holder, whole(-less)) end
+  return less
+end
+local function keep(key, retires)
+  if retires == '0' then redis.call('PERSIST', key) else redis.call('PEXPIREAT', key, retires) end
+end
+"""
+
+LEASE = _script(
+    _ACCOUNTS,
+    """
+local holder, out = ARGV[1], {}
+for i, key in ipairs(KEYS) do
+  local at = 2 + (i - 1) * 6
+  local limit, least, wish = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local spent = spent_of(key, tonumber(ARGV[at + 4]))
+  local leased = tonumber(redis.call('HGET', key, 'leased') or '0')
+  local available, got = limit - spent - leased, 0
+  if available > 0 and available >= least then
+    got = math.min(available, math.max(least, math.min(wish, math.floor(available / 8))))
+  end
+  if got > 0 then
+    redis.call('HINCRBY', key, 'leased', whole(got))
+    redis.call('HINCRBY', key, 'h:' .. holder, whole(got))
+  end
+  redis.call('HSET', key, 'account', ARGV[at])
+  keep(key, ARGV[at + 5])
+  out[i] = {whole(got), whole(spent), whole(leased + got)}
+end
+return out
+""",
+)
+"""Keys: the windows. Arguments: the holder; for each window its account, limit, least, wish, first slot, end of key."""
+
+SETTLE = _script(
+    _ACCOUNTS,
+    f"""
+local holder, now = ARGV[1], ARGV[2]
+for i = 1, #KEYS / 3 do
+  local key, calls, ledger = KEYS[3 * i - 2], KEYS[3 * i - 1], KEYS[3 * i]
+  local at = 3 + (i - 1) * 6
+  local call, spent = ARGV[at + 1], tonumber(ARGV[at + 2])
+  if redis.call('ZADD', calls, 'NX', now, call) == 1 then
+    redis.call('HSET', key, 'account', ARGV[at])
+    spend(key, tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), spent)
+    lower(key, holder, spent)
+    redis.call('ZREMRANGEBYRANK', calls, 0, -{MOST_CALLS + 1})
+    redis.call('XADD', ledger, 'MAXLEN', '~', {MOST_LINES}, '*', 'call', call, 'holder', holder, 'spent', whole(spent))
+    for _, each in ipairs({{key, calls, ledger}}) do keep(each, ARGV[at + 5]) end
+  end
+end
+return {{}}
+""",
+)
+"""Keys: of each entry the window, its calls, its ledger. Arguments: the holder, now; for each entry its account, call,
+amount, slot, first slot, end of keys."""
+
+GIVE_BACK = _script(
+    _ACCOUNTS,
+    """
+for i, key in ipairs(KEYS) do lower(key, ARGV[1], tonumber(ARGV[1 + i])) end
+return {}
+""",
+)
+"""Keys: the windows. Arguments: the holder, the amounts."""
+
+FORFEIT = _script(
+    _ACCOUNTS,
+    f"""
+local holder = ARGV[1]
+local amount = lower(KEYS[1], holder, tonumber(redis.call('HGET', KEYS[1], 'h:' .. holder) or '0'))
+if amount > 0 then
+  spend(KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3]), amount)
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', {MOST_LINES}, '*', 'forfeited', whole(amount), 'holder', holder)
+  keep(KEYS[2], ARGV[4])
+end
+return whole(amount)
+""",
+)
+"""Keys: a window and its ledger. Arguments: the holder, slot, first slot, end of keys."""
+
+DRAW = _script("""
+local time = redis.call('TIME')
+local now, out = tonumber(time[1]) + tonumber(time[2]) / 1000000, {}
+for i, key in ipairs(KEYS) do
+  local at = (i - 1) * 4
+  local capacity, rate = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local least, wish = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  local full_at = math.max(now, tonumber(redis.call('GET', key) or '0'))
+  local left, tokens, wait = capacity - (full_at - now) * rate, 0, 0
+  if wish < 0 then
+    full_at = math.max(now, full_at + wish / rate)
+    left = capacity - (full_at - now) * rate
+  elseif left + 1e-6 < least then
+    wait = (least - left) / rate
+  else
+    tokens = math.min(wish, math.max(left, least))
+    full_at = full_at + tokens / rate
+    left = left - tokens
+  end
+  local life = math.ceil((full_at - now) * 1000) + 1000
+  redis.call('SET', key, string.format('%.6f', full_at), 'PX', string.format('%.0f', life))
+  out[i] = {string.format('%.9f', tokens), string.format('%.6f', math.max(0, left)), string.format('%.6f', wait)}
+end
+return out
+""")
+"""GCRA by the time of Redis. Keys: the buckets. Arguments: for each its capacity, rate, least, wish."""
+
+TICK = _script("""
+local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+redis.call('ZADD', KEYS[1], string.format('%.3f', now), ARGV[1])
+local dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.3f', now - tonumber(ARGV[2])))
+return {redis.call('ZCARD', KEYS[1]) - #dead, dead, redis.call('HGETALL', KEYS[2])}
+""")
+"""A sign of life, and what is new. Keys: holders, revisions. Arguments: the holder, seconds after which one is dead."""
+
+POST = _script("""
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
+return redis.call('HINCRBY', KEYS[2], ARGV[1], 1)
+""")
+"""Keys: the board of a kind, revisions. Arguments: kind, key, value."""
+
+REMOVE = _script("""
+local kept = redis.call('HGET', KEYS[1], ARGV[2])
+if not kept then return 0 end
+redis.call('HDEL', KEYS[1], ARGV[2])
+redis.call('HINCRBY', KEYS[2], ARGV[1], 1)
+local ends = tonumber(string.match(kept, '^(%S+) '))
+if ends > 0 and ends <= tonumber(ARGV[3]) then return 0 end
+return 1
+""")
+"""Keys: the board of a kind, revisions. Arguments: kind, key, now."""
+
+RESTORE = _script("""
+for i = 3, #ARGV, 2 do redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1]) end
+local now = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or '0')
+redis.call('HSET', KEYS[2], ARGV[1], string.format('%.0f', math.max(now, tonumber(ARGV[2])) + 1))
+return redis.status_reply('OK')
+""")
+"""Keys: the board of a kind, revisions. Arguments: kind, the revision that was known, keys and values."""
+
+SWEEP = _script("""
+local kept, gone = redis.call('HGETALL', KEYS[1]), 0
+for i = 1, #kept, 2 do
+  local ends = tonumber(string.match(kept[i + 1], '^(%S+) '))
+  if ends and ends > 0 and ends < tonumber(ARGV[1]) then
+    redis.call('HDEL', KEYS[1], kept[i])
+    gone = gone + 1
+  end
+end
+return gone
+""")
+"""Keys: the board of a kind. Arguments: now."""
