@@ -93,6 +93,8 @@ def reading(config: Path | None, store: Path | None, logs: Sequence[Path] = ()) 
     Raises:
         click.ClickException: none or several are given, or it cannot be read.
     """
+    import sqlite3
+
     from gateway.observe.store.file import StoreError, open_for_reading, temporary
     from gateway.observe.store.reader import TraceReader
 
@@ -110,6 +112,8 @@ def reading(config: Path | None, store: Path | None, logs: Sequence[Path] = ()) 
     reader = TraceReader(connection)
     try:
         yield reader
+    except sqlite3.Error as error:
+        raise click.ClickException(f"the store cannot be read: {error}") from None
     finally:
         reader.close()
 

@@ -46,21 +46,24 @@ def open_for_writing(path: str) -> sqlite3.Connection:
         ConfigError: it cannot be used.
     """
     try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))  # SQLite's own files then have this mode
         connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
         try:
             _prepare(connection, path)
         except BaseException:
             connection.close()
             raise
-    except sqlite3.Error as error:
-        raise _unusable(f"cannot use {path}: {error}", _hint(error)) from None
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise _unusable(f"cannot use {path}: {reason}", _hint(error)) from None
     except StoreError as error:
         raise _unusable(str(error), "give another path, or move the file away") from None
     return connection
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """The store at ``path``, which another process may be writing; nothing in it can be changed.
+    """The store at ``path``, which another process may be writing; nothing in it can be changed. For one thread at a
+    time.
 
     Raises:
         StoreError: it cannot be read.
@@ -71,7 +74,9 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     # A store that nobody writes, in a folder that is not ours to write, has no place for the log's shared index.
     still = not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
     try:
-        connection = sqlite3.connect(where + "&immutable=1" * still, uri=True, timeout=_BUSY, isolation_level=None)
+        connection = sqlite3.connect(
+            where + "&immutable=1" * still, uri=True, timeout=_BUSY, isolation_level=None, check_same_thread=False
+        )
         try:
             _check(connection, str(path))
         except BaseException:
@@ -104,7 +109,6 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
         connection.executescript(
             f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {_TABLES} COMMIT"
         )
-        Path(path).chmod(0o640)
     _check(connection, path)
 
 
@@ -119,7 +123,7 @@ def _check(connection: sqlite3.Connection, path: str) -> None:
     connection.execute("SELECT value FROM marks").fetchone()
 
 
-def _hint(error: sqlite3.Error) -> str:
+def _hint(error: Exception) -> str:
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return "it is no SQLite database, or is broken: move the file away, and a new one is made"
     return "give a file in a folder that exists and that this user may write"

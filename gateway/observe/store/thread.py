@@ -7,6 +7,7 @@ Between two transactions it waits for company, since a page of an index is writt
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -60,7 +61,7 @@ class TraceStore:
         self.size = 0
         """Bytes that the records take in the file."""
         self._keep, self._max_size, self._most_records, self._insert = keep, max_size, most_records, insert
-        self._connection = open_for_writing(path)
+        self._open()
         self._put = self._put_bytes = self._refused = 0  # counted by the loop alone
         self._done = self._done_bytes = self._unusable = 0  # counted by the thread alone
         self._queue: SimpleQueue[list[Stored] | None] = SimpleQueue()
@@ -103,6 +104,10 @@ class TraceStore:
         self._queue.put(None)
         self._thread.join(timeout)
         return self.waiting
+
+    def _open(self) -> None:
+        self._connection = open_for_writing(self.path)
+        self._inode = os.stat(self.path).st_ino
 
     # -- the thread ---------------------------------------------------------------------------------------------
 
@@ -165,6 +170,7 @@ class TraceStore:
         time and more, and beyond that until new records come."""
         most = 2 * self._untidied // writing.SLICE + 1
         self._tidied, self._untidied = monotonic(), 0
+        self._try(self._find)
         oldest = int((time() - self._keep) * 1000)
         for work, argument in (
             (writing.forget, oldest),
@@ -176,6 +182,16 @@ class TraceStore:
                 slices += 1
         self._step(writing.release)
         self._step(self._measure)
+
+    def _find(self, connection: sqlite3.Connection) -> None:
+        """Go on with a new file where this one was moved away: nobody would find what is written to it."""
+        try:
+            moved = os.stat(self.path).st_ino != self._inode
+        except FileNotFoundError:
+            moved = True
+        if moved:
+            connection.close()
+            self._open()
 
     def _measure(self, connection: sqlite3.Connection) -> None:
         self.size = writing.used(connection)

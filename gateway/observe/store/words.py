@@ -31,6 +31,7 @@ class Words:
             self._to = 0
         (worded,) = connection.execute("SELECT value FROM marks WHERE name = 'worded'").fetchone()
         (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM records").fetchone()
+        connection.execute("DELETE FROM temp.tail WHERE rowid <= ?", (worded,))
         after = max(worded, self._to)
         if newest > after:
             connection.execute(

@@ -16,8 +16,11 @@ from gateway.observe.store.where import Where
 from gateway.observe.store.writing import insert
 from gateway.policy.engines import load_engine
 from tests.builders import call
+from tests.observe.support import trace
 
 from .support import START, kept, made, reader_of
+from .test_rows import DECISIONS, FOUND
+from .test_rows import WORDS as WORDS_OF_STRANGERS
 
 SPOKE = Spoke("payments", "large", Verdict.DENY, Mode.ENFORCE, "transfers over 500 are made by hand")
 DENIED = Refusal(
@@ -111,6 +114,35 @@ def test_one_call_is_found_by_its_id(reads):
     assert found is not None
     assert (found.rule, found.record["detail"]) == ("payments/large", DENIED.detail)
     assert reader.call("c99") is None
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.builds(
+            lambda decision, outcome, run, agent, operation, wall: structs.replace(
+                trace(decision, outcome), run=run, agent=agent, operation=operation, wall=wall
+            ),
+            DECISIONS,
+            st.builds(Outcome, st.integers(100, 599), st.integers(0, 599), error=WORDS_OF_STRANGERS, found=FOUND),
+            st.builds(Run, WORDS_OF_STRANGERS),
+            st.none() | st.builds(Agent, WORDS_OF_STRANGERS),
+            WORDS_OF_STRANGERS,
+            st.floats(0, 4e9),
+        ),
+        max_size=70,
+    )
+)
+def test_what_is_stored_comes_back_as_it_was(traces):
+    records = kept(*traces)
+    connection = temporary()
+    insert(connection, records)
+    reader = TraceReader(connection)
+    rows, _ = reader.after(0, limit=100)
+    reader.close()
+    assert [row.line.encode() for row in rows] == [one.line for one in records]
+    told = [structs.astuple(row) for row in rows]
+    assert [(round(at * 1e3), *rest[:-1]) for _, at, *rest in told] == [one.values for one in records]
 
 
 WORDS = ["money", "hand", "delete", "user", "Zürich"]
@@ -337,5 +369,9 @@ def test_what_cannot_be_read_is_told(tmp_path, content):
 
 
 def test_a_store_is_not_readable_for_everybody(tmp_path):
-    open_for_writing(str(tmp_path / "t.db")).close()
-    assert (tmp_path / "t.db").stat().st_mode & 0o007 == 0
+    connection = open_for_writing(str(tmp_path / "t.db"))
+    insert(connection, kept(made()))
+    files = list(tmp_path.iterdir())
+    assert len(files) == 3
+    assert all(file.stat().st_mode & 0o007 == 0 for file in files)
+    connection.close()

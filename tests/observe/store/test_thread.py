@@ -201,6 +201,21 @@ def test_two_processes_may_write_one_store(start, reader):
     assert numbers(reader()) == list(range(200))
 
 
+def test_a_store_that_is_moved_away_while_it_is_written_is_made_anew(tmp_path, start, reader, monkeypatch):
+    monkeypatch.setattr(thread, "_TIDY", 0.0)
+    store = start()
+    store.put(kept(made(0)))
+    until(lambda: store.waiting == 0)
+    for file in list(tmp_path.iterdir()):
+        file.rename(tmp_path / ("moved" + file.name))
+    until((tmp_path / "traces.db").exists)
+    until(lambda: store.put(kept(made(1))) or numbers(reader()) != [])
+    assert set(numbers(reader())) == {1}
+    moved = TraceReader(open_for_reading(tmp_path / "movedtraces.db"))
+    assert numbers(moved)[:1] == [0]
+    moved.close()
+
+
 WRITER = """
 import sys, time
 from gateway.observe.store.thread import TraceStore
