@@ -8,8 +8,9 @@ from msgspec import Struct, structs
 
 from gateway.config.case_files import Suite
 from gateway.config.load import Loaded
-from gateway.model import CircuitClaim, RateClaim, Trace
+from gateway.model import CircuitClaim, Claim, LoopClaim, RateClaim, RetryClaim, Trace
 from gateway.policy.schema import Breaker, Limit, Policy, Rule
+from gateway.policy.schema_governors import Loop, Retry
 from gateway.rehearse.watch import Given, WatchedBook
 
 Key = tuple[str, str, str]
@@ -68,12 +69,11 @@ class Coverage:
         for trace in traces:
             for hold in trace.decision.holds if trace.decision is not None else ():
                 claim = hold.claim
-                if isinstance(claim, RateClaim):
-                    kind, tried = "Limit", "counted" if hold.granted else "refused"
-                elif isinstance(claim, CircuitClaim):
-                    kind, tried = "Breaker", "closed" if hold.granted else "open"
-                else:
+                kind = _KINDS.get(type(claim))
+                if kind is None:
                     continue
+                passed, refused = _PASSAGE.get(kind, _COUNTING)
+                tried = passed if hold.granted else refused
                 seen = self._names[kind, f"{kind.lower()}/{claim.guard}"].tried
                 seen[tried] = seen.get(tried, 0) + 1
 
@@ -90,6 +90,16 @@ class Coverage:
         return sorted(found, key=lambda one: (one.file, one.line, one.column))
 
 
+_KINDS: dict[type[Claim], str] = {
+    RateClaim: "Limit",
+    CircuitClaim: "Breaker",
+    LoopClaim: "Loop",
+    RetryClaim: "Retry",
+}
+_COUNTING = ("counted", "refused")
+_PASSAGE = {"Breaker": ("closed", "open")}
+
+
 def _subjects(suite: Suite) -> Iterator[tuple[str, Subject]]:
     for number, sourced in enumerate(suite.policies.sourced):
         model, name = sourced.model, sourced.model.metadata.name
@@ -97,10 +107,9 @@ def _subjects(suite: Suite) -> Iterator[tuple[str, Subject]]:
             for at, rule in enumerate(model.spec.rules):
                 place = suite.policies.place(number, ("spec", "rules", at))
                 yield "Rule", Subject(*place, f"{name}/{rule.name}", _goals(rule), {})
-        elif isinstance(model, Limit):
-            yield "Limit", Subject(*suite.policies.place(number, ()), f"limit/{name}", ("counted", "refused"), {})
-        elif isinstance(model, Breaker):
-            yield "Breaker", Subject(*suite.policies.place(number, ()), f"breaker/{name}", ("closed", "open"), {})
+        elif isinstance(model, Limit | Breaker | Loop | Retry):
+            place, kind = suite.policies.place(number, ()), model.kind
+            yield kind, Subject(*place, f"{kind.lower()}/{name}", _PASSAGE.get(kind, _COUNTING), {})
 
 
 def _goals(rule: Rule) -> tuple[str, ...]:
