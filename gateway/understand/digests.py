@@ -32,10 +32,13 @@ _SAID = ("message", "detail", "error_description", "error", "errors", "title", "
 
 
 def of_result(value: Any) -> str:
-    """Digest of a result that was read."""
+    """Digest of a result that was read; empty where it is nested so deep that nobody can say."""
     if isinstance(value, Mapping) and not _EXCHANGE.isdisjoint(value):
         value = {name: inner for name, inner in value.items() if name not in _EXCHANGE}
-    return digest(canonical(value))
+    try:
+        return digest(canonical(value))
+    except RecursionError:
+        return ""
 
 
 def of_complaint(text: str) -> str:
