@@ -12,6 +12,11 @@ from gateway.understand.digests import LONGEST, MOST_HASHED, Digested, complaint
 from gateway.understand.mcp_answers import Tap
 
 JSON, TEXT = "application/json", "text/plain"
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda one: st.lists(one) | st.dictionaries(st.text(), one),
+    max_leaves=10,
+)
 
 
 def read(body: bytes, kind: str = JSON, status: int = 200, encoding: str = "", *, piece: int = 1 << 30) -> Findings:
@@ -49,6 +54,15 @@ def test_of_long_answers_beginning_and_length_count(kind):
     long = b'"' + b"x" * (2 * MOST_HASHED) + b'"'
     assert read(long, kind, piece=65536).digest == read(long, kind, piece=65536).digest
     assert read(long, kind, piece=65536).digest != read(long + b" ", kind, piece=65536).digest
+
+
+@pytest.mark.parametrize("depth", [60, 300, 900, 5000])
+def test_however_deep_an_answer_is_it_passes(depth):
+    read(b"[" * depth + b"]" * depth)
+    read(b'{"a":' * depth + b"1" + b"}" * depth, status=400)
+    tap = Tap(events=False, keep=False, limit=100_000, compares=True)
+    tap.feed(b'{"jsonrpc":"2.0","id":1,"result":{"content":[],"x":' + b"[" * depth + b"]" * depth + b"}}")
+    tap.end()
 
 
 def test_an_answer_that_broke_off_is_like_no_other():
@@ -90,13 +104,7 @@ def test_numbers_and_ids_are_not_what_a_complaint_is_about():
     assert of_complaint("syntax error") != of_complaint("no such table")
 
 
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(),
-        lambda one: st.lists(one) | st.dictionaries(st.text(), one),
-        max_leaves=10,
-    )
-)
+@given(JSON_VALUES)
 def test_any_value_has_a_digest_and_a_complaint(value):
     assert len(of_result(value)) == 32
     assert len(complaint_in(value)) <= LONGEST
@@ -144,10 +152,8 @@ def test_all_results_of_a_batch_count():
 
 
 def test_what_nobody_compares_costs_nothing():
-    assert (tapped(result("a", error=True), compares=False).digest, tapped(result("a"), compares=False).complaint) == (
-        "",
-        "",
-    )
+    found = tapped(result("a", error=True), compares=False)
+    assert (found.digest, found.complaint) == ("", "")
 
 
 def test_an_answer_too_long_to_be_read_is_like_no_other():
