@@ -234,6 +234,9 @@ def _rule(scope: _Scope, model: Policy, rule: Rule, path: Path, rollout: Rollout
     if rule.messageExpression is not None:
         at = (*path, "messageExpression")
         message = scope.program(rule.messageExpression, at, STRING, "messageExpression", phase)
+    if rule.quarantine == "tool" and not rule.quarantine_for:
+        text = "whoever makes this rule deny stops the tool for everybody, until somebody lifts it"
+        scope.complaints.warning(scope.index, (*path, "quarantine"), text, "write run or agent, or give quarantine_for")
     if program is None:
         return None
     return CompiledRule(

@@ -106,6 +106,9 @@ class Rule(Model):
         if self.quarantine is not None and self.then != "deny":
             message = f"quarantine has no effect with then: {self.then}; remove it or write then: deny"
             raise InconsistentError(message, "quarantine")
+        if self.quarantine is not None and self.phase == "list":
+            message = "in phase list quarantine has no effect: nothing is called; remove it, or give it to another rule"
+            raise InconsistentError(message, "quarantine")
         if self.quarantine_for and self.quarantine is None:
             raise InconsistentError("quarantine_for says how long, but not what; give quarantine too", "quarantine_for")
         for number, field in enumerate(self.fields):
