@@ -16,7 +16,7 @@ import pytest
 from gateway.errors import ConfigError
 from gateway.observe.audit import TraceLog
 from gateway.observe.store import thread, writing
-from gateway.observe.store.file import open_for_reading, open_for_writing
+from gateway.observe.store.file import StoreError, open_for_reading, open_for_writing
 from gateway.observe.store.found import Filter
 from gateway.observe.store.reader import TraceReader
 from gateway.observe.store.rows import stored
@@ -208,12 +208,38 @@ def test_a_store_that_is_moved_away_while_it_is_written_is_made_anew(tmp_path, s
     until(lambda: store.waiting == 0)
     for file in list(tmp_path.iterdir()):
         file.rename(tmp_path / ("moved" + file.name))
-    until((tmp_path / "traces.db").exists)
-    until(lambda: store.put(kept(made(1))) or numbers(reader()) != [])
-    assert set(numbers(reader())) == {1}
+    until(lambda: opens(tmp_path / "traces.db"))
+    store.put(kept(made(1)))
+    until(lambda: numbers(reader()) == [1])
     moved = TraceReader(open_for_reading(tmp_path / "movedtraces.db"))
     assert numbers(moved)[:1] == [0]
     moved.close()
+
+
+def opens(path: Path) -> bool:
+    try:
+        open_for_reading(path).close()
+    except StoreError:
+        return False
+    return True
+
+
+def test_of_several_processes_that_start_at_once_one_makes_the_store(tmp_path):
+    failed = []
+
+    def begin():
+        try:
+            open_for_writing(str(tmp_path / "traces.db")).close()
+        except ConfigError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert failed == []
+    assert opens(tmp_path / "traces.db")
 
 
 WRITER = """
