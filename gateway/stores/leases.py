@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -202,16 +202,18 @@ class LeasedBudgets(WaitingBudgets):
             self._asking = False
 
     async def _lease_all(self, wants: dict[Account, int]) -> None:
-        asked = [
-            model.Want(self._lease(account).account, max(1, least), self._wish(account, least))
-            for account, least in wants.items()
-        ]
         at = self.wall()
+        answers: Sequence[model.Lease] = ()
         try:
+            if surplus := [each for account in wants if (each := self._surplus(account, wants))]:
+                await self._vault.give_back(self._holder, surplus, at)
+            asked = [
+                model.Want(self._lease(account).account, max(1, least), self._wish(account, least))
+                for account, least in wants.items()
+            ]
             answers = await self._vault.lease(self._holder, asked, at)
         except StoreUnavailable as error:
             self._lost(error)
-            answers = ()
         for account in wants:
             self._leases[account].asked = False
         for account, answer in zip(wants, answers, strict=False):
@@ -223,6 +225,17 @@ class LeasedBudgets(WaitingBudgets):
                 self._ask(account, lacking)
             elif lacking:
                 asyncio.get_running_loop().call_later(AGAIN, self._ask_for_first, account)
+
+    def _surplus(self, account: Account, wants: dict[Account, int]) -> tuple[model.Account, int] | None:
+        """What is leased and too little for the first in line, where the vault had no more: it is given back, and asked
+        for anew with the rest. Otherwise two replicas could hold what either lacks."""
+        lease = self._lease(account)
+        unused = lease.amount - account.reserved
+        if unused <= 0 or lease.dry_at != lease.heard or not self._lacking(account):
+            return None
+        lease.amount -= unused
+        wants[account] += unused
+        return lease.account, unused
 
     def _wish(self, account: Account, least: int) -> int:
         line: Line | None = account.waiting

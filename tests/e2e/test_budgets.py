@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import httpx
 import pytest
+
+from tests.stores.redis_server import RedisServer
 
 from .harness.gateway import ALL, Gateway
 from .harness.metered import INPUT, OUTPUT, MeteredModel
@@ -84,3 +89,74 @@ def test_a_thousand_calls_at_once_never_spend_more_than_the_budget_and_nearly_al
     finally:
         gateway.stop()
     assert "Traceback" not in gateway.output, gateway.output
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[str]:
+    server = RedisServer()
+    yield server.url
+    server.stop()
+
+
+def test_two_replicas_never_spend_the_same_dollar(model: MeteredModel, tmp_path: Path, redis: str) -> None:
+    policies = budget(usd=1, max_tokens=1000, max_wait="30s")
+    gateways = [Gateway(tmp_path / name, tools(model), policies, state=redis).start() for name in ("a", "b")]
+    try:
+        asker = Asker()
+        asyncio.run(asker.all([gateway.url for gateway in gateways], 600))
+        assert model.total <= LIMIT
+        assert model.before(asker.refused_at) >= 0.95 * LIMIT
+        assert asker.statuses[200] == len(model.sold)
+    finally:
+        for gateway in gateways:
+            gateway.stop()
+    for gateway in gateways:
+        assert "Traceback" not in gateway.output, gateway.output
+
+
+def test_a_process_that_is_killed_forgets_nothing_that_it_spent(model: MeteredModel, tmp_path: Path) -> None:
+    gateway = Gateway(
+        tmp_path, tools(model), budget(usd=1, max_tokens=300, max_wait="1s"), state="sqlite:///state.db"
+    ).start()
+    try:
+        for killed_after in (30, 150):
+            asker = Asker()
+
+            async def go(asker: Asker = asker, calls: int = killed_after) -> None:
+                asking = asyncio.create_task(asker.all([gateway.url], 400))
+                enough = len(model.sold) + calls
+                while len(model.sold) < enough and not asking.done():
+                    await asyncio.sleep(0.001)
+                gateway.signal(signal.SIGKILL)
+                await asking
+
+            asyncio.run(go())
+            gateway.wait()
+            gateway.start()
+        last = Asker()
+        asyncio.run(last.all([gateway.url], 800))
+        assert last.statuses[403] > 0
+        assert 0 < model.total <= LIMIT
+    finally:
+        gateway.stop()
+
+
+def test_a_stream_that_keeps_to_no_bound_is_cut_with_an_error_that_clients_understand(
+    model: MeteredModel, tmp_path: Path
+) -> None:
+    gateway = Gateway(tmp_path, tools(model), budget(usd=1, max_tokens=200, streams="cut")).start()
+    try:
+        asked = {"model": "gpt-test", "stream": True, "messages": [{"role": "user", "content": "Go on."}]}
+        with httpx.stream("POST", f"{gateway.url}/llm/chat/completions", json=asked, timeout=30) as answer:
+            call = answer.headers["x-toolgate-call"]
+            body = answer.read().decode()
+        *_, error, done, rest = body.split("\n\n")
+        assert json.loads(error.removeprefix("data: "))["error"]["message"]
+        assert (done, rest) == ("data: [DONE]", "")
+        assert model.left.wait(10), "the tool's connection is closed"
+        assert model.streamed < 200
+        trace = gateway.trace(call)
+        assert (trace["fault"], trace["withheld"]["rule"]) == ("gateway", "budget/dollar")
+        assert trace["usage"]["output"] < 1000
+    finally:
+        gateway.stop()

@@ -24,6 +24,10 @@ class MeteredModel:
     def __init__(self, seconds: float = 0.01, seed: int = 1) -> None:
         self.sold: list[tuple[float, int]] = []
         self.bounds: list[int] = []
+        self.streamed = 0
+        """Chunks of streams that were written."""
+        self.left = threading.Event()
+        """The client of a stream has gone before its end."""
         self._seconds, self._chance = seconds, random.Random(seed)
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -63,6 +67,8 @@ class MeteredModel:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         asked: dict[str, Any] = json.loads(await request.read())
+        if asked.get("stream"):
+            return await self._endless(request)
         most = int(asked["max_completion_tokens"])
         read = len(json.dumps(asked["messages"])) // 4
         written = self._chance.randint(1, most)
@@ -74,3 +80,17 @@ class MeteredModel:
         return web.json_response(
             {"id": "1", "object": "chat.completion", "model": asked["model"], "choices": [choice], "usage": usage}
         )
+
+    async def _endless(self, request: web.Request) -> web.StreamResponse:
+        """A stream that keeps to no bound, and ends with its client."""
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        chunk = {"id": "1", "model": "gpt-test", "choices": [{"index": 0, "delta": {"content": "word " * 20}}]}
+        try:
+            for _ in range(5000):
+                await response.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+                self.streamed += 1
+                await asyncio.sleep(0.001)
+        except ConnectionError:
+            self.left.set()
+        return response
