@@ -83,7 +83,7 @@ class Tap:
         """Take in one message, or an array of them. What cannot be read is the agent's to find out."""
         try:
             read = _RESPONSES.decode(data) if data.lstrip()[:1] == b"[" else [_RESPONSE.decode(data)]
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return
         read = [said for said in read if said.error is not None or said.result is not None]
         if not read:
