@@ -54,6 +54,7 @@ from gateway.stores.pacer import WaitingRoom
 from gateway.stores.quarantine_notices import QuarantineNotices
 from gateway.stores.quarantines import Register, covers, told
 from gateway.stores.runs import RunBook
+from gateway.stores.shared_buckets import SharedBuckets
 from gateway.stores.state import open_state
 from gateway.stores.waiting import WaitingBudgets
 from gateway.streets import Kept, Streets
@@ -95,7 +96,7 @@ class App:
         self._reload = asyncio.Event()
         self._state: State = open_state(read_state_url(loaded.config.state), time.time)
         self._budgets = _budgets_of(self._state)
-        self._ledger = MemoryLedger(budgets=self._budgets)
+        self._ledger = MemoryLedger(budgets=self._budgets, buckets=_buckets_of(self._state))
         self._pacer = Lines(WaitingRoom(), self._ledger.pools)
         self._runs = RunBook()
         self._lineage = TracedRuns(os.urandom(32), time.time, os.urandom)
@@ -299,6 +300,13 @@ def _source(source: Identify) -> Source:
         keys = [Key(key.sha256, key.agent, tuple(key.roles)) for key in source.api_key.keys]
         return ApiKeyIdentity(source.api_key.header, keys)
     return Anonymous(source.anonymous or "")
+
+
+def _buckets_of(state: State) -> SharedBuckets | None:
+    """Rate limits that replicas share, where they share a store."""
+    if state.vault is None or not state.shared:
+        return None
+    return SharedBuckets(state.vault, lambda: state.replicas, time.monotonic, time.time)
 
 
 def _budgets_of(state: State) -> WaitingBudgets:

@@ -20,6 +20,7 @@ from gateway.stores.bounds import RunBounds
 from gateway.stores.buckets import Buckets
 from gateway.stores.budgets import Budgets
 from gateway.stores.circuits import Circuits
+from gateway.stores.keeper import Keeper
 from gateway.stores.ledger import KeptLedger
 from gateway.stores.loops import Loops
 from gateway.stores.places import Places
@@ -30,9 +31,17 @@ from gateway.stores.retries import Retries
 class MemoryLedger(KeptLedger):
     """All kinds of claims, in the memory of this process."""
 
-    def __init__(self, clock: Clock = monotonic, wall: Clock = time, budgets: Budgets | None = None) -> None:
-        """``wall`` gives seconds since the epoch; ``budgets`` are those that replicas share, or whose calls wait."""
-        self.buckets, self.places, self.circuits = Buckets(), Places(), Circuits()
+    def __init__(
+        self,
+        clock: Clock = monotonic,
+        wall: Clock = time,
+        budgets: Budgets | None = None,
+        buckets: Keeper[RateClaim] | None = None,
+    ) -> None:
+        """``wall`` gives seconds since the epoch; ``budgets`` are those that replicas share, or whose calls wait;
+        ``buckets`` those that replicas share."""
+        self.buckets = Buckets() if buckets is None else buckets
+        self.places, self.circuits = Places(), Circuits()
         self.bounds = RunBounds()
         self.pools = PoolKeeper()
         self.loops, self.retries = Loops(), Retries()
