@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from gateway.cli.moments import moment
-from gateway.cli.shared import show
 
 if TYPE_CHECKING:
     import sqlite3
@@ -119,17 +117,28 @@ def reading(config: Path | None, store: Path | None, logs: Sequence[Path] = ()) 
 
 
 def _configured(config: Path) -> Path:
-    from gateway.config.load import attempt
+    """The store that a configuration names; whatever else is wrong in it does not matter here."""
+    from pydantic import ValidationError
 
-    made = attempt(config)
-    if made.loaded is None:
-        show(made.errors, "error")
-        sys.exit(1)
-    store = made.loaded.config.trace.store
+    from gateway.config.documents import read_documents
+    from gateway.config.files import Files
+    from gateway.config.references import expand
+    from gateway.config.schema import TraceStoreConfig
+
+    documents, problems = read_documents(config, Files())
+    if problems or len(documents) != 1:
+        raise click.ClickException(str(problems[0]) if problems else f"{config} is no configuration")
+    expand(documents[0].root, config.parent, Files())
+    written = documents[0].root.plain()
+    trace = written.get("trace") if isinstance(written, dict) else None
+    store = trace.get("store") if isinstance(trace, dict) else None
     if store is None:
         hint = "write trace: {store: {}} there, or read a log with --log"
         raise click.ClickException(f"no trace store is configured in {config} ({hint})")
-    return Path(store.path)
+    try:
+        return config.parent / TraceStoreConfig.model_validate(store).path
+    except ValidationError:
+        raise click.ClickException(f"trace.store in {config} is not usable; see: toolgate check -c {config}") from None
 
 
 def _read_logs(connection: sqlite3.Connection, paths: Sequence[Path]) -> None:

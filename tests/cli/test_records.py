@@ -185,6 +185,25 @@ def test_a_configuration_names_its_store_from_its_own_folder(store, tmp_path):
     assert "run r1" in ran("runs", "-c", path, "show", "r1")
 
 
+def test_calls_can_be_looked_at_while_the_policies_are_broken(store, tmp_path):
+    path = config(tmp_path, "trace: {store: {path: traces.db}}")
+    (tmp_path / "policies" / "p.yaml").write_text("kind: [\n")
+    assert len(ran("calls", "-c", path).splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("trace: {store: {keep: soon}}", "trace.store in"),
+        ("trace: [", "toolgate.yaml:"),
+        ("---\ntrace: {}", "is no configuration"),
+        ("trace: {store: {path: missing.db}}", "there is no trace store"),
+    ],
+)
+def test_a_configuration_that_names_no_usable_store_is_told(tmp_path, text, said):
+    assert said in ran("calls", "-c", config(tmp_path, text), code=1)
+
+
 def test_a_configuration_without_a_store_is_told_what_to_write(tmp_path):
     assert "write trace: {store: {}} there" in ran("runs", "-c", config(tmp_path, "trace: {}"), code=1)
 
