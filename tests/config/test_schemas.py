@@ -77,6 +77,8 @@ SAID_ELSEWHERE = {
     "label without a word", "label of another verdict", "redact nothing", "fields of another verdict",
     "fields of a result in a request", "fields of a request in a response", "redact a proposal", "rollout for nobody",
     "rollout of what is not enforced", "agents and operators at one address",
+    "an admin token that can be guessed", "a quarantine of a rule that refuses nothing", "a quarantine in a list",
+    "a quarantine without what it is of", "a tool that any agent can stop for ever",
 }  # fmt: skip
 
 

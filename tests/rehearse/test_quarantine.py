@@ -57,7 +57,7 @@ def test_an_answer_can_spring_it(tmp_path: Path) -> None:
 - name: an odd answer
   call: {tool: bank, path: /x, method: GET, run: a}
   steps:
-    - {answer: {status: 418, body: {}}, expect: {decision: refuse, reason: result_denied}}
+    - {answer: {status: 418, body: '{}'}, expect: {decision: refuse, reason: result_denied}}
     - {expect: {decision: refuse, reason: quarantined}}
     - {call: {run: b}, expect: allow}
 """
