@@ -45,7 +45,7 @@ def affordable(extent: Extent, rates: Sequence[Rates], amount: int) -> int:
 
 def _afforded(left: float, price: float, most: int) -> int:
     # A micro-dollar a token is a dollar for a million: prices are in the unit that is needed here.
-    return most if price <= 0 else max(0, min(most, floor(round(left / price, 6))))
+    return most if price <= 0 else floor(min(float(most), max(0.0, round(left / price, 6))))
 
 
 def _applicable(rates: Rates, read: int) -> list[Rates]:
