@@ -33,10 +33,12 @@ class Send(Struct, frozen=True):
     """Make the permitted call. Answered with Answered at the head of the answer; UpstreamError is thrown in.
 
     ``plain``: the answer may be read, so ask the tool for one without a content coding, and tell of what type it is.
+    ``typed``: tell that in any case.
     """
 
     permit: Permit
     plain: bool = False
+    typed: bool = False
 
 
 class Relay(Struct, frozen=True):

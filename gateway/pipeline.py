@@ -166,7 +166,7 @@ class Pipeline(Struct, frozen=True):
         """Make the call and pass its answer on, through whatever the protocol and the policies have to read in it."""
         street, call = self.streets[permit.call.tool.name], permit.call
         story.sent = True
-        answered: Answered = yield Send(permit, street.reader.plain(call))
+        answered: Answered = yield Send(permit, street.reader.plain(call), street.compares)
         story.answered = answered
         story.opened = self.clock()
         self.ledger.answered(permit.holds, answered, story.opened)

@@ -55,7 +55,7 @@ class Exchange:
     """The agent's request has been read to its end."""
     sent_whole = bodiless = False
     received = sent = status = head_fields = 0
-    _retried = _chunked_out = _plain = False
+    _retried = _chunked_out = _plain = _typed = False
     _framed = True
     _slow = False
     """The agent has not taken what was written to it."""
@@ -115,7 +115,7 @@ class Exchange:
                 return
             error = None
             if isinstance(effect, Send):
-                self._plain = effect.plain
+                self._plain, self._typed = effect.plain, effect.plain or effect.typed
                 self._send(effect.permit)
                 return
             if isinstance(effect, Relay):
@@ -377,7 +377,7 @@ class Exchange:
         self.head_fields = len(upstream.fields)
         self._parts = []
         self.bodiless = self.request.method == "HEAD"
-        kind, coding = content_of(upstream.fields) if self._plain else ("", "")
+        kind, coding = content_of(upstream.fields) if self._typed else ("", "")
         self._advance(Answered(status, self._since(), kind, coding))
 
     def _open_answer(self, relay: Relay) -> None:
