@@ -39,7 +39,7 @@ RECORD: dict[str, Any] = {
     ],
     "status": 429, "upstream_status": None, "fault": None, "error": None, "policy_version": "abc", "size": 20,
     "clock": 10.5, "host": "gate:8080", "implied": False, "flaw": None, "args": {"to": "x", "amount": 2500},
-    "query": "", "headers": {}, "parts": [], "masked": [], "bytes_out": 10,
+    "query": "", "headers": {}, "parts": [], "masked": [], "bytes_out": 10, "depth": 0,
     "timings": {"queue_ms": 0, "decide_ms": 0.1, "upstream_first_byte_ms": None, "total_ms": 1.0},
 }  # fmt: skip
 
