@@ -34,7 +34,8 @@ class Keeper(Generic[C]):
         return hold
 
     def refused(self, hold: Hold, now: float) -> Hold:  # noqa: ARG002
-        """The call was refused, by what ``look`` (``hold``) found; the same hold, or one that says more."""
+        """The call was refused, by what ``look`` found (``hold``), or by another keeper where that was granted; the same
+        hold, or one that says more."""
         return hold
 
     def foresee(self, claim: C, now: float) -> Hold:

@@ -88,7 +88,7 @@ class KeptLedger:
         refusing = self._refusing
         told = []
         for hold in holds:
-            keeper = None if hold.granted else refusing.get(type(hold.claim))
+            keeper = refusing.get(type(hold.claim))
             told.append(hold if keeper is None else keeper.refused(hold, now))
         return tuple(told)
 

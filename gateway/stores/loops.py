@@ -51,12 +51,16 @@ class Loops(Keeper[LoopClaim]):
         return hold
 
     def refused(self, hold: Hold, now: float) -> Hold:
-        """A refusal counts; the first teaches, later ones are short, and at last the run is quarantined."""
+        """A refusal counts; the first teaches, later ones are short, and at last the run is quarantined. A call that
+        another guard refuses counts as a repetition, where it had failed by its own fault."""
         claim = hold.claim
         trail = self._trails.use(claim.key)
         if trail is None or not isinstance(claim, LoopClaim):
             return hold
         trail.at = now
+        if hold.granted:
+            trail.tried(claim.intent)
+            return hold
         refusals, most = trail.refuse(), claim.settings.refusals
         if most and refusals >= most and claim.key[2]:
             return structs.replace(hold, escalate=True)

@@ -71,7 +71,7 @@ class Retries(Keeper[RetryClaim]):
     def refused(self, hold: Hold, now: float) -> Hold:
         """The agent is told, once more, of a fault; or it tries again what it may not yet."""
         claim = hold.claim
-        if not isinstance(claim, RetryClaim):
+        if hold.granted or not isinstance(claim, RetryClaim):
             return hold
         if hold.state == EXHAUSTED:
             throttle = self._throttles.use(claim.key)

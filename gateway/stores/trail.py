@@ -208,6 +208,13 @@ class Trail:
         if self._position - self._struck > settings.window:
             self._strikes = 0
 
+    def tried(self, intent: str) -> None:
+        """The call was tried, and not made: one that had failed by its caller's fault was repeated all the same."""
+        seen = self._seen.get(intent)
+        if seen is not None and seen.how is Ended.FAULT:
+            seen.count = max(0, seen.count - (self._progress - seen.mark)) + 1
+            seen.mark = self._progress
+
     def refuse(self) -> int:
         """A call was refused; how many that makes since the run last learned something."""
         self._struck = self._position

@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.model import Findings, Hold, LoopClaim, LoopSettings, Outcome
+from gateway.model import Findings, Hold, LoopClaim, LoopSettings, Outcome, RateClaim
+from gateway.stores.buckets import Buckets
 from gateway.stores.ledger import KeptLedger
 from gateway.stores.loops import Loops
+from tests.builders import rate
 
 
 class Agent:
@@ -299,6 +301,21 @@ def test_in_audit_all_is_told_and_nothing_refused():
     agent = Agent(enforced=False)
     assert all(agent.calls("AAAAAA"))
     assert agent.state == "repeats"
+
+
+def test_what_another_guard_refuses_counts_where_it_had_failed_by_its_own_fault():
+    ledger = KeptLedger({LoopClaim: Loops(), RateClaim: Buckets()}, lambda: 0.0)
+    empty = rate(1, 0.001)
+    ledger.reserve((empty,), 1000.0)
+    for asked, error, last in (("A", True, "errors"), ("B", False, "")):
+        agent = Agent(asked, ledger)
+        assert agent.call(asked, error=error)
+        states = []
+        for _ in range(2):
+            loop, limit = ledger.reserve((agent.claim(asked), empty), agent.now)
+            assert not limit.granted
+            states.append(loop.state)
+        assert states[-1] == last
 
 
 def test_one_run_does_not_count_for_another_nor_an_agent():
