@@ -64,6 +64,8 @@ ALLOWED, NOT_DECIDED = Verdict(ALLOW), Verdict(SKIPPED)
 Tell = Callable[[Record, Verdict], None]
 
 _COUNTING = frozenset({Reason.RATE_LIMITED, Reason.CIRCUIT_OPEN, Reason.CONCURRENCY_LIMITED, Reason.APPROVAL_REQUIRED})
+_COMPARING = frozenset({Reason.LOOP_DETECTED, Reason.REPEATED_FAILURE, Reason.RETRY_BUDGET_EXHAUSTED})
+"""Reasons of guards that compare calls, and results, with earlier ones: neither is recorded so far."""
 _NO_END = Outcome(0, fault="agent")
 _OF_RUNS = ("run.cost_usd", "run.labels", "run.steps", "run.errors_in_row")
 """Variables that follow from earlier calls of the run, and are not known where those had no end, or no certain one."""
@@ -203,6 +205,8 @@ class Simulation:
         verdict = _verdict(decision)
         if asked.lacked is not None and not _certain(decision):
             verdict = Verdict(UNKNOWN, why="not in the record: " + ", ".join(sorted(asked.lacked)))
+        elif record.reason in _COMPARING and verdict.kind == ALLOW and self._stage.streets[call.tool.name].compares:
+            verdict = Verdict(UNKNOWN, why="not in the record: the results that it was compared by")
         elif verdict.kind == ALLOW and self._needs.of(call).answers:
             self.unjudged += 1
         self._tell(record, verdict)

@@ -34,7 +34,7 @@ class Keeper(Generic[C]):
         return hold
 
     def refused(self, hold: Hold, now: float) -> Hold:  # noqa: ARG002
-        """The call was refused, by what ``look`` found (``hold``), or by another keeper where that was granted; the same
+        """The call was refused, by what ``look`` (``hold``) found, or by another keeper where it granted that; the same
         hold, or one that says more."""
         return hold
 

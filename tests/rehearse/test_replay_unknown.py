@@ -186,6 +186,21 @@ def test_what_no_policy_decides_is_left_aside(tmp_path: Path, reason: str) -> No
     assert verdict(tmp_path, policy("true"), record) == "not decided"
 
 
+LOOP = """
+apiVersion: toolgate/v1
+kind: Loop
+metadata: {name: circles}
+"""
+
+
+@pytest.mark.parametrize("reason", ["loop_detected", "repeated_failure", "retry_budget_exhausted"])
+def test_what_was_compared_with_earlier_results_is_not_known(tmp_path: Path, reason: str) -> None:
+    record = {**REFUSED, "reason": reason, "rule": "loop/circles"}
+    assert verdict(tmp_path, LOOP, record) == "not in the record: the results that it was compared by"
+    assert verdict(tmp_path, f"{LOOP}---{policy('true')}", record) == "same"
+    assert verdict(tmp_path, policy("false"), record) == "allow"
+
+
 def test_a_call_that_was_abandoned_before_its_decision_is_left_aside(tmp_path: Path) -> None:
     assert verdict(tmp_path, policy("true"), {"decision": None}) == "not decided"
 
