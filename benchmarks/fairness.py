@@ -15,7 +15,8 @@ from random import Random
 from statistics import mean
 from typing import NamedTuple
 
-from gateway.stores.fairness import FairQueue, State, Ticket
+from gateway.stores.fairness import FairQueue
+from gateway.stores.tickets import State, Ticket
 
 SECONDS = 600.0
 

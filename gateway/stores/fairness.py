@@ -14,10 +14,11 @@ to the highest that waits now, where the counters decide again. Times are argume
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from enum import Enum
-from heapq import nlargest
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush, nlargest
+from itertools import count
+
+from gateway.stores.tickets import Line, State, Ticket
 
 REMEMBERED = 1000
 """Idle agents whose debts are kept; agents have as many names as they like. Those who owe least are forgotten first."""
@@ -28,49 +29,6 @@ LEARNING = 0.2
 UNUSED = 0.1
 """What a place costs, of what is usual, that was taken and not used: something, else an agent whose calls are all
 refused further on would always be next."""
-
-
-class State(Enum):
-    """Where a call stands."""
-
-    WAITING = "waiting"
-    PLACED = "placed"
-    FULL = "full"
-    """Turned away: the line is full, and nobody in it has more calls waiting than its agent."""
-    DISPLACED = "displaced"
-    """Turned away from the line for an agent with fewer calls in it."""
-    ENDED = "ended"
-
-
-class Line:
-    """One agent's calls."""
-
-    __slots__ = ("agent", "counter", "placed", "priority", "since", "turn", "usual", "waiting", "weight")
-
-    def __init__(self, agent: str, counter: float, usual: float) -> None:
-        self.agent, self.counter, self.usual = agent, counter, usual
-        self.weight, self.priority = 1.0, 0
-        self.since = 0.0
-        """When it last got a place, or came to wait."""
-        self.turn = 0
-        """The number of the last place that it got: where counters are the same, who got one longest ago is next."""
-        self.placed = 0
-        self.waiting: deque[Ticket] = deque()
-
-
-class Ticket:
-    """One call. ``told`` is called where it gets a place, or is displaced, after it began to wait."""
-
-    __slots__ = ("ahead", "arrived", "charged", "count", "line", "placed_at", "state", "told")
-
-    def __init__(self, line: Line, arrived: float, ahead: int) -> None:
-        self.line, self.arrived, self.ahead = line, arrived, ahead
-        self.state = State.WAITING
-        self.placed_at = arrived
-        self.charged = 0.0
-        self.count = 0
-        """Which count it was charged in."""
-        self.told: Callable[[Ticket], None] | None = None
 
 
 class FairQueue:
@@ -86,6 +44,13 @@ class FairQueue:
         self._lines: dict[str, Line] = {}
         self._queued: dict[str, Line] = {}
         """Those with calls that wait."""
+        self._priorities: dict[int, int] = {}
+        """How many of these have which priority."""
+        self._ranks: list[tuple[float, int, int, Line]] = []
+        """A heap of these by counter and turn; an entry that is not as its line is now says nothing."""
+        self._number = count()
+        self._most = 0.0
+        """No agent has more calls waiting for its weight than this."""
         self._reached = 0.0
         """The highest counter that has got a place: where who comes back starts while nobody waits."""
         self._floor = 0.0
@@ -99,17 +64,30 @@ class FairQueue:
     def enter(self, agent: str, weight: float, priority: int, now: float) -> Ticket:
         """A ticket that has a place, waits for one, or is turned away."""
         line = self._line(agent)
-        line.weight, line.priority = weight, priority
-        if not line.waiting:
-            line.counter = max(line.counter, self._start())
+        line.weight = weight
+        if line.waiting:
+            self._most = max(self._most, _length(line))
+            if priority != line.priority:
+                self._unlisted(line)
+                line.priority = priority
+                self._listed(line)
+        else:
+            line.priority = priority
+            start = self._start()
+            if line.counter < start:
+                line.counter = start
             line.since = now
         ticket = Ticket(line, now, self.length)
         if self.taken < self.places and not self.length:
             self._place(ticket, now)
         elif self.length < self.queue or self._displace(line):
             line.waiting.append(ticket)
-            self._queued[agent] = line
             self.length += 1
+            self._most = max(self._most, _length(line))
+            if agent not in self._queued:
+                self._queued[agent] = line
+                self._listed(line)
+                self._rank(line)
         else:
             ticket.state = State.FULL
         return ticket
@@ -136,9 +114,7 @@ class FairQueue:
         while self.length and self.taken < self.places:
             line = self._next(now)
             ticket = line.waiting.popleft()
-            self.length -= 1
-            if not line.waiting:
-                del self._queued[line.agent]
+            self._shorter(line)
             self._place(ticket, now)
             if ticket.told is not None:
                 ticket.told(ticket)
@@ -149,6 +125,8 @@ class FairQueue:
         self._count += 1
         for line in self._lines.values():
             line.counter, line.usual = 0.0, usual
+            if line.waiting:
+                self._rank(line)
 
     @property
     def idle(self) -> bool:
@@ -169,14 +147,51 @@ class FairQueue:
 
     def _start(self) -> float:
         """Where the counter of an agent starts that had no call waiting."""
-        if not self._queued:
+        if not self.length:
             return max(self._floor, self._reached)
-        self._floor = max(self._floor, min(line.counter for line in self._queued.values()))
+        self._floor = max(self._floor, self._lowest().counter)
         return self._floor
+
+    def _lowest(self) -> Line:
+        """Of those who wait: the lowest counter, and of the same, who got a place longest ago."""
+        ranks = self._ranks
+        while True:
+            counter, turn, _, line = ranks[0]
+            if line.waiting and line.counter == counter and line.turn == turn:
+                return line
+            heappop(ranks)
+
+    def _rank(self, line: Line) -> None:
+        """Note where a line stands that waits; whenever that changes."""
+        ranks = self._ranks
+        if len(ranks) > 4 * len(self._queued) + 16:
+            ranks[:] = [(each.counter, each.turn, next(self._number), each) for each in self._queued.values()]
+            heapify(ranks)
+        else:
+            heappush(ranks, (line.counter, line.turn, next(self._number), line))
+
+    def _listed(self, line: Line) -> None:
+        self._priorities[line.priority] = self._priorities.get(line.priority, 0) + 1
+
+    def _unlisted(self, line: Line) -> None:
+        left = self._priorities[line.priority] - 1
+        if left:
+            self._priorities[line.priority] = left
+        else:
+            del self._priorities[line.priority]
+
+    def _shorter(self, line: Line) -> None:
+        """A call waits no longer."""
+        self.length -= 1
+        if not line.waiting:
+            del self._queued[line.agent]
+            self._unlisted(line)
 
     def _next(self, now: float) -> Line:
         """Of the highest level, the lowest counter; nobody ages beyond the highest priority that waits."""
-        top = max(line.priority for line in self._queued.values())
+        if len(self._priorities) == 1:
+            return self._lowest()
+        top = max(self._priorities)
         ageing = self.ageing
 
         def order(line: Line) -> tuple[float, float, int]:
@@ -194,38 +209,47 @@ class FairQueue:
         line.since = ticket.placed_at = now
         line.placed += 1
         self.taken += 1
-        self._reached = max(self._reached, line.counter)
-        self._heaviest = max(self._heaviest, line.weight)
+        if line.counter > self._reached:
+            self._reached = line.counter
+        if line.weight > self._heaviest:
+            self._heaviest = line.weight
         self._floor += line.usual / (self._heaviest * (self.places + self.queue))
         ticket.state = State.PLACED
         ticket.count = self._count
         ticket.charged = line.usual / line.weight
         line.counter += ticket.charged
+        if line.waiting:
+            self._rank(line)
 
     def _free(self, ticket: Ticket, used: float, now: float) -> None:
         line = ticket.line
         ticket.state = State.ENDED
         if ticket.count == self._count:
             line.counter += used / line.weight - ticket.charged
+            if line.waiting:
+                self._rank(line)
         line.placed -= 1
         self.taken -= 1
-        self.fill(now)
-        if self.idle:  # nobody has been kept waiting for what the others used
+        if self.length:
+            self.fill(now)
+        elif not self.taken:  # nobody has been kept waiting for what the others used
             self._lines.clear()
             self._reached = self._floor = self._heaviest = 0.0
 
     def _unqueue(self, ticket: Ticket) -> None:
         line = ticket.line
         line.waiting.remove(ticket)
-        self.length -= 1
-        if not line.waiting:
-            del self._queued[line.agent]
+        self._shorter(line)
 
     def _displace(self, line: Line) -> bool:
         """Make room in a full line, if some agent has more calls in it for its weight than this one would have: the
         newest of these goes (longest queue drop: Suter et al., INFOCOM 1998)."""
-        longest = max(self._queued.values(), key=_length, default=None)
-        if longest is None or _length(longest) <= (len(line.waiting) + 1) / line.weight:
+        own = (len(line.waiting) + 1) / line.weight
+        if self._most <= own:
+            return False
+        longest = max(self._queued.values(), key=_length, default=line)
+        self._most = _length(longest)
+        if self._most <= own:
             return False
         ticket = longest.waiting[-1]
         self._unqueue(ticket)

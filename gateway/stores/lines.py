@@ -9,7 +9,6 @@ from typing import Any
 
 from gateway.model import Hold, PoolClaim, RateClaim
 from gateway.ports import Clock, Pacer
-from gateway.stores.fairness import Ticket
 from gateway.stores.pools import PoolKeeper
 
 
@@ -23,12 +22,7 @@ class Lines:
         """A hold at once where that is possible; see ports.Pacer."""
         if not isinstance(claim, PoolClaim):
             return self._limits.pace(claim)
-        if self._pools.must_wait(claim):
-            return _Turn(self._pools, claim, self._clock)
-        entered = self._pools.enter(claim, self._clock())
-        if isinstance(entered, Ticket):
-            raise TypeError("a call waits where none must")
-        return entered
+        return self._pools.at_once(claim, self._clock()) or _Turn(self._pools, claim, self._clock)
 
 
 class _Turn:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 
 from gateway.model import Answered, Hold, Outcome, PoolClaim, PoolSettings
 from gateway.model.pools import WAIT_BUCKETS, PoolLine, PoolState
-from gateway.stores.fairness import LEARNING, FairQueue, Line, State, Ticket
+from gateway.stores.fairness import LEARNING, FairQueue
 from gateway.stores.gradient import Gradient
 from gateway.stores.keeper import Keeper
+from gateway.stores.tickets import Line, State, Ticket
 
 _USUAL = {"calls": 1.0, "seconds": 1.0, "tokens": 1000.0}
 """What a call is taken to use before any has ended."""
@@ -27,8 +28,10 @@ LONGEST_RETRY = 60.0
 
 
 class Placed(Hold, frozen=True):
-    """A place that was given, with the ticket that gives it back."""
+    """A place that was given, with the ticket that gives it back. A rehearsal, which waits for nobody, has holds of
+    pools that are none of these."""
 
+    pool: _Pool | None = None
     ticket: Ticket | None = None
 
 
@@ -63,24 +66,25 @@ class _Pool:
             self.gradient = Gradient(settings.least, settings.concurrency)
         else:
             self.gradient.bound(settings.least, settings.concurrency)
-        self.line.places = settings.concurrency if self.gradient is None else int(self.gradient.limit)
+        self.line.places = settings.concurrency
+        self.learn()
 
-    def learn(self, now: float) -> None:
-        """The gradient has another limit."""
+    def learn(self) -> None:
+        """As many places as the gradient says; ``fill`` gives out what is more than before."""
         if self.gradient is not None:
             self.line.places = int(self.gradient.limit)
-            self.line.fill(now)
 
     def placed(self, claim: PoolClaim, ticket: Ticket) -> Hold:
         """The hold of a ticket that has a place."""
-        waited = ticket.placed_at - ticket.arrived
+        waited, line = ticket.placed_at - ticket.arrived, self.line
+        free = line.places - line.taken
+        if not waited:
+            self.waits[0] += 1
+            return Placed(claim, True, free, pool=self, ticket=ticket)
         self.waits[bisect_left(WAIT_BUCKETS, waited)] += 1
         self.waited += waited
-        free = max(0, self.line.places - self.line.taken)
-        if not waited:
-            return Placed(claim, True, free, ticket=ticket)
         detail = f"waited {waited:.3f} s with {ticket.ahead} calls in line before it"
-        return Placed(claim, True, free, state="queued", detail=detail, ticket=ticket)
+        return Placed(claim, True, free, state="queued", detail=detail, pool=self, ticket=ticket)
 
     def refused(self, claim: PoolClaim, ticket: Ticket, why: str) -> Hold:
         """The hold of a call that gets no place, with the seconds after which one is likely to be there."""
@@ -122,21 +126,27 @@ class PoolKeeper(Keeper[PoolClaim]):
             elif pool.line.idle:
                 del self._pools[key]
 
-    def must_wait(self, claim: PoolClaim) -> bool:
-        """Whether the call will not be answered at once by ``enter``."""
-        pool = self._pools.get(claim.key)
-        return pool is not None and pool.line.taken >= pool.line.places and pool.line.queue > 0
+    def at_once(self, claim: PoolClaim, now: float) -> Hold | None:
+        """The hold where a place is free, or none can be waited for; None where the call may ``enter`` to wait."""
+        pool = self._pools.get(claim.key) or self._made(claim)
+        line = pool.line
+        if line.taken >= line.places and line.queue:
+            return None
+        ticket = line.enter(claim.agent, claim.weight, claim.priority, now)
+        if ticket.state is State.PLACED:
+            return pool.placed(claim, ticket)
+        return pool.refused(claim, ticket, ticket.state.value)
 
     def enter(self, claim: PoolClaim, now: float) -> Hold | Ticket:
-        """The hold where a place is free or none can be waited for; else the ticket of the call, which now waits until
+        """The hold where a place is free or the line is full; else the ticket of the call, which now waits until
         ``tell`` has told of its place, or ``late`` or ``leave`` ends it."""
-        pool = self._pool(claim)
+        pool = self._pools.get(claim.key) or self._made(claim)
         ticket = pool.line.enter(claim.agent, claim.weight, claim.priority, now)
         if ticket.state is State.PLACED:
             return pool.placed(claim, ticket)
         if ticket.state is State.WAITING:
             return ticket
-        return pool.refused(claim, ticket, State.FULL.value)
+        return pool.refused(claim, ticket, ticket.state.value)
 
     def tell(self, claim: PoolClaim, ticket: Ticket, told: Callable[[Hold], None]) -> None:
         """Tell of the hold that a waiting ticket comes to: a place, or none since others with fewer calls came."""
@@ -176,31 +186,31 @@ class PoolKeeper(Keeper[PoolClaim]):
     def answered(self, hold: Hold, answer: Answered, now: float) -> None:
         """The limit that adapts learns from the time to the head of an answer; refusals of a call (4xx) come too soon
         to tell anything of work, but 429 says that there is too much of it."""
-        found = self._placed(hold)
-        if found is None or (gradient := found[0].gradient) is None:
+        if not isinstance(hold, Placed) or hold.pool is None or hold.ticket is None:
             return
-        pool, ticket = found
+        pool, gradient = hold.pool, hold.pool.gradient
+        if gradient is None:
+            return
         if answer.status >= 500 or answer.status == 429:
-            gradient.failed(ticket.placed_at, now)
+            gradient.failed(hold.ticket.placed_at, now)
         elif answer.status < 400:
             gradient.answered(answer.first_byte, pool.line.taken)
-        pool.learn(now)
+        pool.learn()
+        pool.line.fill(now)
 
     def settle(self, hold: Hold, outcome: Outcome, now: float) -> None:
-        found = self._placed(hold)
-        if found is None:
+        if not isinstance(hold, Placed) or hold.pool is None or hold.ticket is None:
             return
-        pool, ticket = found
+        pool, ticket = hold.pool, hold.ticket
         pool.seconds += LEARNING * (now - ticket.placed_at - pool.seconds)
         if pool.gradient is not None and outcome.fault == "tool" and not outcome.upstream:
             pool.gradient.failed(ticket.placed_at, now)
-            pool.line.places = int(pool.gradient.limit)
+            pool.learn()
         pool.line.end(ticket, pool.used(ticket, outcome, now), now)
 
     def release(self, hold: Hold, now: float) -> None:
-        found = self._placed(hold)
-        if found is not None:
-            found[0].line.leave(found[1], now)
+        if isinstance(hold, Placed) and hold.pool is not None and hold.ticket is not None:
+            hold.pool.line.leave(hold.ticket, now)
 
     def states(self) -> Iterator[PoolState]:
         """Every pool that has been asked for a place, for the metrics and for operators."""
@@ -215,17 +225,9 @@ class PoolKeeper(Keeper[PoolClaim]):
         lines = [] if found is None else [_shown(line, now) for line in found.line.lines() if _is_here(line)]
         return tuple(sorted(lines, key=lambda line: (-line.waiting, -line.placed, line.agent)))
 
-    def _pool(self, claim: PoolClaim) -> _Pool:
-        pool = self._pools.get(claim.key)
-        if pool is None:
-            pool = self._pools[claim.key] = _Pool(self._settings.get(claim.guard, claim.settings))
+    def _made(self, claim: PoolClaim) -> _Pool:
+        pool = self._pools[claim.key] = _Pool(self._settings.get(claim.guard, claim.settings))
         return pool
-
-    def _placed(self, hold: Hold) -> tuple[_Pool, Ticket] | None:
-        """The pool and the ticket of a hold; None of one that was never in a pool (a rehearsal waits for nobody)."""
-        if not isinstance(hold, Placed) or hold.ticket is None:
-            return None
-        return self._pools[hold.claim.key], hold.ticket
 
 
 def _queue(settings: PoolSettings) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import count
 from typing import Any
 
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.stores import fairness
-from gateway.stores.fairness import FairQueue, State, Ticket
+from gateway.stores.fairness import FairQueue
+from gateway.stores.tickets import State, Ticket
 
 
 def entered(queue: FairQueue, agent: str, now: float = 0.0, weight: float = 1.0, priority: int = 0) -> Ticket:
@@ -267,6 +269,18 @@ def test_when_something_else_is_counted_everybody_begins_anew():
     assert {line.agent: line.counter for line in queue.lines()} == {"a": 0.0, "b": 0.0}
 
 
+def test_those_who_wait_while_the_count_changes_still_get_their_places():
+    queue, served = FairQueue(1, 100, 5.0), []
+    holding = entered(queue, "a")
+    for agent in ("b", "c"):
+        entered(queue, agent).told = served.append
+    queue.recount(1000.0)
+    for _ in range(2):
+        queue.end(holding, 1.0, 1.0)
+        holding = served[-1]
+    assert [ticket.line.agent for ticket in served] == ["b", "c"]
+
+
 # -- the line's bound --------------------------------------------------------------------------------------------
 
 
@@ -294,6 +308,15 @@ def test_a_full_line_is_shared_by_weight():
     for _ in range(6):
         entered(queue, "heavy", weight=2.0)
     assert {line.agent: len(line.waiting) for line in queue.lines()} == {"light": 2, "heavy": 4}
+
+
+def test_an_agent_whose_weight_is_lowered_makes_room():
+    queue = FairQueue(1, 4, 5.0)
+    for _ in range(5):
+        entered(queue, "heavy", weight=4.0)
+    assert entered(queue, "light", weight=0.5).state is State.FULL, "two for its weight, where heavy has one"
+    assert entered(queue, "heavy", weight=1.0).state is State.FULL
+    assert entered(queue, "light", weight=0.5).state is State.WAITING
 
 
 def test_without_a_line_who_finds_no_place_is_turned_away():
@@ -366,10 +389,19 @@ class Interleavings(RuleBasedStateMachine):
     @rule(agent=st.sampled_from("abcd"), weight=st.sampled_from([0.5, 1.0, 3.0]), priority=st.integers(-1, 1))
     def arrive(self, agent: str, weight: float, priority: int) -> None:
         self.now += 0.001
-        free = self.queue.taken < self.queue.places and not self.queue.length
-        ticket = self.queue.enter(agent, weight, priority, self.now)
+        queue = self.queue
+        waiting = {line.agent: (len(line.waiting), line.weight) for line in queue.lines()}
+        own = waiting.pop(agent, (0, 0.0))[0]
+        longest = max((length / heavy for length, heavy in waiting.values()), default=0.0)
+        if queue.taken < queue.places and not queue.length:
+            expected = State.PLACED
+        elif queue.length < queue.queue or longest > (own + 1) / weight:
+            expected = State.WAITING
+        else:
+            expected = State.FULL
+        ticket = queue.enter(agent, weight, priority, self.now)
         ticket.told = self.hear
-        assert (ticket.state is State.PLACED) == free
+        assert ticket.state is expected
         self.tickets.append(ticket)
 
     @precondition(lambda self: self.of(State.PLACED))
@@ -411,6 +443,9 @@ class Interleavings(RuleBasedStateMachine):
         assert queue.idle == (not queue.taken and not queue.length)
         if queue.idle:
             assert not list(queue.lines())
+        if queue.length:
+            assert queue._priorities == Counter(line.priority for line in queue.lines() if line.waiting)
+            assert queue._lowest().counter == min(line.counter for line in queue.lines() if line.waiting)
 
 
 Interleavings.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
