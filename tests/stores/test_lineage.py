@@ -110,7 +110,7 @@ def test_what_a_tool_passes_on_leads_back_to_the_call(kept):
     assert (first.root, first.led, first.depth) == (("planner", "r1"), ("planner", "r1"), 1)
     assert first.span == trace_context(told["traceparent"].encode()).span
     assert first.lineage == ("token" if "baggage" in kept else "span")
-    run, told = world.calls("searcher", "s1", **passed)
+    _, told = world.calls("searcher", "s1", **passed)
     second = world.placed("reader", "", **{name: told[name] for name in kept})
     assert (second.root, second.led, second.depth) == (("planner", "r1"), ("searcher", "s1"), 2)
 
