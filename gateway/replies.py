@@ -92,7 +92,7 @@ def quarantined(found: Quarantine, now: float) -> Refused:
 
 def _rule_of(found: Quarantine) -> str:
     """The rule or guard that imposed it. A person is nobody's business but the operator's."""
-    return found.by if "/" in found.by else ""
+    return found.by if found.by_rule else ""
 
 
 def broken(error: UpstreamError) -> Refusal:

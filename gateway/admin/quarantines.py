@@ -48,6 +48,8 @@ def add(app: web.Application, register: Register, tools: Callable[[], Collection
         for name, text in (("reason", wanted.reason), ("by", wanted.by)):
             if len(text) > LONGEST:
                 raise Failure(400, f"$.{name} is longer than {LONGEST} characters")
+        if "/" in wanted.by:
+            raise Failure(400, "$.by is a person's name; one with '/' is a rule's")
         now = time.time()
         until = now + wanted.seconds if wanted.seconds else 0.0
         reason = wanted.reason or "by an operator"

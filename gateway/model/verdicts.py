@@ -74,3 +74,8 @@ class Quarantine(Struct, frozen=True):
     until: float = 0.0
     cut: bool = False
     """Calls under way were to be cut."""
+
+    @property
+    def by_rule(self) -> bool:
+        """Whether a rule or guard imposed it."""
+        return "/" in self.by

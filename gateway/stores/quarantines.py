@@ -21,6 +21,9 @@ MOST_RUNS = 100
 """Runs of one agent that are quarantined at once; with one more, the agent itself is. Agents think of ids of runs, and
 must not fill the memory with them, nor go on by taking ever new ones."""
 
+MOST = 20_000
+"""Quarantines that stand at once; beyond, the oldest that a rule imposed is lifted for a new one, never a person's."""
+
 SWEEP = 1000
 """Entries at which those that have ended are forgotten."""
 
@@ -74,6 +77,8 @@ class Register:
         before = self._standing.get(place)
         if before is not None and self._stands(before) and (not before.until or 0 < until <= before.until):
             return
+        if before is None and len(self._standing) >= MOST:
+            self._make_room()
         self.put(Quarantine(place[0], place[1], reason, by, now, until))
 
     def put(self, quarantine: Quarantine) -> None:
@@ -110,6 +115,12 @@ class Register:
 
     def _runs_of(self, agent: str) -> int:
         return sum(each.scope == "run" and each.key[0] == agent for each in self)
+
+    def _make_room(self) -> None:
+        """Ids of agents may be whatever a trusted peer says: they must not fill the memory either."""
+        oldest = next((place for place, each in self._standing.items() if each.by_rule), None)
+        if oldest is not None:
+            self.lift(*oldest)
 
     def _tidy(self) -> None:
         if len(self._standing) >= self._sweep_at:

@@ -74,6 +74,7 @@ async def test_a_run_is_named_with_its_agent_and_long_names_are_kept_short():
         ({"scope": "agent", "key": ["a"], "seconds": -1}, "seconds"),
         ({"scope": "agent", "key": ["a"], "reason": "x" * 501}, "reason"),
         ({"scope": "agent", "key": ["a"], "secnods": 1}, "secnods"),
+        ({"scope": "agent", "key": ["a"], "by": "policy/rule"}, "a person's name"),
     ],
 )
 async def test_mistakes_are_told_and_change_nothing(wanted, detail):

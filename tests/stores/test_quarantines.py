@@ -113,6 +113,17 @@ def test_what_has_ended_does_not_fill_the_memory():
     assert len(register._standing) <= 2000
 
 
+def test_agents_without_number_do_not_fill_the_memory_nor_push_out_what_people_said(monkeypatch):
+    monkeypatch.setattr("gateway.stores.quarantines.MOST", 50)
+    register = Register(Wall())
+    register.put(stands("agent", "eve"))
+    for number in range(200):
+        register.impose(of(f"agent-{number}"), "agent", "why", "policy/rule", 0)
+    assert len(list(register)) == 50
+    assert register.standing(of("eve")).by == "ops"
+    assert register.standing(of("agent-199")) is not None
+
+
 def test_the_log_line_cannot_be_forged():
     line = told(Quarantine("run", ("a", "r\nquarantined by root"), "two\nlines", "ops", 0.0, 60.0))
     assert "\n" not in line
