@@ -35,6 +35,8 @@ class StateUrl(Struct, frozen=True):
     def __str__(self) -> str:
         if self.scheme == "memory":
             return "memory:"
+        if self.scheme == "unix":
+            return f"unix://{self.path}"
         hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
         return f"{self.scheme}://{hosts}/{self.path.lstrip('/') if self.hosts else self.path}"
 

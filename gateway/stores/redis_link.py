@@ -140,7 +140,7 @@ def client_of(url: StateUrl) -> Any:
         return Redis(unix_socket_path=url.path, db=int(options.get("db", "0")), **common)
     if url.scheme.endswith("+cluster"):
         nodes = [ClusterNode(host, port) for host, port in url.hosts]
-        return RedisCluster(startup_nodes=nodes, cluster_error_retry_attempts=2, **common)
+        return RedisCluster(startup_nodes=nodes, **common)
     if url.scheme.endswith("+sentinel"):
         name, _, database = url.path.partition("/")
         timeouts = {key: common[key] for key in ("socket_timeout", "socket_connect_timeout", "protocol", "retry")}

@@ -28,14 +28,17 @@ def binary() -> str:
 class RedisServer:
     """One server on a port of its own. It keeps nothing on disk, unless ``folder`` is given."""
 
-    def __init__(self, folder: Path | None = None, *options: str) -> None:
+    def __init__(self, folder: Path | None = None, *options: str, config: Path | None = None) -> None:
+        """``config`` is the file of a Sentinel."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
         kept = ["--appendonly", "yes", "--appendfsync", "always", "--dir", str(folder)] if folder else []
-        self._command = [
-            binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *kept, *options,
-        ]  # fmt: skip
+        place = ["--port", str(self.port), "--bind", "127.0.0.1"]
+        if config is not None:
+            self._command = [binary(), str(config), *place, "--sentinel"]
+        else:
+            self._command = [binary(), *place, "--save", "", *kept, *options]
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 

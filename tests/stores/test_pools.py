@@ -157,17 +157,17 @@ async def test_a_place_that_is_given_in_the_moment_in_which_the_agent_goes_comes
     assert house.at_once(pool()).granted
 
 
-async def test_a_call_that_comes_too_late_as_its_place_becomes_free_has_it_once(house):
+def test_a_call_whose_time_runs_out_as_it_gets_its_place_keeps_it(house):
+    pools, told = house.ledger.pools, []
     held = house.at_once(pool())
-    (turn,) = await house.waiting(pool(wait=0.01))
-    await asyncio.sleep(0.005)
+    ticket = pools.enter(pool(), house.now)
+    assert not isinstance(ticket, Hold)
+    pools.tell(pool(), ticket, told.append)
     house.settle(held)
-    hold = await turn
-    assert hold.granted
-    await asyncio.sleep(0.01)
+    assert pools.late(pool(), ticket, house.now) is None
+    assert [hold.granted for hold in told] == [True]
     assert house.state.in_flight == 1
-    house.settle(hold)
-    house.settle(hold)
+    house.settle(told[0])
     assert house.state.in_flight == 0
 
 

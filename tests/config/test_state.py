@@ -1,0 +1,88 @@
+"""Where state is kept, as the configuration says it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config.load import load
+from gateway.errors import ConfigError
+from gateway.model.state_url import read_state_url
+from tests.config.support import CONFIG, GRANT, written
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("memory:", "memory:"),
+        ("sqlite:///state.db", "sqlite:///state.db"),
+        ("sqlite:////var/lib/a%20b.db", "sqlite:////var/lib/a b.db"),
+        ("redis://localhost", "redis://localhost:6379/"),
+        ("redis://user:p%40ss@[::1]:7000/2?prefix=prod:", "redis://[::1]:7000/2"),
+        ("rediss://:secret@redis.example:6380/0?ssl_ca_certs=/etc/ca.pem", "rediss://redis.example:6380/0"),
+        ("unix:///run/redis.sock?db=3", "unix:///run/redis.sock"),
+        ("redis+sentinel://a,b:26380/main/1?sentinel_password=secret", "redis+sentinel://a:26379,b:26380/main/1"),
+        ("rediss+cluster://:secret@a:7000,b:7001", "rediss+cluster://a:7000,b:7001/"),
+    ],
+)
+def test_a_url_is_read_and_shown_without_its_secrets(text: str, shown: str) -> None:
+    url = read_state_url(text)
+    assert str(url) == shown
+    assert "secret" not in repr(url)
+
+
+def test_the_parts_of_a_url_are_decoded() -> None:
+    url = read_state_url("redis://us%3Aer:p%40ss@host:7000/2?prefix=prod:")
+    assert (url.username, url.password, url.hosts, url.path, url.prefix) == (
+        "us:er", "p@ss", (("host", 7000),), "2", "prod:",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "not a URL of a store"),
+        ("memory", "not a URL of a store"),
+        ("postgres://:secret@x", "not a URL of a store"),
+        ("redis:x", "not a URL of a store"),
+        ("sqlite://state.db", "sqlite:///FILE"),
+        ("sqlite:///", "sqlite:///FILE"),
+        ("sqlite:///:memory:", "sqlite:///FILE"),
+        ("redis://", "HOST:PORT"),
+        ("redis://:secret@host:port", "HOST:PORT"),
+        ("redis://:secret@a,b", "redis+sentinel://"),
+        ("redis://:secret@a/first", "the database is a number"),
+        ("redis+sentinel://:secret@a", "Sentinel is asked for a name"),
+        ("redis+cluster://:secret@a/1", "no numbered databases"),
+        ("redis://:secret@a?ssl_cert_reqs=none", "has no option 'ssl_cert_reqs'"),
+        ("rediss://:secret@a?ssl_check_hostname=false", "has no option 'ssl_check_hostname'"),
+        ("redis://:secret@a?prefix={x}", "prefix of keys"),
+        ("unix://host/run/redis.sock", "unix:///FOLDER/SOCKET"),
+        ("unix:///run/redis.sock?db=x", "the database is a number"),
+    ],
+)
+def test_a_url_that_is_none_is_told_without_its_secrets(text: str, told: str, tmp_path: Path) -> None:
+    path = written(tmp_path, f"{CONFIG}state: '{text}'\n", p=GRANT)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert told in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_is_relative_to_the_configuration(tmp_path: Path) -> None:
+    path = written(tmp_path, f"{CONFIG}state: sqlite:///data/state.db\n", p=GRANT)
+    assert read_state_url(load(path).config.state).path == str(tmp_path / "data" / "state.db")
+
+
+def test_passwords_come_from_the_environment_and_do_not_show_in_the_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_PASSWORD", "first")
+    path = written(tmp_path, f"{CONFIG}state: redis://:${{env:REDIS_PASSWORD}}@host/0\n", p=GRANT)
+    loaded = load(path)
+    assert read_state_url(loaded.config.state).password == "first"
+    plain = written(tmp_path, f"{CONFIG}state: redis://:second@host/0\n", p=GRANT)
+    assert load(plain).version == loaded.version
+    other = written(tmp_path, f"{CONFIG}state: redis://:second@other/0\n", p=GRANT)
+    assert load(other).version != loaded.version
