@@ -23,10 +23,10 @@ def canonical(value: Any) -> bytes:
         return repr(value).encode("utf-8", "surrogatepass")
 
 
-def digest(*parts: bytes) -> str:
-    """Digest of these bytes, as hex digits."""
-    hashed = blake2b(digest_size=SIZE)
-    for part in parts:
+def digest(data: bytes, *more: bytes) -> str:
+    """Digest of these bytes, one after the other, as hex digits."""
+    hashed = blake2b(data, digest_size=SIZE)
+    for part in more:
         hashed.update(part)
     return hashed.hexdigest()
 

@@ -19,7 +19,7 @@ class Ended(Enum):
     TROUBLE = "trouble"
     """The tool's: the same call may succeed later."""
     UNKNOWN = "unknown"
-    """Its agent left before the end, or the gateway cut it."""
+    """Its agent left before the end, or the gateway cut it, or nothing is known of it."""
 
 
 def ended(outcome: Outcome, *, by_result: bool) -> Ended:
@@ -29,6 +29,8 @@ def ended(outcome: Outcome, *, by_result: bool) -> Ended:
     broke down while it answered (a model's stream that ends in an error).
     """
     status = outcome.upstream
+    if 0 < status < 400 and not outcome.fault and not outcome.found.is_error:
+        return Ended.WELL
     if outcome.fault == "tool" or status >= 500 or status in PASSING:
         return Ended.TROUBLE
     if outcome.fault:
@@ -37,14 +39,11 @@ def ended(outcome: Outcome, *, by_result: bool) -> Ended:
         return Ended.FAULT
     if outcome.found.is_error:
         return Ended.FAULT if by_result else Ended.TROUBLE
-    return Ended.WELL
+    return Ended.UNKNOWN
 
 
 def result_of(outcome: Outcome, how: Ended) -> str:
     """What tells one result from another; empty where that is not known (an answer that nobody has read)."""
-    if how is Ended.UNKNOWN:
-        return ""
-    digest = outcome.found.digest
-    if how is Ended.WELL and not digest and outcome.sent:
-        return ""
-    return f"{how.value} {outcome.upstream} {digest}"
+    if how is Ended.WELL:
+        return outcome.found.digest or ("" if outcome.sent else "nothing")
+    return "" if how is Ended.UNKNOWN else f"{outcome.upstream} {outcome.found.digest}"

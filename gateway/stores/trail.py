@@ -66,6 +66,7 @@ class Trail:
         "_progress",
         "_refused",
         "_seen",
+        "_settings",
         "_streak",
         "_strikes",
         "_struck",
@@ -81,6 +82,7 @@ class Trail:
         self._position = self._progress = self._balance = self._cleared = 0
         self._streak = self._refused = 0
         self._struck = self._strikes = 0
+        self._settings: LoopSettings | None = None
         self.at = 0.0
 
     def found(self, claim: LoopClaim, now: float) -> Circle | None:
@@ -166,8 +168,12 @@ class Trail:
         self._streak = 0 if how is Ended.WELL else self._streak + 1
         if how is Ended.TROUBLE:
             return
-        self._adopt(claim.settings)
+        settings = claim.settings
+        if settings is not self._settings:
+            self._adopt(settings)
         self._position += 1
+        if self._strikes and self._position - self._struck > settings.window:
+            self._strikes = 0
         seen = self._seen.get(claim.intent)
         if seen is None or seen.result != result or now - seen.at > memory_of(claim):
             seen = self._learn(claim, how, result)
@@ -202,11 +208,10 @@ class Trail:
             self._balance = max(0, self._balance - 1)
 
     def _adopt(self, settings: LoopSettings) -> None:
+        self._settings = settings
         length = LONGEST * settings.cycles
         if self._tail.maxlen != length:
             self._tail = deque(self._tail, maxlen=length)
-        if self._position - self._struck > settings.window:
-            self._strikes = 0
 
     def tried(self, intent: str) -> None:
         """The call was tried, and not made: one that had failed by its caller's fault was repeated all the same."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
-from gateway.model import Answered, Findings
+from gateway.model import NOTHING_FOUND, Answered, Findings
 from gateway.policy.fingerprints import SIZE, canonical, digest
 from gateway.understand.members import load
 
@@ -65,16 +66,21 @@ def of_tool_result(result: Mapping[str, Any]) -> str:
     return "\n".join([text for text in texts if isinstance(text, str)])[:LONGEST].strip()
 
 
+@lru_cache(maxsize=256)
+def _readable(content_type: str, encoding: str) -> tuple[bool, bool]:
+    """Whether the body is JSON, and whether it is text at all."""
+    kind = content_type.partition(";")[0].strip().lower()
+    plain = encoding.strip().lower() in ("", "identity")
+    json = kind == "application/json" or kind.endswith("+json")
+    return plain and json, plain and (json or kind.startswith("text/"))
+
+
 class Digester:
     """Takes in the body of an answer as it passes: ``feed`` each piece, then ask ``found``."""
 
     def __init__(self, answered: Answered) -> None:
-        self._answered = answered
-        kind = answered.content_type.partition(";")[0].strip().lower()
-        plain = answered.content_encoding.strip().lower() in ("", "identity")
         self._failed = answered.status >= 400
-        self._json = plain and (kind == "application/json" or kind.endswith("+json"))
-        self._text = plain and (self._json or kind.startswith("text/"))
+        self._json, self._text = _readable(answered.content_type, answered.content_encoding)
         self._most = _MOST_COMPLAINED if self._failed else MOST_JSON
         self._pieces: list[bytes] = []
         self._size = 0
@@ -121,8 +127,8 @@ class Digested:
     rewrites = whole = False
 
     def __init__(self, answered: Answered) -> None:
-        self._answered, self._digester = answered, Digester(answered)
-        self._found = Findings()
+        self._failed, self._digester = answered.status >= 400, Digester(answered)
+        self._found = NOTHING_FOUND
 
     def feed(self, data: bytes) -> bytes:
         """The bytes as they came."""
@@ -131,8 +137,8 @@ class Digested:
 
     def end(self) -> bytes:
         """Nothing more."""
-        found = Findings(is_error=self._answered.status >= 400)
-        self._found = compared(found, self._digester, kept=False)
+        told, complaint = self._digester.found()
+        self._found = Findings(is_error=self._failed, digest=told, complaint=complaint)
         return b""
 
     def found(self) -> Findings:
