@@ -21,7 +21,7 @@ _TABLES = f"""
 CREATE TABLE calls (id INTEGER PRIMARY KEY AUTOINCREMENT, {", ".join(COLUMNS)});
 CREATE INDEX calls_by_time ON calls (ms);
 CREATE INDEX calls_by_call ON calls (call);
-CREATE INDEX calls_by_tree ON calls (tree_run, tree_agent);
+CREATE INDEX calls_by_tree ON calls (tree_run);
 CREATE INDEX calls_by_inner_run ON calls (run) WHERE run IS NOT tree_run;
 CREATE TABLE records (id INTEGER PRIMARY KEY, line TEXT NOT NULL);
 CREATE TABLE said (id INTEGER, at INTEGER, policy, rule, verdict, mode, PRIMARY KEY (id, at)) WITHOUT ROWID;

@@ -15,6 +15,8 @@ from gateway.observe.store.selection import FAILED, REFUSED, Condition, joined
 
 MOST_STEPS = 10_000
 """Calls of a run that are told of, the first ones."""
+_NEWEST = 10_000
+"""Calls among which the runs active last are looked for first."""
 _ACTIVE = 60.0
 """Seconds after its last call for which a run counts as active."""
 _STATES: dict[str, str] = {
@@ -63,11 +65,16 @@ class Story(Struct, frozen=True):
 def summaries(connection: sqlite3.Connection, asked: Sequence[Condition], now: float, limit: int) -> list[RunSummary]:
     """The trees that have calls that fit, the last active first."""
     where, values = joined([*asked, ("tree_run IS NOT NULL", ())])
-    trees = connection.execute(
-        f"SELECT tree_agent, tree_run FROM calls {where} GROUP BY 1, 2 ORDER BY max(id) DESC LIMIT ?",  # noqa: S608
-        (*values, limit),
-    )
-    return [_summary(connection, agent, run, now) for agent, run in trees.fetchall()]
+    for newest in (_NEWEST, -1):  # -1 is no bound
+        trees = connection.execute(
+            "SELECT tree_agent, tree_run FROM"  # noqa: S608
+            f" (SELECT id, tree_agent, tree_run FROM calls {where} ORDER BY id DESC LIMIT ?)"
+            " GROUP BY 1, 2 ORDER BY max(id) DESC LIMIT ?",
+            (*values, newest, limit),
+        ).fetchall()
+        if len(trees) == limit:
+            break
+    return [_summary(connection, agent, run, now) for agent, run in trees]
 
 
 def run_of(connection: sqlite3.Connection, run: str, agent: str, now: float, rows: Rows) -> list[Story]:

@@ -193,7 +193,7 @@ def test_arguments_messages_and_reasons_are_searched(reads):
     reader.close()
 
 
-def test_runs_are_summed_over_their_trees_the_last_active_first(reads):
+def test_runs_are_summed_over_their_trees_the_last_active_first(reads, monkeypatch):
     inner = Run("inner", root=("ann", "r1"), led=("ann", "r1"), depth=1, lineage="token")
     reader = reads(
         made(0, ALLOWED, Outcome(200, 200, cost_usd=0.25), agent=A, tool="bank", run=Run("r1")),
@@ -208,7 +208,9 @@ def test_runs_are_summed_over_their_trees_the_last_active_first(reads):
     assert (anns.first, anns.last) == (START, START + 4)
     assert (bobs.agent, bobs.calls, bobs.tools) == ("bob", 1, ("notes",))
     assert [one.agent for one in reader.runs(START + 10, Filter(agent="bob", tool="notes"))] == ["bob"]
-    assert len(reader.runs(START + 10, limit=1)) == 1
+    monkeypatch.setattr("gateway.observe.store.runs._NEWEST", 2)
+    assert [one.agent for one in reader.runs(START + 10, limit=1)] == ["ann"]
+    assert [one.agent for one in reader.runs(START + 10, limit=2)] == ["ann", "bob"]
     assert reader.runs(START + 1000)[0].state == "quiet"
 
 
