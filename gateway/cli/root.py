@@ -14,6 +14,7 @@ from gateway.cli.demo import demo
 from gateway.cli.explain import explain
 from gateway.cli.hash_key import hash_key
 from gateway.cli.mcp import mcp
+from gateway.cli.pools import pools
 from gateway.cli.quarantine import quarantine
 from gateway.cli.replay import replay
 from gateway.cli.run import run
@@ -31,7 +32,7 @@ def toolgate() -> None:
 
 
 _COMMANDS = (
-    *(run, check, test, explain, replay, shadow, calls, runs, tail, quarantine, breakers, budgets),
+    *(run, check, test, explain, replay, shadow, calls, runs, tail, quarantine, breakers, budgets, pools),
     *(schema, hash_key, demo, mcp, tools),
 )
 for command in _COMMANDS:

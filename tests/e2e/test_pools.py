@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,6 +117,13 @@ def test_agents_that_go_while_they_wait_leave_no_call_and_no_place_behind(pooled
         eventually(lambda: len(desk.came) == PLACES, what="all places are taken")
         gone = [sent(pooled, POLITE) for _ in range(10)]
         eventually(lambda: waiting(pooled) == 10, what="ten calls wait")
+        command = [sys.executable, "-m", "gateway", "pools", "--admin", f"127.0.0.1:{pooled.admin}"]
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.splitlines()
+        assert [line.split()[2:5] for line in shown[1:]] == [
+            ["*", "4/4", "10"],
+            ["polite", "0", "10"],
+            ["greedy", "4", "0"],
+        ]
         for peer in gone:
             peer.reset()
         eventually(lambda: waiting(pooled) == 0, what="nobody waits")
