@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from gateway.policy.visible import visible
 
-_UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -18,14 +19,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def span(seconds: float | None) -> str:
-    """``45s``, ``12m``, ``3h20m``, ``2d4h``; ``-`` for None."""
+    """``45s``, ``12m5s``, ``3h20m``, ``2d4h``; ``-`` for None."""
     if seconds is None:
         return "-"
     left = max(0, round(seconds))
-    for number, (size, unit) in enumerate(_UNITS):
+    for (size, unit), (smaller, part) in pairwise(_UNITS):
         if left >= size:
-            whole, rest = divmod(left, size)
-            smaller = _UNITS[number + 1] if number + 1 < len(_UNITS) else (1, "s")
-            part = rest // smaller[0]
-            return f"{whole}{unit}" + (f"{part}{smaller[1]}" if part and number + 1 < len(_UNITS) else "")
+            rest = left % size // smaller
+            return f"{left // size}{unit}" + (f"{rest}{part}" if rest else "")
     return f"{left}s"

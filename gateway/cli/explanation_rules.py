@@ -58,6 +58,7 @@ def _rule(
         "result": result,
         "message": message or None,
         "label": said.label or None,
+        "quarantine": {"of": rule.quarantine, "seconds": rule.seconds or None} if rule.quarantine else None,
         "fields": list(said.fields),
         "annotations": dict(said.annotations),
         "read": {name: value for name, value in said.read.items() if not lacking(name)},

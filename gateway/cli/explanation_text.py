@@ -89,6 +89,9 @@ def _then(rule: dict[str, Any]) -> str:
         then += f" {rule['label']}"
     if rule["fields"]:
         then += f" {', '.join(rule['fields'])}"
+    if (quarantine := rule["quarantine"]) is not None:
+        end = f"for {quarantine['seconds']:g} s" if quarantine["seconds"] else "until it is lifted"
+        then += f" and quarantine the {quarantine['of']} {end}"
     if rule["outside_rollout"]:
         return f"{then} (Audit: outside of the rollout)"
     return then if rule["mode"] == "Enforce" else f"{then} ({rule['mode']}: never enforced)"

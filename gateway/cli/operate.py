@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_TOKEN = "TOOLGATE_ADMIN_TOKEN"  # noqa: S105 - its name
 PATIENCE = 10.0
 """Seconds for an answer."""
 
@@ -85,7 +86,7 @@ def gateway_at(path: Path | None, admin: str | None) -> Gateway:
     Raises:
         click.ClickException: neither can be made sense of.
     """
-    token = os.environ.get("TOOLGATE_ADMIN_TOKEN")
+    token = os.environ.get(_TOKEN)
     if admin is not None:
         url = admin.rstrip("/") if "://" in admin else f"http://{admin.rstrip('/')}"
         try:
@@ -130,7 +131,13 @@ def _admin_of(path: Path) -> Admin:
     if problems or len(documents) != 1 or not isinstance(documents[0].root.value, dict):
         raise click.ClickException(str(problems[0]) if problems else f"{path} is no configuration; or give --admin")
     root = documents[0].root
-    expand(root, path.parent, Files())
+    unresolved = expand(root, path.parent, Files())
+    token = root.at(("admin", "token"))
+    for one in unresolved:
+        if (one.line, one.column) == (token.line, token.column) and not os.environ.get(_TOKEN):
+            raise click.ClickException(
+                f"admin.token in {path}: {one.message}; or give --admin, and TOOLGATE_ADMIN_TOKEN"
+            )
     try:
         return AdminOnly.model_validate({key: value for key, value in root.plain().items() if key == "admin"}).admin
     except ValidationError as error:
