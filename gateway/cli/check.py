@@ -60,15 +60,15 @@ def _tell(made: Attempt, *, strict: bool) -> None:
 
 
 def summary(loaded: Loaded) -> str:
-    """``3 tools, 4 policies (12 rules), 2 grants, 1 limit, 1 breaker``; and caps, where there are any."""
+    """``3 tools, 4 policies (12 rules), 2 grants, 1 limit, 1 breaker``; and of the other kinds, where there are any."""
     kinds = Counter(document.kind for document in loaded.documents)
     rules = sum(len(document.spec.rules) for document in loaded.documents if document.kind == "Policy")
     policies = f"{counted(kinds['Policy'], 'policy', 'policies')} ({counted(rules, 'rule')})"
-    rest = [
-        counted(kinds[kind], kind.lower())
-        for kind in ("Grant", "Limit", "Breaker", "Cap")
-        if kind != "Cap" or kinds[kind]
-    ]
+    usual = ("Grant", "Limit", "Breaker")
+    others = [kind for kind in ("Cap", "Budget", "Loop", "Pool", "Run") if kinds[kind]]
+    rest = [counted(kinds[kind], kind.lower()) for kind in (*usual, *others)]
+    if kinds["Retry"]:
+        rest.append(counted(kinds["Retry"], "retry", "retries"))
     return ", ".join([counted(len(loaded.tools), "tool"), policies, *rest])
 
 
