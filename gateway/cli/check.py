@@ -61,7 +61,7 @@ def _tell(made: Attempt, *, strict: bool) -> None:
 
 def summary(loaded: Loaded) -> str:
     """``3 tools, 4 policies (12 rules), 2 grants, 1 limit, 1 breaker``; and of the other kinds, where there are any."""
-    kinds = Counter(document.kind for document in loaded.documents)
+    kinds: Counter[str] = Counter(document.kind for document in loaded.documents)
     rules = sum(len(document.spec.rules) for document in loaded.documents if document.kind == "Policy")
     policies = f"{counted(kinds['Policy'], 'policy', 'policies')} ({counted(rules, 'rule')})"
     usual = ("Grant", "Limit", "Breaker")
