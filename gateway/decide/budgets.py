@@ -50,25 +50,30 @@ class Budgets:
             Refused: 403 UNPRICED, nobody can say what the call costs, and a hard budget counts it.
         """
         found: list[Claim] = []
+        amounts: dict[str, tuple[int | None, int]] = {}
         for budget, key, settings in self._counting(call):
-            amount, least = self._amount(call, budget, settings)
+            unit = settings.unit
+            if unit not in amounts:
+                amounts[unit] = self._amount(call, unit)
+            amount, least = amounts[unit]
+            if amount is None and settings.hard:
+                raise unbounded(call, budget, unit)
             if amount:
                 found.append(BudgetClaim(budget, key, call.id, amount, settings, least))
         return tuple(found)
 
-    def _amount(self, call: Call, budget: str, settings: BudgetSettings) -> tuple[int, int]:
-        """What the call can cost at most in this unit, and where its answer is made as short as is of use."""
-        if settings.unit == "calls":
+    def _amount(self, call: Call, unit: str) -> tuple[int | None, int]:
+        """What the call can cost at most, and where its answer is made as short as is of use; None where nobody can
+        say."""
+        if unit == "calls":
             return 1, 0
-        if settings.unit == "usd":
-            most = self._pricer.bound(call) if self._pricer is not None else 0
-        else:
+        if unit == "tokens":
             most = self._tokens(call)
-        if most is None:
-            if settings.hard:
-                raise unbounded(call, budget, settings.unit)
-            return 0, 0
-        return most, self._least(call, settings.unit, most)
+        elif self._pricer is not None:
+            most = self._pricer.bound(call)
+        else:
+            most = 0
+        return (None, 0) if most is None else (most, self._least(call, unit, most))
 
     def _tokens(self, call: Call) -> int | None:
         if call.extent is not None:
@@ -83,7 +88,8 @@ class Budgets:
         less = structs.replace(extent, output=SHORTEST * extent.answers)
         if unit == "tokens":
             return most - extent.output + less.output
-        return most - self._usd(call, extent) + self._usd(call, less)
+        rates = self._pricer.rates(call) if self._pricer is not None else ()
+        return most - dearest(extent, rates) + dearest(less, rates)
 
     def _usd(self, call: Call, extent: Extent) -> int:
         return dearest(extent, self._pricer.rates(call)) if self._pricer is not None else 0

@@ -8,7 +8,6 @@ that the provider runs): no count of bytes bounds those.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -25,15 +24,14 @@ PICTURE, PICTURE_MINI = 5000, 48_169
 OUTPUT = 1 << 17
 """Tokens of an answer that nothing bounds: as many as the largest models write."""
 
-_HINTS = re.compile(
-    rb"image|file|document|inline|video|\"previous_|\"conversation|\"prompt\"|reference|cachedContent|cached_content"
-    rb"|container|mcp|\"n\"|best_of|andidate|\"models\"|fallbacks|ools\"|\\u"
-)
-"""What must stand in a body that bytes do not bound; ``\\u`` may hide any of it."""
 _BEYOND = frozenset({"previous_response_id", "conversation", "cachedContent", "cached_content", "container"})
 """Members of a request that refer to what is kept at the provider; ``mcp_servers`` and ``prompt`` are looked at."""
 _PICTURES = frozenset({"image", "image_url", "input_image"})
 _FILES = frozenset({"file", "input_file", "document", "video_url", "input_video", "item_reference", "container_upload"})
+_ELSEWHERE = frozenset({"fileData", "file_data", "file_id"})
+"""Members of a part that refer to what is kept at the provider, or hold a file."""
+_COUNTED = ("image/", "audio/", "text/")
+"""Media of which a token takes at least a byte, or that are counted by the piece."""
 _OWN_TOOLS = frozenset({"", "function", "custom", "namespace", "allowed_tools"})
 """Types of tools that the agent runs itself. The provider runs the others, and lets the model read what they give."""
 
@@ -45,8 +43,6 @@ def extent_of(
     if metered == "nothing":
         return Extent(0, 0)
     output = (asked.max_tokens or OUTPUT) if metered == "both" else 0
-    if _HINTS.search(sent) is None:
-        return Extent(len(sent) + SLACK, output)
     pictures, beyond = _counted(args)
     answers = _answers(args) if output else 1
     picture = PICTURE_MINI if "4o-mini" in asked.model else PICTURE
@@ -111,22 +107,21 @@ def _counted(args: Mapping[str, Any]) -> tuple[int, bool]:
     left += [args[name] for name in ("systemInstruction", "system_instruction") if name in args]
     while left:
         value = left.pop()
-        if isinstance(value, list):
-            left += [each for each in value if isinstance(each, dict | list)]
-            continue
-        if not isinstance(value, dict):
-            continue
-        kind = value.get("type")
-        pictures += isinstance(kind, str) and kind in _PICTURES
-        beyond = beyond or (isinstance(kind, str) and kind in _FILES and not _plain(value))
-        inline = value.get("inlineData") or value.get("inline_data")
-        if isinstance(inline, dict):
-            mime = str(inline.get("mimeType") or inline.get("mime_type"))
-            pictures += mime.startswith("image/")
-            beyond = beyond or not mime.startswith(("image/", "audio/", "text/"))
-        beyond = beyond or "fileData" in value or "file_data" in value or "file_id" in value
-        left += [each for each in value.values() if isinstance(each, dict | list)]
+        if type(value) is dict:
+            kind, mime = value.get("type"), _inline(value)
+            named = kind if isinstance(kind, str) else ""
+            pictures += named in _PICTURES or "image_url" in value or mime.startswith("image/")
+            beyond = beyond or (named in _FILES and not _plain(value)) or not _ELSEWHERE.isdisjoint(value)
+            beyond = beyond or not mime.startswith(_COUNTED)
+            value = value.values()
+        left += [each for each in value if type(each) is dict or type(each) is list]
     return pictures, beyond
+
+
+def _inline(part: Mapping[str, Any]) -> str:
+    """The media type of data that stands in one of Gemini's parts; as of text where there is none."""
+    inline = part.get("inlineData") or part.get("inline_data")
+    return str(inline.get("mimeType") or inline.get("mime_type")) if isinstance(inline, dict) else "text/"
 
 
 def _plain(block: Mapping[str, Any]) -> bool:
