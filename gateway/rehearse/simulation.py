@@ -45,6 +45,7 @@ from gateway.rehearse.records import Record
 from gateway.rehearse.stage import Stage
 from gateway.replies import refusal_of
 from gateway.stores.bucket import paced
+from gateway.stores.circuits import SPREAD
 from gateway.understand.llm import USAGE, allows_model
 
 ALLOW, DENY, APPROVE, UNKNOWN, SKIPPED = "allow", "deny", "approve", "unknown", "skipped"
@@ -63,7 +64,9 @@ class Verdict(Struct, frozen=True):
 ALLOWED, NOT_DECIDED = Verdict(ALLOW), Verdict(SKIPPED)
 Tell = Callable[[Record, Verdict], None]
 
-_COUNTING = frozenset({Reason.RATE_LIMITED, Reason.CIRCUIT_OPEN, Reason.CONCURRENCY_LIMITED, Reason.APPROVAL_REQUIRED})
+_COUNTING = frozenset({
+    Reason.RATE_LIMITED, Reason.CIRCUIT_OPEN, Reason.CONCURRENCY_LIMITED, Reason.QUEUE_TIMEOUT, Reason.APPROVAL_REQUIRED,
+})  # fmt: skip
 _COMPARING = frozenset({Reason.LOOP_DETECTED, Reason.REPEATED_FAILURE, Reason.RETRY_BUDGET_EXHAUSTED})
 """Reasons of guards that compare calls, and results, with earlier ones: neither is recorded so far."""
 _NO_END = Outcome(0, fault="agent")
@@ -84,7 +87,7 @@ class Simulation:
     """One version's decisions on a timeline. ``tell`` is told each call's verdict, once, when it is reached."""
 
     def __init__(self, loaded: Loaded, epoch: float, tell: Tell) -> None:
-        self._stage = stage = Stage(loaded, epoch)
+        self._stage = stage = Stage(loaded, epoch, spread=SPREAD)
         self._tell = tell
         self._needs = Needs(loaded.book)
         self._rebuild = Rebuilder(stage.streets, stage.router, epoch).of
@@ -180,8 +183,8 @@ class Simulation:
                 answer = stage.ledger.look(effect.claims, at)
             elif isinstance(effect, Pace):
                 claim = effect.claim
-                if isinstance(claim, PoolClaim):  # who waited for a place, and how long, is not known any more
-                    answer = Hold(claim, True)
+                if isinstance(claim, PoolClaim):  # how long others had their places then is not known: as it was
+                    answer = Hold(claim, asked.record.rule != f"pool/{claim.guard}")
                     continue
                 turn = self._lines.turn(claim, at, _waited(asked.record, claim))
                 if turn:

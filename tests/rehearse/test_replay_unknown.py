@@ -320,3 +320,19 @@ def test_runs_that_led_to_others_are_as_recorded(tmp_path: Path) -> None:
     bound = policy("false") + "---\napiVersion: toolgate/v1\nkind: Run\nmetadata: {name: b}\nspec: {steps: 2}\n"
     others = {**below, "agent": "clerk-2", "run": "r2"}
     assert replayed(tmp_path, bound, below, others, below, {"run": "r1"})["newly_refused"] == 1
+
+
+POOL = """
+apiVersion: toolgate/v1
+kind: Pool
+metadata: {name: shared}
+spec: {concurrency: 1}
+"""
+NO_PLACE = {**REFUSED, "status": 503, "reason": "queue_timeout", "rule": "pool/shared"}
+
+
+def test_who_had_a_place_in_a_pool_and_who_had_none_is_taken_as_it_was(tmp_path: Path) -> None:
+    """How long others would have had their places is not recorded; without the pool nobody waits for any."""
+    assert replayed(tmp_path, POOL, {}, {}, NO_PLACE)["changes"] == []
+    (change,) = replayed(tmp_path, policy("false"), {}, {}, NO_PLACE)["changes"]
+    assert (change["before"], change["change"], change["calls"]) == ("deny", "allow", 1)
