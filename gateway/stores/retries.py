@@ -15,8 +15,8 @@ CAPACITY = 4096
 """Runs with faults, and agents by tool, that are remembered; beyond, those of the agent with the most are forgotten,
 the least recently used first."""
 
-_CREDENTIALS = frozenset({401, 407})
-"""What the agent lacks is told in a header of the next call, which is the same otherwise."""
+_BY_FIELDS = frozenset({401, 406, 407, 411, 412, 415, 416, 417, 426, 428, 431})
+"""Statuses that speak of header fields (RFC 9110, 6585): with others the same call may succeed."""
 _AT_ODDS = frozenset({409, 423})
 """The tool works: it is the call that comes at the wrong time."""
 
@@ -120,7 +120,7 @@ class Retries(Keeper[RetryClaim]):
         outage.failed(claim.key[1], now, drew=_drew(hold))
 
     def _at_fault(self, claim: RetryClaim, outcome: Outcome, now: float) -> None:
-        if not claim.intent or not claim.settings.teach or outcome.upstream in _CREDENTIALS:
+        if not claim.intent or not claim.settings.teach or outcome.upstream in _BY_FIELDS:
             return
         if claim.by_result and outcome.upstream >= 400:
             return

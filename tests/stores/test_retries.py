@@ -92,8 +92,8 @@ def test_a_change_of_another_run_mends_nothing():
     assert world.call("x", run="other").granted
 
 
-@pytest.mark.parametrize("status", [401, 407, 408, 409, 423, 425, 429])
-def test_what_may_succeed_later_or_with_credentials_is_not_remembered(status):
+@pytest.mark.parametrize("status", [401, 407, 408, 409, 412, 415, 423, 425, 428, 429])
+def test_what_may_succeed_later_or_with_other_fields_is_not_remembered(status):
     world = World()
     world.call("x", Outcome(status, status))
     assert world.call("x").granted
