@@ -132,16 +132,17 @@ class Vault(Protocol):
 
     async def settle(self, holder: str, entries: Sequence[Entry], now: float) -> None:
         """Write down what calls came to, out of what the replica has leased. Of each call and account only once: again
-        is without effect."""
+        is without effect. It counts in the window that ``now`` lies in, so say it again with the same ``now``."""
 
     async def give_back(self, holder: str, amounts: Sequence[tuple[Account, int]], now: float) -> None:
-        """What was leased and will not be spent."""
+        """What was leased and will not be spent, in the window that ``now`` lies in: of no use once the lease has
+        ended. Where it fails, leave it: it may have been done, and doing it twice would let the account be overspent."""
 
     async def balances(self, now: float) -> Sequence[Balance]:
         """Every account with something spent or leased in its present window."""
 
     async def draw(self, wants: Sequence[Draw], now: float) -> Sequence[Drawn]:
-        """Take tokens out of shared buckets."""
+        """Take tokens out of shared buckets; a negative ``wish`` puts so many back."""
 
 
 class Board(Protocol):

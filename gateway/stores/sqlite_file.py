@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import os
 import queue
+import random
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -24,8 +26,10 @@ APPLICATION = 0x54474154
 """``PRAGMA application_id`` of state files: TGAT."""
 VERSION = 1
 """``PRAGMA user_version``: of the tables below."""
-PATIENCE = 1.0
+PATIENCE = 2.0
 """Seconds to wait for another process that is writing."""
+_UNFAIR = 5
+"""Milliseconds that SQLite waits by itself, once the file is open."""
 _TOGETHER = 64
 """Pieces of work in one commit at most."""
 
@@ -134,7 +138,7 @@ class SqliteFile:
 
 
 def _in_transaction(connection: sqlite3.Connection, batch: list[Work]) -> list[Any]:
-    connection.execute("BEGIN IMMEDIATE")
+    _begin(connection)
     try:
         results = [work(connection) for work in batch]
         connection.execute("COMMIT")
@@ -143,6 +147,21 @@ def _in_transaction(connection: sqlite3.Connection, batch: list[Work]) -> list[A
             connection.execute("ROLLBACK")
         raise
     return results
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    """Begin to write. SQLite's own way of waiting sleeps ever longer, so that a process that writes all the time leaves
+    no turn to the others."""
+    ends = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+                raise
+            time.sleep(random.uniform(0.0002, 0.003))  # noqa: S311 - not a secret
+        else:
+            return
 
 
 def _connected(path: str) -> sqlite3.Connection:
@@ -161,7 +180,7 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA journal_size_limit = 67108864")
-    connection.execute("BEGIN IMMEDIATE")
+    _begin(connection)
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if application == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
@@ -175,6 +194,7 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
         message = f"{path} has tables of version {version}, this is a Toolgate of version {VERSION}"
         raise ConfigError([Problem("state", 0, 0, message, "run the Toolgate that wrote it, or name another file")])
     connection.execute("COMMIT")
+    connection.execute(f"PRAGMA busy_timeout = {_UNFAIR}")
 
 
 def _unusable(path: str, error: Exception) -> ConfigError:

@@ -75,3 +75,9 @@ class RedisServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def require(self, password: str) -> None:
+        """From now on."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as peer:
+            peer.sendall(f"CONFIG SET requirepass {password}\r\n".encode())
+            assert peer.recv(64).startswith(b"+OK")
