@@ -65,7 +65,8 @@ ALLOWED, NOT_DECIDED = Verdict(ALLOW), Verdict(SKIPPED)
 Tell = Callable[[Record, Verdict], None]
 
 _COUNTING = frozenset({
-    Reason.RATE_LIMITED, Reason.CIRCUIT_OPEN, Reason.CONCURRENCY_LIMITED, Reason.QUEUE_TIMEOUT, Reason.APPROVAL_REQUIRED,
+    Reason.RATE_LIMITED, Reason.CIRCUIT_OPEN, Reason.CONCURRENCY_LIMITED, Reason.QUEUE_TIMEOUT,
+    Reason.APPROVAL_REQUIRED,
 })  # fmt: skip
 _COMPARING = frozenset({Reason.LOOP_DETECTED, Reason.REPEATED_FAILURE, Reason.RETRY_BUDGET_EXHAUSTED})
 """Reasons of guards that compare calls, and results, with earlier ones: neither is recorded so far."""
