@@ -175,3 +175,41 @@ def test_an_answer_over_the_limit_in_one_piece_is_not_taken_for_an_empty_one():
     assert answer.feed(body) + answer.end() == body
     assert answer.found().result is None
     assert answer.found().notes == ("the answer was not read: it is over 10 bytes",)
+
+
+# -- compared with earlier ones ------------------------------------------------------------------------------------
+
+
+def comparing(**more) -> Judge:
+    judge = Judge(**more)
+    judge.compares = True
+    return judge
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_an_answer_that_is_read_is_compared_too(reads):
+    one, two = (read(body, judge=comparing(reads=reads)).found() for body in (b'{"a": 1, "b": 2}', b'{"b":2,"a":1}'))
+    assert one.digest == two.digest != ""
+    assert read(b'{"a": 1}', judge=Judge(reads=reads)).found().digest == ""
+    assert read(b'{"a": "' + b"x" * 200 + b'"}', judge=comparing(reads=False)).found().digest == "", "not all was read"
+
+
+def test_a_complaint_does_not_tell_what_rules_keep_from_the_agent():
+    body, head = b'{"message": "no row for Ann"}', answered(404)
+    assert read(body, head, comparing()).found().complaint == "no row for Ann"
+    assert read(body, head, comparing(reads=False)).found().complaint == "no row for Ann"
+    assert read(body, head, comparing(fields=("result.nothing",))).found().complaint == ""
+    refused = JsonAnswer(head, comparing(refusal=NO), 100)
+    refused.feed(body)
+    refused.end()
+    assert refused.found().complaint == ""
+
+
+def test_an_answer_that_nobody_reads_is_looked_at_where_it_is_compared():
+    reader = HttpReader(tool(), reads_args=False, looks_at_path=False)
+    judge = comparing(reads=False)
+    judge.wants_result = False
+    answer = reader.answer(call(), answered(), judge)
+    assert answer is not None
+    assert not answer.rewrites
+    assert not reader.plain(call()), "it is no reason to ask for another coding"
