@@ -30,6 +30,7 @@ MOST_BYTES = 64 << 20
 log = logging.getLogger("toolgate.trace")
 
 Observer = Callable[[Trace], None]
+Follower = Callable[[list[bytes]], None]
 
 
 class TraceLog:
@@ -44,12 +45,13 @@ class TraceLog:
         *,
         settings: Keeping = NOTHING,
         store: TraceStore | None = None,
+        follow: Follower | None = None,
         write: Callable[[int, bytes], int] = os.write,
     ) -> None:
         """Open ``file`` (``-`` is stdout). ``capacity``: records unwritten at most. ``settings``: what records keep.
 
         ``observers`` are told of every trace, dropped or not, in batches and off the call's way (metrics). ``store``
-        gets every record that the file gets, and is closed with the log.
+        gets every record that the file gets, and is closed with the log; ``follow`` is given each batch of these lines.
 
         Raises:
             ConfigError: the file cannot be opened.
@@ -60,6 +62,7 @@ class TraceLog:
         self._capacity = capacity
         self._observers = observers
         self._store = store
+        self._follow = follow
         self._pending: list[Trace] = []
         self._timer: asyncio.TimerHandle | None = None
         self._accepted = 0
@@ -102,6 +105,8 @@ class TraceLog:
                 recorded.append(trace)
         if self._store is not None and lines:
             self._store.put([stored(trace, line) for trace, line in zip(recorded, lines, strict=True)])
+        if lines and self._follow is not None:
+            self._follow(lines)
         if lines:
             data = b"".join(lines)
             self._accepted += len(lines)

@@ -240,3 +240,14 @@ async def test_standard_output_takes_whole_lines(capfd, start):
     log.record(trace(permit(), ident="out"))
     log.close()
     assert json.loads(capfd.readouterr().out)["call"] == "out"
+
+
+async def test_who_follows_gets_each_batch_of_lines(tmp_path):
+    batches = []
+    log = TraceLog(str(tmp_path / "trace.jsonl"), follow=batches.append)
+    log.record(trace(permit()))
+    log.record(trace(permit()))
+    log.flush()
+    log.close()
+    assert [len(batch) for batch in batches] == [2]
+    assert b"".join(batches[0]) == (tmp_path / "trace.jsonl").read_bytes()

@@ -139,6 +139,25 @@ class RuleStats(Struct, frozen=True):
     last: float
 
 
+class Stretch(Struct, frozen=True):
+    """Calls of some stretch of time that begins at ``at``."""
+
+    at: float
+    calls: int
+    refused: int
+    failed: int
+    cost_usd: float
+
+
+class RefusalStats(Struct, frozen=True):
+    """Calls that were refused for one reason by one rule or guard (None: it has no name)."""
+
+    reason: str
+    rule: str | None
+    hits: int
+    last: float
+
+
 class Extent(Struct, frozen=True):
     """What the store holds."""
 

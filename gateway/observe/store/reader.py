@@ -9,11 +9,22 @@ from typing import Any
 
 from msgspec import structs
 
-from gateway.observe.store.found import ANY, AgentStats, Extent, Filter, Row, RuleStats, RunSummary, ToolStats
+from gateway.observe.store.found import (
+    ANY,
+    AgentStats,
+    Extent,
+    Filter,
+    RefusalStats,
+    Row,
+    RuleStats,
+    RunSummary,
+    Stretch,
+    ToolStats,
+)
 from gateway.observe.store.rows import COLUMNS
 from gateway.observe.store.runs import Story, run_of, summaries
 from gateway.observe.store.selection import Condition, conditions, joined
-from gateway.observe.store.stats import agents_of, rules_of, tools_of
+from gateway.observe.store.stats import agents_of, refusals_of, rules_of, timeline_of, tools_of
 from gateway.observe.store.words import Words
 
 _ROW = f"SELECT calls.id, {', '.join(COLUMNS)}, line FROM calls JOIN records ON records.id = calls.id"  # noqa: S608
@@ -90,6 +101,15 @@ class TraceReader:
     def rules(self, since: float, until: float) -> list[RuleStats]:
         """Each rule that spoke in that time."""
         return rules_of(self._connection, since, until)
+
+    def timeline(self, since: float, until: float, buckets: int, wanted: Filter = ANY) -> tuple[Stretch, ...]:
+        """Calls that fit, from ``since`` to ``until`` in so many equal stretches. ``where`` is not for these."""
+        asked = self._conditions(structs.replace(wanted, since=since, until=until, where=None))
+        return timeline_of(self._connection, asked, since, until, buckets)
+
+    def refusals(self, wanted: Filter = ANY) -> list[RefusalStats]:
+        """What refused calls that fit, most first. ``where`` is not for these."""
+        return refusals_of(self._connection, self._conditions(structs.replace(wanted, where=None)))
 
     def extent(self) -> Extent:
         """How many calls there are, and from when to when."""

@@ -11,7 +11,7 @@ Condition = tuple[str, tuple[Any, ...]]
 """An expression of SQL, and the values of its question marks."""
 
 FAILED = (
-    "(decision = 'allow' AND (coalesce(upstream_status, 0) NOT BETWEEN 1 AND 399 OR fault IS NOT NULL"
+    "(decision IS 'allow' AND (coalesce(upstream_status, 0) NOT BETWEEN 1 AND 399 OR fault IS NOT NULL"
     " OR coalesce(is_error, 0)))"
 )
 """As ``Row.failed``."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import structs
 
-from gateway.observe.store.found import AgentStats, Bucket, RuleStats, ToolStats
-from gateway.observe.store.selection import FAILED, REFUSED
+from gateway.observe.store.found import AgentStats, Bucket, RefusalStats, RuleStats, Stretch, ToolStats
+from gateway.observe.store.selection import FAILED, REFUSED, Condition, joined
 
 _COUNTS = f"count(*), sum({REFUSED}), sum({FAILED})"
 _WINDOW = "ms >= :since AND ms < :until"
@@ -75,6 +76,34 @@ def rules_of(connection: sqlite3.Connection, since: float, until: float) -> list
         _times(since, until),
     )
     return [structs.replace(RuleStats(*values), last=values[-1] / 1e3) for values in rows]
+
+
+def timeline_of(
+    connection: sqlite3.Connection, asked: Sequence[Condition], since: float, until: float, buckets: int
+) -> tuple[Stretch, ...]:
+    """See ``TraceReader.timeline``; ``asked`` holds the window already."""
+    times = _times(since, until)
+    first, span = times["since"], times["until"] - times["since"]
+    where, values = joined(asked)
+    rows = connection.execute(
+        f"SELECT min({buckets:d} - 1, (ms - {first:d}) * {buckets:d} / {span:d}) AS bucket, {_COUNTS},"  # noqa: S608
+        f" total(cost_usd) FROM calls {where} GROUP BY bucket",
+        values,
+    )
+    found = {bucket: counts for bucket, *counts in rows}
+    nothing = (0, 0, 0, 0.0)
+    return tuple(Stretch(_begin(since, until, buckets, one), *found.get(one, nothing)) for one in range(buckets))
+
+
+def refusals_of(connection: sqlite3.Connection, asked: Sequence[Condition]) -> list[RefusalStats]:
+    """See ``TraceReader.refusals``."""
+    where, values = joined([*asked, ("decision = 'refuse'", ())])
+    rows = connection.execute(
+        f"SELECT reason, rule, count(*) AS hits, max(ms) FROM calls {where}"  # noqa: S608
+        " GROUP BY reason, rule ORDER BY hits DESC, reason, rule",
+        values,
+    )
+    return [RefusalStats(reason, rule, hits, last / 1e3) for reason, rule, hits, last in rows]
 
 
 def _by_bucket(

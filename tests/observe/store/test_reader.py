@@ -377,3 +377,24 @@ def test_a_store_is_not_readable_for_everybody(tmp_path):
     assert len(files) == 3
     assert all(file.stat().st_mode & 0o007 == 0 for file in files)
     connection.close()
+
+
+def test_a_timeline_counts_calls_by_stretch(reads):
+    reader = reads(*MIXED)
+    line = reader.timeline(START, START + 5, 5)
+    assert [one.at for one in line] == [START + number for number in range(5)]
+    assert [(one.calls, one.refused, one.failed) for one in line] == [
+        (1, 0, 0),
+        (1, 1, 0),
+        (1, 0, 0),
+        (1, 0, 1),
+        (1, 0, 0),
+    ]
+    of_one = reader.timeline(START, START + 5, 1, Filter(agent="ann"))
+    assert (of_one[0].calls, of_one[0].refused) == (2, 1)
+
+
+def test_refusals_are_counted_by_reason_and_rule(reads):
+    (only,) = reads(*MIXED).refusals(Filter(since=START))
+    assert (only.reason, only.rule, only.hits, only.last) == ("policy_denied", "payments/large", 1, START + 1)
+    assert reads(*MIXED).refusals(Filter(agent="bob")) == []
