@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 
 from gateway.config.build import LLM_PROTOCOLS
 from gateway.errors import Refused
-from gateway.model import UNREAD, Agent, Call, Question, Reason, Refusal, Request, Route, Run
+from gateway.model import UNREAD, Agent, Call, Extent, Question, Reason, Refusal, Request, Route, Run
 from gateway.pipeline import Street
 from gateway.rehearse.records import Record, RecordedFlaw, RecordedPart, RecordedRun
 from gateway.replies import refusal_of
@@ -115,6 +115,7 @@ class Rebuilder:
             (),
             _flaw(record.flaw),
             at=self._epoch + at,
+            extent=_extent(street, record),
         )
 
     def _agent(self, ident: str, roles: tuple[str, ...]) -> Agent:
@@ -133,6 +134,9 @@ class Rebuilder:
             known = self._templates[key] = _read(self._router, street, record)
         return known
 
+
+UNBOUNDED_ANSWER = 4096
+"""Tokens of an answer of which the record tells no bound: the bound that budgets set by default."""
 
 _NOBODY, _NO_RUN = Agent(""), Run()
 
@@ -178,6 +182,14 @@ def _flaw(flaw: RecordedFlaw | None) -> Refusal | Question | None:
     if flaw.reason == Reason.APPROVAL_REQUIRED:
         return Question(flaw.rule or "", flaw.detail)
     return Refusal(Reason(flaw.reason), flaw.status, flaw.detail, flaw.rule or "")
+
+
+def _extent(street: Street, record: Record) -> Extent | None:
+    """What a call to a model could cost at most, as far as a record tells: of pictures it does not."""
+    if street.budgets is None or "llm.model" not in record.facts:
+        return None
+    bound = record.facts.get("llm.max_tokens")
+    return Extent(record.size or 0, bound if isinstance(bound, int) and bound > 0 else UNBOUNDED_ANSWER)
 
 
 def _part(call: Call, part: RecordedPart) -> Call:

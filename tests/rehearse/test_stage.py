@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from gateway.config.described import Described
 from gateway.config.load import load
-from gateway.model import Answered, Call, Hold, Outcome, Permit, Reason, Refusal
+from gateway.model import Answered, Call, Hold, Outcome, Permit, Reason, Refusal, Run
 from gateway.rehearse.stage import Stage, Turn, Turns
 from tests.builders import rate
 from tests.config.support import written
@@ -148,3 +149,22 @@ def test_turns_come_one_after_the_other() -> None:
     with pytest.raises(StopIteration) as done:
         next(way)
     assert done.value.value is now_granted
+
+
+def test_budgets_are_spent_on_the_stage_by_its_clock_and_never_wait(tmp_path: Path) -> None:
+    stage = staged(tmp_path, document("Budget", "dollar", "{per: [], window: hour, usd: 1.0}"))
+    stage.epoch = 1_000_000 * 3600.0
+    calls = [structs.replace(transfer(stage), id=f"c{number}", run=Run()) for number in range(4)]
+    bank = stage.streets["bank"]
+    stage.streets["bank"] = structs.replace(bank, quotas=bank.quotas[-1:])  # but for the bulkhead
+    first, second = stage.decide(calls[0], 1.0), stage.decide(calls[1], 1.0)
+    assert isinstance(first, Permit)
+    assert isinstance(second, Permit)
+    refused = stage.decide(calls[2], 2.0)
+    assert isinstance(refused, Refusal)
+    assert refused.rule == "budget/dollar"
+    stage.settle(calls[0], first, Outcome(502, fault="tool", unsent=True), 3.0)
+    stage.settle(calls[1], second, DONE, 3.0)
+    assert isinstance(stage.decide(calls[2], 4.0), Permit)
+    assert isinstance(stage.decide(calls[3], 5.0), Refusal)
+    assert isinstance(stage.decide(calls[3], 3602.0), Permit), "the next hour"
