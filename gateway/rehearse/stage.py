@@ -49,11 +49,13 @@ NO_OFFERS: Offers = {}
 
 class Stage:
     """``epoch`` is the wall time at the stage's beginning, in seconds since the epoch. ``offers`` are the tools of MCP
-    servers, by server, as their tools/list gives them."""
+    servers, by server, as their tools/list gives them. ``spread`` is that of circuits: SPREAD where they are to open
+    and close as those of a process, which is no chance; by default none, so that times are round."""
 
-    def __init__(self, loaded: Loaded, epoch: float = 0.0, offers: Offers = NO_OFFERS) -> None:
+    def __init__(self, loaded: Loaded, epoch: float = 0.0, offers: Offers = NO_OFFERS, *, spread: float = 0.0) -> None:
         self.loaded, self.epoch, self.now = loaded, epoch, 0.0
         self.ledger = MemoryLedger(self.clock, self.wall)
+        self.ledger.circuits.spread = spread
         self.runs = RunBook()
         self.quarantines = Register(self.wall)
         self.turns = Turns(self.clock)

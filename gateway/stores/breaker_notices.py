@@ -14,13 +14,12 @@ import msgspec
 from gateway.errors import StoreUnavailable
 from gateway.ports import Board, Clock
 from gateway.stores.circuit import LEASE, Circuit
-from gateway.stores.circuits import Circuits, Key, Sharing, Word
+from gateway.stores.circuits import SPREAD, Circuits, Key, Sharing, Word
 from gateway.stores.notices import Notices
 
 WORDS, TRIPS = "breaker", "circuit"
 """Kinds on the board: what operators say, and what circuits did by themselves."""
 
-SPREAD = 0.2
 MOST_TOLD = 1000
 """Open circuits of this replica that others are told of at once: agents may think of ever new operations."""
 

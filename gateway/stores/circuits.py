@@ -19,6 +19,9 @@ PROBE = "probe"
 SWEEP = 10_000
 """Circuits at which those that say nothing are forgotten."""
 
+SPREAD = 0.2
+"""The spread of circuits in a process, see ``Circuit``; cases of policies have none, so that their times are round."""
+
 HELD = {OPEN: "held open", CLOSED: "held closed"}
 """The state written on a hold where an operator's word stands."""
 
@@ -68,7 +71,7 @@ class Circuits(Keeper[CircuitClaim]):
         """Circuits that others have opened and nobody has asked for here: since when, for how long, failed probes."""
         self._sharing: Sharing | None = None
         self.spread = 0.0
-        """How much longer than told circuits may stay open, as a share; see ``Circuit``."""
+        """How much longer than told circuits may stay open, as a share."""
 
     def share(self, sharing: Sharing) -> None:
         """From now on circuits are shared with other replicas. Before the first call."""

@@ -21,6 +21,7 @@ from gateway.rehearse.perform import Performance
 from gateway.rehearse.replay import Replay
 from gateway.rehearse.stage import Stage
 from gateway.rehearse.timeline import Timeline
+from gateway.stores.circuits import SPREAD
 
 CONFIG = """
 identify: [{header: x-agent-id}]
@@ -107,7 +108,7 @@ def day() -> list[tuple[float, Described, AnswerPart]]:
 
 def performed(loaded: Loaded) -> list[Trace]:
     """The day under one version of the policies, as the pipeline itself decides it."""
-    play = Performance(Stage(loaded, EPOCH))
+    play = Performance(Stage(loaded, EPOCH, spread=SPREAD))
     acts = [play.begin(described, answer, at) for at, described, answer in day()]
     play.until()
     traces = [act.trace for act in acts if act.trace is not None]
