@@ -186,6 +186,8 @@ class App:
         self._ready = True
         tools = ", ".join(sorted(tool.name for tool in self._loaded.tools))
         log.info("toolgate %s on %s:%s, policy %s, tools: %s", __version__, host, port, self._loaded.version, tools)
+        if config.admin.token is None:
+            log.info("the admin API has no token: whatever runs on this machine can use it, agents and tools too")
         await self._stop.wait()
         grace = self._listener.limits.drain
         log.info("draining: %d connections, up to %g s", len(self._listener.connections), grace)
