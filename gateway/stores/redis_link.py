@@ -27,6 +27,8 @@ DEADLINE = 1.0
 """Seconds for anything that is asked of Redis, connecting included."""
 _AT_ONCE = 64
 """Questions under way at once; more wait, within their deadline."""
+_BATCH = 200
+"""Parts of one run of a script at most: others must not wait long for it, nor it outlast its deadline."""
 _FIRST, _LONGEST = 0.25, 2.0
 """Seconds without an attempt after the first failure, and after many."""
 
@@ -96,13 +98,20 @@ class RedisLink:
     async def run_split(
         self, script: Script, first: Sequence[Any], parts: Sequence[tuple[Sequence[str], Sequence[Any]]], **how: bool
     ) -> list[Any]:
-        """Run a script over parts of keys and arguments, ``first`` before all of them: in one go, or in a Cluster for
-        each hash slot at the same time. What it returns for each, in order, where it returns lists."""
-        if not self._cluster or len(parts) == 1:
-            keys = [key for part, _ in parts for key in part]
-            return list(await self.run(script, keys, [*first, *(arg for _, args in parts for arg in args)], **how))
-        answers = await asyncio.gather(*[self.run(script, keys, [*first, *args], **how) for keys, args in parts])
-        return [one for answer in answers for one in answer]
+        """Run a script over parts of keys and arguments, ``first`` before all of them: a batch in one go, or in a
+        Cluster each by itself, since each has its own hash slot. What it returns for each, in order."""
+        found: list[Any] = []
+        for start in range(0, len(parts), _BATCH):
+            batch = parts[start : start + _BATCH]
+            if self._cluster:
+                answers = await asyncio.gather(
+                    *[self.run(script, keys, [*first, *args], **how) for keys, args in batch]
+                )
+                found += [one for answer in answers for one in answer]
+            else:
+                keys = [key for part, _ in batch for key in part]
+                found += await self.run(script, keys, [*first, *(arg for _, args in batch for arg in args)], **how)
+        return found
 
     def _away(self, error: Exception) -> StoreUnavailable:
         said = str(error) or type(error).__name__

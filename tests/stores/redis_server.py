@@ -25,14 +25,22 @@ def binary() -> str:
     return found
 
 
+def _free_port() -> int:
+    """One that leaves room for that of a Cluster's bus, 10,000 above it."""
+    while True:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port: int = free.getsockname()[1]
+        if port < 55_000:
+            return port
+
+
 class RedisServer:
     """One server on a port of its own. It keeps nothing on disk, unless ``folder`` is given."""
 
     def __init__(self, folder: Path | None = None, *options: str, config: Path | None = None) -> None:
         """``config`` is the file of a Sentinel."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = _free_port()
         kept = ["--appendonly", "yes", "--appendfsync", "always", "--dir", str(folder)] if folder else []
         place = ["--port", str(self.port), "--bind", "127.0.0.1"]
         if config is not None:

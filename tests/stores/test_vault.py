@@ -228,6 +228,17 @@ async def test_replicas_that_ask_at_once_never_lease_more_than_the_limit(place: 
     assert 498 <= sum(amounts) <= 500
 
 
+async def test_very_many_at_once_are_written_down_and_leased(place: Place) -> None:
+    """As after a time in which the store was away."""
+    state = await place.open()
+    accounts = [Account(("budget", "calls", f"agent-{number}"), 1_000, "day") for number in range(450)]
+    leases = await state.vault.lease(state.holder, [Want(account, 10, 10) for account in accounts], AT)
+    assert [lease.granted for lease in leases] == [10] * 450
+    await state.vault.settle(state.holder, [Entry(account, "c-1", 7) for account in accounts], AT)
+    await state.vault.give_back(state.holder, [(account, 3) for account in accounts], AT)
+    assert [(each.spent, each.leased) for each in await state.vault.balances(AT)] == [(7, 0)] * 450
+
+
 # -- buckets -----------------------------------------------------------------------------------------------------
 
 
