@@ -8,7 +8,8 @@ that the provider runs): no count of bytes bounds those.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from math import ceil
 from typing import Any, Literal
 
 from gateway.model import Extent
@@ -21,9 +22,12 @@ TOOLS = 1024
 PICTURE, PICTURE_MINI = 5000, 48_169
 """Tokens of one picture at most: Anthropic's and Gemini's largest are below 5,000, OpenAI's too, but for gpt-4o-mini:
 2,833 and 5,667 for each of 8 tiles."""
+MOST_MODELS = 16
+"""Models that a request may name: each has its price looked up."""
 OUTPUT = 1 << 17
 """Tokens of an answer that nothing bounds: as many as the largest models write."""
 
+_COUNTS = ("n", "best_of", "candidateCount", "candidate_count")
 _BEYOND = frozenset({"previous_response_id", "conversation", "cachedContent", "cached_content", "container"})
 """Members of a request that refer to what is kept at the provider; ``mcp_servers`` and ``prompt`` are looked at."""
 _PICTURES = frozenset({"image", "image_url", "input_image"})
@@ -42,24 +46,42 @@ def extent_of(
     """The bound of a request whose body is ``args``, and is sent as ``sent``."""
     if metered == "nothing":
         return Extent(0, 0)
-    output = (asked.max_tokens or OUTPUT) if metered == "both" else 0
+    output = _written(args, asked.max_tokens or OUTPUT) if metered == "both" else 0
     pictures, beyond = _counted(args)
     answers = _answers(args) if output else 1
     picture = PICTURE_MINI if "4o-mini" in asked.model else PICTURE
     read = len(sent) + SLACK + pictures * picture + (TOOLS if asked.tools else 0)
-    return Extent(read, output * answers, answers, beyond or _refers(args), tuple(_other_models(args)))
+    return Extent(read, output * answers, answers, beyond or _refers(args), _other_models(args))
+
+
+def _written(args: Mapping[str, Any], most: int) -> int:
+    """Tokens of one answer at most, where models that may stand in for the first have bounds of their own, and those
+    that advise it write besides."""
+    bounds = {
+        where: [_number(entry.get("max_tokens")) for entry in _entries(args, where) if isinstance(entry, dict)]
+        for where in ("fallbacks", "tools")
+    }
+    return max([most, *bounds["fallbacks"]]) + sum(bounds["tools"])
+
+
+def _entries(args: Mapping[str, Any], where: str) -> list[Any]:
+    entries = args.get(where)
+    return entries if isinstance(entries, list) else []
+
+
+def _number(value: Any) -> int:
+    """A count, however lax a server reads it; 0 where it is none."""
+    try:
+        return 0 if value is None or isinstance(value, bool) else ceil(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return 0
 
 
 def _answers(args: Mapping[str, Any]) -> int:
     """How many answers are asked for, and paid."""
     config = args.get("generationConfig") or args.get("generation_config")
     holders = [args, config] if isinstance(config, dict) else [args]
-    counts = [
-        count
-        for holder in holders
-        for name in ("n", "best_of", "candidateCount", "candidate_count")
-        if isinstance(count := holder.get(name), int) and not isinstance(count, bool)
-    ]
+    counts = [_number(holder.get(name)) for holder in holders for name in _COUNTS]
     return max([1, *counts])
 
 
@@ -88,14 +110,18 @@ def _runs_there(tool: Mapping[str, Any]) -> bool:
     )
 
 
-def _other_models(args: Mapping[str, Any]) -> Iterator[str]:
-    """Models that may answer in place of the first, or beside it (Anthropic's advisors)."""
+def _other_models(args: Mapping[str, Any]) -> tuple[str, ...]:
+    """Models that may answer in place of the first, or beside it (Anthropic's advisors). Of too many the last is "",
+    which has no price."""
+    found: dict[str, None] = {}
     for where in ("models", "fallbacks", "tools"):
-        entries = args.get(where)
-        for entry in entries if isinstance(entries, list) else []:
+        for entry in _entries(args, where):
             model = entry.get("model") if isinstance(entry, dict) else entry if where != "tools" else None
             if isinstance(model, str) and model:
-                yield model
+                found[model] = None
+            if len(found) > MOST_MODELS:
+                return (*found, "")
+    return tuple(found)
 
 
 def _counted(args: Mapping[str, Any]) -> tuple[int, bool]:

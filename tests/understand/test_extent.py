@@ -37,6 +37,7 @@ SAYS = [{"role": "user", "content": "Where is the file with the image?"}]
     [
         (CHAT, {"messages": SAYS, "max_completion_tokens": 50}, 50),
         (CHAT, {"messages": SAYS, "max_tokens": 50, "n": 3}, 150),
+        (CHAT, {"messages": SAYS, "max_tokens": 50, "n": "3"}, 150),
         (CHAT, {"messages": SAYS}, OUTPUT),
         (RESPONSES, {"input": "hi", "max_output_tokens": 50}, 50),
         (CLAUDE, {"messages": SAYS, "max_tokens": 50}, 50),
@@ -115,6 +116,19 @@ def test_words_hidden_by_escapes_are_found():
 def test_all_models_that_may_answer_are_named():
     assert extent(CHAT, messages=SAYS, models=["a", "b"])[0].models == ("a", "b")
     assert extent(CLAUDE, messages=SAYS, max_tokens=1, fallbacks=[{"model": "c"}])[0].models == ("c",)
+
+
+def test_models_that_stand_in_and_those_that_advise_have_bounds_of_their_own():
+    fallbacks = [{"model": "c", "max_tokens": 700}]
+    advisor = {"type": "advisor", "name": "advisor", "model": "d", "max_tokens": 30}
+    found, _ = extent(CLAUDE, messages=SAYS, max_tokens=100, fallbacks=fallbacks, tools=[advisor])
+    assert (found.output, found.models) == (730, ("c", "d"))
+
+
+def test_a_request_that_names_endless_models_has_no_price():
+    found, _ = extent(CHAT, messages=SAYS, models=[f"m{number}" for number in range(1000)])
+    assert len(found.models) < 20
+    assert found.models[-1] == ""
 
 
 def test_what_costs_nothing_has_no_extent():
