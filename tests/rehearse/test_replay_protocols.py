@@ -13,11 +13,12 @@ from gateway.config.load import Loaded
 from gateway.model import Trace
 from gateway.rehearse.perform import Performance
 from gateway.rehearse.stage import Stage
+from gateway.stores.circuits import SPREAD
 from tests.rehearse.test_replay import EPOCH, kind, log_of, named, replayed, version
 
 CONFIG = """
 tools:
-  notes: {url: "http://notes.test", protocol: mcp, limits: {concurrency: 2}}
+  notes: {url: "http://notes.test", protocol: mcp, limits: {concurrency: 1}}
   gpt: {url: "http://gpt.test", protocol: openai, prices: {models: {"small*": {input: 100000, output: 0}}}}
 """
 POLICIES = """
@@ -58,13 +59,13 @@ spec: {match: {tools: [gpt]}, models: ["small*"]}
 apiVersion: toolgate/v1
 kind: Breaker
 metadata: {name: notes}
-spec: {match: {tools: [notes]}, failures: 3, rate: 0, open: 1m, result_errors: true}
+spec: {match: {tools: [notes]}, failures: 3, rate: 0, open: 10s, result_errors: true}
 """
 
 
 def performed(loaded: Loaded) -> list[Trace]:
     chance = random.Random(7)
-    play = Performance(Stage(loaded, EPOCH))
+    play = Performance(Stage(loaded, EPOCH, spread=SPREAD))
     acts = []
     for at in range(600):
         agent = chance.choice(["reader", "writer", "writer"])
@@ -73,7 +74,7 @@ def performed(loaded: Loaded) -> list[Trace]:
             operation = chance.choice(["read", "write", "resources/read notes://secret/1", "tools/list", "initialize"])
             args = {"text": "x" * chance.randrange(30), "all": chance.random() < 0.2}
             described = Described(tool="notes", path="/mcp", operation=operation, args=args, **more)
-            answer = AnswerPart(result={"content": []}, isError=chance.random() < 0.6, after=chance.choice([0.1, 3.0]))
+            answer = AnswerPart(result={"content": []}, isError=chance.random() < 0.6, after=chance.choice([0.1, 6.0]))
         else:
             model = chance.choice(["small-1", "small-2", "large"])
             args = {"model": model, "messages": [{"role": "user", "content": "s3cret"}], "n": chance.randrange(4)}
