@@ -164,8 +164,9 @@ class App:
         )
         listen = config.admin.listen
         api = make_api(Gate(listen, config.admin.token))
-        quarantines.add(api, self._quarantines, lambda: self._listener.pipeline.streets)
-        breakers.add(api, self._ledger.circuits, self._breakers.say, lambda: self._loaded.book.breaker_names)
+        quarantines.add(api, self._quarantines, lambda: self._listener.pipeline.streets, self._notices.said)
+        names = lambda: self._loaded.book.breaker_names  # noqa: E731 - a reload brings others
+        breakers.add(api, self._ledger.circuits, self._breakers.say, names, self._breakers.said)
         runs.add(api, self._runs, self._quarantines)
         admin_pools.add(api, self._ledger.pools)
         budgets.add(api, self._budgets.all_standings)

@@ -25,6 +25,9 @@ from gateway.policy.visible import visible
 
 T = TypeVar("T")
 
+Said = Callable[[], Awaitable[bool]]
+"""Waits, but not for long, for the state to have what was changed here; whether it has."""
+
 MOST_BYTES = 64 * 1024
 """Of a request's body."""
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from aiohttp import web
 from msgspec import Struct
 
-from gateway.admin.api import answer, body_of, changed
+from gateway.admin.api import Said, answer, body_of, changed
 from gateway.admin.problems import Failure
 from gateway.policy.guards import short
 from gateway.stores.circuit import CLOSED
@@ -40,8 +40,8 @@ class Says(Protocol):
     def __call__(self, key: Key, word: Word | None) -> None: ...
 
 
-def add(app: web.Application, circuits: Circuits, say: Says, names: Callable[[], Collection[str]]) -> None:
-    """Add the routes. ``names`` gives the names of the breakers there are."""
+def add(app: web.Application, circuits: Circuits, say: Says, names: Callable[[], Collection[str]], said: Said) -> None:
+    """Add the routes. ``names`` gives the names of the breakers there are; ``stored`` is as of quarantines."""
 
     async def listing(_: web.Request) -> web.Response:
         return answer({"breakers": shown(circuits, names())})
@@ -58,7 +58,9 @@ def add(app: web.Application, circuits: Circuits, say: Says, names: Callable[[],
         else:
             until = now + wanted.seconds if wanted.seconds else 0.0
             say(key, Word(wanted.state, wanted.reason or "by an operator", wanted.by, now, until))
-        return answer({"breakers": [one for one in shown(circuits, names()) if one["name"] == wanted.name]})
+        stored = await said()
+        found = [one for one in shown(circuits, names()) if one["name"] == wanted.name]
+        return answer({"breakers": found, "stored": stored})
 
     app.router.add_get("/breakers", listing)
     app.router.add_post("/breakers", change)

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 from msgspec import Struct
 
-from gateway.admin.api import answer, body_of, changed
+from gateway.admin.api import Said, answer, body_of, changed
 from gateway.admin.problems import Failure
 from gateway.model import Quarantine
 from gateway.policy.guards import short
@@ -33,8 +33,9 @@ class Wanted(Struct, forbid_unknown_fields=True):
     cut: bool = False
 
 
-def add(app: web.Application, register: Register, tools: Callable[[], Collection[str]]) -> None:
-    """Add the routes. ``tools`` gives the names of the tools there are."""
+def add(app: web.Application, register: Register, tools: Callable[[], Collection[str]], said: Said) -> None:
+    """Add the routes. ``tools`` gives the names of the tools there are. A change is answered when it is stored, or when
+    that takes too long (``stored`` false: it holds on this replica only, for now)."""
 
     async def listing(_: web.Request) -> web.Response:
         now = time.time()
@@ -57,7 +58,7 @@ def add(app: web.Application, register: Register, tools: Callable[[], Collection
         what = f"quarantine {' '.join((wanted.scope, *key))} for {wanted.seconds:g} s{', cut' if wanted.cut else ''}"
         changed(request, wanted.by, what, wanted.reason)
         register.put(quarantine)
-        return answer(shown(quarantine, now), 201)
+        return answer({**shown(quarantine, now), "stored": await said()}, 201)
 
     async def lift(request: web.Request) -> web.Response:
         query = request.query
@@ -68,7 +69,7 @@ def add(app: web.Application, register: Register, tools: Callable[[], Collection
         if not register.lift(scope, key):
             raise Failure(404, f"{what or 'nothing'} is not quarantined", "see GET /api/quarantines for what is")
         changed(request, by, f"lift the quarantine of {what}", reason)
-        return answer({"lifted": {"scope": scope, "key": key}})
+        return answer({"lifted": {"scope": scope, "key": key}, "stored": await said()})
 
     app.router.add_get("/quarantines", listing)
     app.router.add_post("/quarantines", impose)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gateway.cli.operate import gateway_at, gateway_options, me
+from gateway.cli.operate import gateway_at, gateway_options, me, warn_unless_stored
 from gateway.cli.quarantine import for_option, json_option, reason_option
 
 key_argument = click.argument("key", nargs=-1, metavar="[TOOL [OPERATION]]")
@@ -68,8 +68,9 @@ def _say(
     name: str, key: tuple[str, ...], state: str, seconds: float, reason: str, path: Path | None, admin: str | None
 ) -> None:
     wanted = {"name": name, "key": key, "state": state, "seconds": seconds, "reason": reason, "by": me()}
-    found = gateway_at(path, admin).ask("POST", "/api/breakers", wanted)["breakers"]
-    _print(found)
+    answer = gateway_at(path, admin).ask("POST", "/api/breakers", wanted)
+    _print(answer["breakers"])
+    warn_unless_stored(answer)
 
 
 def _list(as_json: bool, path: Path | None, admin: str | None) -> None:

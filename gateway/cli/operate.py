@@ -107,6 +107,12 @@ def gateway_at(path: Path | None, admin: str | None) -> Gateway:
                    token or found.token)  # fmt: skip
 
 
+def warn_unless_stored(answer: Mapping[str, Any]) -> None:
+    """Say so where a change holds, and other replicas do not know of it yet."""
+    if not answer["stored"]:
+        click.echo("the state cannot be reached: it holds on this replica only, for now; the others follow", err=True)
+
+
 def me() -> str:
     """Who makes a change, as far as this machine knows."""
     from getpass import getuser

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.operate import gateway_at, gateway_options, me
+from gateway.cli.operate import gateway_at, gateway_options, me, warn_unless_stored
 
 _SCOPES = click.Choice(["agent", "run", "tool", "all"])
 json_option = click.option("--json", "as_json", is_flag=True, help="Tell it as JSON.")
@@ -58,6 +58,7 @@ def add(
     shown = gateway_at(path, admin).ask("POST", "/api/quarantines", wanted)
     end = f"for {_left(shown)}" if shown["until"] else "until it is lifted"
     click.echo(f"{_name(scope, shown['key'])} is quarantined {end}")
+    warn_unless_stored(shown)
 
 
 @quarantine.command()
@@ -68,8 +69,9 @@ def add(
 def lift(scope: str, key: tuple[str, ...], reason: str, path: Path | None, admin: str | None) -> None:
     """Let it make calls again."""
     query = [("scope", scope), *[("key", part) for part in key], ("by", me()), ("reason", reason)]
-    gateway_at(path, admin).ask("DELETE", "/api/quarantines", query=query)
+    answer = gateway_at(path, admin).ask("DELETE", "/api/quarantines", query=query)
     click.echo(f"{_name(scope, list(key))} may make calls again")
+    warn_unless_stored(answer)
 
 
 @quarantine.command(name="list")

@@ -69,6 +69,10 @@ class BreakerNotices:
         seconds = max(0.001, word.until - self._wall()) if word is not None and word.until else 0.0
         self._words.say(_text(key), None if word is None else msgspec.json.encode(word), seconds)
 
+    async def said(self) -> bool:
+        """Wait, but not for long, for the store to have all words that were said here. Whether it has."""
+        return await self._words.said()
+
     def _apply(self, key: Key, word: Word | None) -> None:
         until = self._clock() + word.until - self._wall() if word is not None and word.until else 0.0
         self._circuits.say(key, word, until)

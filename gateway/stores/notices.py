@@ -13,6 +13,9 @@ from gateway.ports import Board
 AGAIN = 0.5
 """Seconds after which a store that was away is tried again."""
 
+PATIENCE = 2.0
+"""Seconds for which somebody waits to know that what they said is stored."""
+
 MOST_UNSAID = 10_000
 """Facts that wait for the store; more are only known here."""
 
@@ -46,6 +49,12 @@ class Notices:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._post())
 
+    async def said(self) -> bool:
+        """Wait for the store to have all that was said here, but not for long. Whether it has."""
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=PATIENCE)
+        return not self._unsaid
+
     @property
     def unsaid(self) -> int:
         """Facts that the other replicas do not know yet."""
@@ -77,6 +86,7 @@ class Notices:
                 if not away:
                     log.warning("%s holds on this replica only, until the state can be reached: %s", self._kind, error)
                 away = True
+                self._unsaid[key] = self._unsaid.pop(key)  # a board that is full still lets others be removed
                 if self._closing:
                     break
                 await asyncio.sleep(AGAIN)

@@ -33,6 +33,10 @@ class QuarantineNotices:
         """Say what is unsaid, if that can be done soon."""
         await self._notices.close()
 
+    async def said(self) -> bool:
+        """Wait, but not for long, for the store to have all that was imposed or lifted here. Whether it has."""
+        return await self._notices.said()
+
     @property
     def unsaid(self) -> int:
         """Changes that the other replicas do not know yet."""

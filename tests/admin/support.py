@@ -16,6 +16,11 @@ from gateway.observe.metrics import Metrics
 CHANGE = {"X-Toolgate-Admin": "1"}
 
 
+async def stored():
+    """The state has it."""
+    return True
+
+
 @asynccontextmanager
 async def session_of(add):
     """A client session at an API that ``add`` adds its routes to."""

@@ -12,7 +12,7 @@ from gateway.model import Answered, Quarantine
 from gateway.stores.memory import MemoryLedger
 from gateway.stores.quarantines import Register
 from gateway.stores.runs import RunBook
-from tests.admin.support import CHANGE, session_of
+from tests.admin.support import CHANGE, session_of, stored
 from tests.builders import circuit
 
 
@@ -24,7 +24,7 @@ async def serving():
         ledger.circuits.say(key, word, time.monotonic() + word.until - time.time() if word else 0.0)
 
     async with session_of(
-        lambda api: breakers.add(api, ledger.circuits, say, lambda: {"fragile", "untouched"})
+        lambda api: breakers.add(api, ledger.circuits, say, lambda: {"fragile", "untouched"}, stored)
     ) as session:
         yield session, ledger
 

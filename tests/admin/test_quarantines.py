@@ -10,13 +10,13 @@ import pytest
 
 from gateway.admin import quarantines
 from gateway.stores.quarantines import Register
-from tests.admin.support import CHANGE, session_of
+from tests.admin.support import CHANGE, session_of, stored
 
 
 @asynccontextmanager
 async def serving():
     register = Register(time.time)
-    async with session_of(lambda api: quarantines.add(api, register, lambda: {"bank", "mail"})) as session:
+    async with session_of(lambda api: quarantines.add(api, register, lambda: {"bank", "mail"}, stored)) as session:
         yield session, register
 
 
@@ -31,6 +31,7 @@ async def test_imposing_listing_and_lifting(caplog):
             key: wanted[key] for key in ("scope", "key", "reason", "by", "cut")
         }
         assert 0 < shown["seconds_left"] <= 60
+        assert shown["stored"] is True
         (standing,) = register
         assert (standing.key, standing.cut) == (("a",), True)
         async with session.get("/api/quarantines") as response:

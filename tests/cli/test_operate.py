@@ -37,10 +37,10 @@ class Asked:
         self.seen: list[tuple[str, str, dict[str, str], Any]] = []
         self.answers: dict[tuple[str, str], tuple[int, Any]] = {
             ("GET", "/api/quarantines"): (200, {"quarantines": [QUARANTINE]}),
-            ("POST", "/api/quarantines"): (201, QUARANTINE),
-            ("DELETE", "/api/quarantines"): (200, {}),
+            ("POST", "/api/quarantines"): (201, {**QUARANTINE, "stored": True}),
+            ("DELETE", "/api/quarantines"): (200, {"stored": False}),
             ("GET", "/api/breakers"): (200, {"breakers": [BREAKER]}),
-            ("POST", "/api/breakers"): (200, {"breakers": [BREAKER]}),
+            ("POST", "/api/breakers"): (200, {"breakers": [BREAKER], "stored": True}),
             ("GET", "/api/runs"): (200, {"runs": [RUN], "known": 3}),
         }
         asked = self
@@ -96,6 +96,7 @@ def test_adding_says_who_what_why_and_how_long(asked: Asked) -> None:
 def test_lifting(asked: Asked) -> None:
     done = run(asked, "quarantine", "lift", "run", "a b", "r&s")
     assert done.stdout == "run a b r&s may make calls again\n"
+    assert "holds on this replica only" in done.stderr, "the state could not be reached"
     assert asked.seen[0][1].startswith("/api/quarantines?scope=run&key=a+b&key=r%26s&by=")
 
 

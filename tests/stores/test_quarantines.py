@@ -203,6 +203,8 @@ async def test_with_the_store_away_it_holds_here_and_is_told_when_it_is_back(mon
     await settled()
     assert here.register.standing(of("a")) is not None
     assert here.notices.unsaid == 2
+    monkeypatch.setattr("gateway.stores.notices.PATIENCE", 0.01)
+    assert await here.notices.said() is False
     assert len([line for line in caplog.messages if "holds on this replica only" in line]) == 1
     # What the board is said to hold meanwhile does not undo what was said here.
     board.copy.put(KIND, '["agent","b"]', b"x", 0.0)
@@ -210,6 +212,7 @@ async def test_with_the_store_away_it_holds_here_and_is_told_when_it_is_back(mon
     board.away = False
     await settled()
     assert here.notices.unsaid == 0
+    assert await here.notices.said() is True
     assert there.register.standing(of("a")) is not None
     assert there.register.standing(of("b")) is None
 
