@@ -194,6 +194,9 @@ FACTS: dict[str, Any] = {
     "llm.messages": [{"role": "user", "content": "hi"}],
     "llm.tools": ["search"],
     **{f"why.{name}": name for name in ("step", "parent", "reason", "goal", "kind")},
+    "budget.remaining_usd": 0.25,
+    "budget.remaining_tokens": 300,
+    "budget.remaining_calls": 4,
     "response.status": 201,
     "response.isError": True,
     "result": {"a": [1]},
@@ -224,6 +227,9 @@ WITHOUT: dict[str, Any] = {
     "llm.messages": [],
     "llm.tools": [],
     **{f"why.{name}": "" for name in ("step", "parent", "reason", "goal", "kind")},
+    "budget.remaining_usd": 1e12,
+    "budget.remaining_tokens": 1 << 53,
+    "budget.remaining_calls": 1 << 53,
     "response.status": 0,
     "response.isError": False,
     "result": {},
@@ -282,7 +288,20 @@ def test_every_variable_is_what_the_call_says(phase: str, facts: dict[str, Any],
         params={"id": "7"},
     )
     told = facts if facts is FACTS else {}
-    run = Run(call.run.id, "", 1.5, ("paid", "tainted"), ("planner", "root-1"), ("planner", "root-1"), 1, "ab", "token", 4, 2, 0.5)
+    run = Run(
+        call.run.id,
+        "",
+        1.5,
+        ("paid", "tainted"),
+        ("planner", "root-1"),
+        ("planner", "root-1"),
+        1,
+        "ab",
+        "token",
+        4,
+        2,
+        0.5,
+    )
     call = structs.replace(call, facts=told, run=run, at=1782907200.25)
     rules = [
         {"name": f"r{number}", "when": f"{name} == {text}", "then": "deny", "phase": phase}
