@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import contextlib
+import shutil
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +43,52 @@ def sentinel(tmp_path: Path) -> Iterator[str]:
     yield f"redis+sentinel://127.0.0.1:{watching.port}/main/0"
     watching.stop()
     server.stop()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+@contextlib.asynccontextmanager
+async def over_tls(port: int, certificate: Path) -> AsyncIterator[int]:
+    """A port of the loopback that speaks TLS for the server at ``port``."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    passing: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+        for one in (_pass_on(reader, inner_writer), _pass_on(inner_reader, writer)):
+            passing.add(asyncio.create_task(one))
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    yield listening.sockets[0].getsockname()[1]
+    listening.close()
+    await asyncio.wait(passing, timeout=5)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+async def test_tls_is_spoken_and_certificates_are_verified(redis_server: RedisServer, tmp_path: Path) -> None:
+    file = tmp_path / "redis.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=redis",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", file, "-out", f"{file}.crt"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    authority = Path(f"{file}.crt")
+    file.write_text(file.read_text() + authority.read_text())
+    async with over_tls(redis_server.port, file) as port:
+        for options, available in ((f"?ssl_ca_certs={authority}&prefix=tls:", True), ("", False)):
+            state = open_state(read_state_url(f"rediss://127.0.0.1:{port}/0{options}"), Wall())
+            await state.start()
+            status = state.status()
+            assert status["available"] is available, status
+            await state.close()
+    assert "certificate" in str(status["error"]).lower()
 
 
 @pytest.mark.parametrize("form", ["cluster", "sentinel"])
