@@ -1,8 +1,9 @@
 """Who may use the admin API, and from where.
 
-With a token: whoever shows it. Without one: whoever is on this machine, and no page in a browser on it. A page can send
-requests to any port of the loopback, under a name that resolves to it if need be (DNS rebinding): so the Host must be
-one of the loopback's own or the configured address, and what changes something needs a field that no page can send to
+With a token: whoever shows it, or the cookie of a session that was begun with it (``sessions.py``). Without one:
+whoever is on this machine, and no page in a browser on it. A page can send requests to any port of the loopback, under
+a name that resolves to it if need be (DNS rebinding): so the Host must be one of the loopback's own or the configured
+address. Where a browser needs no token with each request, what changes something needs a field that no page can send to
 another origin without being allowed to (a CORS preflight, which is never answered).
 """
 
@@ -14,10 +15,11 @@ from ipaddress import ip_address
 from aiohttp import web
 
 from gateway.admin.problems import Failure
+from gateway.admin.sessions import COOKIE, Sessions
 from gateway.config.fields import Address
 
 PROOF = "X-Toolgate-Admin"
-"""The field that says a change does not come from a page: ``1``. Only asked for where there is no token."""
+"""The field that says a change does not come from another origin's page: ``1``. Not asked for with the token itself."""
 
 _RELAYED = ("Forwarded", "X-Forwarded-For", "Via")
 _READING = frozenset({"GET", "HEAD"})
@@ -28,6 +30,7 @@ class Gate:
 
     def __init__(self, listen: Address, token: str | None) -> None:
         self._token = None if token is None else token.encode()
+        self.sessions = None if token is None else Sessions(token)
         self._names = {str(listen).lower(), listen.host.lower()}
 
     def check(self, request: web.Request) -> None:
@@ -35,7 +38,10 @@ class Gate:
         Failure: the request may not be made.
         """
         if self._token is not None:
-            self._authorize(request, self._token)
+            if self.in_session(request):
+                _check_change(request)
+            else:
+                self._authorize(request, self._token)
             return
         if not _is_loopback(request.remote or "") or any(name in request.headers for name in _RELAYED):
             raise Failure(
@@ -46,13 +52,13 @@ class Gate:
             raise Failure(
                 403, f"Host {host[:100]!r} is no name of this machine's loopback", "use 127.0.0.1 or localhost"
             )
-        if request.method in _READING:
-            return
-        if request.headers.get(PROOF) != "1":
-            raise Failure(403, "a change must say that no web page asks for it", f"send {PROOF}: 1")
-        origin = request.headers.get("Origin")
-        if origin is not None and origin.lower() != f"http://{host}":
-            raise Failure(403, "a page of another origin may change nothing here")
+        _check_change(request)
+
+    def in_session(self, request: web.Request) -> bool:
+        """Whether the request comes with the cookie of a session, and nothing that counts for more."""
+        if self.sessions is None or "Authorization" in request.headers:
+            return False
+        return self.sessions.valid(request.cookies.get(COOKIE, ""))
 
     @staticmethod
     def _authorize(request: web.Request, token: bytes) -> None:
@@ -60,6 +66,25 @@ class Gate:
         given = shown.strip().encode("utf-8", "surrogateescape")
         if not hmac.compare_digest(given, token) or scheme.lower() != "bearer":
             raise Failure(401, "the admin token is missing or wrong", "send Authorization: Bearer TOKEN")
+
+
+def _check_change(request: web.Request) -> None:
+    """Raises Failure where something is to be changed, and a page of another origin may be behind it."""
+    if request.method in _READING:
+        return
+    if request.headers.get(PROOF) != "1":
+        raise Failure(403, "a change must say that no web page asks for it", f"send {PROOF}: 1")
+    if not same_origin(request):
+        raise Failure(403, "a page of another origin may change nothing here")
+
+
+def same_origin(request: web.Request) -> bool:
+    """Whether the request does not come from a page of another origin, as far as its browser says."""
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return True
+    scheme, _, rest = origin.lower().partition("://")
+    return scheme in ("http", "https") and rest == request.headers.get("Host", "").lower()
 
 
 def _name_of(host: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 from gateway.admin.api import MOST_BYTES, answer, body_of, changed, make_api
 from gateway.admin.gate import Gate
 from gateway.admin.server import start
+from gateway.admin.sessions import COOKIE, Sessions
 from gateway.config.fields import Address
 from gateway.observe.exposition import Gauges, registry_of
 from gateway.observe.metrics import Metrics
@@ -182,3 +183,28 @@ async def test_changes_are_logged_with_who_what_and_why_and_without_tricks(caplo
             pass
     (record,) = [record for record in caplog.records if record.name == "toolgate.audit"]
     assert record.getMessage() == "admin: by eve\\nadmin: by root from 127.0.0.1: the number (no reason given)"
+
+
+async def test_a_session_reads_and_changes_only_what_its_own_pages_ask_for():
+    async with serving(TOKEN) as (session, done):
+        cookie = {"Cookie": f"{COOKIE}={Sessions(TOKEN).new()}", "Host": "ops.example"}
+        async with session.get("/api/thing", headers=cookie) as response:
+            assert response.status == 200
+        for wrong in ({}, {**CHANGE, "Origin": "http://evil.example"}, {**CHANGE, "Origin": "null"}):
+            async with session.post("/api/thing", json={"name": "a"}, headers={**cookie, **wrong}) as response:
+                assert response.status == 403
+        assert not done
+        own = {**cookie, **CHANGE, "Origin": "https://ops.example"}
+        async with session.post("/api/thing", json={"name": "a"}, headers=own) as response:
+            assert response.status == 201
+
+
+def test_a_session_is_the_tokens_and_ends(monkeypatch):
+    cookie = Sessions(TOKEN).new()
+    until, _, mac = cookie.partition(".")
+    assert Sessions(TOKEN).valid(cookie)
+    assert not Sessions(TOKEN + "x").valid(cookie)
+    for forged in ("", "x", f"{until}.", f"{int(until) + 1}.{mac}", f"{until}.{mac[:-1]}", f"\u0661.{mac}", "9" * 400):
+        assert not Sessions(TOKEN).valid(forged)
+    monkeypatch.setattr("gateway.admin.sessions.time.time", lambda: float(until))
+    assert not Sessions(TOKEN).valid(cookie)
