@@ -10,7 +10,7 @@ from gateway.stores.bucket import draw
 from gateway.stores.leasing import Window, granted, window_of
 
 MOST = 100_000
-"""Accounts, and buckets, that are kept."""
+"""Accounts, buckets, and ids of calls of one account, that are kept."""
 
 
 class _Kept:
@@ -22,7 +22,7 @@ class _Kept:
         self.account, self.ends = account, ends
         self.slots: dict[int, int] = {}
         self.leased: dict[str, int] = {}
-        self.seen: set[str] = set()
+        self.seen: dict[str, None] = {}
 
     def spent(self, window: Window) -> int:
         return sum(amount for slot, amount in self.slots.items() if slot >= window.first)
@@ -31,6 +31,11 @@ class _Kept:
         self.slots[window.slot] = self.slots.get(window.slot, 0) + amount
         if len(self.slots) > 1:
             self.slots = {slot: spent for slot, spent in self.slots.items() if slot >= window.first}
+
+    def remember(self, call: str) -> None:
+        self.seen[call] = None
+        if len(self.seen) > MOST:
+            del self.seen[next(iter(self.seen))]
 
     def lower(self, holder: str, amount: int) -> None:
         left = self.leased.get(holder, 0) - amount
@@ -58,7 +63,7 @@ class MemoryVault:
         for entry in entries:
             kept, window = self._at(entry.account, now)
             if entry.call not in kept.seen:
-                kept.seen.add(entry.call)
+                kept.remember(entry.call)
                 kept.spend(window, entry.spent)
                 kept.lower(holder, entry.spent)
 

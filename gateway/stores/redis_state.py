@@ -18,6 +18,8 @@ from gateway.stores.ticking import Ticker
 
 TICK_SECONDS = 0.25
 """Seconds between two signs of life, which also tell what is new."""
+GRACE = 5.0
+"""Seconds after Redis was away, in which the others may not have found it again yet: none of them is taken for dead."""
 TIDY = 60.0
 """Seconds between two looks for what has ended."""
 
@@ -40,6 +42,7 @@ class RedisState:
         self.holder = new_holder()
         self.replicas = 1
         self._holders = f"{url.prefix}{{state}}:holders"
+        self._judges_at = 0.0
         self._tidy_at = time.monotonic() + TIDY
         self._ticker = Ticker(TICK_SECONDS, self._tick)
 
@@ -68,8 +71,9 @@ class RedisState:
             self.replicas = max(1, int(living))
             if was_away:
                 self._vault.forget()
+                self._judges_at = time.monotonic() + GRACE
             await self._board.follow(revisions_of(revisions))
-            for holder in dead:
+            for holder in dead if time.monotonic() >= self._judges_at else ():
                 await self._bury(holder.decode())
             if time.monotonic() >= self._tidy_at:
                 self._tidy_at = time.monotonic() + TIDY

@@ -139,6 +139,7 @@ async def test_replicas_forfeit_what_one_of_them_had_leased_that_gives_no_sign_o
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_state, "DEAD_AFTER", 1.0)
+    monkeypatch.setattr(redis_state, "GRACE", 0.0)
     silent, living = await place.open(), await place.open()
     for state in (silent, living):
         await state.vault.lease(state.holder, [Want(ACCOUNT, 70, 70)], AT)

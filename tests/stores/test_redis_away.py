@@ -13,7 +13,7 @@ import pytest_asyncio
 from gateway.errors import StoreUnavailable
 from gateway.model import Account, Draw, Entry, Want
 from gateway.model.state_url import read_state_url
-from gateway.stores import redis_link
+from gateway.stores import redis_link, redis_state
 from gateway.stores.state import open_state
 from tests.stores.opening import AT, Wall
 from tests.stores.redis_server import RedisServer
@@ -142,6 +142,24 @@ async def test_a_redis_that_has_forgotten_the_board_is_told_again(tmp_path: Path
         for state in (one, other):
             await state.close()
         server.stop()
+
+
+async def test_nobody_is_taken_for_dead_because_redis_was_away(
+    server: RedisServer, replicas: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All signs of life are old then, those of the living too."""
+    monkeypatch.setattr(redis_state, "DEAD_AFTER", 0.6)
+    one, other = replicas
+    await one.vault.lease(one.holder, [Want(ACCOUNT, 300, 300)], AT)
+    server.stop()
+    await until(lambda: not one.status()["available"] and not other.status()["available"])
+    await asyncio.sleep(0.7)
+    server.start()
+    await until(lambda: bool(one.status()["available"] and other.status()["available"]))
+    for _ in range(20):
+        (balance,) = await other.vault.balances(AT)
+        assert (balance.spent, balance.leased) == (0, 300)
+        await asyncio.sleep(0.05)
 
 
 async def test_one_starts_without_redis_and_finds_it_later(server: RedisServer) -> None:
