@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from click.testing import CliRunner
 
 from benchmarks.simulate import descent, greedy, loops, money, outage, storm
 from benchmarks.simulate.__main__ import SCENARIOS, main
@@ -18,6 +19,7 @@ from benchmarks.simulate.plot import Panel, draw, ticks
 from benchmarks.simulate.report import BEGIN, END, table, write
 from benchmarks.simulate.tools import Served, Tool
 from benchmarks.simulate.world import GRANT, Answer, World
+from gateway.cli.root import toolgate
 from gateway.config.load import load
 from tests.config.support import written
 
@@ -113,6 +115,12 @@ def test_the_policies_to_begin_with_load_and_let_usual_work_through(tmp_path: Pa
     assert played["amplification of the worst run"] <= 3
     loaded = load(written(tmp_path, s=starter + "---\n" + GRANT))
     assert list(loaded.warnings) == []
+
+
+def test_the_cases_of_the_policies_to_begin_with_hold() -> None:
+    done = CliRunner().invoke(toolgate, ["test", str(ROOT / "policies" / "governance")])
+    assert done.exit_code == 0, done.output
+    assert "0 failed" in done.output
 
 
 # -- the clock ---------------------------------------------------------------------------------------------------
