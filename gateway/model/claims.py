@@ -252,9 +252,9 @@ class Hold(Struct, frozen=True):
     """The ledger's answer to one claim.
 
     ``left`` is what is left: tokens, places, an amount of a budget. ``state`` says where things stand: a breaker's
-    state, what was found (``repeats``, ``cycle``), of a budget ``warn`` (nearly spent), ``short`` (less was granted than
-    was asked for) or ``unavailable``. ``detail`` is for people, ``escalate`` asks for more than this refusal: that the
-    run be quarantined.
+    state, what was found (``repeats``, ``cycle``), of a budget ``warn`` (nearly spent), ``short`` (less was granted
+    than was asked for) or ``unavailable``. ``detail`` is for people, ``escalate`` asks for more than this refusal: that
+    the run be quarantined.
     """
 
     claim: Claim
