@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 DEADLINE = 1.0
 """Seconds for anything that is asked of Redis, connecting included."""
-_AT_ONCE = 64
+_AT_ONCE = 16
 """Questions under way at once; more wait, within their deadline."""
 _BATCH = 200
 """Parts of one run of a script at most: others must not wait long for it, nor it outlast its deadline."""

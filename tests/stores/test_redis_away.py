@@ -150,7 +150,8 @@ async def test_nobody_is_taken_for_dead_because_redis_was_away(
     """All signs of life are old then, those of the living too."""
     monkeypatch.setattr(redis_state, "DEAD_AFTER", 0.6)
     one, other = replicas
-    await one.vault.lease(one.holder, [Want(ACCOUNT, 300, 300)], AT)
+    for state in replicas:
+        await state.vault.lease(state.holder, [Want(ACCOUNT, 300, 300)], AT)
     server.stop()
     await until(lambda: not one.status()["available"] and not other.status()["available"])
     await asyncio.sleep(0.7)
@@ -158,7 +159,7 @@ async def test_nobody_is_taken_for_dead_because_redis_was_away(
     await until(lambda: bool(one.status()["available"] and other.status()["available"]))
     for _ in range(20):
         (balance,) = await other.vault.balances(AT)
-        assert (balance.spent, balance.leased) == (0, 300)
+        assert (balance.spent, balance.leased) == (0, 600)
         await asyncio.sleep(0.05)
 
 
