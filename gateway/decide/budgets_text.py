@@ -53,7 +53,7 @@ def cut_text(claim: BudgetClaim) -> Refusal:
 def _advice(claim: BudgetClaim, hold: Hold, *, soon: bool) -> str:
     settings = claim.settings
     if claim.amount > settings.limit:
-        return "this call can cost more than the whole budget: ask for less, with a lower bound of the answer's tokens"
+        return "no budget ever covers this call: make one that costs less; of a model ask for less, with a lower bound"
     cheaper = " or make one that costs less" if settings.unit != "calls" and hold.left > 0 else ""
     if soon:
         return f"wait {hold.retry_after:.0f} s, then call again{cheaper}"

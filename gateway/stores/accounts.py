@@ -19,7 +19,7 @@ Table = tuple[str, str, str, float]
 class Account:
     """One key of a budget. Amounts are whole: micro-dollars, tokens, calls."""
 
-    __slots__ = ("holds", "key", "reserved", "settings", "spending", "waiting")
+    __slots__ = ("holds", "key", "lease", "reserved", "settings", "spending", "waiting")
 
     def __init__(self, key: tuple[str, ...], settings: BudgetSettings) -> None:
         self.key, self.settings = key, settings
@@ -29,6 +29,8 @@ class Account:
         self.reserved = 0
         self.waiting: Any = None
         """Of budgets that calls wait for: see ``waiting.py``."""
+        self.lease: Any = None
+        """Of budgets that are leased: see ``leases.py``."""
 
     def spendable(self, at: float) -> int:
         """What is left if no call under way spends anything. Below 0 where calls cost more than was foreseen."""

@@ -87,7 +87,8 @@ class LeasedBudgets(WaitingBudgets):
     def __init__(self, wall: Clock, clock: Clock, vault: Vault, holder: str) -> None:
         super().__init__(wall, clock)
         self._vault, self._holder = vault, holder
-        self._leases: dict[Account, _Lease] = {}
+        self._leased: set[Account] = set()
+        """Those of which something is leased."""
         self._entries: list[tuple[_Lease, model.Entry]] = []
         self._wants: dict[Account, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -111,11 +112,11 @@ class LeasedBudgets(WaitingBudgets):
         return self._lease(account).ends
 
     def _lease(self, account: Account) -> _Lease:
-        lease = self._leases.get(account)
+        lease: _Lease | None = account.lease
         settings = account.settings
         if lease is None:
             kept = model.Account(account.key, settings.limit, settings.window, settings.seconds)
-            lease = self._leases[account] = _Lease(kept)
+            lease = account.lease = _Lease(kept)
         elif lease.account.limit != settings.limit:
             lease.account = structs.replace(lease.account, limit=settings.limit)
         if lease.ends and settings.window != "rolling" and self.wall() >= lease.ends:
@@ -156,11 +157,11 @@ class LeasedBudgets(WaitingBudgets):
 
     def _may_give(self, account: Account, lacking: int, now: float) -> bool:
         """Whether the vault may have so much: it had, or it was asked long ago."""
-        lease = self._leases[account]
+        lease = self._lease(account)
         return lacking <= lease.free or now - lease.dry_at >= AGAIN
 
     def _ahead(self, account: Account, room: int) -> None:
-        lease = self._leases[account]
+        lease = self._lease(account)
         lease.used = now = self._clock()
         if room < account.settings.limit // (4 * PART) and now - lease.thin_at > AWAY and now >= self._away_until:
             self._ask(account, 0)
@@ -183,7 +184,7 @@ class LeasedBudgets(WaitingBudgets):
 
     def _ask(self, account: Account, least: int) -> None:
         """Have the vault asked in this turn of the loop, together with what else is wanted."""
-        lease = self._leases[account]
+        lease = self._lease(account)
         if lease.asked:
             return
         lease.asked = True
@@ -215,7 +216,7 @@ class LeasedBudgets(WaitingBudgets):
         except StoreUnavailable as error:
             self._lost(error)
         for account in wants:
-            self._leases[account].asked = False
+            self._lease(account).asked = False
         for account, answer in zip(wants, answers, strict=False):
             self._granted(account, answer)
         for account in wants:
@@ -246,6 +247,7 @@ class LeasedBudgets(WaitingBudgets):
         lease = self._lease(account)
         lease.spent, lease.leased, lease.ends = answer.spent, answer.leased, answer.ends
         lease.amount += answer.granted
+        self._leased.add(account)
         lease.free = max(0, account.settings.limit - answer.spent - answer.leased)
         lease.used = lease.heard = self._clock()
         if not answer.granted:
@@ -321,25 +323,24 @@ class LeasedBudgets(WaitingBudgets):
     async def _sweep(self) -> None:
         """Give leases back that nobody spends. Ends with the last lease."""
         try:
-            while any(lease.amount > 0 for lease in self._leases.values()):
+            while self._leased:
                 await self._pause(IDLE_DRY)
                 if self._closing.is_set():
                     break
                 now = self._clock()
                 await self._give_back(
-                    account for account, lease in self._leases.items() if now - lease.used >= self._idle(account)
+                    account for account in self._leased if now - account.lease.used >= self._idle(account)
                 )
         finally:
             self._sweeping = False
 
     def _idle(self, account: Account) -> float:
-        lease = self._leases[account]
+        lease = self._lease(account)
         scarce = account.settings.limit - lease.spent - lease.leased < account.settings.limit // PART
         return IDLE_DRY if scarce else IDLE
 
     async def _give_back(self, accounts: Iterable[Account]) -> None:
         amounts: list[tuple[model.Account, int]] = []
-        given: list[Account] = []
         for account in list(accounts):
             lease = self._lease(account)
             if account.waiting is not None and (account.waiting.waiters or account.waiting.promises):
@@ -349,16 +350,13 @@ class LeasedBudgets(WaitingBudgets):
                 amounts.append((lease.account, unused))
                 lease.leased = max(0, lease.leased - unused)
                 lease.amount -= unused
-            if not lease.pending and not lease.asked:
-                given.append(account)
+            if not account.holds:
+                self._leased.discard(account)
         if amounts:
             try:
                 await self._vault.give_back(self._holder, amounts, self.wall())
             except StoreUnavailable as error:
                 self._lost(error)  # they are forfeited with the window, or with this process
-        for account in given:
-            if not account.holds and not self._leases[account].amount:
-                del self._leases[account]
 
     async def close(self) -> None:
         """Write down what calls came to, and give back what is left. Nothing is reserved after this."""
@@ -367,7 +365,7 @@ class LeasedBudgets(WaitingBudgets):
             await asyncio.wait(list(self._tasks), timeout=PATIENCE)
         if self._entries:
             await self.flush()
-        await self._give_back(list(self._leases))
+        await self._give_back(self._leased)
         if self._entries:
             log.error("%d costs of calls could not be written down: their leases count as spent", len(self._entries))
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import StoreUnavailable
 from gateway.model import BudgetClaim, BudgetSettings, Hold, Outcome
+from gateway.stores import leases
 from gateway.stores.leases import FLUSH, LeasedBudgets
 from gateway.stores.memory import MemoryLedger
 from gateway.stores.memory_vault import MemoryVault
@@ -279,3 +280,19 @@ async def test_what_is_more_than_the_whole_budget_is_refused_and_not_waited_for(
     assert not hold.granted
     assert hold.state == ""
     await replica.budgets.close()
+
+
+async def test_leases_that_nobody_spends_are_given_back_and_forgotten(monkeypatch):
+    monkeypatch.setattr(leases, "IDLE", 0.05)
+    monkeypatch.setattr(leases, "IDLE_DRY", 0.02)
+    world = World()
+    replica = world.replica()
+    kept = await replica.reserve(claim(10, key="kept"))
+    for number in range(50):
+        replica.settle(await replica.reserve(claim(10, key=f"run-{number}")), 1)
+    await asyncio.sleep(0.5)
+    assert len(replica.budgets._leased) == 1
+    assert await world.balance() == (50, 10)
+    replica.release(kept)
+    await replica.budgets.close()
+    assert await world.balance() == (50, 0)
