@@ -29,7 +29,7 @@ def refusal_of(hold: Hold) -> Refusal:
     soon = 0 < hold.retry_after <= SOON
     return Refusal(
         Reason.BUDGET_EXHAUSTED,
-        429 if soon else 403,
+        429 if soon else 402,
         detail,
         rule,
         hold.retry_after if soon else 0.0,
@@ -43,7 +43,7 @@ def cut_text(claim: BudgetClaim) -> Refusal:
     most = amount_text(claim.amount, claim.settings.unit)
     return Refusal(
         Reason.BUDGET_EXHAUSTED,
-        403,
+        402,
         f"the answer has come to cost more than the {most} that budget {claim.guard!r} had set aside for it",
         f"budget/{claim.guard}",
         advice="use what you have of the answer; ask for less at a time",

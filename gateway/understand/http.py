@@ -256,6 +256,7 @@ def _unreadable(status: int, detail: str, more: str = "") -> Refused:
 _TITLES = {
     400: "Bad Request",
     401: "Unauthorized",
+    402: "Payment Required",
     403: "Forbidden",
     404: "Not Found",
     408: "Request Timeout",

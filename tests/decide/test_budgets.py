@@ -223,7 +223,7 @@ def refusal(tmp_path: Path, of: Hold):
 
 def test_a_budget_that_is_spent_for_long_is_no_matter_of_waiting(tmp_path):
     told = refusal(tmp_path, hold(left=120_000, retry=7200.0, detail="2026-12-01T00:00:00Z"))
-    assert (told.reason, told.status, told.retryable, told.retry_after) == (Reason.BUDGET_EXHAUSTED, 403, False, 0)
+    assert (told.reason, told.status, told.retryable, told.retry_after) == (Reason.BUDGET_EXHAUSTED, 402, False, 0)
     assert told.detail == "budget 'daily' has 0.12 USD left of 1.00 USD for the day; this call can cost up to 0.50 USD"
     assert "2026-12-01T00:00:00Z" in told.advice
     assert told.rule == "budget/daily"
