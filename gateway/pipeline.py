@@ -262,6 +262,7 @@ class Pipeline(Struct, frozen=True):
                     NO_FACTS if call is None else call.facts,
                     () if call is None else call.amendments,
                     call,
+                    story.read,
                 )
             )
 
@@ -306,9 +307,9 @@ class Pipeline(Struct, frozen=True):
             reader = story.reader = street.reader
             body = None
             if reader.wants_body(request):
-                body = story.body = yield ReadBody(route.tool.body_limit, route.tool.head_only)
+                body = story.body = yield from self._body(ReadBody(route.tool.body_limit, route.tool.head_only), story)
             elif street.compares and request.length:
-                body = yield ReadBody(route.tool.body_limit, True)
+                body = yield from self._body(ReadBody(route.tool.body_limit, True), story)
             call = reader.read(story.ident, request, route, agent, run, body)
             if call.carried and street.traces and not run.root:
                 call = self._placed(call, street, story)
@@ -391,6 +392,14 @@ class Pipeline(Struct, frozen=True):
                 answer = None  # no approval desk yet: nobody approved
             else:
                 raise TypeError(f"decide asked for {effect!r}")
+
+    def _body(self, wanted: ReadBody, story: Story) -> Generator[Effect, Any, bytes | None]:
+        began = self.clock()
+        try:
+            body: bytes | None = yield wanted
+        finally:
+            story.read = self.clock() - began
+        return body
 
     def _wait(self, story: Story, awaitable: Awaitable[Any]) -> Generator[Effect, Any, Any]:
         began = self.clock()

@@ -29,6 +29,7 @@ class Story:
         "opened",
         "operation",
         "queued",
+        "read",
         "reader",
         "request",
         "run",
@@ -44,7 +45,7 @@ class Story:
         self.run: Run = NO_RUN
         self.tool = self.operation = ""
         self.decision: Decision | None = None
-        self.queued = 0.0
+        self.queued = self.read = 0.0
         self.reader: Reader | None = None
         self.body: bytes | None = None
         self.call: Call | None = None

@@ -14,7 +14,7 @@ from gateway.cli.calls_text import console, duration, measures, moment_of, plain
 from gateway.observe.store.found import RunSummary
 from gateway.observe.store.runs import Step, Story
 
-_STATES = {"active": "green", "quiet": "dim"}
+_STATES = {"active": "green", "finished": "dim"}
 
 
 def table(found: Sequence[RunSummary]) -> None:

@@ -45,9 +45,9 @@ def labels_of(spoke: tuple[Spoke, ...]) -> tuple[str, ...]:
 
 def quarantines_of(spoke: tuple[Spoke, ...]) -> Iterator[tuple[str, str, str, float]]:
     """What is quarantined after these rules have spoken, by every one that refuses, not only the first: scope, reason,
-    by which rule, and for how many seconds. One that could not be evaluated refuses, and has found nothing."""
+    by which rule, and for how many seconds."""
     for said in spoke:
-        if said.quarantine and said.verdict is Verdict.DENY and said.mode is Mode.ENFORCE and not said.error:
+        if said.imposes:
             rule = f"{said.policy}/{said.rule}"
             yield said.quarantine, said.message or f"refused by rule {rule}", rule, said.seconds
 

@@ -120,3 +120,5 @@ class Trace(Struct, frozen=True):
     call: Call | None = None
     """The call as the policies saw it, but with the masks that they put on; None where the request was not read so
     far."""
+    read: float = 0.0
+    """Seconds spent waiting for the body."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Struct
 
 from gateway.model.claims import Hold
@@ -30,6 +32,13 @@ class Spoke(Struct, frozen=True):
     """With the verdict DENY: run, agent or tool, which is quarantined too."""
     seconds: float = 0.0
     """How long it is quarantined; 0 is until it is lifted."""
+    read: tuple[tuple[tuple[str, tuple[str, ...]], Any], ...] = ()
+    """What it read, unmasked: variable and names after it, and the value."""
+
+    @property
+    def imposes(self) -> bool:
+        """Whether the quarantine is imposed. A rule that could not be evaluated refuses, and has found nothing."""
+        return bool(self.quarantine) and self.verdict is Verdict.DENY and self.mode is Mode.ENFORCE and not self.error
 
 
 class Refusal(Struct, frozen=True):

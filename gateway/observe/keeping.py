@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 import orjson
 from msgspec import Struct, structs
 
 from gateway.model import UNREAD, Call, Decision, Mode, Permit, Question, Refusal, Trace
+from gateway.policy.fingerprints import canonical
 from gateway.policy.globs import glob_regex
 from gateway.policy.redaction import MASK, redact
 
@@ -34,6 +36,8 @@ class Keeping(Struct, frozen=True):
     hides: re.Pattern[str] = re.compile("(?!)")
     headers: tuple[str, ...] = ()
     limit: int = 16 * 1024
+    salt: bytes = b""
+    """Secret of this process, with which arguments are digested: nobody else can try out what gives a digest."""
 
     @property
     def keeps(self) -> bool:
@@ -44,17 +48,18 @@ class Keeping(Struct, frozen=True):
 NOTHING = Keeping()
 
 
-def keeping(args: bool, hidden: Sequence[str], headers: Sequence[str], limit: int) -> Keeping:
-    """The settings, NOTHING where nothing is kept; ``hidden`` are globs of dotted names, in any case."""
+def keeping(args: bool, hidden: Sequence[str], headers: Sequence[str], limit: int, salt: bytes = b"") -> Keeping:
+    """The settings; ``hidden`` are globs of dotted names, in any case. ``salt`` has at most 64 bytes."""
     if not args and not headers:
-        return NOTHING
+        return Keeping(salt=salt)
     globs = "|".join(f"(?:{glob_regex(pattern.lower()).pattern})" for pattern in hidden)
-    return Keeping(args, re.compile(globs or "(?!)", re.DOTALL), tuple(name.lower() for name in headers), limit)
+    hides = re.compile(globs or "(?!)", re.DOTALL)
+    return Keeping(args, hides, tuple(name.lower() for name in headers), limit, salt)
 
 
 def kept(trace: Trace, settings: Keeping) -> dict[str, Any]:
-    """The keys of a record that a replay needs: ``size, clock, host, implied, flaw, args, query, headers, parts,
-    masked``."""
+    """The keys of a record that a replay needs: ``size, clock, host, implied, flaw, args_digest, args, query, headers,
+    parts, masked``."""
     decision = trace.decision
     call = decision.call if isinstance(decision, Permit) else trace.call
     record: dict[str, Any] = {"size": trace.request.length, "clock": round(trace.began, 6)}
@@ -67,6 +72,7 @@ def kept(trace: Trace, settings: Keeping) -> dict[str, Any]:
         "host": call.host[:_LONGEST],
         "implied": call.implied,
         "flaw": _flaw(call.flaw),
+        "args_digest": args_digest(call, settings.salt),
         "args": _args(call, settings, masked),
         "query": _query(call.query, settings, masked) if settings.args else None,
         "headers": _headers(call, settings, masked) if settings.headers else {},
@@ -74,6 +80,22 @@ def kept(trace: Trace, settings: Keeping) -> dict[str, Any]:
         "masked": masked,
     }
     return record
+
+
+def args_digest(call: Call, salt: bytes) -> str | None:
+    """The same for arguments that are the same, whatever the order of their names; None where they were not read."""
+    if call.args is UNREAD or call.parts:
+        return None
+    try:
+        text = canonical(call.args)
+    except RecursionError:
+        return None
+    return blake2b(text, digest_size=8, key=salt).hexdigest()
+
+
+def masked_mapping(value: Mapping[str, Any], settings: Keeping) -> dict[str, Any]:
+    """Arguments, or something like them, with secrets masked."""
+    return _Masker(settings.hides, frozenset(), []).mapping(value, "")
 
 
 def _unsent(decision: Decision) -> tuple[str, ...]:
@@ -94,6 +116,7 @@ _NO_CALL: dict[str, Any] = {
     "host": None,
     "implied": False,
     "flaw": None,
+    "args_digest": None,
     "args": None,
     "query": None,
     "headers": {},

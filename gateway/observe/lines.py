@@ -10,7 +10,9 @@ from functools import lru_cache
 
 import orjson
 
-from gateway.model import NOTHING_FOUND, Hold, Permit, Trace
+from gateway.model import NOTHING_FOUND, BudgetClaim, Hold, Permit, Trace
+from gateway.observe.keeping import args_digest
+from gateway.observe.links import Link
 from gateway.observe.placing import placed_text
 from gateway.observe.targets import path_of
 
@@ -21,16 +23,21 @@ _LONGEST = 256
 """Characters of what agents choose, up to which pieces are kept."""
 
 _LINE = (
-    b'{"ts":"%b","call":"%b","run":%b,"traceparent":%b,%b,%b,"guards":[%b],"status":%d,"upstream_status":%b,"fault":null,'
-    b'"error":null,"is_error":null,"withheld":null,"proposed":[],"usage":null,"notes":[],"cost_usd":null,'
-    b'"bytes_in":%d,"bytes_out":%d,"timings":{"queue_ms":%.3f,"decide_ms":%.3f,"upstream_first_byte_ms":%b,'
-    b'"total_ms":%.3f},"policy_version":%b,"size":%d,"clock":%.6f,"host":%b,"implied":false,"flaw":null,"args":null,'
+    b'{"ts":"%b","call":"%b","run":%b,"traceparent":%b,%b,%b,"proposed_by":%b,"guards":[%b],"quarantines":[],'
+    b'"reached":%b,"status":%d,"upstream_status":%b,"fault":null,'
+    b'"error":null,"is_error":null,"withheld":null,"proposed":[],"usage":null,"notes":[],"result":null,"cost_usd":null,'
+    b'"bytes_in":%d,"bytes_out":%d,"timings":{"read_ms":%.3f,"queue_ms":%.3f,"decide_ms":%.3f,"upstream_first_byte_ms":%b,'
+    b'"answer_ms":%b,"total_ms":%.3f},"policy_version":%b,"size":%d,"clock":%.6f,"host":%b,"implied":false,"flaw":null,"args_digest":%b,"args":null,'
     b'"query":null,"headers":{},"parts":[],"masked":[]}\n'
 )
 
+_NOTHING_MORE = b'"detail":null,"escalate":false,"budget":null'
+"""Of a guard."""
 
-def usual_line(trace: Trace, timestamp: str) -> bytes | None:
-    """The line of a usual call, line feed included; None where it is not usual. ``timestamp`` is that of the record."""
+
+def usual_line(trace: Trace, timestamp: str, salt: bytes = b"", link: Link | None = None) -> bytes | None:
+    """The line of a usual call, line feed included; None where it is not usual. ``timestamp`` is that of the record,
+    ``salt`` that of ``Keeping``, ``link`` the proposal that the call follows."""
     permit, outcome, agent = trace.decision, trace.outcome, trace.agent
     if type(permit) is not Permit or agent is None or permit.spoke or trace.facts or trace.amendments:
         return None
@@ -41,7 +48,11 @@ def usual_line(trace: Trace, timestamp: str) -> bytes | None:
         return None
     if len(request.target) + len(trace.operation) + len(agent.id) + len(run.id) + len(call.host) > _LONGEST:
         return None
-    first_byte = outcome.first_byte
+    for hold in permit.holds:
+        if hold.detail or hold.escalate or type(hold.claim) is BudgetClaim:
+            return None
+    first_byte, answered = outcome.first_byte, bool(outcome.upstream)
+    digest = args_digest(call, salt)
     try:
         return _LINE % (
             timestamp.encode(),
@@ -52,19 +63,24 @@ def usual_line(trace: Trace, timestamp: str) -> bytes | None:
             _of_the_kind(
                 agent.id, agent.roles, trace.tool, trace.operation, request.method, request.target, permit.grant
             ),
+            b"null" if link is None else orjson.dumps(link),
             b",".join([_guard(hold) for hold in permit.holds]),
+            b'"answer"' if answered else b'"execute"',
             outcome.status,
-            b"%d" % outcome.upstream if outcome.upstream else b"null",
+            b"%d" % outcome.upstream if answered else b"null",
             outcome.received,
             outcome.sent,
+            trace.read * 1e3,
             trace.queued * 1e3,
-            (trace.decided - trace.began - trace.queued) * 1e3,
+            (trace.decided - trace.began - trace.queued - trace.read) * 1e3,
             b"%.3f" % (first_byte * 1e3) if first_byte else b"null",
+            b"%.3f" % ((trace.ended - trace.opened) * 1e3) if answered else b"null",
             (trace.ended - trace.began) * 1e3,
             _text(trace.policy),
             request.length,
             trace.began,
             _text(call.host) if call.host else b'""',
+            b"null" if digest is None else b'"%b"' % digest.encode(),
         )
     except orjson.JSONEncodeError:  # a lone surrogate: the long way knows what to do
         return None
@@ -73,12 +89,13 @@ def usual_line(trace: Trace, timestamp: str) -> bytes | None:
 def _guard(hold: Hold) -> bytes:
     granted = b"true" if hold.granted else b"false"
     left, wait = hold.left, hold.retry_after
-    return b'{"guard":%b,"granted":%b,"left":%.3f,"state":%b,"retry_after":%.3f}' % (
+    return b'{"guard":%b,"granted":%b,"left":%.3f,"state":%b,"retry_after":%.3f,%b}' % (
         _text(hold.claim.guard),
         granted,
         left,
         _text(hold.state),
         wait,
+        _NOTHING_MORE,
     )
 
 
@@ -107,6 +124,7 @@ def _of_the_kind(
         "facts": {},
         "amendments": [],
         "why": None,
+        "step": "tool_call",
         "labels": [],
         "rules": [],
     }

@@ -113,7 +113,7 @@ class Metrics:
             series.cost_usd += outcome.cost_usd
         if outcome.found is not NOTHING_FOUND:
             series.read(outcome.found)
-        self.decide.observe(max(0.0, trace.decided - trace.began - trace.queued))
+        self.decide.observe(max(0.0, trace.decided - trace.began - trace.queued - trace.read))
         if decision is not None:
             if decision.holds:
                 self.repetitions.count(decision.holds, refused=isinstance(decision, Refusal))

@@ -28,24 +28,32 @@ amendments      what the gateway changed in the request, in words
 why             what the agent says of it: ``{step, parent, reason, goal, kind}``, or null
 labels          what the run was marked with before the call, where some rule of the tool reads that
 rules           every rule that spoke, of the call and of its answer: ``{policy, rule, verdict, mode, message, error,
-                label, fields, annotations, outside_rollout}``
-guards          what each guard answered: ``{guard, granted, left, state, retry_after}``
+                label, fields, annotations, outside_rollout, quarantine, values}``; the last is what it read, by path
+proposed_by     the model's proposal that the call follows: ``{call, id, name, loosely}``, or null
+guards          what each guard answered: ``{guard, granted, left, state, retry_after, detail, escalate, budget}``; the
+                last is ``{unit, limit, reserved, spent}`` of a budget, else null
+quarantines     what the call has put under quarantine: ``{scope, by, seconds}``
+reached         how far it came: identify, understand, decide, execute (sent, or about to be), answer
 status          what the agent got (499: it had gone)
 upstream_status what the tool answered
 fault, error    who broke the call (tool, agent, gateway) and how
 is_error        whether the answer says of itself that it failed (MCP ``isError``)
 withheld        an answer that a rule kept from the agent: ``{reason, rule, detail}``, else null
-proposed        tool calls that the model proposed: ``{name, refused}``, the latter the rule that took it out, or null
+proposed        tool calls that the model proposed: ``{name, refused, id}``; ``refused`` is the rule that took it out,
+                or null, ``id`` what the model called it, or null
 usage           tokens: ``{model, input, output, cache_read, cache_write, reasoning, estimated}``, or null
 cost_usd        what the call cost in US dollars, or null where that is not known
 notes           what else to know of the answer (``usage estimated: the stream was cut``)
+result          ``{digest, complaint}`` where a guard compares results, else null; the latter, which is the beginning of
+                what a tool said of a call that failed, only where ``trace.args`` is on
 bytes_in, _out  body bytes from and to the agent
-timings         milliseconds: ``{queue_ms, decide_ms, upstream_first_byte_ms, total_ms}``
+timings         milliseconds: ``{read_ms, queue_ms, decide_ms, upstream_first_byte_ms, answer_ms, total_ms}``
 policy_version  digest of the configuration and policies that decided
 size            announced bytes of the body, -1 where unknown
 clock           arrival by the gateway's steady clock, in seconds: comparable within one process
 host, implied   the authority that was asked for; whether the call only keeps a session going
 flaw            what schema, pins or a cap say against the call: ``{reason, status, rule, detail}``, or null
+args_digest     of the arguments, the same for the same ones within one process; null where they were not read
 args, query     as they came, secrets masked, where ``trace.args`` is on and they were read, else null
 headers         values of the fields that ``trace.headers`` names, null for those that were not there
 parts           calls of a batch: ``{operation, implied, flaw, facts, args, masked}``
@@ -55,29 +63,36 @@ masked          variables whose values are not as they came: ``args.password``, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 import orjson
+from msgspec import structs
 
-from gateway.model import NOTHING_FOUND, Findings, Hold, Permit, Refusal, Spoke, Trace
+from gateway.cost.charges import MICRO, charge
+from gateway.model import NOTHING_FOUND, BudgetClaim, Findings, Hold, Permit, Refusal, Spoke, Trace
+from gateway.observe.imposed import imposed
 from gateway.observe.keeping import NOTHING, Keeping, kept
 from gateway.observe.lines import usual_line
+from gateway.observe.links import Link
 from gateway.observe.placing import placed
+from gateway.observe.readings import read_by
 from gateway.observe.targets import path_of
 
 LONGEST = 2048
 """Characters kept of a text that an agent has a say in: one request must not be able to fill the disk."""
 
 
-def record_of(trace: Trace, settings: Keeping = NOTHING) -> dict[str, Any]:
-    """The record of a call as a dict that orjson can encode. Quiet: the same trace gives the same record."""
+def record_of(trace: Trace, settings: Keeping = NOTHING, link: Link | None = None) -> dict[str, Any]:
+    """The record of a call as a dict that orjson can encode. Quiet: the same trace gives the same record. ``link``:
+    the proposal that the call follows."""
     decision = trace.decision
     refusal = decision if isinstance(decision, Refusal) else None
     agent, outcome, request = trace.agent, trace.outcome, trace.request
     found = outcome.found
+    spoke = () if decision is None else (*decision.spoke, *found.spoke)
     return {
         "ts": _timestamp(trace.wall),
         "call": trace.id,
@@ -98,25 +113,59 @@ def record_of(trace: Trace, settings: Keeping = NOTHING) -> dict[str, Any]:
         "facts": {name: _short(trace.facts[name]) for name in _FACTS if name in trace.facts} if trace.facts else {},
         "amendments": trace.amendments,
         "why": why_of(trace.facts),
+        "step": step_of(trace),
         "labels": trace.run.labels,
-        "rules": [] if decision is None else [_rule(spoke) for spoke in (*decision.spoke, *found.spoke)],
-        "guards": [] if decision is None else [_guard(hold) for hold in decision.holds],
+        "rules": [_rule(one, spoke, settings) for one in spoke],
+        "proposed_by": None if link is None else structs.asdict(link),
+        "guards": [] if decision is None else [_guard(hold, trace) for hold in decision.holds],
+        "quarantines": imposed(decision, found),
+        "reached": reached(trace),
         "status": outcome.status,
         "upstream_status": outcome.upstream or None,
         "fault": outcome.fault or None,
         "error": outcome.error[:LONGEST] or None,
-        **(NOTHING_READ if found is NOTHING_FOUND else _read(found)),
+        **(NOTHING_READ if found is NOTHING_FOUND else _read(found, settings)),
         "cost_usd": outcome.cost_usd,
         "bytes_in": outcome.received,
         "bytes_out": outcome.sent,
-        "timings": {
-            "queue_ms": round(trace.queued * 1e3, 3),
-            "decide_ms": round((trace.decided - trace.began - trace.queued) * 1e3, 3),
-            "upstream_first_byte_ms": round(outcome.first_byte * 1e3, 3) if outcome.first_byte else None,
-            "total_ms": round((trace.ended - trace.began) * 1e3, 3),
-        },
+        "timings": _timings(trace),
         "policy_version": trace.policy or None,
         **kept(trace, settings),
+    }
+
+
+def step_of(trace: Trace) -> str | None:
+    """What kind of step of its run the call is: as the agent says, where it says a known one, else as the protocol
+    tells; None for what only keeps a session going."""
+    declared = trace.facts.get("why.kind")
+    if declared in STEPS:
+        return str(declared)
+    if trace.call is not None and trace.call.implied:
+        return None
+    return MODEL_TURN if "llm.model" in trace.facts else TOOL_CALL
+
+
+def reached(trace: Trace) -> str:
+    """How far the call came, in the words of ``docs/architecture.md``."""
+    if trace.outcome.upstream:
+        return "answer"
+    if isinstance(trace.decision, Permit):
+        return "execute"
+    if trace.call is not None:
+        return "decide"
+    return "identify" if trace.agent is None else "understand"
+
+
+def _timings(trace: Trace) -> dict[str, float | None]:
+    outcome = trace.outcome
+    decided = trace.ended if trace.decision is None else trace.decided
+    return {
+        "read_ms": round(trace.read * 1e3, 3),
+        "queue_ms": round(trace.queued * 1e3, 3),
+        "decide_ms": round((decided - trace.began - trace.queued - trace.read) * 1e3, 3),
+        "upstream_first_byte_ms": round(outcome.first_byte * 1e3, 3) if outcome.first_byte else None,
+        "answer_ms": round((trace.ended - trace.opened) * 1e3, 3) if outcome.upstream else None,
+        "total_ms": round((trace.ended - trace.began) * 1e3, 3),
     }
 
 
@@ -126,11 +175,11 @@ def why_of(facts: Mapping[str, Any]) -> dict[str, Any] | None:
     return told if any(told.values()) else None
 
 
-def line_of(trace: Trace, settings: Keeping = NOTHING) -> bytes:
+def line_of(trace: Trace, settings: Keeping = NOTHING, link: Link | None = None) -> bytes:
     """The record as one line of JSON in UTF-8, line feed included; text that is not Unicode gets ``?`` in its place."""
-    if not settings.keeps and (line := usual_line(trace, _timestamp(trace.wall))) is not None:
+    if not settings.keeps and (line := usual_line(trace, _timestamp(trace.wall), settings.salt, link)) is not None:
         return line
-    record = record_of(trace, settings)
+    record = record_of(trace, settings, link)
     try:
         return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
     except orjson.JSONEncodeError:  # a lone surrogate, from a name or a message that a policy made
@@ -157,10 +206,21 @@ _FACTS = (
 WHY = ("step", "parent", "reason", "goal", "kind")
 """What an agent may say of a call; see ``understand/why.py``."""
 
-NOTHING_READ: dict[str, Any] = {"is_error": None, "withheld": None, "proposed": [], "usage": None, "notes": []}
+STEPS = frozenset(("plan", "tool_call", "memory_lookup", "memory_write", "model_turn", "state_transition", "human"))
+"""Kinds of steps; an agent may declare one (``why.kind``)."""
+MODEL_TURN, TOOL_CALL = "model_turn", "tool_call"
+
+NOTHING_READ: dict[str, Any] = {
+    "is_error": None,
+    "withheld": None,
+    "proposed": [],
+    "usage": None,
+    "notes": [],
+    "result": None,
+}
 
 
-def _read(found: Findings) -> dict[str, Any]:
+def _read(found: Findings, settings: Keeping) -> dict[str, Any]:
     """What was read in an answer."""
     refusal, usage = found.refusal, found.usage
     return {
@@ -168,7 +228,10 @@ def _read(found: Findings) -> dict[str, Any]:
         "withheld": None
         if refusal is None
         else {"reason": refusal.reason, "rule": refusal.rule or None, "detail": refusal.detail[:LONGEST]},
-        "proposed": [{"name": one.name[:LONGEST], "refused": one.refused or None} for one in found.proposed],
+        "proposed": [
+            {"name": one.name[:LONGEST], "refused": one.refused or None, "id": one.id[:LONGEST] or None}
+            for one in found.proposed
+        ],
         "usage": None
         if usage is None
         else {
@@ -181,6 +244,12 @@ def _read(found: Findings) -> dict[str, Any]:
             "estimated": usage.estimated,
         },
         "notes": [note[:LONGEST] for note in found.notes],
+        "result": None
+        if not found.digest and not found.complaint
+        else {
+            "digest": found.digest or None,
+            "complaint": (found.complaint[:LONGEST] or None) if settings.args else None,
+        },
     }
 
 
@@ -188,7 +257,7 @@ def _short(value: Any) -> Any:
     return value[:LONGEST] if isinstance(value, str) else value
 
 
-def _rule(spoke: Spoke) -> dict[str, Any]:
+def _rule(spoke: Spoke, all_spoke: Sequence[Spoke], settings: Keeping) -> dict[str, Any]:
     return {
         "policy": spoke.policy,
         "rule": spoke.rule,
@@ -200,17 +269,34 @@ def _rule(spoke: Spoke) -> dict[str, Any]:
         "fields": spoke.fields,
         "annotations": dict(spoke.annotations),
         "outside_rollout": spoke.outside,
+        "quarantine": spoke.quarantine or None,
+        "values": read_by(spoke, all_spoke, settings),
     }
 
 
-def _guard(hold: Hold) -> dict[str, Any]:
+def _guard(hold: Hold, trace: Trace) -> dict[str, Any]:
+    claim = hold.claim
+    budget = _budget(hold, claim, trace) if isinstance(claim, BudgetClaim) else None
+    micro = budget is not None and budget["unit"] == "usd"
     return {
-        "guard": hold.claim.guard,
+        "guard": claim.guard,
         "granted": hold.granted,
-        "left": round(hold.left, 3),
+        "left": round(hold.left / MICRO, 6) if micro else round(hold.left, 3),
         "state": hold.state or None,
         "retry_after": round(hold.retry_after, 3),
+        "detail": hold.detail[:LONGEST] or None,
+        "escalate": hold.escalate,
+        "budget": budget,
     }
+
+
+def _budget(hold: Hold, claim: BudgetClaim, trace: Trace) -> dict[str, Any]:
+    """What was set aside for the call, and what it came to: nothing where it was not made."""
+    made = hold.granted and isinstance(trace.decision, Permit)
+    unit, spent = claim.settings.unit, charge(claim, trace.outcome) if made else 0
+    scale = MICRO if unit == "usd" else 1
+    amounts = {"limit": claim.settings.limit, "reserved": claim.amount if hold.granted else 0, "spent": spent}
+    return {"unit": unit} | {name: amount / scale if scale > 1 else amount for name, amount in amounts.items()}
 
 
 def _timestamp(wall: float) -> str:

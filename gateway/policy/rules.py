@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.model import Call, Mode, Spoke, Verdict
 from gateway.policy.engine import EXPANDED_CAP, CelEngine, CelError, CelType, EvaluationError, Program
+from gateway.policy.readings import Path, paths_of, read_at
 from gateway.policy.rollout import Rollout
 from gateway.policy.variables import PHASES, Binder, bind, binder
 
@@ -55,6 +56,12 @@ class CompiledRule(Struct, frozen=True):
         message = self.message_program
         read = self.program.references | (message.references if message is not None else frozenset())
         return read | {field.partition(".")[0] for field in self.fields}
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """What the condition and the message read, as far as they name it."""
+        programs = [self.program] if self.message_program is None else [self.program, self.message_program]
+        return paths_of([program.source for program in programs], self.references)
 
     def mode_for(self, call: Call) -> Mode:
         """The rule's mode; AUDIT where it would be enforced, and this call lies outside of the rollout."""
@@ -142,7 +149,7 @@ def _joined(rules: Sequence[CompiledRule], engine: CelEngine) -> list[_Joined]:
 class RuleSet:
     """The rules of one phase that can match an operation of a tool."""
 
-    __slots__ = ("_activate", "_bind_all", "_joined", "references", "rules")
+    __slots__ = ("_activate", "_bind_all", "_joined", "_paths", "references", "rules")
 
     def __init__(self, rules: Sequence[CompiledRule], engine: CelEngine) -> None:
         self.rules = tuple(rules)
@@ -150,6 +157,7 @@ class RuleSet:
         self.references = frozenset[str]().union(*(rule.references for rule in rules))
         self._bind_all = binder(self.references)
         self._joined = tuple(_joined(self.rules, engine))
+        self._paths = tuple([rule.paths for rule in self.rules])
 
     def judge(self, call: Call) -> tuple[Spoke, ...]:
         """Every rule that is true of the call, or could not be evaluated; empty where none has anything to say."""
@@ -186,9 +194,14 @@ class RuleSet:
         return explained
 
     def _one_by_one(self, call: Call) -> tuple[Spoke, ...]:
-        activation = self._activate(bind(self._bind_all, call))
-        spoken = (_spoken(rule, _ask(rule.program, activation), activation, call) for rule in self.rules)
-        return tuple([said for said in spoken if said is not None])
+        bound = bind(self._bind_all, call)
+        activation = self._activate(bound)
+        spoken = []
+        for rule, paths in zip(self.rules, self._paths, strict=True):
+            said = _spoken(rule, _ask(rule.program, activation), activation, call)
+            if said is not None:
+                spoken.append(structs.replace(said, read=read_at(paths, bound)))
+        return tuple(spoken)
 
 
 def _ask(program: Program, activation: Any) -> bool | str:

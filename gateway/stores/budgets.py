@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from msgspec import structs
 
+from gateway.cost.charges import charge
 from gateway.model import BudgetClaim, Hold, Outcome
 from gateway.model.standing import Standing
 from gateway.ports import Clock
 from gateway.stores.accounts import Account, Accounts
-from gateway.stores.charges import charge
 from gateway.stores.keeper import Keeper
 from gateway.stores.windows import moment
 

@@ -65,7 +65,7 @@ def test_rules_together_say_what_each_says_alone(conditions: list[str], args: di
     call = call_to(args=args)
     together = judge(book_of(_policy_of(conditions, ignore)), call)
     alone = [
-        Spoke("p", f"r{number}", said.verdict, said.mode, said.message, said.error)
+        Spoke("p", f"r{number}", said.verdict, said.mode, said.message, said.error, read=said.read)
         for number, when in enumerate(conditions)
         for said in _alone(when, ignore, call)
     ]

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec import structs
 
+from gateway.cost.charges import charge
 from gateway.model import BudgetClaim, BudgetSettings, Findings, Hold, Outcome, Usage
 from gateway.stores import accounts
 from gateway.stores.budgets import Budgets, sufficient
-from gateway.stores.charges import charge
 from gateway.stores.memory import MemoryLedger
 
 HOUR = 3600.0

@@ -79,7 +79,7 @@ class RunSummary(Struct, frozen=True):
     agent: str | None
     run: str
     state: str
-    """``active``, ``quiet``, or what stopped its last call: ``quarantined``, ``looping``, ``throttled``, ..."""
+    """See ``runstate.RunState``."""
     first: float
     last: float
     """When its last call ended."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import orjson
 from msgspec import Struct
 
-from gateway.model import Reason
+from gateway.observe.links import names_of, plain
+from gateway.observe.runstate import RunState, Transition, ended_in, history
 from gateway.observe.store.found import Row, RunSummary
 from gateway.observe.store.selection import FAILED, REFUSED, Condition, joined
 
@@ -17,15 +18,8 @@ MOST_STEPS = 10_000
 """Calls of a run that are told of, the first ones."""
 _NEWEST = 10_000
 """Calls among which the runs active last are looked for first."""
-_ACTIVE = 60.0
-"""Seconds after its last call for which a run counts as active."""
-_STATES: dict[str, str] = {
-    **dict.fromkeys((Reason.LOOP_DETECTED, Reason.REPEATED_FAILURE), "looping"),
-    **dict.fromkeys((Reason.RATE_LIMITED, Reason.QUEUE_TIMEOUT, Reason.RETRY_BUDGET_EXHAUSTED), "throttled"),
-    **dict.fromkeys((Reason.BUDGET_EXHAUSTED, Reason.RUN_LIMITED), "out of budget"),
-    Reason.QUARANTINED: "quarantined",
-    Reason.APPROVAL_REQUIRED: "waiting for a human",
-}
+_LAST = 100
+"""Calls of a run that say in which state it is, the last ones."""
 
 Rows = Callable[[list[Condition], str, int], list[Row]]
 
@@ -37,7 +31,11 @@ class Proposal(Struct, frozen=True):
     refused: str
     """The rule that took it out of the answer, or empty."""
     made: str = ""
-    """Id of the call that was then made under that name, or empty."""
+    """Id of the call that was then made, or empty."""
+    id: str = ""
+    """As the model gave it."""
+    loosely: bool = False
+    """That the call follows the proposal is a guess, by its name or its arguments alone."""
 
 
 class Step(Struct):
@@ -47,7 +45,9 @@ class Step(Struct):
     record: dict[str, Any]
     proposals: list[Proposal] = []
     proposed_by: str = ""
-    """Id of the model's turn that proposed the call, where one of that name came before it in the run."""
+    """Id of the model's turn that proposed the call, or empty where that is not known."""
+    loosely: bool = False
+    """That it did is a guess, by the proposal's name or arguments alone."""
     children: list[Step] = []
     """Calls that its tool made, in order of arrival."""
 
@@ -60,6 +60,8 @@ class Story(Struct, frozen=True):
     """All that the runs were marked with."""
     steps: tuple[Step, ...]
     """Calls that no call of the run led to, in order of arrival."""
+    transitions: tuple[Transition, ...] = ()
+    """From which state the run came to which, and why; of the calls that ``steps`` tell of."""
 
 
 def summaries(connection: sqlite3.Connection, asked: Sequence[Condition], now: float, limit: int) -> list[RunSummary]:
@@ -91,7 +93,10 @@ def run_of(connection: sqlite3.Connection, run: str, agent: str, now: float, row
         mine: list[Condition] = [("tree_run = ? AND tree_agent IS ?", (tree_run, tree_agent))]
         steps = _steps(rows(mine, "ORDER BY ms, calls.id", MOST_STEPS))
         labels = dict.fromkeys(label for step in steps for label in step.record.get("labels") or ())
-        stories.append(Story(_summary(connection, tree_agent, tree_run, now), tuple(labels), tuple(_nested(steps))))
+        summary = _summary(connection, tree_agent, tree_run, now)
+        in_order = sorted(steps, key=lambda step: step.row.id)
+        _, moved = history([ended_in(step.record) for step in in_order], now)
+        stories.append(Story(summary, tuple(labels), tuple(_nested(steps)), moved))
     return sorted(stories, key=lambda story: -story.summary.last)
 
 
@@ -102,19 +107,14 @@ def _summary(connection: sqlite3.Connection, agent: str | None, run: str, now: f
         f" count(DISTINCT agent) FROM calls WHERE {mine}",
         values,
     ).fetchone()
-    (reason,) = connection.execute(
-        f"SELECT reason FROM calls WHERE {mine} ORDER BY id DESC LIMIT 1",  # noqa: S608
-        values,
-    ).fetchone()
     tools = connection.execute(
         f"SELECT tool FROM calls WHERE {mine} AND tool IS NOT NULL GROUP BY tool ORDER BY count(*) DESC",  # noqa: S608
         values,
     )
-    state = _STATES.get(reason or "") or ("active" if now - last / 1e3 < _ACTIVE else "quiet")
     return RunSummary(
         agent,
         run,
-        state,
+        _state(connection, agent, run, now).value,
         first / 1e3,
         last / 1e3,
         calls,
@@ -126,35 +126,62 @@ def _summary(connection: sqlite3.Connection, agent: str | None, run: str, now: f
     )
 
 
+def _state(connection: sqlite3.Connection, agent: str | None, run: str, now: float) -> RunState:
+    last = connection.execute(
+        "SELECT line FROM calls JOIN records USING (id) WHERE tree_run = ? AND tree_agent IS ?"
+        " ORDER BY id DESC LIMIT ?",
+        (run, agent, _LAST),
+    ).fetchall()
+    return history([ended_in(orjson.loads(line)) for (line,) in reversed(last)], now)[0]
+
+
 def _steps(rows: Sequence[Row]) -> list[Step]:
-    """The calls, each proposal of a model joined with the first call of that name that came after it."""
+    """The calls, each proposal of a model joined with the call that followed it: as the record says, else the first of
+    that name that came after it."""
     steps = [Step(row, row.record) for row in rows]
-    waiting: list[tuple[str, Step, int]] = []
+    turns = {step.row.call: step for step in steps}
+    waiting: list[tuple[Step, int]] = []
     for step in steps:
-        names = _names(step)
-        taken = next((one for one in waiting if one[0] in names), None)
-        if taken is not None:
-            waiting.remove(taken)
-            _, turn, at = taken
-            turn.proposals[at] = Proposal(turn.proposals[at].name, "", step.row.call)
-            step.proposed_by = turn.row.call
-        for at, one in enumerate(step.record.get("proposed") or ()):
-            step.proposals.append(Proposal(one["name"], one["refused"] or ""))
-            if not one["refused"]:
-                waiting.append((_plain(one["name"]), step, at))
+        for one in step.record.get("proposed") or ():
+            refused = one["refused"] or ""
+            if not refused:
+                waiting.append((step, len(step.proposals)))
+            step.proposals.append(Proposal(one["name"], refused, id=one.get("id") or ""))
+    for step in steps:
+        if link := step.record.get("proposed_by"):
+            step.proposed_by, step.loosely = link["call"], link["loosely"]
+            if (turn := turns.get(link["call"])) is not None:
+                _mark(turn, link, step)
+    waiting = [(turn, at) for turn, at in waiting if not turn.proposals[at].made]
+    for step in steps:
+        if step.record.get("proposed_by") is None:
+            _guess(step, waiting)
     return steps
 
 
-def _names(step: Step) -> frozenset[str]:
-    """Under which names a model may have proposed the call: SDKs put the server's name before that of the tool."""
-    row, facts = step.row, step.record.get("facts") or {}
-    operation, tool = row.operation or "", row.tool or ""
-    told = {operation, tool, tool + operation, facts.get("mcp.name") or "", tool + (facts.get("mcp.name") or "")}
-    return frozenset(_plain(name) for name in told if name)
+def _mark(turn: Step, link: dict[str, Any], step: Step) -> None:
+    """Note in the turn that its proposal was followed, by the first call that did."""
+    for at, one in enumerate(turn.proposals):
+        if not one.made and not one.refused and (one.id, one.name) == ((link["id"] or ""), link["name"]):
+            turn.proposals[at] = Proposal(one.name, "", step.row.call, one.id, link["loosely"])
+            return
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[^0-9a-z]", "", name.lower())
+def _guess(step: Step, waiting: list[tuple[Step, int]]) -> None:
+    """Join the call with the first proposal before it that has its name and was not followed yet."""
+    names = names_of(
+        step.row.tool or "", step.row.operation or "", (step.record.get("facts") or {}).get("mcp.name") or ""
+    )
+    for taken in waiting:
+        turn, at = taken
+        if turn.row.at > step.row.at or turn is step:
+            return
+        one = turn.proposals[at]
+        if plain(one.name) in names:
+            waiting.remove(taken)
+            turn.proposals[at] = Proposal(one.name, "", step.row.call, one.id, True)
+            step.proposed_by, step.loosely = turn.row.call, True
+            return
 
 
 def _nested(steps: Sequence[Step]) -> list[Step]:

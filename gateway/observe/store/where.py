@@ -26,20 +26,22 @@ from gateway.policy.engine import (
 from gateway.policy.tokens import Token, tokenize
 
 _LIST = CelType("list", (DYN,))
-_TIMINGS = ("queue_ms", "decide_ms", "upstream_first_byte_ms", "total_ms")
+_TIMINGS = ("read_ms", "queue_ms", "decide_ms", "upstream_first_byte_ms", "answer_ms", "total_ms")
 
 VARIABLES: dict[str, CelType] = {
     "ts": TIMESTAMP,
     **dict.fromkeys(("call", "run", "traceparent", "agent", "tool", "operation", "method", "path"), STRING),
     **dict.fromkeys(("decision", "reason", "rule", "detail", "grant", "fault", "error", "query", "host"), STRING),
     **dict.fromkeys(("policy_version", "trace_id", "span_id", "parent_span_id", "lineage"), STRING),
+    **dict.fromkeys(("step", "reached", "args_digest"), STRING),
     **dict.fromkeys(("status", "upstream_status", "bytes_in", "bytes_out", "size", "depth"), INT),
     **dict.fromkeys(("is_error", "implied"), BOOL),
     # dyn, since 1 is then a number as good as 1.0
     **dict.fromkeys(("cost_usd", "clock", *(f"timings.{name}" for name in _TIMINGS)), DYN),
     **dict.fromkeys(("roles", "amendments", "labels", "notes", "masked"), STRINGS),
-    **dict.fromkeys(("rules", "guards", "proposed", "parts"), _LIST),
+    **dict.fromkeys(("rules", "guards", "proposed", "parts", "quarantines"), _LIST),
     **dict.fromkeys(("facts", "why", "withheld", "usage", "flaw", "args", "headers", "root", "led_by"), DYN_MAP),
+    **dict.fromkeys(("proposed_by", "result"), DYN_MAP),
 }
 """The variables and their types."""
 

@@ -211,7 +211,7 @@ def test_runs_are_summed_over_their_trees_the_last_active_first(reads, monkeypat
     monkeypatch.setattr("gateway.observe.store.runs._NEWEST", 2)
     assert [one.agent for one in reader.runs(START + 10, limit=1)] == ["ann"]
     assert [one.agent for one in reader.runs(START + 10, limit=2)] == ["ann", "bob"]
-    assert reader.runs(START + 1000)[0].state == "quiet"
+    assert reader.runs(START + 1000)[0].state == "finished"
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_runs_are_summed_over_their_trees_the_last_active_first(reads, monkeypat
         (Reason.RATE_LIMITED, "throttled"),
         (Reason.APPROVAL_REQUIRED, "waiting for a human"),
         (Reason.BUDGET_EXHAUSTED, "out of budget"),
-        (Reason.POLICY_DENIED, "quiet"),
+        (Reason.POLICY_DENIED, "finished"),
     ],
 )
 def test_a_runs_state_is_what_stopped_its_last_call(reads, reason, state):
@@ -273,13 +273,13 @@ def test_what_a_model_proposed_is_joined_with_the_calls_that_were_made(reads):
     )
     (story,) = reader.run("r1", START)
     first, one, two, three = story.steps
-    assert [(p.name, p.made, p.refused) for p in first.proposals][1:] == [
+    assert [(p.name, p.made, p.refused) for p in first.proposals] == [
+        ("mcp__files__read_file", "c1", ""),
         ("notes", "", "p/r"),
-        ("read_file", "c1", ""),
+        ("read_file", "c3", ""),
         ("x", "", ""),
     ]
-    assert (one.proposed_by, two.proposed_by) == ("c0", "")
-    assert (first.proposals[0].made, three.proposed_by) == ("", "")
+    assert [(step.proposed_by, step.loosely) for step in (one, two, three)] == [("c0", True), ("", False), ("c0", True)]
 
 
 def test_tools_are_told_of_with_errors_latencies_and_stretches_of_time(reads):
