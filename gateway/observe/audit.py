@@ -13,9 +13,12 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Literal
 
+import orjson
+
 from gateway.model import Permit, Trace
 from gateway.observe.keeping import NOTHING, Keeping
-from gateway.observe.store.rows import stored
+from gateway.observe.redact import Redactor, own_of
+from gateway.observe.store.rows import Stored, stored, stored_record
 from gateway.observe.store.thread import TraceStore
 from gateway.observe.trace import line_of
 from gateway.observe.writer import STDOUT, Writer
@@ -46,12 +49,14 @@ class TraceLog:
         settings: Keeping = NOTHING,
         store: TraceStore | None = None,
         follow: Follower | None = None,
+        redactor: Redactor | None = None,
         write: Callable[[int, bytes], int] = os.write,
     ) -> None:
         """Open ``file`` (``-`` is stdout). ``capacity``: records unwritten at most. ``settings``: what records keep.
 
         ``observers`` are told of every trace, dropped or not, in batches and off the call's way (metrics). ``store``
         gets every record that the file gets, and is closed with the log; ``follow`` is given each batch of these lines.
+        ``redactor`` masks what must not be in a record; by default, what looks like a credential.
 
         Raises:
             ConfigError: the file cannot be opened.
@@ -63,6 +68,7 @@ class TraceLog:
         self._observers = observers
         self._store = store
         self._follow = follow
+        self._redactor = redactor or Redactor()
         self._pending: list[Trace] = []
         self._timer: asyncio.TimerHandle | None = None
         self._accepted = 0
@@ -98,13 +104,16 @@ class TraceLog:
         self._forget_written()
         room = 0 if self._full() else self._capacity - (self._accepted - self._writer.written)
         lines: list[bytes] = []
-        recorded: list[Trace] = []
+        told: list[Trace | None] = []
+        """None where the line says less than the trace."""
         for trace in traces:
             if line := self._line(trace, len(lines) >= room):
-                lines.append(line)
-                recorded.append(trace)
+                masked = self._redacted(trace, line)
+                if masked:
+                    lines.append(masked)
+                    told.append(trace if masked is line else None)
         if self._store is not None and lines:
-            self._store.put([stored(trace, line) for trace, line in zip(recorded, lines, strict=True)])
+            self._store.put([_stored(trace, line) for trace, line in zip(told, lines, strict=True)])
         if lines and self._follow is not None:
             self._follow(lines)
         if lines:
@@ -154,6 +163,15 @@ class TraceLog:
             self.dropped += 1
             return b""
 
+    def _redacted(self, trace: Trace, line: bytes) -> bytes:
+        """The line without secrets, the same bytes where there are none; nothing where that cannot be known."""
+        try:
+            return self._redactor.line(line, own_of(trace))
+        except (ValueError, RecursionError):
+            log.exception("the trace of call %s cannot be redacted", trace.id)
+            self.dropped += 1
+            return b""
+
     def _full(self) -> bool:
         if self._accepted + len(self._pending) - self._writer.written >= self._capacity:
             return True
@@ -170,3 +188,7 @@ class TraceLog:
             self._held_bytes -= held[done][1]
             done += 1
         del held[:done]
+
+
+def _stored(trace: Trace | None, line: bytes) -> Stored:
+    return stored_record(orjson.loads(line), line) if trace is None else stored(trace, line)
