@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import uvloop
 
@@ -38,7 +39,9 @@ from gateway.model.state_url import read_state_url
 from gateway.observe.audit import TraceLog
 from gateway.observe.exposition import Gauges, registry_of
 from gateway.observe.keeping import keeping
+from gateway.observe.logs import RedactedFormatter
 from gateway.observe.metrics import Metrics
+from gateway.observe.redact import Redactor
 from gateway.observe.store.thread import TraceStore
 from gateway.pipeline import Pipeline
 from gateway.policy.governors import CompiledPool
@@ -72,21 +75,21 @@ def run(path: str) -> None:
         ConfigError: it cannot start: every mistake in its files, or an address that cannot be had.
     """
     loaded = load(path)
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=loaded.config.log.level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
+    redactor = _redactor_of(loaded)
+    told = logging.StreamHandler(sys.stderr)
+    told.setFormatter(RedactedFormatter(redactor))
+    logging.basicConfig(handlers=[told], level=loaded.config.log.level.upper())
     for warning in loaded.warnings:
         log.warning("%s", warning)
-    uvloop.run(App(path, loaded).serve())
+    uvloop.run(App(path, loaded, redactor).serve())
 
 
 class App:
     """One process: what outlives reloads, and the pipeline of the moment."""
 
-    def __init__(self, path: str, loaded: Loaded) -> None:
+    def __init__(self, path: str, loaded: Loaded, redactor: Redactor) -> None:
         self._path = path
+        self._redactor = redactor
         self._loaded = loaded
         self._started_with = loaded.config
         self._loaded_at = _now()
@@ -122,6 +125,7 @@ class App:
             (self._metrics.record, self._tell),
             settings=keeping(trace.args, trace.redact, trace.headers, trace.args_limit),
             store=self._store,
+            redactor=redactor,
         )
         self._listener = Listener(self._pipeline(loaded), _wire_limits(loaded.config.wire))
 
@@ -171,7 +175,11 @@ class App:
         admin_pools.add(api, self._ledger.pools)
         budgets.add(api, self._budgets.all_standings)
         operators = await admin_server.start(
-            (listen.host, listen.port), self._status, registry_of(self._metrics, gauges), api
+            (listen.host, listen.port),
+            self._status,
+            registry_of(self._metrics, gauges),
+            api,
+            hide=self._redactor.page,
         )
         try:
             host, port = await self._listener.start(config.listen.host, config.listen.port)
@@ -208,6 +216,7 @@ class App:
         for key in ("listen", "admin", "state", "trace", "log"):
             if getattr(self._started_with, key) != getattr(after, key):
                 log.warning("%s is not as it was at the start, in %s: that needs a restart", key, self._path)
+        self._redactor.adopt(_credentials(loaded))
         self._listener.limits = _wire_limits(after.wire)
         self._listener.pipeline = self._pipeline(loaded)
         self._listener.pools.keep(loaded.tools)
@@ -250,6 +259,7 @@ class App:
             self._runs,
             self._lineage,
             self._quarantines,
+            self._redactor.held,
         )
 
     def _tell(self, trace: Trace) -> None:  # noqa: ARG002 - a call has ended, so a list of tools may have passed
@@ -294,6 +304,27 @@ class App:
     def _connections(self) -> Iterator[tuple[str, int]]:
         yield "agent", len(self._listener.connections)
         yield "upstream", self._listener.pools.open()
+
+
+def _redactor_of(loaded: Loaded) -> Redactor:
+    detect = loaded.config.trace.detect
+    redactor = Redactor(secrets=detect.secrets, personal=detect.pii)
+    redactor.adopt(_credentials(loaded))
+    return redactor
+
+
+def _credentials(loaded: Loaded) -> Iterator[tuple[str, str]]:
+    """All that the gateway holds and nobody should read, with what it is for."""
+    for tool in loaded.tools:
+        for _, value in tool.inject:
+            yield tool.name, value.decode("latin-1")
+    config = loaded.config
+    if config.admin.token is not None:
+        yield "admin", config.admin.token
+    if config.lineage.key is not None:
+        yield "lineage", config.lineage.key
+    if password := urlsplit(config.state).password:
+        yield "state", unquote(password)
 
 
 def _source(source: Identify) -> Source:

@@ -49,7 +49,7 @@ from gateway.model import (
     Trace,
 )
 from gateway.ports import Clock, Ledger, Lineage, Pacer, Quarantines, Recorder, Runs
-from gateway.replies import broken, broken_off, quarantined, refusal_of, reply_to, timed, told
+from gateway.replies import Hide, broken, broken_off, hidden, quarantined, refusal_of, reply_to, timed, told
 from gateway.story import Story
 from gateway.understand.cutting import cut_where
 from gateway.understand.intents import with_intent
@@ -133,6 +133,8 @@ class Pipeline(Struct, frozen=True):
     runs: Runs
     lineage: Lineage
     quarantines: Quarantines
+    hide: Hide = bytes
+    """Takes credentials that the gateway holds out of what it tells agents."""
 
     def run(self, request: Request) -> Way:
         """The way of one call. Ends when the agent has its answer, or has gone."""
@@ -149,11 +151,11 @@ class Pipeline(Struct, frozen=True):
                 try:
                     outcome = yield from self._execute(decision, story)
                 except UpstreamError as error:
-                    outcome = yield reply_to(broken(error), story)
+                    outcome = yield self._reply(broken(error), story)
                     outcome = broken_off(outcome, error, story.answered)
             else:
                 self._impose(story, decision)
-                outcome = yield timed(reply_to(decision, story), story)
+                outcome = yield timed(self._reply(decision, story), story)
         except ClientGone as gone:
             outcome = gone.args[0] if gone.args else ABANDONED
         except Exception as error:
@@ -184,15 +186,15 @@ class Pipeline(Struct, frozen=True):
                 if answer is not None and budgets is not None and budgets.cuts(permit.holds):
                     answer = story.answer = cut_where(answer, partial(budgets.beyond, call, permit.holds))
         if answer is None or not answer.whole:
-            relayed: Outcome = yield Relay(told(story, answered, spoke, counted), answer)
+            relayed: Outcome = yield Relay(told(story, answered, spoke, counted, self.hide), answer)
             return relayed
         body: bytes = yield Collect(call.tool.answer_limit)
         body, refusal = _read_whole(answer, body)
         if refusal is not None:
-            replied: Outcome = yield timed(reply_to(refusal, story), story)
+            replied: Outcome = yield timed(self._reply(refusal, story), story)
             return structs.replace(replied, upstream=answered.status, first_byte=answered.first_byte)
         spoke = spoke + judge.spoke if judge is not None else spoke
-        relayed = yield Relay(told(story, answered, spoke, counted), None, body)
+        relayed = yield Relay(told(story, answered, spoke, counted, self.hide), None, body)
         return relayed
 
     def _begin(self, story: Story, call: Call) -> None:
@@ -220,9 +222,12 @@ class Pipeline(Struct, frozen=True):
         """The answer to bytes that never became a call (``request`` is as far as they were read): recorded too."""
         story = Story(self.ident(), request, self.clock())
         story.decision = refusal
-        reply = reply_to(refusal, story)
+        reply = self._reply(refusal, story)
         self._end(story, Outcome(refusal.status, fault="agent", error=refusal.detail, sent=len(reply.body)))
         return reply
+
+    def _reply(self, refusal: Refusal, story: Story) -> Reply:
+        return hidden(reply_to(refusal, story), self.hide)
 
     def _end(self, story: Story, outcome: Outcome) -> None:
         """Read what came of the call, settle what was reserved and record it, even where one of these breaks."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gateway.decide.budgets_text import told as left_of
 from gateway.decide.results import UNCHECKED
 from gateway.effects import Reply
@@ -9,6 +11,9 @@ from gateway.errors import Refused, UpstreamError
 from gateway.model import Answered, Mode, Outcome, Quarantine, Reason, Refusal, Spoke, Verdict
 from gateway.story import Story
 from gateway.understand.http import LONGEST_RETRY_AFTER, phrase
+
+Hide = Callable[[bytes], bytes]
+"""Takes credentials out of what an agent is told; gives the same bytes where there are none."""
 
 _ADVICE = {
     502: "the tool cannot be reached or broke off; try again later, or go on without it",
@@ -28,15 +33,23 @@ def reply_to(refusal: Refusal, story: Story) -> Reply:
     return Reply(refusal.status, fields, body)
 
 
+def hidden(reply: Reply, hide: Hide) -> Reply:
+    """The reply without what ``hide`` knows to be secret."""
+    fields = tuple([(name, hide(value)) for name, value in reply.fields])
+    return Reply(reply.status, fields, hide(reply.body))
+
+
 def timed(reply: Reply, story: Story) -> Reply:
     """The reply to a refusal, with how long it took to decide (W3C Server-Timing)."""
     spent = b"decide;dur=%.3f" % ((story.decided - story.began) * 1e3)
     return Reply(reply.status, (*reply.fields, (b"Server-Timing", spent)), reply.body)
 
 
-def told(story: Story, answered: Answered, spoke: tuple[Spoke, ...], counted: bool = False) -> bytes:
-    """The field lines added to a tool's answer: timings (W3C Server-Timing), the call's id, warnings, and what is left
-    of budgets, where some may have ``counted`` the call."""
+def told(
+    story: Story, answered: Answered, spoke: tuple[Spoke, ...], counted: bool = False, hide: Hide | None = None
+) -> bytes:
+    """The field lines added to a tool's answer: timings (W3C Server-Timing), the call's id, warnings (without what
+    ``hide`` takes out), and what is left of budgets, where some may have ``counted`` the call."""
     lines = (
         f"Server-Timing: decide;dur={(story.decided - story.began) * 1e3:.3f}, "
         f"upstream;dur={answered.first_byte * 1e3:.3f}\r\nX-Toolgate-Call: {story.ident}\r\n"
@@ -50,7 +63,8 @@ def told(story: Story, answered: Answered, spoke: tuple[Spoke, ...], counted: bo
         for said in spoke
         if said.mode is Mode.WARN or (said.mode is Mode.ENFORCE and said.verdict is Verdict.WARN)
     ]
-    return lines + b"".join([b"X-Toolgate-Warning: %b\r\n" % _one_line(warning) for warning in warnings])
+    said = b"".join([b"X-Toolgate-Warning: %b\r\n" % _one_line(warning) for warning in warnings])
+    return lines + (said if hide is None else hide(said))
 
 
 def _one_line(text: str) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
@@ -24,17 +25,30 @@ Status = Callable[[], Mapping[str, Any]]
 (RFC 3339), ``last_reload_error`` (None, or a mapping of ``at`` and ``problems``), ``trace`` (a mapping)."""
 
 
+Hide = Callable[[bytes], bytes]
+"""Takes secrets out of a page; gives the same bytes where there are none."""
+
+Hide = Callable[[bytes], bytes]
+"""Takes secrets out of a page; gives the same bytes where there are none."""
+
+
 async def start(
-    address: tuple[str, int], status: Status, registry: CollectorRegistry, api: web.Application | None = None
+    address: tuple[str, int],
+    status: Status,
+    registry: CollectorRegistry,
+    api: web.Application | None = None,
+    hide: Hide = bytes,
 ) -> web.AppRunner:
-    """Serve on ``address`` (port 0: the system chooses; see ``addresses`` of what is returned). ``api`` goes to /api.
+    """Serve on ``address`` (port 0: the system chooses; see ``addresses`` of what is returned). ``api`` goes to /api,
+    and ``hide`` takes secrets out of all that is shown.
 
     The caller ends it with ``await runner.cleanup()``.
 
     Raises:
         ConfigError: the address cannot be had.
     """
-    runner = web.AppRunner(make_app(status, registry, api), access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    app = make_app(status, registry, api, hide)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     host, port = address
     try:
@@ -47,8 +61,19 @@ async def start(
     return runner
 
 
-def make_app(status: Status, registry: CollectorRegistry, api: web.Application | None = None) -> web.Application:
+def make_app(
+    status: Status, registry: CollectorRegistry, api: web.Application | None = None, hide: Hide = bytes
+) -> web.Application:
     """The application without a socket."""
+
+    @web.middleware
+    async def hiding(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        if isinstance(response, web.Response) and isinstance(response.body, bytes):
+            shown = hide(response.body)
+            if shown is not response.body:
+                response.body = shown
+        return response
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n", headers=HEADERS)
@@ -60,7 +85,7 @@ def make_app(status: Status, registry: CollectorRegistry, api: web.Application |
         encode, kind = choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(registry), headers={**HEADERS, "Content-Type": kind})
 
-    app = web.Application(client_max_size=MOST_BYTES)
+    app = web.Application(client_max_size=MOST_BYTES, middlewares=[hiding])
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)

@@ -268,6 +268,13 @@ class TraceStoreConfig(Model):
     )
 
 
+class Detect(Model):
+    """What is masked wherever it stands in a text."""
+
+    secrets: bool = Field(default=True, description="What looks like a credential: tokens, keys, passwords in URLs.")
+    pii: bool = Field(default=False, description="E-mail addresses, IBANs and card numbers.")
+
+
 class TraceConfig(Model):
     """The record: one JSON line a call."""
 
@@ -284,6 +291,7 @@ class TraceConfig(Model):
         default=SECRETS,
         description="Globs of dotted names of arguments, query parameters and headers whose values are masked.",
     )
+    detect: Detect = Detect()
     args_limit: Bytes = Field(
         default=16 * 1024, ge=1, description="Bytes of a call's arguments; more are left out of the record."
     )

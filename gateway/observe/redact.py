@@ -79,11 +79,13 @@ class Redactor:
         """The text with masks: ``[redacted:credential:TOOL]``, ``[redacted:github]``, ``[redacted:email]``."""
         return self._text(text, ())
 
-    def page(self, data: bytes, *, shapes: bool = True) -> bytes:
-        """What an operator or an agent is shown, without credentials; the same bytes where there are none. ``shapes``:
-        also without what looks like one."""
-        found = self._any_secret if shapes else self._forms
-        return self._secrets(data, (), shapes=shapes) if found is not None and found.search(data) else data
+    def held(self, data: bytes) -> bytes:
+        """What an agent is told, without credentials that the gateway holds; the same bytes where there are none."""
+        return self._secrets(data, (), shapes=False) if _finds(self._forms, data) else data
+
+    def page(self, data: bytes) -> bytes:
+        """What an operator is shown, also without what looks like a credential; the same bytes where there are none."""
+        return self._secrets(data, (), shapes=True) if _finds(self._any_secret, data) else data
 
     def line(self, line: bytes, own: Own = ()) -> bytes:
         """The line of a record (JSON) with masks; the same bytes where there is nothing to mask.
@@ -100,11 +102,11 @@ class Redactor:
         return orjson.dumps(masked, option=orjson.OPT_APPEND_NEWLINE) if masked is not record else line
 
     def _suspicious(self, data: bytes, own: Own) -> bool:
-        if self._anything is not None and self._anything.search(data) is not None:
+        if _finds(self._anything, data):
             return True
         if own and any(secret in data for secret in own):
             return True
-        if len(data) >= _CUT and self._starts is not None and self._starts.search(data) is not None:
+        if len(data) >= _CUT and _finds(self._starts, data):
             return True
         return b"%" in data and any(self._suspicious(decoded, own) for decoded in _decoded(data))
 
@@ -170,6 +172,10 @@ def _compiled(pattern: str, *, capture: bool = True) -> Any:
     options.never_capture = not capture
     options.max_mem = 64 << 20
     return re2.compile(pattern.encode("latin-1"), options)
+
+
+def _finds(pattern: Any, data: bytes) -> bool:
+    return pattern is not None and pattern.search(data) is not None
 
 
 def _decoded(data: bytes) -> list[bytes]:
