@@ -17,6 +17,7 @@ import orjson
 
 from gateway.model import Permit, Trace
 from gateway.observe.keeping import NOTHING, Keeping
+from gateway.observe.links import Links
 from gateway.observe.redact import Redactor, own_of
 from gateway.observe.store.rows import Stored, stored, stored_record
 from gateway.observe.store.thread import TraceStore
@@ -50,13 +51,15 @@ class TraceLog:
         store: TraceStore | None = None,
         follow: Follower | None = None,
         redactor: Redactor | None = None,
+        links: Links | None = None,
         write: Callable[[int, bytes], int] = os.write,
     ) -> None:
         """Open ``file`` (``-`` is stdout). ``capacity``: records unwritten at most. ``settings``: what records keep.
 
         ``observers`` are told of every trace, dropped or not, in batches and off the call's way (metrics). ``store``
         gets every record that the file gets, and is closed with the log; ``follow`` is given each batch of these lines.
-        ``redactor`` masks what must not be in a record; by default, what looks like a credential.
+        ``redactor`` masks what must not be in a record; by default, what looks like a credential. ``links`` tells which
+        proposal of a model a call follows.
 
         Raises:
             ConfigError: the file cannot be opened.
@@ -69,6 +72,7 @@ class TraceLog:
         self._store = store
         self._follow = follow
         self._redactor = redactor or Redactor()
+        self._links = links
         self._pending: list[Trace] = []
         self._timer: asyncio.TimerHandle | None = None
         self._accepted = 0
@@ -157,7 +161,8 @@ class TraceLog:
             self.dropped += 1
             return b""
         try:
-            return line_of(trace, self._settings)
+            link = self._links.linked(trace) if self._links is not None else None
+            return line_of(trace, self._settings, link)
         except (TypeError, ValueError, OverflowError):
             log.exception("the trace of call %s cannot be encoded", trace.id)
             self.dropped += 1

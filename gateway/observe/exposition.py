@@ -16,6 +16,7 @@ from gateway.observe.budgets import budget_metrics
 from gateway.observe.metrics import Histogram, Metrics
 from gateway.observe.pools import pool_metrics
 from gateway.observe.repetitions import repetition_metrics
+from gateway.observe.runs_now import run_metrics
 
 BREAKER_STATES = {"closed": 0, "half-open": 1, "open": 2}
 MOST_BREAKERS = 1000
@@ -51,6 +52,8 @@ class Gauges(Struct, frozen=True):
     """Every pool that has been asked for a place."""
     budgets: Callable[[], Iterable[Standing]] = _nothing
     """Every budget with something spent or reserved, by key."""
+    runs: Callable[[], dict[str, int]] = dict
+    """How many runs are in each state."""
     store: Callable[[], tuple[int, int]] = _no_store
     """Records that the trace store has lost, and bytes that it takes."""
 
@@ -70,6 +73,7 @@ class Exposition(Collector):
         yield from pool_metrics(self._gauges.pools())
         yield from budget_metrics(self._gauges.budgets(), self._metrics.budget_refusals)
         yield from repetition_metrics(self._metrics.repetitions)
+        yield from run_metrics(self._gauges.runs())
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: names are checked at the first scrape, and registering must not ask the gauges."""

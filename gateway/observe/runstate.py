@@ -79,7 +79,7 @@ class Transition(Struct, frozen=True):
     rule: str = ""
 
 
-class Standing(Struct, frozen=True):
+class Standing(Struct):
     """Where a run stands: its state, since when, and when its last call ended."""
 
     state: RunState
