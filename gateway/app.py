@@ -13,13 +13,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import uvloop
+from aiohttp import web
 
 from gateway import __version__
 from gateway.admin import breakers, budgets, quarantines, runs
@@ -30,6 +32,10 @@ from gateway.admin.gate import Gate
 from gateway.config.load import Loaded, load
 from gateway.config.reload import watch
 from gateway.config.schema import Identify, Wire
+from gateway.console import pages
+from gateway.console.desk import Desk, Sights
+from gateway.console.feed import Feed
+from gateway.console.records import Records
 from gateway.errors import ConfigError, Problem
 from gateway.identify import Source
 from gateway.identify.api_key import ApiKeyIdentity, Key
@@ -118,6 +124,7 @@ class App:
         trace = loaded.config.trace
         kept = trace.store
         self._store = None if kept is None else TraceStore(kept.path, kept.keep, kept.max_size)
+        self._feed = Feed()
         self._traces = TraceLog(
             trace.file,
             trace.on_failure,
@@ -125,6 +132,7 @@ class App:
             (self._metrics.record, self._tell),
             settings=keeping(trace.args, trace.redact, trace.headers, trace.args_limit),
             store=self._store,
+            followers=(self._feed.put,),
             redactor=redactor,
         )
         self._listener = Listener(self._pipeline(loaded), _wire_limits(loaded.config.wire))
@@ -167,7 +175,8 @@ class App:
             store=self._stored,
         )
         listen = config.admin.listen
-        api = make_api(Gate(listen, config.admin.token))
+        gate = Gate(listen, config.admin.token)
+        api = make_api(gate)
         quarantines.add(api, self._quarantines, lambda: self._listener.pipeline.streets, self._notices.said)
         names = lambda: self._loaded.book.breaker_names  # noqa: E731 - a reload brings others
         breakers.add(api, self._ledger.circuits, self._breakers.say, names, self._breakers.said)
@@ -180,6 +189,7 @@ class App:
             registry_of(self._metrics, gauges),
             api,
             hide=self._redactor.page,
+            pages=self._pages(gate),
         )
         try:
             host, port = await self._listener.start(config.listen.host, config.listen.port)
@@ -297,6 +307,22 @@ class App:
             "state": self._state.status(),
             "unapproved_tools": sorted(str(change) for change in self._kept.changes()),
         }
+
+    def _pages(self, gate: Gate) -> Callable[[web.Application], None]:
+        """The console's."""
+        store = self._loaded.config.trace.store
+        sights = Sights(
+            self._status,
+            lambda: self._loaded,
+            self._quarantines,
+            self._ledger.circuits,
+            lambda: list(self._ledger.pools.states()),
+            self._budgets.all_standings,
+            lambda: list(self._runs.listing(time.monotonic())),
+            self._kept.changes,
+        )
+        records = Records(None if store is None else Path(store.path), self._feed)
+        return partial(pages.add, desk=Desk(records, self._feed, sights, gate))
 
     def _stored(self) -> tuple[int, int]:
         return (0, 0) if self._store is None else (self._store.dropped, self._store.size)

@@ -24,10 +24,6 @@ Status = Callable[[], Mapping[str, Any]]
 """What /readyz shows, asked each time: ``ready`` and ``draining`` (bool), ``policy_version``, ``loaded_at``
 (RFC 3339), ``last_reload_error`` (None, or a mapping of ``at`` and ``problems``), ``trace`` (a mapping)."""
 
-
-Hide = Callable[[bytes], bytes]
-"""Takes secrets out of a page; gives the same bytes where there are none."""
-
 Hide = Callable[[bytes], bytes]
 """Takes secrets out of a page; gives the same bytes where there are none."""
 
@@ -38,9 +34,10 @@ async def start(
     registry: CollectorRegistry,
     api: web.Application | None = None,
     hide: Hide = bytes,
+    pages: Callable[[web.Application], None] | None = None,
 ) -> web.AppRunner:
     """Serve on ``address`` (port 0: the system chooses; see ``addresses`` of what is returned). ``api`` goes to /api,
-    and ``hide`` takes secrets out of all that is shown.
+    ``pages`` adds routes of its own, and ``hide`` takes secrets out of all that is shown.
 
     The caller ends it with ``await runner.cleanup()``.
 
@@ -48,6 +45,8 @@ async def start(
         ConfigError: the address cannot be had.
     """
     app = make_app(status, registry, api, hide)
+    if pages is not None:
+        pages(app)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     host, port = address

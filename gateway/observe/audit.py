@@ -49,7 +49,7 @@ class TraceLog:
         *,
         settings: Keeping = NOTHING,
         store: TraceStore | None = None,
-        follow: Follower | None = None,
+        followers: tuple[Follower, ...] = (),
         redactor: Redactor | None = None,
         links: Links | None = None,
         write: Callable[[int, bytes], int] = os.write,
@@ -57,7 +57,7 @@ class TraceLog:
         """Open ``file`` (``-`` is stdout). ``capacity``: records unwritten at most. ``settings``: what records keep.
 
         ``observers`` are told of every trace, dropped or not, in batches and off the call's way (metrics). ``store``
-        gets every record that the file gets, and is closed with the log; ``follow`` is given each batch of these lines.
+        gets every record that the file gets, and is closed with the log; ``followers`` get each batch of these lines.
         ``redactor`` masks what must not be in a record; by default, what looks like a credential. ``links`` tells which
         proposal of a model a call follows.
 
@@ -70,7 +70,7 @@ class TraceLog:
         self._capacity = capacity
         self._observers = observers
         self._store = store
-        self._follow = follow
+        self._followers = followers
         self._redactor = redactor or Redactor()
         self._links = links
         self._pending: list[Trace] = []
@@ -118,9 +118,9 @@ class TraceLog:
                     told.append(trace if masked is line else None)
         if self._store is not None and lines:
             self._store.put([_stored(trace, line) for trace, line in zip(told, lines, strict=True)])
-        if lines and self._follow is not None:
-            self._follow(lines)
         if lines:
+            for follow in self._followers:
+                follow(lines)
             data = b"".join(lines)
             self._accepted += len(lines)
             self._held.append((self._accepted, len(data)))

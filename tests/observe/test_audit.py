@@ -244,7 +244,7 @@ async def test_standard_output_takes_whole_lines(capfd, start):
 
 async def test_who_follows_gets_each_batch_of_lines(tmp_path):
     batches = []
-    log = TraceLog(str(tmp_path / "trace.jsonl"), follow=batches.append)
+    log = TraceLog(str(tmp_path / "trace.jsonl"), followers=(batches.append,))
     log.record(trace(permit()))
     log.record(trace(permit()))
     log.flush()

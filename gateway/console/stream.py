@@ -1,0 +1,136 @@
+"""Calls as they end, to a browser: server-sent events (HTML Living Standard, 9.2), each with rows of the feed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+from aiohttp import web
+from msgspec import Struct
+
+from gateway.console.desk import Desk
+from gateway.console.errors import Mistaken
+from gateway.console.render import PAGE_HEADERS, render
+from gateway.observe.store.found import Filter
+
+MOST_ROWS = 50
+"""Rows of one event: more than that in a quarter of a second nobody reads."""
+_PAUSE = 0.25
+"""Seconds between two events, at least."""
+_SIGN_OF_LIFE = 15.0
+_PATIENCE = 10.0
+"""Seconds that a browser may take to take what it is sent; then it is dropped."""
+_DECISIONS = ("", "allow", "refuse", "failed")
+
+
+class Choice(Struct, frozen=True):
+    """Which calls somebody wants to see. ``decision`` is allow, refuse or failed (let through, and failed)."""
+
+    tool: str = ""
+    agent: str = ""
+    decision: str = ""
+
+    @property
+    def filter(self) -> Filter:
+        """The same for the store, which cannot be asked for what failed."""
+        return Filter(
+            tool=self.tool, agent=self.agent, decision="allow" if self.decision == "failed" else self.decision
+        )
+
+    def fits(self, record: Mapping[str, Any]) -> bool:
+        """Whether a record is one of them."""
+        if (self.tool and record["tool"] != self.tool) or (self.agent and record["agent"] != self.agent):
+            return False
+        if not self.decision:
+            return True
+        return outcome_of(record) == self.decision
+
+    def may_fit(self, line: bytes) -> bool:
+        """Whether an encoded record can be one of them, told without decoding it."""
+        wanted = {"tool": self.tool, "agent": self.agent}
+        decision = "allow" if self.decision == "failed" else self.decision
+        needles = [(name, value) for name, value in (*wanted.items(), ("decision", decision)) if value]
+        return all(orjson.dumps({name: value})[1:-1] in line for name, value in needles)
+
+
+def choice_of(query: Mapping[str, str]) -> Choice:
+    """The choice that a query makes.
+
+    Raises:
+        Mistaken: there is no such decision.
+    """
+    decision = query.get("decision", "")
+    if decision not in _DECISIONS:
+        raise Mistaken("decision must be allow, refuse or failed")
+    return Choice(query.get("tool", "").strip(), query.get("agent", "").strip(), decision)
+
+
+def outcome_of(record: Mapping[str, Any]) -> str:
+    """What came of a call, in a word: ``allow``, ``refuse``, ``failed`` (let through, and failed) or ``left``."""
+    if record["decision"] != "allow":
+        return record["decision"] or "left"
+    status = record["upstream_status"] or 0
+    failed = not 0 < status < 400 or record["fault"] is not None or record.get("is_error")
+    return "failed" if failed else "allow"
+
+
+def entries(lines: Iterable[bytes], choice: Choice) -> list[dict[str, Any]]:
+    """The records among these lines that are wanted."""
+    records = (orjson.loads(line) for line in lines if choice.may_fit(line))
+    return [record for record in records if choice.fits(record)]
+
+
+async def stream(desk: Desk, request: web.Request) -> web.StreamResponse:
+    """``/parts/feed``: rows of calls that ended after the one numbered ``after``, until the browser goes."""
+    choice = choice_of(request.query)
+    number = _number(request.headers.get("Last-Event-ID") or request.query.get("after", ""), desk.feed.last)
+    with desk.feed.watching() as event:
+        response = web.StreamResponse(headers={**PAGE_HEADERS, "Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await _send(response, b"retry: 1000\n\n")
+        while not desk.feed.closed:
+            event.clear()
+            lines, gone = desk.feed.after(number)
+            number = desk.feed.last
+            found = entries(lines, choice)
+            if found or gone:
+                more = gone + max(0, len(found) - MOST_ROWS)
+                rows = render("rows.html", calls=found[-MOST_ROWS:][::-1], more=more)
+                if not await _send(response, _event(number, rows)):
+                    break
+            await asyncio.sleep(_PAUSE)
+            if not await _wait(event) and not await _send(response, b": still here\n\n"):
+                break
+    return response
+
+
+async def _wait(event: asyncio.Event) -> bool:
+    try:
+        async with asyncio.timeout(_SIGN_OF_LIFE):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _send(response: web.StreamResponse, data: bytes) -> bool:
+    """False where the browser has gone, or is too slow."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await response.write(data)
+    except (TimeoutError, ConnectionError):
+        return False
+    return True
+
+
+def _event(number: int, html: str) -> bytes:
+    data = "".join(f"data: {line}\n" for line in html.splitlines() if line.strip())
+    return f"id: {number}\n{data}\n".encode("utf-8", "replace")
+
+
+def _number(text: str, last: int) -> int:
+    """Where to go on. A number of another process's feed is none of ours."""
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else last
+    return min(number, last)
