@@ -91,6 +91,8 @@ class Street(Struct, frozen=True):
     """Some guard compares calls, and their results, with earlier ones."""
     traces: bool = False
     """Calls are traced through the tool: it is told which call it serves, and calls that it makes are known by that."""
+    tells: Callable[[Call, bytes | None], Call] | None = None
+    """Tells the tool in the message itself too which call it serves; None where messages have no place for that."""
     budgets: Budgets | None = None
     """None where no budget can count calls of the tool."""
     reads_budgets: bool = False
@@ -316,7 +318,7 @@ class Pipeline(Struct, frozen=True):
             elif street.compares and request.length:
                 body = yield from self._body(ReadBody(route.tool.body_limit, True), story)
             call = reader.read(story.ident, request, route, agent, run, body)
-            if call.carried and street.traces and not run.root:
+            if call.carried and street.traces:
                 call = self._placed(call, street, story)
             call = self._prepare(call, street, story, body)
             return (yield from self._decide(call, street, story))
@@ -329,9 +331,13 @@ class Pipeline(Struct, frozen=True):
 
     def _placed(self, call: Call, street: Street, story: Story) -> Call:
         """The call in the place that the trace context in its message tells."""
-        run = self.lineage.place(dict(call.carried), call.agent, call.run)
-        if run.root and street.reads_run:
-            run = so_far(run, run.root, street, self.runs, self.clock())
+        carried, run = dict(call.carried), call.run
+        if not run.root:
+            run = self.lineage.place(carried, call.agent, run)
+            if run.root and street.reads_run:
+                run = so_far(run, run.root, street, self.runs, self.clock())
+        if not run.parent and b"traceparent" in carried:
+            run = structs.replace(run, parent=carried[b"traceparent"].decode("latin-1"))
         story.run = run
         return structs.replace(call, run=run)
 
@@ -354,6 +360,8 @@ class Pipeline(Struct, frozen=True):
             call = with_intent(call, body)
         if street.traces:
             call = structs.replace(call, onward=self.lineage.onward(call))
+            if street.tells is not None:
+                call = street.tells(call, body)
         if call.parts and street.results is not None and street.results.any_results:
             raise Refused(
                 Reason.BAD_REQUEST,

@@ -163,6 +163,7 @@ class Streets:
             counts=not reads.isdisjoint(_OF_TALLIES),
             compares=results.compares,
             traces=self._traces,
+            tells=getattr(reader, "traced", None) if self._traces else None,
             budgets=budgets,
             reads_budgets=not reads.isdisjoint(UNBOUNDED),
         )
@@ -185,6 +186,7 @@ class Streets:
                 allowed_hosts=_hosts(tool, config),
                 judges_results="response" in book.phases(tool.name),
                 endpoints=config.mcp.endpoints or None,
+                plants=self._loaded.config.lineage.propagate == "always",
                 http=http,
             )
         from gateway.understand.llm import LlmReader
@@ -223,6 +225,8 @@ def _traces(loaded: Loaded) -> bool:
     """Whether calls are traced through tools: through all of them, since what a tool calls may be any other."""
     if loaded.config.lineage.propagate != "auto":
         return loaded.config.lineage.propagate == "always"
+    if loaded.config.trace.otlp is not None:
+        return True  # what is exported as the call's span is what its tool must have as parent
     book = loaded.book
     return any(
         book.governs(CompiledRun, tool.name) or not book.reads(tool.name).isdisjoint(_OF_TREES) for tool in loaded.tools

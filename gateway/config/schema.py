@@ -268,6 +268,29 @@ class TraceStoreConfig(Model):
     )
 
 
+class OtlpConfig(Model):
+    """Calls as spans of OpenTelemetry, to a collector."""
+
+    endpoint: Url = Field(
+        description="Where the collector is, such as http://127.0.0.1:4318; over http without a path, /v1/traces."
+    )
+    protocol: Literal["http", "grpc"] = Field(
+        default="http", description="OTLP over HTTP (protobuf), or over gRPC, which needs the package grpcio."
+    )
+    headers: dict[FreeHeaderName, HeaderValue] = Field(
+        default={}, description='Sent with each request, such as {authorization: "Bearer ${file:/run/secrets/otlp}"}.'
+    )
+    sample: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of the traces to export; refused and failed calls always are.",
+    )
+    resource: dict[str, str] = Field(
+        default={}, description="Attributes of this gateway beside service.name, such as deployment.environment.name."
+    )
+
+
 class Detect(Model):
     """What is masked wherever it stands in a text."""
 
@@ -299,6 +322,7 @@ class TraceConfig(Model):
     store: TraceStoreConfig | None = Field(
         default=None, description="Keep records in a database too; {} for all defaults."
     )
+    otlp: OtlpConfig | None = Field(default=None, description="Send calls as spans to an OpenTelemetry collector too.")
 
 
 class Lineage(Model):
@@ -307,7 +331,7 @@ class Lineage(Model):
     propagate: Literal["auto", "always", "never"] = Field(
         default="auto",
         description="Tell tools which call they serve (traceparent, baggage), and know by that the calls they make;"
-        " auto: where a document of kind Run bounds runs, or a rule reads run.depth or run.root.",
+        " auto: where a document of kind Run bounds runs, a rule reads run.depth or run.root, or spans are exported.",
     )
     key: SigningKey | None = Field(
         default=None,

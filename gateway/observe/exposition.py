@@ -52,6 +52,8 @@ class Gauges(Struct, frozen=True):
     """Every pool that has been asked for a place."""
     budgets: Callable[[], Iterable[Standing]] = _nothing
     """Every budget with something spent or reserved, by key."""
+    exported: Callable[[], tuple[int, int]] = _no_store
+    """Records exported as spans, and records that were to be."""
     runs: Callable[[], dict[str, int]] = dict
     """How many runs are in each state."""
     store: Callable[[], tuple[int, int]] = _no_store
@@ -172,6 +174,13 @@ class Exposition(Collector):
             "toolgate_trace_store_dropped", "Records that the trace store had no room for.", value=lost
         )
         yield GaugeMetricFamily("toolgate_trace_store_bytes", "What the trace store holds, in bytes.", value=size)
+        exported, unexported = gauges.exported()
+        yield CounterMetricFamily("toolgate_otel_records_exported", "Records exported as spans.", value=exported)
+        yield CounterMetricFamily(
+            "toolgate_otel_records_dropped",
+            "Records that were to be spans, and are lost.",
+            value=unexported,
+        )
         yield CounterMetricFamily(
             "toolgate_trace_records_dropped", "Trace records lost: no room, or not encodable.", value=gauges.dropped()
         )

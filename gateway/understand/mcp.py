@@ -16,7 +16,7 @@ from gateway.errors import Refused
 from gateway.model import Agent, Answered, Call, Question, Reason, Refusal, Request, Route, Run, Tool
 from gateway.policy.redaction import redact
 from gateway.understand import mcp_headers, mcp_refusals, strict_json, why
-from gateway.understand.carried import carried
+from gateway.understand.carried import carried, planted
 from gateway.understand.catalogue import Catalogue
 from gateway.understand.http import NO_PARAMS, HttpReader
 from gateway.understand.jsonrpc import Malformed, Message, messages, resembles
@@ -44,7 +44,7 @@ class McpReader:
     JSON-RPC ``error``. ``validate``: hold arguments to the tool's inputSchema. ``allowed_hosts``: hosts that pages, and
     agents on this machine, may name besides the loopback names. ``judges_results``: some rule of the response phase is
     about this server. ``endpoints``: paths below the tool's url where it speaks MCP; by default the url itself, and
-    /mcp where it has no path.
+    /mcp where it has no path. ``plants``: tell the trace context in every message, not only where the agent did.
     """
 
     def __init__(
@@ -58,10 +58,12 @@ class McpReader:
         allowed_hosts: Iterable[str] = (),
         judges_results: bool = False,
         endpoints: Sequence[str] | None = None,
+        plants: bool = False,
     ) -> None:
         self.tool = tool
         self._catalogue, self._validate, self._judges_results = catalogue, validate, judges_results
         self._results = refusal == "result"
+        self._plants = plants
         self._origins = Origins(allowed_hosts)
         self._http = http
         if not endpoints:
@@ -127,7 +129,17 @@ class McpReader:
             same = False
         if not same:
             raise impossible("it would be a call of something else then")
-        return masked_call(call, fields, body=dump(masked))
+        return self.traced(masked_call(call, fields, body=dump(masked)), None)
+
+    def traced(self, call: Call, body: bytes | None) -> Call:
+        """The call with the trace context that its tool is told (``Call.onward``) in its message too, not in those of a
+        batch. ``body`` is what came, or None where ``Call.body`` takes its place."""
+        if not call.onward or not (call.carried or self._plants) or "mcp.method" not in call.facts or call.parts:
+            return call
+        message = call.body if call.body is not None else body
+        if message is None or (told := planted(message, call.onward, self.tool.strip)) is None:
+            return call
+        return structs.replace(call, body=told)
 
     def phrase(self, refusal: Refusal, ident: str, request: Request, body: bytes | None) -> Phrased:
         """A refusal as a tool result, a JSON-RPC error, or plain HTTP where no JSON-RPC was read."""
