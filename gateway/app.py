@@ -45,9 +45,12 @@ from gateway.model.state_url import read_state_url
 from gateway.observe.audit import TraceLog
 from gateway.observe.exposition import Gauges, registry_of
 from gateway.observe.keeping import keeping
+from gateway.observe.links import Links
 from gateway.observe.logs import RedactedFormatter
 from gateway.observe.metrics import Metrics
+from gateway.observe.otel import Exporter, Peer, exporter_to
 from gateway.observe.redact import Redactor
+from gateway.observe.runs_now import RunsNow
 from gateway.observe.store.thread import TraceStore
 from gateway.pipeline import Pipeline
 from gateway.policy.governors import CompiledPool
@@ -64,6 +67,7 @@ from gateway.stores.quarantine_notices import QuarantineNotices
 from gateway.stores.quarantines import Register, covers, told
 from gateway.stores.runs import RunBook
 from gateway.stores.shared_buckets import SharedBuckets
+from gateway.stores.shares import Shares
 from gateway.stores.state import open_state
 from gateway.stores.waiting import WaitingBudgets
 from gateway.streets import Kept, Streets
@@ -88,6 +92,12 @@ def run(path: str) -> None:
     for warning in loaded.warnings:
         log.warning("%s", warning)
     uvloop.run(App(path, loaded, redactor).serve())
+
+
+MOST_RUNS = 20_000
+"""Runs whose states are counted."""
+MOST_LINKED = 2_000
+"""Runs whose models' proposals are remembered."""
 
 
 class App:
@@ -119,21 +129,28 @@ class App:
         self._told_revision = 0
         self._told: set[str] = set()
         self._metrics = Metrics()
+        self._runs_now = RunsNow(Shares(MOST_RUNS), time.time)
         self._metrics.started(loaded.version)
         self._ident = _idents()
         trace = loaded.config.trace
         kept = trace.store
         self._store = None if kept is None else TraceStore(kept.path, kept.keep, kept.max_size)
+        otlp = trace.otlp
+        self._exporter: Exporter | None = None
+        if otlp is not None:
+            self._exporter = exporter_to(otlp.protocol, otlp.endpoint, otlp.headers, otlp.sample, otlp.resource)
+            self._exporter.peers = _peers(loaded)
         self._feed = Feed()
         self._traces = TraceLog(
             trace.file,
             trace.on_failure,
             trace.capacity,
-            (self._metrics.record, self._tell),
-            settings=keeping(trace.args, trace.redact, trace.headers, trace.args_limit),
+            (self._metrics.record, self._runs_now.record, self._tell),
+            settings=keeping(trace.args, trace.redact, trace.headers, trace.args_limit, os.urandom(16)),
             store=self._store,
-            followers=(self._feed.put,),
             redactor=redactor,
+            links=Links(Shares(MOST_LINKED)),
+            followers=(self._feed.put,) if self._exporter is None else (self._feed.put, self._exporter.put),
         )
         self._listener = Listener(self._pipeline(loaded), _wire_limits(loaded.config.wire))
 
@@ -173,6 +190,8 @@ class App:
             pools=self._ledger.pools.states,
             budgets=self._budgets.standings,
             store=self._stored,
+            runs=self._runs_now.counts,
+            exported=self._exported,
         )
         listen = config.admin.listen
         gate = Gate(listen, config.admin.token)
@@ -216,6 +235,8 @@ class App:
             await operators.cleanup()
         finally:
             lost = self._traces.close()
+            if self._exporter is not None:
+                self._exporter.close()
         log.info("drained; %d traces lost", lost)
 
     # -- reload -------------------------------------------------------------------------------------------------
@@ -231,6 +252,8 @@ class App:
         self._listener.pipeline = self._pipeline(loaded)
         self._listener.pools.keep(loaded.tools)
         self._kept.keep(loaded.tools)
+        if self._exporter is not None:
+            self._exporter.peers = _peers(loaded)
         pools = {pool.name: pool.settings for pool in loaded.book.every(CompiledPool)}
         self._ledger.pools.adopt(pools, time.monotonic())
         self._loaded, self._loaded_at, self._reload_error = loaded, _now(), None
@@ -303,10 +326,16 @@ class App:
             "policy_version": self._loaded.version,
             "loaded_at": self._loaded_at,
             "last_reload_error": self._reload_error,
-            "trace": self._traces.status(),
+            "trace": {**self._traces.status(), **self._exporting()},
             "state": self._state.status(),
             "unapproved_tools": sorted(str(change) for change in self._kept.changes()),
         }
+
+    def _exporting(self) -> dict[str, Any]:
+        return {} if self._exporter is None else {"otlp": self._exporter.status()}
+
+    def _exported(self) -> tuple[int, int]:
+        return (0, 0) if self._exporter is None else (self._exporter.exported, self._exporter.dropped)
 
     def _pages(self, gate: Gate) -> Callable[[web.Application], None]:
         """The console's."""
@@ -345,6 +374,8 @@ def _credentials(loaded: Loaded) -> Iterator[tuple[str, str]]:
         for _, value in tool.inject:
             yield tool.name, value.decode("latin-1")
     config = loaded.config
+    for header in config.trace.otlp.headers.values() if config.trace.otlp is not None else ():
+        yield "otlp", header
     if config.admin.token is not None:
         yield "admin", config.admin.token
     if config.lineage.key is not None:
@@ -360,6 +391,14 @@ def _source(source: Identify) -> Source:
         keys = [Key(key.sha256, key.agent, tuple(key.roles)) for key in source.api_key.keys]
         return ApiKeyIdentity(source.api_key.header, keys)
     return Anonymous(source.anonymous or "")
+
+
+def _peers(loaded: Loaded) -> dict[str, Peer]:
+    """What the records of calls do not say of the tools that they name."""
+    return {
+        tool.name: Peer(tool.protocol, tool.origin.host, tool.origin.port, frozenset(tool.operations))
+        for tool in loaded.tools
+    }
 
 
 def _buckets_of(state: State) -> SharedBuckets | None:
