@@ -100,6 +100,7 @@ def _plain(story: Story) -> dict[str, Any]:
     return {
         **structs.asdict(story.summary),
         "labels": story.labels,
+        "transitions": [structs.asdict(one) for one in story.transitions],
         "steps": [_plain_step(step) for step in story.steps],
     }
 
@@ -111,6 +112,7 @@ def _plain_step(step: Step) -> dict[str, Any]:
         "record": step.record,
         "proposals": [structs.asdict(one) for one in step.proposals],
         "proposed_by": step.proposed_by or None,
+        "loosely": step.loosely,
         "children": [_plain_step(child) for child in step.children],
     }
 

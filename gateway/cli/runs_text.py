@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import orjson
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
 from gateway.cli.calls_text import console, duration, measures, moment_of, plain, usd, verdict
+from gateway.observe.runstate import RunState, Transition
 from gateway.observe.store.found import RunSummary
 from gateway.observe.store.runs import Step, Story
 
-_STATES = {"active": "green", "finished": "dim"}
+_STATES = {RunState.ACTIVE.value: "green", RunState.FINISHED.value: "dim"}
 
 
 def table(found: Sequence[RunSummary]) -> None:
@@ -49,6 +51,8 @@ def tell(story: Story) -> None:
     head.append(f"\n{moment_of(summary.first)}, {duration(summary.last - summary.first)}, {counts}", "dim")
     if story.labels:
         head.append("\nlabels: " + plain(", ".join(story.labels)), "magenta")
+    for one in story.transitions[1:]:
+        head.append(f"\n{_transition(one, summary.first)}", _STATES.get(one.after, "red"))
     tree = Tree(head)
     for step in story.steps:
         _grow(tree, step, story)
@@ -60,6 +64,12 @@ def tell(story: Story) -> None:
 def _agents(summary: RunSummary) -> str:
     others = summary.agents - 1
     return plain(summary.agent or "-") + (f" and {others} more" if others > 0 else "")
+
+
+def _transition(one: Transition, first: float) -> str:
+    cause = f" in {one.call}" if one.call else " after a silence"
+    why = f", {one.reason}" * bool(one.reason) + f" by {one.rule}" * bool(one.rule)
+    return plain(f"+{one.at - first:.3f} s  {one.before} -> {one.after}{cause}{why}")
 
 
 def _grow(tree: Tree, step: Step, story: Story) -> None:
@@ -78,15 +88,19 @@ def _told(step: Step) -> Iterator[Text]:
     """Why, in the order in which it happened."""
     record = step.record
     if step.proposed_by:
-        yield Text(f"proposed by the model in {step.proposed_by}", "cyan")
+        guess = " (a guess: only its name or its arguments fit)" if step.loosely else ""
+        yield Text(f"proposed by the model in {step.proposed_by}{guess}", "cyan")
     if why := record.get("why"):
         said = "; ".join(f"{name} {why[name]}" for name in ("goal", "step", "reason", "kind") if why.get(name))
         yield Text(f"the agent says: {plain(said)}", "cyan")
     for rule in record.get("rules") or ():
         yield _rule(rule)
     for guard in record.get("guards") or ():
-        if not guard["granted"] or guard["state"] not in (None, "closed"):
+        if not guard["granted"] or guard["state"] not in (None, "closed") or guard.get("budget"):
             yield _guard(guard)
+    for one in record.get("quarantines") or ():
+        lasts = f"for {one['seconds']:g} s" if one["seconds"] else "until it is lifted"
+        yield Text(f"puts its {one['scope']} under quarantine {lasts}: {plain(one['by'])}", "bold red")
     if record.get("detail"):
         yield Text(f"why: {plain(record['detail'])}", "red")
     for change in record.get("amendments") or ():
@@ -99,6 +113,8 @@ def _told(step: Step) -> Iterator[Text]:
     for one in step.proposals:
         made = f"made as {one.made}" if one.made else "not made"
         yield Text(f"proposes {plain(one.name)}: " + (f"taken out by {plain(one.refused)}" if one.refused else made))
+    if said := (record.get("result") or {}).get("complaint"):
+        yield Text(f"the tool says: {plain(said)}", "yellow")
     for note in record.get("notes") or ():
         yield Text(f"note: {plain(note)}", "dim")
 
@@ -107,11 +123,22 @@ def _rule(rule: dict[str, Any]) -> Text:
     said = f"could not be evaluated: {rule['error']}" if rule.get("error") else rule.get("message") or ""
     about = rule.get("label") or ", ".join(rule.get("fields") or ())
     text = f"rule {rule['policy']}/{rule['rule']}: {rule['verdict']} {about}".rstrip() + f" ({rule['mode']}) {said}"
+    if values := rule.get("values"):
+        text = f"{text.rstrip()}; it read " + ", ".join(f"{name} = {_value(value)}" for name, value in values.items())
     return Text(plain(text.rstrip()), "red" if rule["verdict"] == "deny" and rule["mode"] == "Enforce" else "")
+
+
+def _value(value: Any) -> str:
+    return orjson.dumps(value).decode()
 
 
 def _guard(guard: dict[str, Any]) -> Text:
     state = f", {guard['state']}" if guard["state"] else ""
     wait = f", room after {guard['retry_after']:g} s" if guard["retry_after"] else ""
+    detail = f": {guard['detail']}" if guard.get("detail") else ""
     granted = "granted" if guard["granted"] else "refused"
-    return Text(plain(f"guard {guard['guard']}: {granted}, {guard['left']:g} left{state}{wait}"))
+    if budget := guard.get("budget"):
+        unit = "USD" if budget["unit"] == "usd" else budget["unit"]
+        spent = f"{budget['spent']:g} of {budget['reserved']:g} {unit} spent" if guard["granted"] else "refused"
+        return Text(plain(f"budget {guard['guard']}: {spent}, {guard['left']:g} left of {budget['limit']:g}{state}"))
+    return Text(plain(f"guard {guard['guard']}: {granted}, {guard['left']:g} left{state}{wait}{detail}"))

@@ -127,7 +127,7 @@ def test_runs_are_listed_with_what_they_did(store):
     head, *rows = ran("runs", "--store", store).splitlines()
     assert head.split()[:4] == ["run", "agent", "state", "began"]
     assert [row.split()[0] for row in rows] == ["r1", "r2"]
-    assert rows[0].split()[2] == "quiet"
+    assert rows[0].split()[2] == "finished"
     assert rows[0].split()[-8:] == ["s", "3", "1", "-", "0.25", "USD", "bank,", "llm"]
     one, two = [json.loads(line) for line in ran("runs", "--store", store, "--json").splitlines()]
     assert (one["calls"], one["refused"], two["failed"], two["agent"]) == (3, 1, 1, "bob")
@@ -138,15 +138,16 @@ def test_runs_are_listed_with_what_they_did(store):
 def test_a_run_is_told_as_a_story(store, command):
     output = ran(*command, "r1", "--store", store)
     head, *lines = output.splitlines()
-    assert head == "run r1 of treasurer: quiet"
+    assert head == "run r1 of treasurer: finished"
     assert "3 calls, 1 refused, 0 failed, 0.25 USD" in lines[0]
     assert lines[1] == "labels: tainted"
+    assert lines[2].endswith("active -> finished after a silence")
     text = "\n".join(lines)
     for part in (
         "+0.000 s  llm POST /chat  allow 200",
         "proposes transfers: made as c1",
         "proposes wipe: taken out by p/no-wipe",
-        "proposed by the model in c0",
+        "proposed by the model in c0 (a guess: only its name or its arguments fit)",
         "the agent says: reason pay the bill",
         "+2.000 s  bank POST /transfers  refuse 403 policy_denied by payments/large",
         "rule payments/large: deny (Enforce) too large",
@@ -161,7 +162,14 @@ def test_a_run_is_told_as_a_story(store, command):
 def test_a_story_as_json_has_the_records(store):
     story = json.loads(ran("runs", "show", "r1", "--store", store, "--json"))
     assert [step["record"]["call"] for step in story["steps"]] == ["c0", "c1", "c2"]
-    assert story["steps"][0]["proposals"][0] == {"name": "transfers", "refused": "", "made": "c1"}
+    assert story["steps"][0]["proposals"][0] == {
+        "name": "transfers",
+        "refused": "",
+        "made": "c1",
+        "id": "",
+        "loosely": True,
+    }
+    assert [one["after"] for one in story["transitions"]] == ["active", "finished"]
 
 
 def test_a_run_that_is_not_there_is_told(store):
