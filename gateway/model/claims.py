@@ -66,7 +66,8 @@ class BudgetSettings(Struct, frozen=True):
     """How much may be spent in a window.
 
     ``unit`` is usd, tokens or calls; amounts are whole: micro-dollars (millionths of a US dollar), tokens, calls.
-    ``window`` is hour, day or month (of the calendar, in UTC), ``rolling`` (the last ``seconds``), or ``total``.
+    ``window`` is hour, day or month (of the calendar, in UTC), ``rolling`` (the last ``seconds``), or ``total``
+    (forgotten after ``seconds`` without use; 0: never).
     """
 
     limit: int

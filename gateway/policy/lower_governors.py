@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import ceil
 
 from gateway.model import BudgetSettings, LoopSettings, PoolSettings, RetrySettings, RunSettings
@@ -28,6 +29,12 @@ AnyGovernor = Budget | Loop | Retry | Pool | Run
 MICRO = 1_000_000
 """Micro-dollars in a US dollar."""
 
+FORGOTTEN = 90 * 86400.0
+"""Seconds without use after which a total is forgotten whose key agents can make up, so that these fill no store."""
+
+_LASTING = re.compile(r"agent(\..*)?|tool\.name")
+"""What no agent can make up of what keys read."""
+
 
 def governor_of(index: int, model: AnyGovernor, engine: CelEngine, complaints: Complaints) -> Governor:
     """The document compiled; parts of a key that do not compile are complained of and left out."""
@@ -48,6 +55,8 @@ def _budget(index: int, model: Budget, engine: CelEngine, complaints: Complaints
     spec, name = model.spec, model.metadata.name
     parts, read = parts_of(index, name, spec.per, engine, complaints)
     window, seconds = (spec.window, 0.0) if spec.window in CALENDAR else ("rolling", float(duration(spec.window)))
+    if window == "total" and ("run" in spec.per or not all(map(_LASTING.fullmatch, read))):
+        seconds = FORGOTTEN
     limits = {"usd": round(spec.usd * MICRO) if spec.usd else 0, "tokens": spec.tokens or 0, "calls": spec.calls or 0}
     settings = [
         BudgetSettings(

@@ -64,7 +64,9 @@ class _Lease:
         "pending",
         "spent",
         "thin_at",
+        "tried",
         "used",
+        "window",
     )
 
     def __init__(self, account: model.Account) -> None:
@@ -72,6 +74,10 @@ class _Lease:
         self.amount = self.spent = self.leased = 0
         self.pending = 0
         """Spent here, and not yet written down."""
+        self.tried = 0
+        """That of it which the vault was sent in this window, without an answer until now."""
+        self.window = 0
+        """How many windows have ended."""
         self.free = 0
         """What the vault had left to lease when it last said something."""
         self.ends = 0.0
@@ -79,6 +85,42 @@ class _Lease:
         self.asked = False
         self.heard = self.dry_at = self.thin_at = NEVER
         """When the vault last said something; had nothing to lease; had so little that asking ahead is no use."""
+
+    def roll(self, at: float) -> None:
+        """The window ends, and takes with it what is leased, and what was sent in it."""
+        if not self.ends or at < self.ends:
+            return
+        self.pending -= self.tried
+        self.amount = -self.pending  # which will be written down in the new window, out of what is leased there
+        self.spent = self.leased = self.tried = self.free = 0
+        self.ends = 0.0
+        self.dry_at = self.thin_at = NEVER
+        self.window += 1
+
+
+class _Batch:
+    """What calls came to, as it was first sent to the vault: each lease, which of its windows that was, and the entry.
+    ``at`` is in seconds since the epoch. Sent again as of the same time, so that what was written down although the
+    answer got lost is not written to the next window, too."""
+
+    __slots__ = ("at", "sent")
+
+    def __init__(self, entries: Iterable[tuple[_Lease, model.Entry]], at: float) -> None:
+        self.at = at
+        self.sent: list[tuple[_Lease, int, model.Entry]] = []
+        for lease, entry in entries:
+            lease.roll(at)
+            lease.tried += entry.spent
+            self.sent.append((lease, lease.window, entry))
+
+    def written(self) -> None:
+        """The vault has it."""
+        for lease, window, entry in self.sent:
+            if lease.window == window:
+                lease.pending -= entry.spent
+                lease.tried -= entry.spent
+                lease.spent += entry.spent
+                lease.leased = max(0, lease.leased - entry.spent)
 
 
 class LeasedBudgets(WaitingBudgets):
@@ -90,6 +132,8 @@ class LeasedBudgets(WaitingBudgets):
         self._leased: set[Account] = set()
         """Those of which something is leased."""
         self._entries: list[tuple[_Lease, model.Entry]] = []
+        self._batch: _Batch | None = None
+        """What the vault was sent and has not confirmed; it goes before the entries."""
         self._wants: dict[Account, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking = self._flushing = self._sweeping = False
@@ -119,12 +163,7 @@ class LeasedBudgets(WaitingBudgets):
             lease = account.lease = _Lease(kept)
         elif lease.account.limit != settings.limit:
             lease.account = structs.replace(lease.account, limit=settings.limit)
-        if lease.ends and settings.window != "rolling" and self.wall() >= lease.ends:
-            lease.amount = -lease.pending  # which will be written down in the new window, out of what is leased there
-            lease.spent = lease.leased = 0
-            lease.ends = 0.0
-            lease.dry_at = lease.thin_at = NEVER
-            lease.free = 0
+        lease.roll(self.wall())
         return lease
 
     def look(self, claim: BudgetClaim, now: float) -> Hold:
@@ -283,7 +322,7 @@ class LeasedBudgets(WaitingBudgets):
             return
         lease.amount -= amount
         lease.pending += amount
-        if len(self._entries) >= MOST_ENTRIES:
+        if self._unwritten >= MOST_ENTRIES:
             log.error("budget %s: %d are not written down, the store is away for too long", account.key[0], amount)
             return
         self._entries.append((lease, model.Entry(lease.account, claim.call, amount)))
@@ -293,7 +332,7 @@ class LeasedBudgets(WaitingBudgets):
 
     async def _flush_later(self) -> None:
         try:
-            while self._entries:
+            while self._unwritten:
                 await self._pause(FLUSH if self._clock() >= self._away_until else AWAY)
                 if self._closing.is_set():
                     break
@@ -303,20 +342,26 @@ class LeasedBudgets(WaitingBudgets):
 
     async def flush(self) -> None:
         """Write down now what calls came to; it is kept where the vault is away."""
-        entries, self._entries = self._entries, []
-        written = False
+        if self._batch is not None:
+            await self._send(self._batch)
+        if self._batch is None and self._entries:
+            self._batch, self._entries = _Batch(self._entries, self.wall()), []
+            await self._send(self._batch)
+
+    async def _send(self, batch: _Batch) -> None:
         try:
-            await self._vault.settle(self._holder, [entry for _, entry in entries], self.wall())
-            written = True
+            await self._vault.settle(self._holder, [entry for _, _, entry in batch.sent], batch.at)
         except StoreUnavailable as error:
             self._lost(error)
-        finally:
-            if not written:  # again is without effect, should it have been
-                self._entries = entries + self._entries
-        for lease, entry in entries if written else ():
-            lease.pending -= entry.spent
-            lease.spent += entry.spent
-            lease.leased = max(0, lease.leased - entry.spent)
+            return
+        if self._batch is batch:
+            self._batch = None
+            batch.written()
+
+    @property
+    def _unwritten(self) -> int:
+        """Costs of calls that the vault has not confirmed."""
+        return len(self._entries) + (len(self._batch.sent) if self._batch is not None else 0)
 
     # -- giving back ---------------------------------------------------------------------------------------------
 
@@ -363,11 +408,10 @@ class LeasedBudgets(WaitingBudgets):
         self._closing.set()
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=PATIENCE)
-        if self._entries:
-            await self.flush()
+        await self.flush()
         await self._give_back(self._leased)
-        if self._entries:
-            log.error("%d costs of calls could not be written down: their leases count as spent", len(self._entries))
+        if self._unwritten:
+            log.error("%d costs of calls could not be written down: their leases count as spent", self._unwritten)
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, but not beyond ``close``."""

@@ -45,7 +45,7 @@ class MemoryLedger(KeptLedger):
         self.bounds = RunBounds()
         self.pools = PoolKeeper()
         self.loops, self.retries = Loops(), Retries()
-        self.budgets = budgets or Budgets(wall)
+        self.budgets = Budgets(wall) if budgets is None else budgets
         super().__init__(
             {
                 RateClaim: self.buckets,

@@ -260,3 +260,20 @@ def test_an_answer_says_what_is_left_and_warns():
 )
 def test_dollars_are_written_without_loss(amount, text):
     assert usd(amount) == text
+
+
+@pytest.mark.parametrize(
+    ("per", "forgotten"),
+    [
+        ([], False),
+        (["agent", "tool"], False),
+        (['agent.id.startsWith("a") ? "team" : "others"'], False),
+        (["agent", "run"], True),
+        (["operation"], True),
+        (["request.path"], True),
+    ],
+)
+def test_a_total_of_what_agents_make_up_is_forgotten_when_nobody_uses_it(tmp_path, per, forgotten):
+    made = Made(tmp_path, budget(per=per, window="total", calls=9))
+    (claim,) = made.budgets("llm").claims(made.ask())
+    assert bool(claim.settings.seconds) is forgotten  # type: ignore[attr-defined]

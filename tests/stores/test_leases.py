@@ -44,7 +44,7 @@ class Counting(MemoryVault):
     def __init__(self, wall) -> None:
         super().__init__(wall)
         self.leases = self.settles = 0
-        self.away = False
+        self.away = self.lost = False
         self.slow = 0.0
 
     def _here(self) -> None:
@@ -61,6 +61,9 @@ class Counting(MemoryVault):
         self.settles += 1
         self._here()
         await super().settle(holder, entries, now)
+        if self.lost:
+            self.lost = False
+            raise StoreUnavailable("it was done, and the answer got lost")
 
     async def give_back(self, holder, amounts, now):
         self._here()
@@ -214,11 +217,42 @@ async def test_a_window_that_ends_takes_its_leases_with_it():
     assert await world.balance() == (300, 0)
 
 
+async def test_what_is_sent_again_in_the_next_window_since_the_answer_got_lost_counts_once():
+    world = World()
+    replica = world.replica()
+    replica.settle(await replica.reserve(claim(300)), 300)
+    world.vault.lost = True
+    await replica.budgets.flush()
+    world.wall += HOUR
+    await replica.budgets.flush()
+    assert await world.balance() == (0, 0), "it was spent in the window before"
+    replica.budgets._away_until = 0.0
+    (hold,) = await replica.reserve(claim(LIMIT))
+    assert hold.granted, "all of the new window is there"
+    replica.settle((hold,), 70)
+    await replica.budgets.close()
+    assert await world.balance() == (70, 0)
+
+
+async def test_what_calls_came_to_while_the_vault_was_away_is_written_down_once():
+    world = World()
+    replica = world.replica()
+    holds = await replica.reserve(claim(100)) + await replica.reserve(claim(100))
+    world.vault.away = True
+    replica.settle(holds[:1], 100)
+    await replica.budgets.flush()
+    replica.settle(holds[1:], 30)
+    await replica.budgets.flush()
+    world.vault.away = False
+    await replica.budgets.close()
+    assert await world.balance() == (130, 0)
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("reserve"), st.integers(0, 1), st.integers(1, 4000)),
         st.tuples(st.sampled_from(["settle", "release"]), st.integers(0, 99), st.integers(0, 4000)),
-        st.tuples(st.sampled_from(["flush", "crash", "close"]), st.integers(0, 1), st.just(0)),
+        st.tuples(st.sampled_from(["flush", "lose", "crash", "close"]), st.integers(0, 1), st.just(0)),
         st.tuples(st.just("roll"), st.just(0), st.just(0)),
     ),
     max_size=60,
@@ -251,6 +285,11 @@ async def _play(steps) -> None:
                 replicas[at].release(holds)
         elif what == "flush":
             await replicas[which].budgets.flush()
+        elif what == "lose":  # it is written down, and the replica does not know
+            world.vault.lost = True
+            await replicas[which].budgets.flush()
+            world.vault.lost = False
+            replicas[which].budgets._away_until = 0.0
         elif what == "crash":  # what was under way may have cost all that it could
             spent += sum(holds[0].claim.amount for at, holds in under_way if at == which)
             under_way = [each for each in under_way if each[0] != which]
