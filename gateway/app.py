@@ -69,6 +69,7 @@ from gateway.stores.runs import RunBook
 from gateway.stores.shared_buckets import SharedBuckets
 from gateway.stores.shares import Shares
 from gateway.stores.state import open_state
+from gateway.stores.unguessable import Unguessable
 from gateway.stores.waiting import WaitingBudgets
 from gateway.streets import Kept, Streets
 from gateway.understand.route import Router
@@ -118,7 +119,7 @@ class App:
         self._ledger = MemoryLedger(budgets=self._budgets, buckets=_buckets_of(self._state))
         self._pacer = Lines(WaitingRoom(), self._ledger.pools)
         self._runs = RunBook()
-        self._lineage = TracedRuns(os.urandom(32), time.time, os.urandom)
+        self._lineage = TracedRuns(os.urandom(32), time.time, Unguessable())
         self._shared_key = SharedKey(self._state.board, self._lineage)
         self._notices = QuarantineNotices(self._state.board, time.time)
         self._quarantines = Register(time.time, self._notices.announce, self._heed)

@@ -75,9 +75,11 @@ def member(baggage: bytes | None, name: bytes) -> bytes | None:
 def with_member(baggage: bytes | None, name: bytes, value: bytes) -> bytes:
     """The list with this member in front, in the place of any of its name. Others follow as they are and in their
     order, as many as the limits let through."""
+    if not baggage:
+        return name + b"=" + value
     members = [name + b"=" + value]
     length = len(members[0])
-    for each in (baggage or b"").split(b","):
+    for each in baggage.split(b","):
         kept = each.strip(b" \t")
         if not kept or kept.partition(b"=")[0].strip(b" \t") == name:
             continue

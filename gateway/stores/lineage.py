@@ -66,12 +66,12 @@ class TracedRuns:
     def onward(self, call: Call) -> Fields:
         """``traceparent`` with a new span of the agent's trace, or of a new one where it has none (its ``tracestate``
         then goes: nothing is, W3C Trace Context 4.3); and ``baggage`` with the token."""
-        lookup, now = call.request.lookup, self._wall()
-        run = (call.agent.id, short(call.run.id))
+        lookup, now, run = call.request.lookup, self._wall(), call.run
+        came = self._came(call)
         span = self._fresh(8).hex()
-        place = Place(call.tree, run, call.run.depth, span)
-        self._spans.put(call.agent.id, span, (place, now))
-        came = trace_context(lookup.get(b"traceparent", dict(call.carried).get(b"traceparent")))
+        agent, own = call.agent.id, (call.agent.id, short(run.id))
+        place = Place(call.tree, own, run.depth, span)
+        self._spans.put(agent, span, (place, now))
         if came is None:
             context = TraceContext(self._fresh(16).hex(), span, SAMPLED | RANDOM)
         else:
@@ -83,6 +83,14 @@ class TracedRuns:
         if came is None and b"tracestate" in lookup:
             fields += ((b"tracestate", b""),)
         return fields
+
+    @staticmethod
+    def _came(call: Call) -> TraceContext | None:
+        """The agent's trace: what the message says counts where the head says nothing."""
+        value = call.request.lookup.get(b"traceparent")
+        if value is None and call.carried:
+            value = dict(call.carried).get(b"traceparent")
+        return None if value is None else trace_context(value)
 
     def _passed_on(self, lookup: Lookup) -> tuple[Place | None, str]:
         token = member(lookup.get(b"baggage"), MEMBER)

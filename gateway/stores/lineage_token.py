@@ -7,9 +7,11 @@ tree of runs that it names, for a day. It is not secret: it shows the ids of age
 
 from __future__ import annotations
 
-import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from hmac import compare_digest
 
 import msgspec
 from msgspec import Struct
@@ -27,9 +29,9 @@ _SKEW = 300.0
 """Seconds by which the clocks of replicas may differ."""
 
 _MAC = 16
-"""Bytes of HMAC-SHA256 that are kept (RFC 2104, 5: at least half)."""
+"""Bytes of the signature: keyed BLAKE2b (RFC 7693), which costs a fifth of HMAC-SHA256."""
 
-_TOKEN_VERSION = 1
+_TOKEN_VERSION = 2
 
 
 class Place(Struct, frozen=True, array_like=True):
@@ -69,7 +71,7 @@ def place_of(token: bytes, keys: Sequence[bytes], now: float) -> Place | None:
     except ValueError:
         return None
     body, mac = signed[:-_MAC], signed[-_MAC:]
-    if not any(hmac.compare_digest(mac, _mac(key, body)) for key in keys):
+    if not any(compare_digest(mac, _mac(key, body)) for key in keys):
         return None
     try:
         read = _decode(body)
@@ -81,4 +83,12 @@ def place_of(token: bytes, keys: Sequence[bytes], now: float) -> Place | None:
 
 
 def _mac(key: bytes, body: bytes) -> bytes:
-    return hmac.digest(key, body, "sha256")[:_MAC]
+    hashed = _keyed(key).copy()
+    hashed.update(body)
+    return hashed.digest()
+
+
+@lru_cache(8)
+def _keyed(key: bytes) -> blake2b:
+    """The hash that has taken in the key; of a longer one than it can, the digest of that."""
+    return blake2b(key=key if len(key) <= blake2b.MAX_KEY_SIZE else blake2b(key).digest(), digest_size=_MAC)

@@ -35,14 +35,16 @@ class Shares(Generic[K, V]):
 
     def put(self, agent: str, key: K, value: V) -> None:
         """Keep a value for this agent, as used just now. A key is always of one agent."""
+        known = key in self._values
         self._values[key] = (agent, value)
-        self._values.move_to_end(key)
         own = self._keys.get(agent)
         if own is None:
             own = self._keys[agent] = OrderedDict()
         own[key] = None
-        own.move_to_end(key)
-        if len(self._values) > self._capacity:
+        if known:
+            self._values.move_to_end(key)
+            own.move_to_end(key)
+        elif len(self._values) > self._capacity:
             self._push_out(own)
 
     def pop(self, key: K) -> V | None:
