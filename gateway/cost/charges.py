@@ -9,9 +9,17 @@ from gateway.model import BudgetClaim, Outcome
 MICRO = 1_000_000
 """Micro-dollars in a US dollar."""
 
+MOST = 1 << 48
+"""More than any call comes to. A tool that tells absurd counts, or an agent that asks for absurdly much, must not make an
+amount which a store cannot write: nothing else would be written then."""
+
 
 def charge(claim: BudgetClaim, outcome: Outcome) -> int:
     """Micro-dollars (rounded up), tokens or calls. What nobody knows counts as all that was reserved."""
+    return min(_came_to(claim, outcome), MOST)
+
+
+def _came_to(claim: BudgetClaim, outcome: Outcome) -> int:
     if outcome.unsent:
         return 0
     if claim.settings.unit == "calls":

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from gateway.model import Extent
 from gateway.understand.dialect import Asked
+from gateway.understand.members import dump
 
 SLACK = 64
 """Tokens that a provider puts around a conversation."""
@@ -56,12 +57,13 @@ def extent_of(
 
 def _written(args: Mapping[str, Any], most: int) -> int:
     """Tokens of one answer at most, where models that may stand in for the first have bounds of their own, and those
-    that advise it write besides."""
+    that advise it write besides. What is predicted of it (OpenAI) and does not come true is paid as if written."""
     bounds = {
         where: [_number(entry.get("max_tokens")) for entry in _entries(args, where) if isinstance(entry, dict)]
         for where in ("fallbacks", "tools")
     }
-    return max([most, *bounds["fallbacks"]]) + sum(bounds["tools"])
+    predicted = args.get("prediction")
+    return max([most, *bounds["fallbacks"]]) + sum(bounds["tools"]) + (len(dump(predicted)) if predicted else 0)
 
 
 def _entries(args: Mapping[str, Any], where: str) -> list[Any]:
@@ -78,11 +80,13 @@ def _number(value: Any) -> int:
 
 
 def _answers(args: Mapping[str, Any]) -> int:
-    """How many answers are asked for, and paid."""
+    """How many answers are asked for, and paid: so many for each prompt, where there are several (OpenAI's completions
+    of old take an array of texts, or of arrays of tokens)."""
     config = args.get("generationConfig") or args.get("generation_config")
     holders = [args, config] if isinstance(config, dict) else [args]
     counts = [_number(holder.get(name)) for holder in holders for name in _COUNTS]
-    return max([1, *counts])
+    prompts = sum(not isinstance(each, int) for each in _entries(args, "prompt"))
+    return max([1, *counts]) * max(1, prompts)
 
 
 def _refers(args: Mapping[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,7 +40,9 @@ def dump(value: Any) -> bytes:
 
 
 def count(value: object) -> int:
-    """A number of tokens; 0 for what is none."""
+    """A number of tokens, rounded up where a lax server writes a fraction (``12.0``); 0 for what is none."""
+    if isinstance(value, float) and 0 < value < math.inf:
+        return math.ceil(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 

@@ -47,7 +47,7 @@ def asked_content(holder: Mapping[str, Any], name: str, where: str = "") -> str:
 
 def usage_of(value: object, model: str) -> Usage | None:
     """The usage of chat completions, embeddings and completions (``prompt_tokens``) or of responses
-    (``input_tokens``); None where it tells neither."""
+    (``input_tokens``); None where it tells neither, or no number: that is no use for nothing."""
     usage = mapping(value)
     if "prompt_tokens" in usage:
         read, written = usage["prompt_tokens"], usage.get("completion_tokens")
@@ -56,6 +56,8 @@ def usage_of(value: object, model: str) -> Usage | None:
         read, written = usage["input_tokens"], usage.get("output_tokens")
         of_read, of_written = usage.get("input_tokens_details"), usage.get("output_tokens_details")
     else:
+        return None
+    if isinstance(read, bool) or not isinstance(read, int | float):
         return None
     cached = mapping(of_read)
     return Usage(

@@ -79,6 +79,15 @@ def test_a_call_that_costs_more_than_was_reserved_is_charged_all_of_it(till):
     assert not till.reserve(claim(1, "d"))[0].granted
 
 
+def test_absurd_counts_and_prices_come_to_what_a_store_can_write():
+    tokens = claim(unit="tokens", limit=1000)
+    lies = Outcome(200, 200, found=Findings(usage=Usage("m", 2**63, 2**63)))
+    assert 1000 < charge(tokens, lies) < 2**53
+    assert 1000 < charge(claim(limit=1000), cost(1e298)) < 2**53
+    asked_for_absurdly_much = structs.replace(tokens, amount=10**300)
+    assert charge(asked_for_absurdly_much, Outcome(200, 200)) < 2**53
+
+
 def test_a_chain_of_budgets_is_reserved_as_a_whole_or_not_at_all(till):
     team = structs.replace(claim(60), key=("team", "usd"), guard="team")
     till.reserve(structs.replace(team, call="before"))

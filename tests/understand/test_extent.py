@@ -10,9 +10,9 @@ import pytest
 from gateway.streets import dialect_of
 from gateway.understand.extent import OUTPUT, PICTURE, PICTURE_MINI, SLACK, extent_of
 
-CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
+CHAT, RESPONSES, COMPLETIONS = "/v1/chat/completions", "/v1/responses", "/v1/completions"
 CLAUDE, GEMINI = "/v1/messages", "/v1beta/models/gemini-2.5-pro:generateContent"
-PROTOCOL = {CHAT: "openai", RESPONSES: "openai", CLAUDE: "anthropic", GEMINI: "gemini"}
+PROTOCOL = {CHAT: "openai", RESPONSES: "openai", COMPLETIONS: "openai", CLAUDE: "anthropic", GEMINI: "gemini"}
 
 
 def extent(path: str, /, **body: Any):
@@ -40,6 +40,11 @@ SAYS = [{"role": "user", "content": "Where is the file with the image?"}]
         (CHAT, {"messages": SAYS, "max_tokens": 50, "n": "3"}, 150),
         (CHAT, {"messages": SAYS}, OUTPUT),
         (RESPONSES, {"input": "hi", "max_output_tokens": 50}, 50),
+        (COMPLETIONS, {"prompt": "a", "max_tokens": 50, "best_of": 2}, 100),
+        (COMPLETIONS, {"prompt": ["a", "b", "c"], "max_tokens": 50, "n": 2}, 300),
+        (COMPLETIONS, {"prompt": [[1, 2], [3]], "max_tokens": 50}, 100),
+        (COMPLETIONS, {"prompt": [1, 2, 3], "max_tokens": 50}, 50),
+        (CHAT, {"messages": SAYS, "max_tokens": 50, "prediction": {"type": "content", "content": "x" * 969}}, 1050),
         (CLAUDE, {"messages": SAYS, "max_tokens": 50}, 50),
         (GEMINI, {"contents": [], "generationConfig": {"maxOutputTokens": 50, "candidateCount": 2}}, 100),
         (GEMINI, {"contents": [], "generation_config": {"max_output_tokens": 50, "candidate_count": 2}}, 100),

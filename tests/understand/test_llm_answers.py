@@ -123,6 +123,21 @@ def test_usage_of_each_endpoint(endpoint, body, usage):
     assert (read.found().usage, read.found().notes) == (usage, ())
 
 
+@pytest.mark.parametrize("told", ['"8"', "null", "true", "[]"])
+def test_a_usage_without_numbers_is_no_usage_of_nothing(told):
+    read = answer(EMBEDDINGS, Judge(), {"model": "emb", "input": "x"}, content_type=JSON)
+    read.feed(b'{"object":"list","data":[],"model":"emb","usage":{"prompt_tokens":%b}}' % told.encode())
+    read.end()
+    assert read.found().usage.estimated
+
+
+def test_fractions_of_tokens_are_rounded_up():
+    read = answer(EMBEDDINGS, Judge(), {"model": "emb", "input": "x"}, content_type=JSON)
+    read.feed(b'{"object":"list","data":[],"model":"emb","usage":{"prompt_tokens":8.2}}')
+    read.end()
+    assert read.found().usage == Usage("emb", 9, 0)
+
+
 def test_an_answer_that_was_cut_is_estimated():
     read = answer(CHAT, Judge(), {"model": "gpt-6"}, content_type=JSON)
     read.feed(b"x" * 40)
