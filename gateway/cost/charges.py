@@ -10,8 +10,8 @@ MICRO = 1_000_000
 """Micro-dollars in a US dollar."""
 
 MOST = 1 << 48
-"""More than any call comes to. A tool that tells absurd counts, or an agent that asks for absurdly much, must not make an
-amount which a store cannot write: nothing else would be written then."""
+"""More than any call comes to. A tool that tells absurd counts, or an agent that asks for absurdly much, must not make
+an amount which a store cannot write: nothing else would be written then."""
 
 
 def charge(claim: BudgetClaim, outcome: Outcome) -> int:

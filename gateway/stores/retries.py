@@ -129,7 +129,7 @@ class Retries(Keeper[RetryClaim]):
         if faults is None:
             faults = Faults()
             self._faults.put(key[1], key, faults)
-        faults.add(claim.intent, outcome, now)
+        faults.add(_asked(claim), outcome, now)
 
     def _well(self, claim: RetryClaim) -> None:
         """What the run has changed may be what its other calls failed for."""
@@ -137,7 +137,7 @@ class Retries(Keeper[RetryClaim]):
         if claim.changes:
             self._faults.pop(key)
         elif (faults := self._faults.get(key)) is not None:
-            faults.forget(claim.intent)
+            faults.forget(_asked(claim))
 
     def release(self, hold: Hold, now: float) -> None:
         claim = hold.claim
@@ -167,7 +167,7 @@ class Retries(Keeper[RetryClaim]):
         if not claim.intent or not claim.settings.teach:
             return None
         faults = self._faults.get(_run(claim))
-        return None if faults is None else faults.of(claim.intent, now, claim.settings.remember)
+        return None if faults is None else faults.of(_asked(claim), now, claim.settings.remember)
 
     def __len__(self) -> int:
         return len(self._faults) + len(self._throttles)
@@ -179,6 +179,12 @@ def _names(claim: RetryClaim) -> tuple[str, str]:
 
 def _run(claim: RetryClaim) -> tuple[str, ...]:
     return (claim.guard, *claim.tree)
+
+
+def _asked(claim: RetryClaim) -> str:
+    """What was asked, and by whom: another agent of the same tree may be allowed what this one is not, and must not be
+    told what the tool has told this one."""
+    return f"{claim.intent} {claim.key[1]}"
 
 
 def _drew(hold: Hold) -> bool:

@@ -29,7 +29,8 @@ class World:
 
     def claim(self, asked: str, agent: str = "a", *, run: str = "r", by_result: bool = False, **more) -> RetryClaim:
         operation, changes = more.get("operation", "op"), more.get("changes", False)
-        return RetryClaim("g", ("g", agent, "bank"), (agent, run), operation, asked, changes, self.settings, by_result)
+        tree = (more.get("root", agent), run)
+        return RetryClaim("g", ("g", agent, "bank"), tree, operation, asked, changes, self.settings, by_result)
 
     def reserve(self, claim: RetryClaim) -> Hold:
         holds = self.ledger.reserve((claim,), self.now)
@@ -82,6 +83,14 @@ def test_a_change_of_the_run_may_have_mended_it():
     assert not world.call("x").granted, "reading mends nothing"
     world.call("y", GOOD, changes=True, operation="other")
     assert world.call("x").granted
+
+
+def test_another_agent_of_the_tree_is_neither_refused_for_it_nor_told_of_it():
+    world = World()
+    world.call("x", BAD, "planner")
+    assert world.call("x", BAD, "searcher", root="planner").granted, "it may have other credentials"
+    world.call("y", GOOD, "searcher", root="planner", changes=True)
+    assert world.call("x", GOOD, "planner").granted, "what it changed may have been what was missing"
 
 
 def test_a_change_of_another_run_mends_nothing():
