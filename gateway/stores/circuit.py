@@ -7,7 +7,7 @@
 A probe that is abandoned (the agent left before the tool answered) gives its place back: it must not jam the circuit.
 Answers of calls that began before the circuit last changed are counted only while it is closed.
 
-Each probe that fails doubles the time until the next one, up to eight times ``open``; every time is longer than that
+Each probe that fails doubles the time until the next one, up to ``LONGEST``; every time is longer than that
 by a share of its own (``spread``), so that circuits which opened together do not probe together. Where replicas share a
 circuit (``shared``), only one of them may probe: it stays open here until ``allow`` is called.
 """
@@ -24,8 +24,8 @@ _SLICES = 10
 LEASE = 60.0
 """Seconds for which a probe holds its place at the least."""
 
-LONGEST = 3
-"""So often the time until the next probe is doubled."""
+LONGEST = 30.0
+"""Seconds up to which the time until the next probe is doubled: a tool that is back is found out within these."""
 
 ASK_AGAIN = 1.0
 """Seconds after which a circuit that may not probe asks again whether it may."""
@@ -215,7 +215,9 @@ class Circuit:
 
     def _trip(self, now: float) -> None:
         self.state, self.opened_at, self.inside, self._passed, self.allowed = OPEN, now, 0, 0, False
-        self.open_for = self.settings.open * 2 ** min(self.failed_probes, LONGEST) * (1 + self._spread * self._share())
+        shortest = self.settings.open
+        doubled = min(shortest * 2.0 ** min(self.failed_probes, 32), max(shortest, LONGEST))
+        self.open_for = doubled * (1 + self._spread * self._share())
 
     def _share(self) -> float:
         """From 0 to 1: for this circuit and this time of being open, like no other's."""

@@ -63,7 +63,9 @@ class Model:
 
     def trip(self, now: float) -> None:
         self.state, self.opened = OPEN, now
-        self.wait = self.settings.open * [1, 2, 4, 8][min(3, self.failed_probes)]
+        self.wait = self.settings.open
+        for _ in range(self.failed_probes):
+            self.wait = max(self.settings.open, min(2 * self.wait, 30.0))
 
     def too_many(self, now: float, *, just_failed: bool) -> bool:
         row = 0
@@ -135,7 +137,7 @@ class CircuitLife(RuleBasedStateMachine):
         admitted, wait = self.circuit.admits(self.now)
         assert self.model.admits(self.now) == admitted
         if not admitted:
-            assert 0 < wait <= self.model.wait <= 8 * self.circuit.settings.open
+            assert 0 < wait <= self.model.wait <= max(30.0, self.circuit.settings.open)
             assert not self.model.admits(self.now + wait * 0.999)
             self.now += wait * (1 + 1e-9) + 1e-6
             assert self.circuit.admits(self.now)[0]
@@ -210,15 +212,21 @@ def tripped(circuit: Circuit, now: float) -> float:
     return circuit.admits(now)[1]
 
 
-def test_each_failed_probe_doubles_the_wait_up_to_eight_times_and_a_good_one_ends_that():
-    circuit, now, waits = closed(failures=1, open=10.0), 100.0, []
+def test_each_failed_probe_doubles_the_wait_up_to_half_a_minute_and_a_good_one_ends_that():
+    circuit, now, waits = closed(failures=1, open=4.0), 100.0, []
     for _ in range(6):
         waits.append(tripped(circuit, now))
         now += waits[-1]
-    assert waits == [10.0, 20.0, 40.0, 80.0, 80.0, 80.0]
+    assert waits == [4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
     assert circuit.admits(now)[0]
     circuit.leave(circuit.enter(), True, False, now)
-    assert tripped(circuit, now) == 10.0
+    assert tripped(circuit, now) == 4.0
+
+
+def test_a_wait_that_is_set_longer_than_that_is_not_doubled():
+    circuit, now = closed(failures=1, open=60.0), 100.0
+    assert tripped(circuit, now) == 60.0
+    assert tripped(circuit, now + 60.0) == 60.0
 
 
 def test_circuits_that_open_together_do_not_probe_together():
@@ -253,7 +261,7 @@ def test_what_another_replica_says_is_taken_over():
     circuit.allow()
     assert circuit.admits(140.0)[0]
     circuit.leave(circuit.enter(), False, False, 141.0)
-    assert circuit.admits(141.0)[1] == 80.0
+    assert circuit.admits(141.0)[1] == 30.0
     circuit.closed()
     assert circuit.admits(142.0) == (True, 0.0)
     assert tripped(circuit, 143.0) == 10.0
