@@ -51,7 +51,9 @@ def tell(story: Story) -> None:
     head.append(f"\n{moment_of(summary.first)}, {duration(summary.last - summary.first)}, {counts}", "dim")
     if story.labels:
         head.append("\nlabels: " + plain(", ".join(story.labels)), "magenta")
-    for one in story.transitions[1:]:
+    for one in story.transitions:
+        if not one.before and one.after == RunState.ACTIVE:
+            continue
         head.append(f"\n{_transition(one, summary.first)}", _STATES.get(one.after, "red"))
     tree = Tree(head)
     for step in story.steps:
@@ -68,8 +70,9 @@ def _agents(summary: RunSummary) -> str:
 
 def _transition(one: Transition, first: float) -> str:
     cause = f" in {one.call}" if one.call else " after a silence"
+    before = one.before or "new"
     why = f", {one.reason}" * bool(one.reason) + f" by {one.rule}" * bool(one.rule)
-    return plain(f"+{one.at - first:.3f} s  {one.before} -> {one.after}{cause}{why}")
+    return plain(f"+{one.at - first:.3f} s  {before} -> {one.after}{cause}{why}")
 
 
 def _grow(tree: Tree, step: Step, story: Story) -> None:
@@ -101,6 +104,11 @@ def _told(step: Step) -> Iterator[Text]:
     for one in record.get("quarantines") or ():
         lasts = f"for {one['seconds']:g} s" if one["seconds"] else "until it is lifted"
         yield Text(f"puts its {one['scope']} under quarantine {lasts}: {plain(one['by'])}", "bold red")
+    yield from _came_of(step)
+
+
+def _came_of(step: Step) -> Iterator[Text]:
+    record = step.record
     if record.get("detail"):
         yield Text(f"why: {plain(record['detail'])}", "red")
     for change in record.get("amendments") or ():
