@@ -77,7 +77,7 @@ async def body_of(request: web.Request, kind: type[T]) -> T:
         raise Failure(415, "the body must be JSON", "send Content-Type: application/json")
     try:
         return msgspec.json.decode(await request.read(), type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Failure(400, f"{error}") from None
 
 

@@ -100,6 +100,8 @@ def _key(scope: str, given: tuple[str, ...], tools: Collection[str] | None) -> t
         raise Failure(400, f"the key of {scope} is {' and '.join(parts) or 'nothing'}, not {len(given)} texts")
     if not all(given):
         raise Failure(400, f"the key of {scope} must not be empty")
+    if scope != "run" and any(len(part) > LONGEST for part in given):
+        raise Failure(400, f"a part of the key has at most {LONGEST} characters")
     if scope == "tool" and tools is not None and given[0] not in tools:
         raise Failure(400, f"no tool is called {given[0][:100]!r}", f"there are {', '.join(sorted(tools))}")
     return (given[0], short(given[1])) if scope == "run" else given

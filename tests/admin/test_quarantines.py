@@ -74,6 +74,7 @@ async def test_a_run_is_named_with_its_agent_and_long_names_are_kept_short():
         ({"scope": "tool", "key": ["bnak"]}, "no tool is called 'bnak'"),
         ({"scope": "agent", "key": ["a"], "seconds": -1}, "seconds"),
         ({"scope": "agent", "key": ["a"], "reason": "x" * 501}, "reason"),
+        ({"scope": "agent", "key": ["a" * 501]}, "at most 500 characters"),
         ({"scope": "agent", "key": ["a"], "secnods": 1}, "secnods"),
         ({"scope": "agent", "key": ["a"], "by": "policy/rule"}, "a person's name"),
     ],
@@ -83,4 +84,13 @@ async def test_mistakes_are_told_and_change_nothing(wanted, detail):
         async with session.post("/api/quarantines", json=wanted, headers=CHANGE) as response:
             assert response.status == 400
             assert detail in (await response.json(content_type=None))["detail"]
+        assert list(register) == []
+
+
+async def test_a_body_that_is_no_utf_8_is_a_mistake_too():
+    async with serving() as (session, register):
+        fields = {**CHANGE, "Content-Type": "application/json"}
+        body = b'{"scope": "agent", "key": ["\xff"]}'
+        async with session.post("/api/quarantines", data=body, headers=fields) as response:
+            assert response.status == 400
         assert list(register) == []
