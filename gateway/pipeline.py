@@ -395,12 +395,7 @@ class Pipeline(Struct, frozen=True):
             elif isinstance(effect, Look):
                 answer = self.ledger.look(effect.claims, self.clock())
             elif isinstance(effect, Pace):
-                paced = self.pacer.pace(effect.claim)
-                if isinstance(paced, Hold):
-                    story.hold((paced,))
-                    answer = paced
-                else:
-                    answer = yield from self._wait(story, story.queue(paced))
+                answer = yield from self._pace(effect, story)
             elif isinstance(effect, AskHuman):
                 answer = None  # no approval desk yet: nobody approved
             else:
@@ -413,6 +408,21 @@ class Pipeline(Struct, frozen=True):
         finally:
             story.read = self.clock() - began
         return body
+
+    def _pace(self, effect: Pace, story: Story) -> Generator[Effect, Any, Hold | tuple[Hold, ...]]:
+        """A hold; what else would be refused, where the call would have to wait for that."""
+        paced = self.pacer.pace(effect.claim)
+        if isinstance(paced, Hold) and paced.granted:
+            story.hold((paced,))
+            return paced
+        if effect.before:
+            looked = self.ledger.look(effect.before, self.clock())
+            if not all(hold.granted for hold in looked):
+                return tuple(looked)
+        if isinstance(paced, Hold):
+            return paced
+        held: Hold = yield from self._wait(story, story.queue(paced))
+        return held
 
     def _wait(self, story: Story, awaitable: Awaitable[Any]) -> Generator[Effect, Any, Any]:
         began = self.clock()

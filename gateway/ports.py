@@ -56,7 +56,8 @@ class Pacer(Protocol):
 
     def pace(self, claim: RateClaim | PoolClaim) -> Hold | Awaitable[Hold]:
         """A granted hold, at once or later, when it is this call's turn; one that is not granted where that takes too
-        long. A hold of a pool is given back through the ledger. An awaitable that is cancelled holds nothing."""
+        long. A hold of a pool is given back through the ledger. An awaitable that is cancelled holds nothing; nor does
+        one of a pool that is never awaited."""
 
 
 class Recorder(Protocol):

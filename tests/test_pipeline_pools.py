@@ -133,14 +133,27 @@ async def test_an_agent_that_goes_as_its_place_is_given(world, turns):
     assert world.standing == (0, 0)
 
 
+async def test_what_would_be_refused_at_the_end_of_the_line_does_not_stand_in_it(world):
+    full = slot(1, "bank")
+    assert world.reserve((full,), 0.0)[0].granted
+    first, second = drive(world), Drive(quotas=(PoolQuota(CLAIM), Quota(full)), world=world)
+    sent(first)
+    reply = second.go()
+    assert isinstance(reply, Reply)
+    assert world.standing == (1, 0)
+    second.answer(Outcome(503))
+    assert world.standing == (1, 0)
+    finish(first)
+    assert world.standing == (0, 0)
+
+
 async def test_a_place_is_given_back_where_a_later_guard_refuses(world):
     full = slot(1, "bank")
     assert world.reserve((full,), 0.0)[0].granted
     refused = Drive(quotas=(PoolQuota(CLAIM), PoolQuota(full)), world=world)
-    reply = refused.go()
-    assert isinstance(reply, Reply), "what would be refused at the end of the line does not stand in it"
+    assert isinstance(refused.go(), Reply)
     refused.answer(Outcome(503))
-    assert not list(world.ledger.pools.states())
+    assert world.standing == (0, 0)
     first, second = drive(world), drive(world, Quota(slot(1, "other")))
     sent(first)
     task = await waited(second.go())

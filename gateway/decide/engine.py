@@ -42,9 +42,14 @@ Waiting = RateClaim | PoolClaim
 
 class Pace(Struct, frozen=True):
     """Wait for room in a limit that waits, or for a place in a pool. Answered with a hold; not granted where it would
-    take longer than allowed."""
+    take longer than allowed.
+
+    ``before``: where it cannot be had at once, these are looked at first; answered with what was found where one of
+    them would be refused.
+    """
 
     claim: Waiting
+    before: tuple[Claim, ...] = ()
 
 
 class Reserve(Struct, frozen=True):
@@ -165,18 +170,24 @@ def _queue(
 ) -> Generator[Effect, Any, tuple[Refusal | None, tuple[Hold, ...]]]:
     """Wait in line for limits that wait and for places, but not for what would be refused at the end of it (an open
     circuit). A place is held from then on; the pipeline gives it back where the call goes no further."""
-    if claimed:
-        looked: tuple[Hold, ...] = yield Look(tuple([claim for _, claim in claimed]))
-        refusal = _refused(claimed, looked)
-        if refusal is not None:
-            return refusal, looked
-    waited: list[Hold] = []
+    claims = tuple([claim for _, claim in claimed])
+    looked = not claims
+    waited: tuple[Hold, ...] = ()
     for quota, claim in paced:
-        hold: Hold = yield Pace(claim)
-        waited.append(hold)
-        if not hold.granted:
-            return quota.refusal(hold), tuple(waited)
-    return None, tuple(waited)
+        # A token is gone once it is taken; a place is given back, so that only who has to wait for one looks first.
+        if not looked and not isinstance(claim, PoolClaim):
+            looked = True
+            found: tuple[Hold, ...] = yield Look(claims)
+            refusal = _refused(claimed, found)
+            if refusal is not None:
+                return refusal, found
+        answer: Hold | tuple[Hold, ...] = yield Pace(claim, () if looked else claims)
+        if isinstance(answer, tuple):
+            return _refused(claimed, answer), (*waited, *answer)
+        waited += (answer,)
+        if not answer.granted:
+            return quota.refusal(answer), waited
+    return None, waited
 
 
 def _refused(claimed: list[tuple[Quota, Claim]], holds: tuple[Hold, ...]) -> Refusal | None:

@@ -14,6 +14,7 @@ from gateway.policy.governors import CompiledPool, CompiledShare
 from gateway.policy.guards import PARTS, CompiledLimit
 from tests.builders import Book, call, rate
 from tests.decide.playbook import play
+from tests.drive import Quota
 
 SETTINGS = PoolSettings(4)
 SHARES = (
@@ -73,17 +74,28 @@ def test_a_batch_takes_one_place_in_each_pool_after_its_limits_and_in_the_order_
     assert len(decision.holds) == 3
 
 
-def test_no_place_is_asked_for_where_another_guard_would_refuse_at_the_end_of_the_line():
+def test_no_place_is_waited_for_where_another_guard_would_refuse_at_the_end_of_the_line():
     now = rate()
     limits = Limits(Book(limits=[CompiledLimit("per-agent", 2, 1, "reject", 0.0, (PARTS["agent"],))]))
-    decision = play(call(), (), (limits, QUOTA), (Look((now,)), (Hold(now, False, retry_after=2.0),)))
-    assert decision.reason is Reason.RATE_LIMITED
+    refused = (Hold(now, False, retry_after=2.0),)
+    decision = play(call(), (), (limits, QUOTA), (Pace(claim(), (now,)), refused))
+    assert (decision.reason, decision.holds) == (Reason.RATE_LIMITED, refused)
     script = [
-        (Look((now,)), (Hold(now, True),)),
-        (Pace(claim()), Hold(claim(), True)),
+        (Pace(claim(), (now,)), Hold(claim(), True)),
         (Reserve((now,)), (Hold(now, True),)),
     ]
     assert isinstance(play(call(), (), (limits, QUOTA), *script), Permit)
+
+
+def test_who_waits_for_a_limit_has_looked_before_and_looks_no_more_for_a_place():
+    now, tokens = rate(key="b"), rate(wait=9.0)
+    script = [
+        (Look((now,)), (Hold(now, True),)),
+        (Pace(tokens), Hold(tokens, True)),
+        (Pace(claim()), Hold(claim(), True)),
+        (Reserve((now,)), (Hold(now, True),)),
+    ]
+    assert isinstance(play(call(), (), (Quota(now, tokens), QUOTA), *script), Permit)
 
 
 @pytest.mark.parametrize(("state", "status"), [("timeout", 503), ("full", 429), ("displaced", 429)])
