@@ -8,10 +8,12 @@ from msgspec import Struct
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 from gateway import __version__
 from gateway.model.pools import PoolState
 from gateway.model.standing import Standing
+from gateway.model.trace_context import trace_context
 from gateway.observe.budgets import budget_metrics
 from gateway.observe.metrics import Histogram, Metrics
 from gateway.observe.pools import pool_metrics
@@ -207,8 +209,18 @@ def registry_of(metrics: Metrics, gauges: Gauges) -> CollectorRegistry:
 
 def _add(family: HistogramMetricFamily, labels: tuple[str, ...], histogram: Histogram) -> None:
     total = 0
-    buckets: list[tuple[str, float]] = []
-    for bound, count in zip((*histogram.bounds, float("inf")), histogram.counts, strict=True):
+    buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+    for at, count in enumerate(histogram.counts):
         total += count
-        buckets.append(("+Inf" if bound == float("inf") else repr(bound), total))
+        bound = repr(histogram.bounds[at]) if at < len(histogram.bounds) else "+Inf"
+        exemplar = _exemplar(histogram.examples.get(at))
+        buckets.append((bound, total) if exemplar is None else (bound, total, exemplar))
     family.add_metric(labels, buckets, histogram.sum)
+
+
+def _exemplar(example: Example | None) -> Exemplar | None:
+    """How to find the trace of a call in a bucket; shown only to those who ask for OpenMetrics."""
+    context = None if example is None else trace_context(example[0])
+    if example is None or context is None:
+        return None
+    return Exemplar({"trace_id": context.trace, "span_id": context.span}, example[1], example[2])

@@ -17,20 +17,28 @@ DECIDE_BUCKETS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.
 """Upper bounds in seconds; +Inf is one more."""
 
 
+Example = tuple[bytes, float, float]
+"""``traceparent`` of a call, its seconds, and when it was, in seconds since the epoch."""
+
+
 class Histogram:
     """Observations in buckets; not cumulative here."""
 
-    __slots__ = ("bounds", "counts", "sum")
+    __slots__ = ("bounds", "counts", "examples", "sum")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
+        self.examples: dict[int, Example] = {}
+        """By number of the bucket: the last call in it that has a trace."""
 
-    def observe(self, seconds: float) -> None:
-        """Count one."""
-        self.counts[bisect_left(self.bounds, seconds)] += 1
+    def observe(self, seconds: float) -> int:
+        """Count one; returns the number of its bucket."""
+        bucket = bisect_left(self.bounds, seconds)
+        self.counts[bucket] += 1
         self.sum += seconds
+        return bucket
 
 
 class ToolSeries:
@@ -106,7 +114,10 @@ class Metrics:
                 self.budget_refusals[decision.rule.partition("/")[2]] += 1
         else:
             series.calls["none", ""] += 1
-        series.seconds.observe(trace.ended - trace.began)
+        seconds = trace.ended - trace.began
+        bucket = series.seconds.observe(seconds)
+        if parent := _traced(trace):
+            series.seconds.examples[bucket] = (parent, seconds, trace.wall)
         series.bytes_in += outcome.received
         series.bytes_out += outcome.sent
         if outcome.cost_usd:
@@ -134,3 +145,10 @@ class Metrics:
     def started(self, version: str) -> None:
         """The version that the process began with."""
         self.policy_version = version
+
+
+def _traced(trace: Trace) -> bytes:
+    """The trace context that the tool was told, or else that of the agent; empty where there is neither."""
+    if trace.call is not None and trace.call.onward:
+        return trace.call.onward[0][1]
+    return trace.run.parent.encode("latin-1", "replace") if trace.run.parent else b""

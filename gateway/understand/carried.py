@@ -61,7 +61,7 @@ _OF_TRACES = frozenset({b"traceparent", b"tracestate", b"baggage"})
 def _value(meta: Mapping[str, Raw], name: str) -> bytes | None:
     if name not in meta:
         return None
-    value = orjson.loads(meta[name])
+    value = orjson.loads(memoryview(meta[name]))
     return value.encode("latin-1", "replace") if _is_a_value(value) else None
 
 

@@ -85,11 +85,11 @@ class Gateway:
     def connect(self, **options: Any) -> Peer:
         return connect(self.port, **options)
 
-    def ask(self, path: str) -> tuple[int, bytes]:
+    def ask(self, path: str, fields: dict[str, str] | None = None) -> tuple[int, bytes]:
         """GET on the admin address."""
         connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=PATIENCE)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers=fields or {})
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:

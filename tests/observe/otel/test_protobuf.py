@@ -22,7 +22,9 @@ nanoseconds = st.integers(0, 2**63)
 
 
 @given(
-    ids=st.tuples(st.binary(min_size=16, max_size=16), st.binary(min_size=8, max_size=8), st.sampled_from([b"", b"p" * 8])),
+    ids=st.tuples(
+        st.binary(min_size=16, max_size=16), st.binary(min_size=8, max_size=8), st.sampled_from([b"", b"p" * 8])
+    ),
     name=text, times=st.tuples(nanoseconds, nanoseconds), given=attributes, event=attributes,
     error=st.none() | text, flags=st.integers(0, 0x3FF),
 )  # fmt: skip
