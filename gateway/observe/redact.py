@@ -210,9 +210,9 @@ def _personal(found: bytes, name: str) -> bytes:
 
 _OURS = frozenset(
     {
-        *("ts", "call", "trace_id", "span_id", "parent_span_id", "depth", "lineage", "decision", "reason", "status"),
+        *("ts", "call", "depth", "lineage", "decision", "reason", "status"),
         *("upstream_status", "fault", "is_error", "cost_usd", "bytes_in", "bytes_out", "timings", "policy_version"),
-        *("size", "clock", "implied", "masked"),
+        *("size", "clock", "implied"),
     }
 )
 """Keys whose values are the gateway's own words and numbers."""
@@ -252,7 +252,7 @@ class _Record:
                 variables += [f"{_VARIABLES[key]}.{at}".strip(".") for at in self._changed]
         if not touched:
             return record
-        shown["masked"] = [*dict.fromkeys([*(record.get("masked") or ()), *variables])]
+        shown["masked"] = [*dict.fromkeys([*(shown.get("masked") or ()), *variables])]
         return shown
 
     def _parts(self, parts: list[dict[str, Any]]) -> list[dict[str, Any]]:

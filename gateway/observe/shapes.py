@@ -31,7 +31,7 @@ SHAPES = (
     Shape("gitlab", r"gl(?:pat|dt|ft|soat|rt|cbt|ptt|imt|agent|oas|ffct)-[A-Za-z0-9_-]{20,}"),
     Shape("gitlab", r"GR1348941[A-Za-z0-9_-]{20,}"),
     Shape("slack", r"(?i:xox[abceoprs])-[A-Za-z0-9-]{10,}|(?i:xapp)-\d-[A-Za-z0-9-]{10,}"),
-    Shape("slack", r"/services/(T[A-Za-z0-9_]+/B[A-Za-z0-9_]+/[A-Za-z0-9_]+)"),
+    Shape("slack", r"/services/(T[A-Z0-9]{7,}/B[A-Z0-9]{7,}/[A-Za-z0-9]{16,})"),
     Shape("stripe", r"[rs]k_(?:live|test|prod)_[A-Za-z0-9]{10,}|whsec_[A-Za-z0-9+/=]{32,}"),
     Shape("openai", r"sk-[A-Za-z0-9_-]*T3BlbkFJ[A-Za-z0-9_-]{20,}|sk-(?:proj|svcacct|admin)-[A-Za-z0-9_-]{20,}"),
     Shape("key", _START + r"(sk-[A-Za-z0-9]{32,})"),
@@ -42,11 +42,11 @@ SHAPES = (
     Shape("groq", r"gsk_[A-Za-z0-9]{40,}"),
     Shape("xai", r"xai-[A-Za-z0-9]{70,}"),
     Shape("replicate", r"r8_[A-Za-z0-9]{37,}"),
-    Shape("npm", r"npm_[A-Za-z0-9]{36}|_authToken=([A-Za-z0-9_+/=-]{8,})"),
+    Shape("npm", r"npm_[A-Za-z0-9]{36}|_authToken=[\s\v]*([A-Za-z0-9_+/=-]{8,})"),
     Shape("pypi", r"pypi-A[A-Za-z0-9_-]{50,}"),
     Shape("sendgrid", r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}"),
-    Shape("mailchimp", r"[0-9a-f]{32}-us[0-9]{1,2}"),
-    Shape("twilio", r"SK[0-9a-f]{32}"),
+    Shape("mailchimp", r"[0-9a-z]{32}-us[0-9]{1,2}"),
+    Shape("twilio", r"SK[0-9a-z]{32}"),
     Shape("telegram", r"[0-9]{8,10}:[0-9A-Za-z_-]{35}"),
     Shape("discord", _START + r"([MNO][A-Za-z0-9_-]{23,25}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,38})"),
     Shape("shopify", r"shp(?:at|ca|pa|ss)_[A-Fa-f0-9]{32}"),
@@ -72,7 +72,7 @@ SHAPES = (
     Shape("bearer", r"(?i)(?:bearer|basic)" + _BLANK + r"+([A-Za-z0-9._~+/-]{12,}=*)", sure=False),
     Shape(
         "secret",
-        r"(?i)(?:api[_-]?key|access[_-]?key|(?:access|auth|refresh|id|session)[_-]?token|client[_-]?secret|secret[_-]?key"
+        r"(?i)(?:(?:api|access|auth|private|secret)[_-]?key|(?:api|access|auth|refresh|id|session)[_-]?token|client[_-]?secret"
         r"|passwd|password|passphrase)[\"'\\]{0,4}\s{0,4}(?:=>|=|:)\s{0,4}[\"'\\]{0,4}([^\s\"'\\&,;<>\[\](){}]{8,256})",
         sure=False,
     ),
