@@ -77,6 +77,16 @@ def test_arguments_that_were_not_read_count_by_query_and_body():
     assert intent(unread) != intent(structs.replace(unread, target="/user?page=2"))
 
 
+def test_nor_does_it_help_to_write_down_in_another_way_what_is_not_read():
+    unread = structs.replace(call("POST /u", target="/u?a=1&b=2&a=3"), args=UNREAD)
+    first = intent(unread, b'{"a": 1, "b": [2]}')
+    assert intent(unread, b' {"b":[2],"a":1}\n') == first
+    assert intent(structs.replace(unread, target="/u?&b=2&a=1&a=3&"), b'{"a":1,"b":[2]}') == first
+    assert intent(structs.replace(unread, target="/u?a=3&a=1&b=2"), b'{"a":1,"b":[2]}') != first, "a list has an order"
+    assert intent(unread, b'{"a": 1, "b": [3]}') != first
+    assert intent(unread, b"{a: 1}") != intent(unread, b"{a:1}"), "no JSON"
+
+
 def test_a_body_too_large_to_be_read_is_like_no_other():
     large = call(of=request("POST", "/github/user", length=10_000_000))
     assert with_intent(large, None) is large
