@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gateway.cli.operate import gateway_at, gateway_options, me, warn_unless_stored
+from gateway.cli.operate import alone, gateway_at, gateway_options, me, warn_unless_stored
 from gateway.cli.quarantine import for_option, json_option, reason_option
 
 key_argument = click.argument("key", nargs=-1, metavar="[TOOL [OPERATION]]")
@@ -20,7 +20,7 @@ key_argument = click.argument("key", nargs=-1, metavar="[TOOL [OPERATION]]")
 @click.pass_context
 def breakers(context: click.Context, as_json: bool, path: Path | None, admin: str | None) -> None:
     """Circuit breakers: how they stand (the default), and an operator's word on them."""
-    if context.invoked_subcommand is None:
+    if alone(context, as_json, path, admin):
         _list(as_json, path, admin)
 
 

@@ -1,4 +1,4 @@
-"""What the policies make of one call: every grant, rule, limit and breaker that has to do with it, as plain data."""
+"""What the policies make of one call: every grant, rule and guard that has to do with it, as plain data."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import structs
 
+from gateway.cli.explanation_governors import explained_governors
 from gateway.cli.explanation_rules import Lacking, explained_rules, nearest_rules, refuses, undecided
 from gateway.config.load import Loaded
 from gateway.errors import Refused
@@ -55,6 +56,7 @@ def explanation_of(call: Call, loaded: Loaded, lacking: Lacking = _nothing) -> d
         ],
         "limits": limits,
         "breakers": [_breaker(breaker, call) for breaker in book.breakers(tool.name, call.operation, **named)],
+        "governors": explained_governors(book, call, lacking),
         "concurrency": tool.concurrency or None,
         "verdict": verdict,
         "against": [f"{rule['policy']}/{rule['rule']}" for rule in against],

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from gateway.cli.explanation_changes_text import change_lines, shown
+from gateway.cli.explanation_governors import governor_text
 
 
 def tell(explanation: dict[str, Any]) -> None:
@@ -119,6 +120,8 @@ def _guards(explanation: dict[str, Any]) -> None:
     for breaker in explanation["breakers"]:
         click.echo(f"breaker   {breaker['breaker']}: key {_key(breaker['key'])}")
         _line(_opens(breaker["settings"]))
+    for governor in explanation["governors"]:
+        click.echo(f"{governor['kind']:<10}{governor_text(governor)}")
     if explanation["concurrency"]:
         click.echo(f"places    {explanation['concurrency']} calls at once")
 
@@ -135,7 +138,8 @@ def _opens(settings: dict[str, Any]) -> str:
 
 def _verdict(verdict: dict[str, Any]) -> None:
     if verdict["decision"] == "allow":
-        click.echo(f"verdict   {click.style('allowed', fg='green')}, unless a limit or breaker has run out by then")
+        allowed = click.style("allowed", fg="green")
+        click.echo(f"verdict   {allowed}, unless a guard has run out by then, or a quarantine stands")
     elif verdict["decision"] == "unknown":
         click.echo(f"verdict   {click.style('unknown', fg='yellow')}, since it hangs on what the record lacks")
         for why in verdict["why"]:

@@ -80,6 +80,19 @@ def gateway_options(command: F) -> F:
     return command
 
 
+def alone(context: click.Context, *given: object) -> bool:
+    """Whether the group of commands was called without one of them, which then lists.
+
+    Raises:
+        click.UsageError: one of them follows ``given``, options that it would not see: another gateway would be asked.
+    """
+    if context.invoked_subcommand is None:
+        return True
+    if any(given):
+        raise click.UsageError(f"put the options behind {context.invoked_subcommand!r}")
+    return False
+
+
 def gateway_at(path: Path | None, admin: str | None) -> Gateway:
     """The gateway at this address, or that of the configuration file, or the usual one.
 

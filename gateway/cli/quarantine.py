@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.operate import gateway_at, gateway_options, me, warn_unless_stored
+from gateway.cli.operate import alone, gateway_at, gateway_options, me, warn_unless_stored
 
 _SCOPES = click.Choice(["agent", "run", "tool", "all"])
 json_option = click.option("--json", "as_json", is_flag=True, help="Tell it as JSON.")
@@ -35,9 +35,14 @@ for_option = click.option(
 )
 
 
-@click.group()
-def quarantine() -> None:
-    """The kill switch: stop an agent, a run, a tool, or everything."""
+@click.group(invoke_without_command=True)
+@json_option
+@gateway_options
+@click.pass_context
+def quarantine(context: click.Context, as_json: bool, path: Path | None, admin: str | None) -> None:
+    """The kill switch: what is stopped (the default); stop an agent, a run, a tool, or everything."""
+    if alone(context, as_json, path, admin):
+        _list(as_json, path, admin)
 
 
 @quarantine.command()
@@ -79,6 +84,10 @@ def lift(scope: str, key: tuple[str, ...], reason: str, path: Path | None, admin
 @gateway_options
 def list_(as_json: bool, path: Path | None, admin: str | None) -> None:
     """List what is quarantined."""
+    _list(as_json, path, admin)
+
+
+def _list(as_json: bool, path: Path | None, admin: str | None) -> None:
     from gateway.cli.columns import span, table
 
     found = gateway_at(path, admin).ask("GET", "/api/quarantines")["quarantines"]

@@ -54,11 +54,12 @@ def _advice(claim: BudgetClaim, hold: Hold, *, soon: bool) -> str:
     settings = claim.settings
     if claim.amount > settings.limit:
         return "no budget ever covers this call: make one that costs less; of a model ask for less, with a lower bound"
-    cheaper = " or make one that costs less" if settings.unit != "calls" and hold.left > 0 else ""
+    cheaper = settings.unit != "calls" and hold.left > 0
     if soon:
-        return f"wait {hold.retry_after:.0f} s, then call again{cheaper}"
+        return f"wait {hold.retry_after:.0f} s, then call again{', or make a call that costs less' if cheaper else ''}"
     ends = f"; {'something of it comes back' if settings.window == 'rolling' else 'it is renewed'} at {hold.detail}"
-    return f"do not repeat this call{cheaper}; finish with what you have{ends if hold.detail else ''}"
+    instead = "make one that costs less, or finish with what you have" if cheaper else "finish with what you have"
+    return f"do not repeat this call; {instead}{ends if hold.detail else ''}"
 
 
 def amount_text(amount: int, unit: str) -> str:

@@ -104,6 +104,57 @@ def test_the_verdict_is_the_one_that_the_gateway_gives(
     assert (verdict["decision"], verdict["reason"], verdict["rule"]) == ("refuse", reason, rule)
 
 
+GOVERNORS = """\
+apiVersion: toolgate/v1
+kind: Budget
+metadata: {name: day}
+spec: {per: [agent, "string(args.to)"], window: day, usd: 5, tokens: 1000, mode: soft}
+---
+apiVersion: toolgate/v1
+kind: Budget
+metadata: {name: of-others}
+spec: {agents: ["other-*"], per: [], window: day, calls: 10}
+---
+apiVersion: toolgate/v1
+kind: Loop
+metadata: {name: circles}
+spec: {match: {tools: [bank]}, mode: Audit}
+---
+apiVersion: toolgate/v1
+kind: Retry
+metadata: {name: storms}
+spec: {match: {tools: [bank]}}
+---
+apiVersion: toolgate/v1
+kind: Run
+metadata: {name: bounded}
+spec: {steps: 200, depth: 3}
+---
+apiVersion: toolgate/v1
+kind: Pool
+metadata: {name: turns}
+spec: {match: {tools: [bank]}, concurrency: 8, adaptive: true}
+"""
+
+
+def test_governors_of_the_call_are_told(tmp_path: Path) -> None:
+    path = written(tmp_path, CONFIG, p=POLICIES, governors=GOVERNORS)
+    call = json.dumps({**CALL, "args": {"to": "x", "amount": 5}})
+    done = CliRunner().invoke(toolgate, ["explain", "-c", str(path), "-"], input=call)
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    at = lines.index("budget    day: 5.00 USD in a day; key pay-1 x; refuses nothing")
+    assert lines[at + 1 : at + 6] == [
+        "budget    day: 1000 tokens in a day; key pay-1 x; refuses nothing",
+        "loop      circles: the same result 3 times, the same error 2 times, 3 rounds; refuses nothing",
+        "retry     storms: 5 retries, then 0.1 for each success; failures kept 30 s",
+        "run       bounded: steps 200, depth 3",
+        "pool      turns: 1 to 8 calls at once, 100 wait up to 10 s",
+    ]
+    without = CliRunner().invoke(toolgate, ["explain", "-c", str(path), "-"], input=json.dumps({**CALL, "args": {}}))
+    assert "budget    day: 5.00 USD in a day; refuses: " in without.stdout
+
+
 def test_nearest_grants_say_what_they_miss(tmp_path: Path) -> None:
     told = explained(tmp_path, {**CALL, "agent": "report-1", "roles": ["analyst"], "method": "GET", "args": {}})
     assert told["nearest_grants"] == [
@@ -119,6 +170,7 @@ def test_nearest_grants_say_what_they_miss(tmp_path: Path) -> None:
 
 def test_the_text_says_it_for_people(tmp_path: Path) -> None:
     done = invoke(tmp_path, {**CALL, "args": {"to": "x", "amount": 5000}})
+    assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
     assert lines[0] == "call      pay-1 -> bank: POST /transfers/{kind}"
     for line in (

@@ -140,6 +140,18 @@ def test_a_time_that_is_none(asked: Asked, time: str) -> None:
     assert not asked.seen
 
 
+@pytest.mark.parametrize("name", ["quarantine", "breakers"])
+def test_without_a_command_it_lists(asked: Asked, name: str) -> None:
+    assert run(asked, name).stdout == run(asked, name, "list").stdout != ""
+
+
+@pytest.mark.parametrize("command", [("quarantine", "{}", "add", "all"), ("breakers", "{}", "open", "fragile")])
+def test_options_before_a_command_are_no_silent_mistake(asked: Asked, command: tuple[str, ...]) -> None:
+    """The kill switch of another gateway would be thrown."""
+    done = CliRunner().invoke(toolgate, [part.format("--admin=gateway.internal:9090") for part in command])
+    assert done.exit_code == 2 and f"put the options behind '{command[2]}'" in done.output
+
+
 def test_where_nothing_listens(asked: Asked) -> None:
     asked.server.shutdown()
     asked.server.server_close()
