@@ -252,6 +252,7 @@ class LeasedBudgets(WaitingBudgets):
                 for account, least in wants.items()
             ]
             answers = await self._vault.lease(self._holder, asked, at)
+            self._answered()
         except StoreUnavailable as error:
             self._lost(error)
         for account in wants:
@@ -298,9 +299,14 @@ class LeasedBudgets(WaitingBudgets):
             self._start(self._sweep())
 
     def _lost(self, error: StoreUnavailable) -> None:
-        if self._clock() >= self._away_until:
+        if self._away_until == NEVER:
             log.warning("the store of budgets is away (%s): what is leased is spent, then calls are refused", error)
         self._away_until = self._clock() + AWAY
+
+    def _answered(self) -> None:
+        if self._away_until != NEVER:
+            log.info("the store of budgets is back")
+        self._away_until = NEVER
 
     async def all_standings(self) -> list[Standing]:
         """As the vault has it. Raises StoreUnavailable."""
@@ -354,6 +360,7 @@ class LeasedBudgets(WaitingBudgets):
         except StoreUnavailable as error:
             self._lost(error)
             return
+        self._answered()
         if self._batch is batch:
             self._batch = None
             batch.written()

@@ -186,6 +186,20 @@ async def test_where_the_vault_is_away_what_is_leased_is_spent_and_then_calls_ar
     assert await world.balance() == (10 + granted + 100, 0)
 
 
+async def test_a_vault_that_is_away_is_told_of_once_and_so_is_its_return(caplog, monkeypatch):
+    caplog.set_level("INFO", "toolgate.budgets")
+    monkeypatch.setattr(leases, "AWAY", 0.0)
+    world = World()
+    replica = world.replica()
+    replica.settle(await replica.reserve(claim(10)), 10)
+    world.vault.away = True
+    for _ in range(3):
+        await replica.budgets.flush()
+    world.vault.away = False
+    await replica.budgets.close()
+    assert [" is away" in message for message in caplog.messages] == [True, False]
+
+
 async def test_an_agent_that_leaves_the_line_does_not_hold_up_those_behind():
     world = World()
     replica = world.replica()
