@@ -33,7 +33,7 @@ from gateway.config.load import Loaded, load
 from gateway.config.reload import watch
 from gateway.config.schema import Identify, Wire
 from gateway.console import pages
-from gateway.console.desk import Desk, Sights
+from gateway.console.desk import Desk, Explain, Sights
 from gateway.console.feed import Feed
 from gateway.console.records import Records
 from gateway.errors import ConfigError, Problem
@@ -79,8 +79,14 @@ from gateway.wire.listener import Listener
 log = logging.getLogger("toolgate")
 
 
-def run(path: str) -> None:
+def _nothing(record: dict[str, Any], loaded: Loaded) -> list[str]:  # noqa: ARG001 - where nobody explains
+    return []
+
+
+def run(path: str, explain: Explain = _nothing) -> None:
     """Serve until SIGTERM or SIGINT, then drain; SIGHUP reloads. ``path`` is the configuration file.
+
+    ``explain`` tells the console what would have changed a recorded call.
 
     Raises:
         ConfigError: it cannot start: every mistake in its files, or an address that cannot be had.
@@ -92,7 +98,7 @@ def run(path: str) -> None:
     logging.basicConfig(handlers=[told], level=loaded.config.log.level.upper())
     for warning in loaded.warnings:
         log.warning("%s", warning)
-    uvloop.run(App(path, loaded, redactor).serve())
+    uvloop.run(App(path, loaded, redactor, explain).serve())
 
 
 MOST_RUNS = 20_000
@@ -104,7 +110,8 @@ MOST_LINKED = 2_000
 class App:
     """One process: what outlives reloads, and the pipeline of the moment."""
 
-    def __init__(self, path: str, loaded: Loaded, redactor: Redactor) -> None:
+    def __init__(self, path: str, loaded: Loaded, redactor: Redactor, explain: Explain = _nothing) -> None:
+        self._explain = explain
         self._path = path
         self._redactor = redactor
         self._loaded = loaded
@@ -350,6 +357,7 @@ class App:
             self._budgets.all_standings,
             lambda: list(self._runs.listing(time.monotonic())),
             self._kept.changes,
+            self._explain,
         )
         records = Records(None if store is None else Path(store.path), self._feed)
         return partial(pages.add, desk=Desk(records, self._feed, sights, gate))

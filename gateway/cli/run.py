@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gateway.cli.runs import show as show_run
+
+if TYPE_CHECKING:
+    from gateway.config.load import Loaded
 
 
 @click.group(invoke_without_command=True)
@@ -35,10 +39,17 @@ def run(context: click.Context, path: Path | None) -> None:
     from gateway.errors import ConfigError
 
     try:
-        app.run(str(path))
+        app.run(str(path), _changes_of)
     except ConfigError as error:
         show(error.problems, "error")
         sys.exit(1)
+
+
+def _changes_of(record: dict[str, Any], loaded: Loaded) -> list[str]:
+    """What would have changed a call, for its page; what tells it is loaded when somebody first asks."""
+    from gateway.cli.explanation_lines import changes_of
+
+    return changes_of(record, loaded)
 
 
 run.add_command(show_run)

@@ -17,7 +17,7 @@ async def listing(desk: Desk, request: web.Request) -> web.StreamResponse:
     window = window_of(request.query, time(), "24h")
     found = await desk.records.ask(lambda reader: reader.agents(window.since, window.until))
     quarantined = {one["key"][0] for one in desk.quarantines() if one["scope"] == "agent"}
-    return desk.page(
+    return await desk.page(
         request,
         "agents.html",
         agents=found[:500],
@@ -49,7 +49,7 @@ async def one(desk: Desk, request: web.Request, agent: str) -> web.StreamRespons
     quarantine = desk.quarantine("agent", agent)
     if not agent or not (any(one.calls for one in line) or budgets or quarantine):
         raise Missing(f"Agent {agent!r} made no call in this time ({window.name}).")
-    return desk.page(
+    return await desk.page(
         request,
         "agent.html",
         agent=agent,

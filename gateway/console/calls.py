@@ -25,7 +25,7 @@ async def one(desk: Desk, request: web.Request, ident: str) -> web.StreamRespons
         )
     record = row.record
     timings = record["timings"]
-    return desk.page(
+    return await desk.page(
         request,
         "call.html",
         row=row,
@@ -36,5 +36,5 @@ async def one(desk: Desk, request: web.Request, ident: str) -> web.StreamRespons
         agent=record["agent"],
         tree=(row.tree_agent, row.tree_run),
         proposed_by=record.get("proposed_by"),
-        changes=[],
+        changes=desk.sights.explain(record, desk.sights.loaded()),
     )

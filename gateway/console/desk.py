@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import time
 from typing import Any
@@ -24,6 +25,9 @@ from gateway.stores.quarantines import Register
 from gateway.stores.runs import RunLine
 from gateway.understand.pins import Change
 
+Explain = Callable[[dict[str, Any], Loaded], list[str]]
+"""What would have changed a recorded call, in lines; by these policies."""
+
 
 class Sights(Struct, frozen=True):
     """Where to look for what is, at the moment of asking."""
@@ -38,6 +42,7 @@ class Sights(Struct, frozen=True):
     runs: Callable[[], list[RunLine]]
     unapproved: Callable[[], Sequence[Change]]
     """Tools of MCP servers that are not as approved."""
+    explain: Explain
 
 
 class Desk:
@@ -46,10 +51,11 @@ class Desk:
     def __init__(self, records: Records, feed: Feed, sights: Sights, gate: Gate) -> None:
         self.records, self.feed, self.sights, self.gate = records, feed, sights, gate
 
-    def page(self, request: web.Request, template: str, status: int = 200, **context: Any) -> web.Response:
-        """A page with what all pages have."""
+    async def page(self, request: web.Request, template: str, status: int = 200, **context: Any) -> web.Response:
+        """A page with what all pages have. It is written in another thread: a long one takes many milliseconds."""
         state = self.sights.status()
-        return page(
+        return await asyncio.to_thread(
+            page,
             template,
             status,
             path=request.path,

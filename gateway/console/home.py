@@ -60,7 +60,7 @@ class Home:
         if not found and desk.records.stored:  # the gateway has only just begun: what was before?
             rows = await desk.records.ask(lambda reader: reader.calls(choice.filter, _SHOWN))
             found = [row.record for row in rows]
-        return desk.page(
+        return await desk.page(
             request,
             "home.html",
             calls=found,
@@ -72,7 +72,7 @@ class Home:
 
     async def numbers(self, request: web.Request) -> web.StreamResponse:
         """``/parts/numbers``: what of the page is fetched again every few seconds."""
-        return self._desk.page(request, "numbers.html", **await self._context())
+        return await self._desk.page(request, "numbers.html", **await self._context())
 
     async def _context(self) -> dict[str, Any]:
         desk = self._desk

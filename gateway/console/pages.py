@@ -92,12 +92,12 @@ def _guarded(desk: Desk, view: View) -> Callable[[web.Request], Awaitable[web.St
         try:
             return await view(desk, request)
         except Unshown as error:
-            return desk.page(request, "error.html", error.status, title=error.title, text=str(error))
+            return await desk.page(request, "error.html", error.status, title=error.title, text=str(error))
         except (web.HTTPException, ConnectionError):
             raise
         except Exception:
             log.exception("the page %s failed", request.path)
-            return desk.page(request, "error.html", 500, title="This failed", text="The gateway's log says how.")
+            return await desk.page(request, "error.html", 500, title="This failed", text="The gateway's log says how.")
 
     return handle
 

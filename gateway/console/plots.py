@@ -58,7 +58,13 @@ def line(values: Sequence[float | None], most: float, width: float, height: floa
         else:
             y = height - min(1.0, value / (most or 1)) * height
             pieces[-1].append(f"{number * step:.1f},{y:.1f}")
-    return [" ".join(piece if len(piece) > 1 else [piece[0], piece[0]]) for piece in pieces if piece]
+    return [" ".join(piece if len(piece) > 1 else _dash(piece[0])) for piece in pieces if piece]
+
+
+def _dash(point: str) -> list[str]:
+    """One value between two that are not there: a line needs two points to be seen."""
+    x, y = point.split(",")
+    return [f"{float(x) - 3:.1f},{y}", f"{float(x) + 3:.1f},{y}"]
 
 
 def stairs(points: Iterable[tuple[float, float]], width: float, height: float) -> str:

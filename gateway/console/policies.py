@@ -38,7 +38,7 @@ async def policies(desk: Desk, request: web.Request) -> web.StreamResponse:
         lambda reader: (reader.rules(window.since, window.until), reader.refusals(Filter(since=window.since)))
     )
     deeds = deeds_of(desk.sights.loaded(), hits)
-    return desk.page(
+    return await desk.page(
         request,
         "policies.html",
         deeds=deeds,

@@ -61,8 +61,11 @@ def environment() -> Environment:
         "took": took,
         "usd": usd,
         "count": count,
+        "amount": amount,
+        "measure": measure,
         "bytes": size,
         "json": as_json,
+        "compact": compact,
     }
     made.globals |= {"link": link, "query": query, "plots": plots}
     return made
@@ -143,6 +146,16 @@ def count(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:,.3g}"
 
 
+def amount(value: int, unit: str) -> str:
+    """What a budget counts: usd in millionths of a US dollar, tokens, calls."""
+    return measure(value / 1_000_000 if unit == "usd" else value, unit)
+
+
+def measure(value: float, unit: str) -> str:
+    """The same of a record, where US dollars are whole ones."""
+    return usd(value) if unit == "usd" else f"{count(value)} {unit}"
+
+
 def size(value: int | None) -> str:
     """Bytes, short."""
     if value is None:
@@ -158,3 +171,8 @@ def as_json(value: Any) -> Markup:
     """A value as JSON for people; escaped here, since it may be longer than other texts."""
     text = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()
     return escape(visible(text))
+
+
+def compact(value: Any) -> str:
+    """A value as JSON in one line."""
+    return orjson.dumps(value, default=str).decode()

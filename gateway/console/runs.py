@@ -32,7 +32,7 @@ async def listing(desk: Desk, request: web.Request) -> web.StreamResponse:
     )
     limit = number_of(query.get("limit"), _PAGE, 500)
     found = await desk.records.ask(lambda reader: reader.runs(now, wanted, limit + 1))
-    return desk.page(
+    return await desk.page(
         request,
         "runs.html",
         runs=found[:limit],
@@ -64,7 +64,7 @@ async def one(desk: Desk, request: web.Request, agent: str, run: str) -> web.Str
     shown = [step for step in steps if step.notable] if request.query.get("only") == "notable" else steps
     first = min(number_of(request.query.get("from"), 1, 10_000), max(1, len(shown)))
     costs = [(step.step.row.at, step.step.row.cost_usd or 0.0) for step in steps]
-    return desk.page(
+    return await desk.page(
         request,
         "run.html",
         story=story,

@@ -41,7 +41,7 @@ async def search(desk: Desk, request: web.Request) -> web.StreamResponse:
     found = Found([], False)
     if not mistake:
         found = await desk.records.ask(lambda reader: _found(reader, wanted, before))
-    return desk.page(
+    return await desk.page(
         request,
         "search.html",
         status=400 if mistake else 200,

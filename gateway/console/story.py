@@ -30,6 +30,8 @@ class Told(Struct, frozen=True):
     """What guards said that mattered: those that refused, and those that are not as usual."""
     moves: list[Any]
     """Transitions of the run's state that this call led to."""
+    again: bool
+    """It is the same as the call before it, in all that the page would tell."""
 
     @property
     def notable(self) -> bool:
@@ -39,11 +41,18 @@ class Told(Struct, frozen=True):
             self.outcome != "allow"
             or record["rules"]
             or record["withheld"]
-            or record["amendments"]
             or self.guards
             or any(one["refused"] for one in record["proposed"])
-            or self.moves[1:]
-            or (self.moves and self.moves[0].before)
+            or any(move.before for move in self.moves)
+        )
+
+    @property
+    def said(self) -> bool:
+        """Whether one of the rules that spoke says already why the call was refused."""
+        record = self.record
+        return any(
+            f"{rule['policy']}/{rule['rule']}" == record["rule"] and rule["message"] == record["detail"]
+            for rule in record["rules"]
         )
 
 
@@ -66,7 +75,8 @@ def told(story: Story) -> list[Told]:
     moves: dict[str, list[Any]] = {}
     for move in story.transitions:
         moves.setdefault(move.call, []).append(move)
-    found = []
+    found: list[Told] = []
+    before: tuple[Any, ...] = ()
     for number, (step, depth) in enumerate(_flat(story.steps, 0), 1):
         row, record = step.row, step.record
         timings = record["timings"]
@@ -82,9 +92,32 @@ def told(story: Story) -> list[Told]:
                 plots.stay(summary.first, summary.last, row.at, waited, row.total_ms),
                 [one for one in record["guards"] if unusual(one)],
                 moves.get(row.call, []),
+                (content := _content(step, depth)) == before,
             )
         )
+        before = content
     return found
+
+
+def _content(step: Step, depth: int) -> tuple[Any, ...]:
+    """What the page tells of a call beside when it was: two in a row that are the same are told once."""
+    record = step.record
+    keys = (
+        "agent",
+        "run",
+        "tool",
+        "operation",
+        "path",
+        "decision",
+        "reason",
+        "rule",
+        "detail",
+        "args",
+        "why",
+        "status",
+    )
+    told = ("upstream_status", "error", "withheld", "rules", "amendments", "is_error", "proposed_by", "quarantines")
+    return depth, step.children, [record.get(key) for key in (*keys, *told)], step.proposals
 
 
 def _flat(steps: Iterator[Step] | tuple[Step, ...] | list[Step], depth: int) -> Iterator[tuple[Step, int]]:

@@ -97,7 +97,7 @@ async def stream(desk: Desk, request: web.Request) -> web.StreamResponse:
             found = entries(lines, choice)
             if found or gone:
                 more = gone + max(0, len(found) - MOST_ROWS)
-                rows = render("rows.html", calls=found[-MOST_ROWS:][::-1], more=more)
+                rows = render("rows.html", calls=found[-MOST_ROWS:][::-1], more=more, live=True)
                 if not await _send(response, _event(number, rows)):
                     break
             await asyncio.sleep(_PAUSE)

@@ -18,7 +18,7 @@ async def listing(desk: Desk, request: web.Request) -> web.StreamResponse:
     stats = await desk.records.ask(lambda reader: reader.tools(window.since, window.until, BUCKETS))
     by_name = {one.tool: one for one in stats}
     configured = {tool.name: tool for tool in desk.sights.loaded().tools}
-    return desk.page(
+    return await desk.page(
         request,
         "tools.html",
         tools=[(name, configured.get(name), by_name.get(name)) for name in sorted({*configured, *by_name})],
@@ -48,7 +48,7 @@ async def one(desk: Desk, request: web.Request, name: str) -> web.StreamResponse
     tool = next((each for each in desk.sights.loaded().tools if each.name == name), None)
     if tool is None and mine is None:
         raise Missing(f"No tool is called {name!r}, and in this time none was called.")
-    return desk.page(
+    return await desk.page(
         request,
         "tool.html",
         name=name,
