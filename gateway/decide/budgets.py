@@ -83,9 +83,12 @@ class Budgets:
 
     def _least(self, call: Call, unit: str, most: int) -> int:
         extent = call.extent
-        if extent is None or self._shorten is None or extent.output <= SHORTEST * extent.answers:
+        if extent is None or self._shorten is None:
             return 0
-        less = structs.replace(extent, output=SHORTEST * extent.answers)
+        shortest = (SHORTEST + extent.besides) * extent.answers
+        if extent.output <= shortest:
+            return 0
+        less = structs.replace(extent, output=shortest)
         if unit == "tokens":
             return most - extent.output + less.output
         rates = self._pricer.rates(call) if self._pricer is not None else ()
@@ -104,7 +107,8 @@ class Budgets:
         short = [hold.claim for hold in holds if hold.state == SHORT and isinstance(hold.claim, BudgetClaim)]
         if not short or extent is None or self._shorten is None:
             return call
-        return self._shorten(call, min(self._afforded(call, extent, claim) for claim in short) // extent.answers)
+        afforded = min(self._afforded(call, extent, claim) for claim in short)
+        return self._shorten(call, afforded // extent.answers - extent.besides)
 
     def _afforded(self, call: Call, extent: Extent, claim: BudgetClaim) -> int:
         if claim.settings.unit == "tokens":

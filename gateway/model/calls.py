@@ -114,6 +114,8 @@ class Extent(Struct, frozen=True):
     model may read as much as it can."""
     models: tuple[str, ...] = ()
     """Other models that may answer in place of the first."""
+    besides: int = 0
+    """Tokens of each answer that do not become fewer where it is made shorter."""
 
 
 class Call(Struct, frozen=True):

@@ -28,6 +28,8 @@ MOST_MODELS = 16
 OUTPUT = 1 << 17
 """Tokens of an answer that nothing bounds: as many as the largest models write."""
 
+_ABSURD = float(1 << 53)
+"""No more of anything is asked for in earnest."""
 _COUNTS = ("n", "best_of", "candidateCount", "candidate_count")
 _BEYOND = frozenset({"previous_response_id", "conversation", "cachedContent", "cached_content", "container"})
 """Members of a request that refer to what is kept at the provider; ``mcp_servers`` and ``prompt`` are looked at."""
@@ -47,23 +49,29 @@ def extent_of(
     """The bound of a request whose body is ``args``, and is sent as ``sent``."""
     if metered == "nothing":
         return Extent(0, 0)
+    besides = _besides(args) if asked.max_tokens else OUTPUT
     output = _written(args, asked.max_tokens or OUTPUT) if metered == "both" else 0
     pictures, beyond = _counted(args)
     answers = _answers(args) if output else 1
     picture = PICTURE_MINI if "4o-mini" in asked.model else PICTURE
     read = len(sent) + SLACK + pictures * picture + (TOOLS if asked.tools else 0)
-    return Extent(read, output * answers, answers, beyond or _refers(args), _other_models(args))
+    return Extent(read, output * answers, answers, beyond or _refers(args), _other_models(args), besides)
 
 
 def _written(args: Mapping[str, Any], most: int) -> int:
-    """Tokens of one answer at most, where models that may stand in for the first have bounds of their own, and those
-    that advise it write besides. What is predicted of it (OpenAI) and does not come true is paid as if written."""
-    bounds = {
-        where: [_number(entry.get("max_tokens")) for entry in _entries(args, where) if isinstance(entry, dict)]
-        for where in ("fallbacks", "tools")
-    }
+    """Tokens of one answer at most, where models that may stand in for the first have bounds of their own."""
+    return max([most, *_bounds(args, "fallbacks")]) + _besides(args)
+
+
+def _besides(args: Mapping[str, Any]) -> int:
+    """What is written besides: by models that advise the first (Anthropic), and what is predicted of the answer
+    (OpenAI), which is paid as if written where it does not come true."""
     predicted = args.get("prediction")
-    return max([most, *bounds["fallbacks"]]) + sum(bounds["tools"]) + (len(dump(predicted)) if predicted else 0)
+    return sum(_bounds(args, "tools")) + (len(dump(predicted)) if predicted else 0)
+
+
+def _bounds(args: Mapping[str, Any], where: str) -> list[int]:
+    return [_number(entry.get("max_tokens")) for entry in _entries(args, where) if isinstance(entry, dict)]
 
 
 def _entries(args: Mapping[str, Any], where: str) -> list[Any]:
@@ -74,7 +82,7 @@ def _entries(args: Mapping[str, Any], where: str) -> list[Any]:
 def _number(value: Any) -> int:
     """A count, however lax a server reads it; 0 where it is none."""
     try:
-        return 0 if value is None or isinstance(value, bool) else ceil(float(value))
+        return 0 if value is None or isinstance(value, bool) else ceil(min(float(value), _ABSURD))
     except (TypeError, ValueError, OverflowError):
         return 0
 

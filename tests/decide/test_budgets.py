@@ -15,6 +15,7 @@ from gateway.errors import Refused
 from gateway.model import Agent, BudgetClaim, BudgetSettings, Call, Findings, Hold, Reason, Run, Usage
 from gateway.pipeline import Street
 from gateway.streets import Kept, Streets
+from gateway.understand.extent import OUTPUT
 from gateway.understand.route import Router
 from tests.builders import call as plain_call
 from tests.builders import request
@@ -167,6 +168,24 @@ def test_an_answer_is_made_as_short_as_what_was_granted(unit, limit, tmp_path):
     assert fitted.amendments[-1] == "max_completion_tokens 4000 -> 256"
     assert fitted.facts["llm.max_tokens"] == 256
     assert made.budgets("llm").fit(call, [Hold(claim, True)]) is call
+
+
+def test_what_is_predicted_of_an_answer_does_not_become_less_where_it_is_made_shorter(tmp_path):
+    made = Made(tmp_path, budget(tokens=10**6))
+    predicted = {"type": "content", "content": "x" * 969}
+    call = made.ask(max_completion_tokens=4000, prediction=predicted)
+    (claim,) = made.budgets("llm").claims(call)
+    assert claim.least == claim.amount - (4000 - 256)
+    granted = Hold(BudgetClaim("daily", claim.key, "c1", claim.least, claim.settings), True, state="short")
+    fitted = made.budgets("llm").fit(call, [granted])
+    assert json.loads(fitted.body)["max_completion_tokens"] == 256
+
+
+def test_what_cannot_be_made_shorter_is_all_or_nothing(tmp_path):
+    made = Made(tmp_path, budget(usd=10))
+    call = made.ask(path="/responses/compact", input="hi")
+    assert [claim.least for claim in made.budgets("llm").claims(call)] == [0]
+    assert call.extent.output == OUTPUT
 
 
 def test_short_answers_and_calls_of_tools_are_all_or_nothing(tmp_path):

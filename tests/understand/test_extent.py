@@ -38,6 +38,7 @@ SAYS = [{"role": "user", "content": "Where is the file with the image?"}]
         (CHAT, {"messages": SAYS, "max_completion_tokens": 50}, 50),
         (CHAT, {"messages": SAYS, "max_tokens": 50, "n": 3}, 150),
         (CHAT, {"messages": SAYS, "max_tokens": 50, "n": "3"}, 150),
+        (CHAT, {"messages": SAYS, "max_tokens": 50, "n": 1e300}, 50 << 53),
         (CHAT, {"messages": SAYS}, OUTPUT),
         (RESPONSES, {"input": "hi", "max_output_tokens": 50}, 50),
         (COMPLETIONS, {"prompt": "a", "max_tokens": 50, "best_of": 2}, 100),
