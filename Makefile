@@ -8,7 +8,7 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit lint types contracts check bench bench-peers simulate conformance fuzz schemas clean
+.PHONY: help run test unit lint types contracts check bench bench-peers simulate conformance fuzz test-otlp schemas clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -48,6 +48,14 @@ conformance: $(DEV_STAMP) ## the official MCP suite and SDKs, directly and throu
 
 fuzz: $(DEV_STAMP) ## a longer look for input that breaks the wire
 	TOOLGATE_FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest tests/fuzz
+
+test-otlp: $(DEV_STAMP) .venv-phoenix/.installed ## spans of real calls in a collector of somebody else's, Arize Phoenix (650 MB; see docs/otel.md)
+	$(BIN)/python -m pytest tests/phoenix/check_phoenix.py
+
+.venv-phoenix/.installed: | $(BIN)/python
+	$(PYTHON) -m venv .venv-phoenix
+	PYTHONWARNINGS=ignore .venv-phoenix/bin/python -m pip install --quiet --disable-pip-version-check 'arize-phoenix>=20'
+	@touch $@
 
 schemas: $(DEV_STAMP) ## write docs/schema/*.json from the models
 	$(BIN)/toolgate schema config > docs/schema/config.schema.json
