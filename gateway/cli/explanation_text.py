@@ -9,6 +9,7 @@ import click
 
 from gateway.cli.explanation_changes_text import change_lines, shown
 from gateway.cli.explanation_governors import governor_text
+from gateway.cli.guard_text import left_text
 
 
 def tell(explanation: dict[str, Any]) -> None:
@@ -36,8 +37,9 @@ def _recorded(record: dict[str, Any], version: str) -> None:
         _line(f"{name} is not in the record, or masked")
     for guard in record["guards"] or ():
         state = f", {guard['state']}" if guard["state"] else ""
-        room = "granted" if guard["granted"] else f"refused, room after {guard['retry_after']:g} s"
-        _line(f"{guard['guard']}: {room}, {guard['left']:g} left{state}")
+        wait = f", room after {guard['retry_after']:g} s" if guard["retry_after"] else ""
+        room = "granted" if guard["granted"] else f"refused{wait}"
+        _line(f"{guard['guard']}: {room}{left_text(guard)}{state}")
 
 
 def _call(call: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from gateway.cli.calls_text import console, duration, measures, moment_of, plain, usd, verdict
+from gateway.cli.guard_text import left_text
 from gateway.observe.runstate import RunState, Transition
 from gateway.observe.store.found import RunSummary
 from gateway.observe.store.runs import Step, Story
@@ -149,4 +150,4 @@ def _guard(guard: dict[str, Any]) -> Text:
         unit = "USD" if budget["unit"] == "usd" else budget["unit"]
         spent = f"{budget['spent']:g} of {budget['reserved']:g} {unit} spent" if guard["granted"] else "refused"
         return Text(plain(f"budget {guard['guard']}: {spent}, {guard['left']:g} left of {budget['limit']:g}{state}"))
-    return Text(plain(f"guard {guard['guard']}: {granted}, {guard['left']:g} left{state}{wait}{detail}"))
+    return Text(plain(f"guard {guard['guard']}: {granted}{left_text(guard)}{state}{wait}{detail}"))

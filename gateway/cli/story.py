@@ -8,6 +8,8 @@ from typing import Any
 import click
 import orjson
 
+from gateway.cli.guard_text import left_text
+
 
 def record_of(ident: str, file: Path) -> dict[str, Any]:
     """The record of the call with this id.
@@ -52,9 +54,7 @@ def tell(record: dict[str, Any]) -> None:
         click.echo(f"  rule {rule['policy']}/{rule['rule']}: {verdict} ({rule['mode']}) {text}".rstrip())
     for guard in record["guards"]:
         state = f", {guard['state']}" if guard["state"] else ""
-        click.echo(
-            f"  guard {guard['guard']}: {'granted' if guard['granted'] else 'refused'}, {guard['left']:g} left{state}"
-        )
+        click.echo(f"  guard {guard['guard']}: {'granted' if guard['granted'] else 'refused'}{left_text(guard)}{state}")
     _tell_end(record)
 
 
