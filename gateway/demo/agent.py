@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.demo import scenes_governed as governed
 from gateway.demo import scenes_http as http
 from gateway.demo import scenes_llm as llm
 from gateway.demo import scenes_mcp as mcp
@@ -9,7 +10,8 @@ from gateway.demo.scene import Scene, Stage
 
 SCENES: tuple[Scene, ...] = (
     http.granted, http.not_granted, http.injected, http.two_ways, http.too_fast, http.held_back, http.failing,
-    http.streaming, mcp.listed, mcp.told, mcp.corrected, mcp.poisoned, llm.proposed, llm.too_dear, http.edited,
+    http.streaming, mcp.listed, mcp.told, mcp.corrected, mcp.poisoned, llm.proposed, llm.too_dear,
+    governed.spent, governed.circling, governed.stopped, http.edited,
 )  # fmt: skip
 
 

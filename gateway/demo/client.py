@@ -20,6 +20,8 @@ _IDENTITIES: dict[str, dict[str, str]] = {
     "researcher": {"x-agent-id": "researcher"},
     "assistant": {"x-agent-id": "assistant"},
     "treasurer": {"Authorization": f"Bearer {TREASURER_KEY}"},
+    "intern-1": {"x-agent-id": "intern-1"},
+    "intern-2": {"x-agent-id": "intern-2"},
     "(nobody)": {},
 }
 NO_FIELDS: Mapping[str, str] = {}
@@ -36,6 +38,8 @@ class Heard(Struct, frozen=True):
     content: bytes
     arrivals: tuple[str, ...]
     warnings: tuple[str, ...]
+    broken: bool = False
+    """The answer ended before its end."""
 
     def seen(self, agent: str, call: str, problem: Mapping[str, Any] | None = None, note: str = "") -> Seen:
         """The call as a row of the table. ``problem``: a refusal that came in other words than problem+json."""
@@ -93,33 +97,53 @@ class Client:
     ) -> None:
         await self._session.close()
 
-    async def call(self, agent: str, call: str, body: Mapping[str, Any] | bytes | None = None) -> Seen:
+    async def call(
+        self,
+        agent: str,
+        call: str,
+        body: Mapping[str, Any] | bytes | None = None,
+        fields: Mapping[str, str] = NO_FIELDS,
+    ) -> Seen:
         """Call ``METHOD /tool/path`` with a JSON body. ``body`` as bytes goes out as it is."""
         method, _, path = call.partition(" ")
         data = body if isinstance(body, bytes | None) else orjson.dumps(body)
-        heard = await self.exchange(agent, method, path, data)
-        return heard.seen(agent, f"{call} {data.decode()}" if data else call)
+        heard = await self.exchange(agent, method, path, data, fields)
+        run = f" (run {fields['x-run-id']})" if "x-run-id" in fields else ""
+        return heard.seen(agent, f"{call} {data.decode()}" if data else call + run)
 
-    async def stream(self, agent: str, path: str) -> Seen:
-        """GET an event stream; the note says when each event arrived."""
-        heard = await self.exchange(agent, "GET", path)
-        note = f"{heard.content.count(b'data:')} events, which arrived at {', '.join(heard.arrivals)} ms"
+    async def stream(self, agent: str, path: str, started: asyncio.Event | None = None) -> Seen:
+        """GET an event stream; the note says when each event arrived. ``started`` is set at the first."""
+        heard = await self.exchange(agent, "GET", path, started=started)
+        events, when = heard.content.count(b"data:"), ", ".join(heard.arrivals)
+        note = f"broken off after {events}" if heard.broken else f"{events} events, which arrived at {when} ms"
         return heard.seen(agent, f"GET {path}", note=note)
 
     async def exchange(
-        self, agent: str, method: str, path: str, data: bytes | None = None, fields: Mapping[str, str] = NO_FIELDS
+        self,
+        agent: str,
+        method: str,
+        path: str,
+        data: bytes | None = None,
+        fields: Mapping[str, str] = NO_FIELDS,
+        started: asyncio.Event | None = None,
     ) -> Heard:
-        """One request as ``agent``; ``data`` is sent as JSON, ``fields`` besides the agent's own."""
+        """One request as ``agent``; ``data`` is sent as JSON, ``fields`` besides the agent's own. ``started`` is set at
+        the first piece of the answer."""
         headers = {**_IDENTITIES[agent], **fields}
         if data is not None:
             headers["Content-Type"] = "application/json"
         async with self._session.request(method, path, data=data, headers=headers) as answer:
-            began, arrivals, content = monotonic(), [], b""
-            async for chunk in answer.content.iter_any():
-                arrivals.append(f"+{(monotonic() - began) * 1e3:.0f}")
-                content += chunk
+            began, arrivals, content, broken = monotonic(), [], b"", False
+            try:
+                async for chunk in answer.content.iter_any():
+                    arrivals.append(f"+{(monotonic() - began) * 1e3:.0f}")
+                    content += chunk
+                    if started is not None:
+                        started.set()
+            except aiohttp.ClientPayloadError:
+                broken = True
             warnings = tuple(answer.headers.getall("X-Toolgate-Warning", ()))
-            return Heard(answer.status, answer.headers, answer.content_type, content, tuple(arrivals), warnings)
+            return Heard(answer.status, answer.headers, answer.content_type, content, tuple(arrivals), warnings, broken)
 
     async def show(self, *calls: Seen) -> list[str]:
         """Print the calls with their traces; returns what became of each."""
@@ -128,6 +152,12 @@ class Client:
     async def direct(self, url: str, body: Mapping[str, Any]) -> None:
         """POST straight to a tool, past the gateway, as its operator would."""
         async with self._session.post(url, json=body) as answer:
+            answer.raise_for_status()
+
+    async def operate(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> None:
+        """Ask the admin API, as the gateway's operator would."""
+        fields = {"X-Toolgate-Admin": "1"}
+        async with self._session.request(method, f"{self.admin}{path}", json=body, headers=fields) as answer:
             answer.raise_for_status()
 
     async def readiness(self) -> Mapping[str, Any]:

@@ -161,6 +161,8 @@ def _goodbye(table: Table, place: Place, once: bool) -> None:
     call = '{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "delete_all"}}'
     prompt = '{"model": "demo-large", "messages": [{"role": "user", "content": "hello"}]}'
     table.say()
+    table.say(f"Look at it in a browser: http://{place.admin}/", "1")
+    table.say()
     table.say("Try it yourself; the tools and the gateway stay up until Ctrl-C:", "1")
     for line in (
         f"curl -i -H 'x-agent-id: researcher' http://{place.agents}/notes/notes",

@@ -14,9 +14,19 @@ from msgspec import Struct
 
 ALLOWED, REFUSED, THROTTLED = "ALLOWED", "REFUSED", "THROTTLED"
 SHORTED, HELD, FAILED, PARTLY = "SHORT-CIRCUITED", "HELD BACK", "TOOL FAILED", "ALLOWED IN PART"
+CUT = "CUT OFF"
 """What can become of a call."""
 
-_COLOURS = {ALLOWED: "32", REFUSED: "31", THROTTLED: "33", SHORTED: "35", HELD: "36", FAILED: "31;1", PARTLY: "33"}
+_COLOURS = {
+    ALLOWED: "32",
+    REFUSED: "31",
+    THROTTLED: "33",
+    SHORTED: "35",
+    HELD: "36",
+    FAILED: "31;1",
+    PARTLY: "33",
+    CUT: "31",
+}
 _WIDTH = 100
 _INDENT = 19
 
@@ -42,6 +52,8 @@ def outcome_of(seen: Seen, record: Mapping[str, Any]) -> str:
         return {"rate_limited": THROTTLED, "circuit_open": SHORTED}.get(seen.problem["reason"], REFUSED)
     if seen.status >= 500:
         return FAILED
+    if record and record["fault"] == "gateway" and not record["withheld"]:
+        return CUT
     if record and record["withheld"]:
         return PARTLY
     return HELD if record and record["timings"]["queue_ms"] >= 1 else ALLOWED
@@ -78,7 +90,8 @@ def _numbers(record: Mapping[str, Any]) -> str:
     """What the guards said, and how long things took where the call was made."""
     timings = record["timings"]
     parts = [f"grant {record['grant']}"] if record["grant"] else []
-    parts += [f"{guard['guard']}: {guard['state'] or _left(guard['left'])}" for guard in record["guards"]]
+    telling = (guard for guard in record["guards"] if guard["state"] or guard["left"])
+    parts += [f"{guard['guard']}: {guard['state'] or _left(guard)}" for guard in telling]
     if timings["queue_ms"] >= 1:
         parts.append(f"held back {timings['queue_ms']:.0f} ms")
     if record["decision"] == "allow":
@@ -92,8 +105,10 @@ def _numbers(record: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _left(tokens: float) -> str:
-    return f"{tokens:.1f}".removesuffix(".0") + " left"
+def _left(guard: Mapping[str, Any]) -> str:
+    if budget := guard.get("budget"):
+        return f"{guard['left']:g} {budget['unit'].replace('usd', 'USD')} left"
+    return f"{guard['left']:.1f}".removesuffix(".0") + " left"
 
 
 def _fill(text: str, first: str, other: str) -> str:

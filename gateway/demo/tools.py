@@ -11,6 +11,7 @@ llm     POST /v1/chat/completions                            a model, by OpenAI'
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -122,10 +123,11 @@ def clock() -> web.Application:
             raise web.HTTPBadRequest(text="count is not a number") from None
         answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await answer.prepare(request)
-        for number in range(1, count + 1):
-            await answer.write(b"id: %d\ndata: tick %d\n\n" % (number, number))
-            if number < count:
-                await asyncio.sleep(TICK)
+        with contextlib.suppress(ConnectionResetError):  # whoever listened has gone
+            for number in range(1, count + 1):
+                await answer.write(b"id: %d\ndata: tick %d\n\n" % (number, number))
+                if number < count:
+                    await asyncio.sleep(TICK)
         return answer
 
     app = web.Application()

@@ -69,6 +69,7 @@ def test_the_demo_plays_every_scene_as_it_must_and_ends(demo, tmp_path):
         "tool failed",
         "short-circuited",
         "allowed in part",
+        "cut off",
     ):
         assert re.search(rf"In all: [^:]*\b\d+ {outcome}\b", text), outcome
     for why in (
@@ -83,6 +84,10 @@ def test_the_demo_plays_every_scene_as_it_must_and_ends(demo, tmp_path):
         "tool_changed by pins",
         "taken out by proposals/nothing-deleted",
         "by spending/run-budget",
+        "budget_exhausted by budget/interns-day",
+        "warned by loop/circles",
+        "loop_detected by loop/circles",
+        "this agent is quarantined: incident 41",
     ):
         assert why in text
     records = [json.loads(line) for line in (tmp_path / "trace.jsonl").read_bytes().splitlines()]

@@ -17,6 +17,7 @@ def record(queue: float = 0.0, rules: tuple[dict, ...] = (), **other: object) ->
         "rules": list(rules),
         "timings": {"queue_ms": queue, "decide_ms": 0.123, "upstream_first_byte_ms": 1.26, "total_ms": 2.0},
         "withheld": None,
+        "fault": None,
         "amendments": [],
         "usage": None,
         "cost_usd": None,
