@@ -27,7 +27,8 @@ def with_intent(call: Call, body: bytes | None) -> Call:
 
 
 def _intent(call: Call, body: bytes | None) -> str:
-    if call.args is not UNREAD and not call.tool.head_only:
+    # Of a tool whose bodies may be unreadable, arguments are those of the body only where there are any, and no query.
+    if call.args is not UNREAD and (not call.tool.head_only or (call.args and not call.query)):
         return of_values(call)
     path, _, query = call.target.partition("?")
     named = "\0".join([call.tool.name, call.operation, path, *sorted(filter(None, query.split("&")), key=_name)])
