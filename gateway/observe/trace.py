@@ -94,7 +94,7 @@ def record_of(trace: Trace, settings: Keeping = NOTHING, link: Link | None = Non
     found = outcome.found
     spoke = () if decision is None else (*decision.spoke, *found.spoke)
     return {
-        "ts": _timestamp(trace.wall),
+        "ts": timestamp(trace.wall),
         "call": trace.id,
         "run": trace.run.id or None,
         "traceparent": trace.run.parent or None,
@@ -177,7 +177,7 @@ def why_of(facts: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def line_of(trace: Trace, settings: Keeping = NOTHING, link: Link | None = None) -> bytes:
     """The record as one line of JSON in UTF-8, line feed included; text that is not Unicode gets ``?`` in its place."""
-    if not settings.keeps and (line := usual_line(trace, _timestamp(trace.wall), settings.salt, link)) is not None:
+    if (line := usual_line(trace, timestamp(trace.wall), settings, link)) is not None:
         return line
     record = record_of(trace, settings, link)
     try:
@@ -299,7 +299,8 @@ def _budget(hold: Hold, claim: BudgetClaim, trace: Trace) -> dict[str, Any]:
     return {"unit": unit} | {name: amount / scale if scale > 1 else amount for name, amount in amounts.items()}
 
 
-def _timestamp(wall: float) -> str:
+def timestamp(wall: float) -> str:
+    """RFC 3339 in UTC with milliseconds; ``wall`` is in seconds since the epoch."""
     second, fraction = divmod(wall, 1.0)
     return f"{_to_the_second(int(second))}.{int(fraction * 1e3):03d}Z"
 
