@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
@@ -10,8 +10,9 @@ from msgspec import structs
 from gateway.cost.bounds import MICRO, affordable, dearest, read_at_most
 from gateway.cost.pricer import Pricer, asks_nothing
 from gateway.decide.budgets_text import cut_text, refusal_of
+from gateway.decide.memo import OF_THE_KIND, ClaimMemo
 from gateway.errors import Refused
-from gateway.model import Agent, BudgetClaim, BudgetSettings, Call, Claim, Extent, Findings, Hold, Reason, Refusal
+from gateway.model import Agent, BudgetClaim, Call, Claim, Extent, Findings, Hold, Reason, Refusal
 from gateway.policy.book import PolicyBook
 from gateway.policy.governors import CompiledBudget
 
@@ -42,6 +43,7 @@ class Budgets:
         self, book: PolicyBook, pricer: Pricer | None = None, *, models: bool = False, shorten: Shorten | None = None
     ) -> None:
         self._book, self._pricer, self._models, self._shorten = book, pricer, models, shorten
+        self._kinds = ClaimMemo(self._of_the_kind).of
 
     def claims(self, call: Call) -> tuple[Claim, ...]:
         """One claim for each budget and unit.
@@ -51,15 +53,16 @@ class Budgets:
         """
         found: list[Claim] = []
         amounts: dict[str, tuple[int | None, int]] = {}
-        for budget, key, settings in self._counting(call):
+        for kind in self._counting(call):
+            settings = kind.settings
             unit = settings.unit
             if unit not in amounts:
                 amounts[unit] = self._amount(call, unit)
             amount, least = amounts[unit]
             if amount is None and settings.hard:
-                raise unbounded(call, budget, unit)
+                raise unbounded(call, kind.guard, unit)
             if amount:
-                found.append(BudgetClaim(budget, key, call.id, amount, settings, least))
+                found.append(BudgetClaim(kind.guard, kind.key, call.id, amount, settings, least))
         return tuple(found)
 
     def _amount(self, call: Call, unit: str) -> tuple[int | None, int]:
@@ -141,7 +144,7 @@ class Budgets:
         """The call, and each of its parts, with what is left of the budgets that count it, as rules read it."""
         if call.parts:
             return structs.replace(call, parts=tuple([self.remaining(part, look, now) for part in call.parts]))
-        claims = [BudgetClaim(guard, key, call.id, 0, settings) for guard, key, settings in self._counting(call)]
+        claims = [BudgetClaim(kind.guard, kind.key, call.id, 0, kind.settings) for kind in self._counting(call)]
         facts: dict[str, Any] = {**call.facts, **UNBOUNDED}
         for hold in look(claims, now) if claims else ():
             if isinstance(hold.claim, BudgetClaim):
@@ -150,14 +153,22 @@ class Budgets:
                 facts[name] = min(facts[name], left / MICRO if unit == "usd" else left)
         return structs.replace(call, facts=facts)
 
-    def _counting(self, call: Call) -> Iterator[tuple[str, tuple[str, ...], BudgetSettings]]:
-        """Name, key and settings of each budget that counts the call, once for each unit."""
-        budgets = self._book.governors(CompiledBudget, call.tool.name, call.operation, implied=call.implied)
+    def _counting(self, call: Call) -> list[BudgetClaim]:
+        """A claim without call and amount for each budget that counts the call, once for each unit."""
+        return [kind for kind in self._kinds(call) if isinstance(kind, BudgetClaim)]
+
+    def _of_the_kind(self, call: Call) -> tuple[tuple[Claim, ...], bool]:
+        """The same for all calls of one kind."""
+        budgets = [
+            budget
+            for budget in self._book.governors(CompiledBudget, call.tool.name, call.operation, implied=call.implied)
+            if budget.names(call.agent)
+        ]
+        claims: list[Claim] = []
         for budget in budgets:
-            if budget.names(call.agent):
-                name, *parts = budget.key(call)
-                for settings in budget.settings:
-                    yield budget.name, (name, settings.unit, *parts), settings
+            name, *parts = budget.key(call)
+            claims += [BudgetClaim(budget.name, (name, each.unit, *parts), "", 0, each) for each in budget.settings]
+        return tuple(claims), all(budget.references <= OF_THE_KIND for budget in budgets)
 
     def refusal(self, hold: Hold) -> Refusal:
         """Worded in ``budgets_text.py``."""

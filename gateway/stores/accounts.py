@@ -56,9 +56,20 @@ class Accounts:
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._tables: dict[Table, OrderedDict[tuple[str, ...], Account]] = {}
+        self._latest: dict[tuple[str, ...], tuple[Account, OrderedDict[tuple[str, ...], Account]]] = {}
+        """The account that was last asked for by each key, and the table that it is in: nearly always the right one."""
 
     def of(self, claim: BudgetClaim) -> Account:
         """The account that the claim is on; a new one where there is none."""
+        key = claim.key
+        latest = self._latest.get(key)
+        if latest is None or latest[0].settings is not claim.settings:
+            latest = self._latest[key] = self._find(claim)
+        account, table = latest
+        table.move_to_end(key)
+        return account
+
+    def _find(self, claim: BudgetClaim) -> tuple[Account, OrderedDict[tuple[str, ...], Account]]:
         settings = claim.settings
         name = (claim.guard, settings.unit, settings.window, settings.seconds)
         table = self._tables.get(name)
@@ -71,14 +82,15 @@ class Accounts:
                 self._forget(table, claim.key)
         elif account.settings is not settings:
             account.settings = settings  # the limit may be another since a reload
-        table.move_to_end(claim.key)
-        return account
+        return account, table
 
-    @staticmethod
-    def _forget(table: OrderedDict[tuple[str, ...], Account], new: tuple[str, ...]) -> None:
+    def _forget(self, table: OrderedDict[tuple[str, ...], Account], new: tuple[str, ...]) -> None:
         idle = next((key for key, account in table.items() if not account.holds and key != new), None)
         if idle is not None:
-            del table[idle]
+            account = table.pop(idle)
+            latest = self._latest.get(idle)
+            if latest is not None and latest[0] is account:
+                del self._latest[idle]
 
     def __iter__(self) -> Iterator[Account]:
         return (account for table in list(self._tables.values()) for account in list(table.values()))
