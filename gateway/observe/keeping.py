@@ -8,7 +8,7 @@ the value.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -27,6 +27,8 @@ _PROMPTS = frozenset(
 
 _FLAW_OF_QUESTION = "approval_required"
 
+_MOST_KNOWN, _LONGEST_KNOWN = 4096, 128
+
 
 class Keeping(Struct, frozen=True):
     """How much is kept. ``hides`` matches dotted names, lower-cased; ``headers`` are lower-cased names of fields;
@@ -38,11 +40,24 @@ class Keeping(Struct, frozen=True):
     limit: int = 16 * 1024
     salt: bytes = b""
     """Secret of this process, with which arguments are digested: nobody else can try out what gives a digest."""
+    known: dict[str, bool] = {}
+    """Names that were matched already, and whether they are hidden: agents use the same few again and again."""
 
     @property
     def keeps(self) -> bool:
         """Whether anything is kept that is not kept always."""
         return self.args or bool(self.headers)
+
+    def hidden(self, name: str) -> bool:
+        """Whether what stands under this dotted name is secret."""
+        found = self.known.get(name)
+        if found is None:
+            found = self.hides.fullmatch(name.lower()) is not None
+            if len(name) <= _LONGEST_KNOWN:
+                if len(self.known) >= _MOST_KNOWN:
+                    self.known.clear()
+                self.known[name] = found
+        return found
 
 
 NOTHING = Keeping()
@@ -67,19 +82,25 @@ def kept(trace: Trace, settings: Keeping) -> dict[str, Any]:
         return record | _NO_CALL
     if settings.args and decision is not None and (fields := _unsent(decision)):
         call = _masked(call, fields)
-    masked: list[str] = []
-    record |= {
+    return record | {
         "host": call.host[:_LONGEST],
         "implied": call.implied,
         "flaw": _flaw(call.flaw),
         "args_digest": args_digest(call, settings.salt),
+        **values_of(call, settings),
+    }
+
+
+def values_of(call: Call, settings: Keeping) -> dict[str, Any]:
+    """``args, query, headers, parts, masked``."""
+    masked: list[str] = []
+    return {
         "args": _args(call, settings, masked),
         "query": _query(call.query, settings, masked) if settings.args else None,
         "headers": _headers(call, settings, masked) if settings.headers else {},
         "parts": [_part(part, settings) for part in call.parts],
         "masked": masked,
     }
-    return record
 
 
 def args_digest(call: Call, salt: bytes) -> str | None:
@@ -95,7 +116,7 @@ def args_digest(call: Call, salt: bytes) -> str | None:
 
 def masked_mapping(value: Mapping[str, Any], settings: Keeping) -> dict[str, Any]:
     """Arguments, or something like them, with secrets masked."""
-    return _Masker(settings.hides, frozenset(), []).mapping(value, "")
+    return _Masker(settings.hidden, frozenset(), []).mapping(value, "")
 
 
 def _unsent(decision: Decision) -> tuple[str, ...]:
@@ -151,7 +172,7 @@ def _args(call: Call, settings: Keeping, masked: list[str]) -> Any:
     if not settings.args or call.args is UNREAD:
         return None
     prompts = _PROMPTS if "llm.model" in call.facts else frozenset[str]()
-    shown = _Masker(settings.hides, prompts, masked).mapping(call.args, "")
+    shown = _Masker(settings.hidden, prompts, masked).mapping(call.args, "")
     try:
         text = orjson.dumps(shown)
     except (orjson.JSONEncodeError, RecursionError):  # a lone surrogate: no JSON could bring it back
@@ -165,17 +186,16 @@ def _args(call: Call, settings: Keeping, masked: list[str]) -> Any:
 class _Masker:
     """Copies arguments with secrets masked, noting the dotted name of each under ``args``."""
 
-    __slots__ = ("_hides", "_masked", "_prompts")
+    __slots__ = ("_hidden", "_masked", "_prompts")
 
-    def __init__(self, hides: re.Pattern[str], prompts: frozenset[str], masked: list[str]) -> None:
-        self._hides, self._prompts, self._masked = hides.fullmatch, prompts, masked
+    def __init__(self, hidden: Callable[[str], bool], prompts: frozenset[str], masked: list[str]) -> None:
+        self._hidden, self._prompts, self._masked = hidden, prompts, masked
 
     def mapping(self, value: Mapping[str, Any], at: str) -> dict[str, Any]:
         return {name: self._value(item, f"{at}.{name}" if at else name) for name, item in value.items()}
 
     def _value(self, value: Any, at: str) -> Any:
-        low = at.lower()
-        if low in self._prompts or self._hides(low) or value == MASK:
+        if self._hidden(at) or value == MASK or (self._prompts and at.lower() in self._prompts):
             self._masked.append(f"args.{at}")
             return MASK
         if isinstance(value, dict):
@@ -187,6 +207,8 @@ class _Masker:
 
 def _query(query: str, settings: Keeping, masked: list[str]) -> str:
     """The query with the values of secret names masked."""
+    if not query:
+        return query
     if len(query) > settings.limit or query == MASK:
         masked.append("request.query")
         return MASK
@@ -200,7 +222,7 @@ def _query(query: str, settings: Keeping, masked: list[str]) -> str:
 def _pair(pair: str, settings: Keeping) -> str:
     name, equals, value = pair.partition("=")
     # Not percent-decoded: a name with an escape in it is masked, since it could be any.
-    secret = "%" in name or "+" in name or settings.hides.fullmatch(name.lower())
+    secret = "%" in name or "+" in name or settings.hidden(name)
     return f"{name}={MASK}" if equals and value and secret else pair
 
 
@@ -209,7 +231,7 @@ def _headers(call: Call, settings: Keeping, masked: list[str]) -> dict[str, str 
     shown: dict[str, str | None] = {}
     for name in settings.headers:
         value = call.request.lookup.get(name.encode("latin-1"))
-        if value is not None and (settings.hides.fullmatch(name) or call.agent.credential == name.encode("latin-1")):
+        if value is not None and (settings.hidden(name) or call.agent.credential == name.encode("latin-1")):
             masked.append(f"request.headers.{name}")
             value = MASK.encode()
         shown[name] = None if value is None else value.decode("latin-1")[:_LONGEST]

@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 import orjson
+from msgspec import structs
 
-from gateway.model import NOTHING_FOUND, BudgetClaim, Hold, Permit, Trace
-from gateway.observe.keeping import args_digest
+from gateway.model import NOTHING_FOUND, BudgetClaim, Permit, Trace
+from gateway.observe.keeping import NOTHING, Keeping, args_digest, values_of
 from gateway.observe.links import Link
 from gateway.observe.placing import placed_text
 from gateway.observe.targets import path_of
@@ -27,17 +28,17 @@ _LINE = (
     b'"reached":%b,"status":%d,"upstream_status":%b,"fault":null,'
     b'"error":null,"is_error":null,"withheld":null,"proposed":[],"usage":null,"notes":[],"result":null,"cost_usd":null,'
     b'"bytes_in":%d,"bytes_out":%d,"timings":{"read_ms":%.3f,"queue_ms":%.3f,"decide_ms":%.3f,"upstream_first_byte_ms":%b,'
-    b'"answer_ms":%b,"total_ms":%.3f},"policy_version":%b,"size":%d,"clock":%.6f,"host":%b,"implied":false,"flaw":null,"args_digest":%b,"args":null,'
-    b'"query":null,"headers":{},"parts":[],"masked":[]}\n'
+    b'"answer_ms":%b,"total_ms":%.3f},"policy_version":%b,"size":%d,"clock":%.6f,"host":%b,"implied":false,"flaw":null,"args_digest":%b,%b}\n'
 )
 
+_NOTHING_KEPT = b'"args":null,"query":null,"headers":{},"parts":[],"masked":[]'
 _NOTHING_MORE = b'"detail":null,"escalate":false,"budget":null'
 """Of a guard."""
 
 
-def usual_line(trace: Trace, timestamp: str, salt: bytes = b"", link: Link | None = None) -> bytes | None:
+def usual_line(trace: Trace, timestamp: str, settings: Keeping = NOTHING, link: Link | None = None) -> bytes | None:
     """The line of a usual call, line feed included; None where it is not usual. ``timestamp`` is that of the record,
-    ``salt`` that of ``Keeping``, ``link`` the proposal that the call follows."""
+    ``settings`` say what it keeps, ``link`` is the proposal that the call follows."""
     permit, outcome, agent = trace.decision, trace.outcome, trace.agent
     if type(permit) is not Permit or agent is None or permit.spoke or trace.facts or trace.amendments:
         return None
@@ -52,7 +53,7 @@ def usual_line(trace: Trace, timestamp: str, salt: bytes = b"", link: Link | Non
         if hold.detail or hold.escalate or type(hold.claim) is BudgetClaim:
             return None
     first_byte, answered = outcome.first_byte, bool(outcome.upstream)
-    digest = args_digest(call, salt)
+    digest = args_digest(call, settings.salt)
     try:
         return _LINE % (
             timestamp.encode(),
@@ -63,8 +64,13 @@ def usual_line(trace: Trace, timestamp: str, salt: bytes = b"", link: Link | Non
             _of_the_kind(
                 agent.id, agent.roles, trace.tool, trace.operation, request.method, request.target, permit.grant
             ),
-            b"null" if link is None else orjson.dumps(link),
-            b",".join([_guard(hold) for hold in permit.holds]),
+            b"null" if link is None else orjson.dumps(structs.asdict(link)),
+            b",".join(
+                [
+                    _guard(hold.claim.guard, hold.granted, hold.left, hold.state, hold.retry_after)
+                    for hold in permit.holds
+                ]
+            ),
             b'"answer"' if answered else b'"execute"',
             outcome.status,
             b"%d" % outcome.upstream if answered else b"null",
@@ -81,19 +87,20 @@ def usual_line(trace: Trace, timestamp: str, salt: bytes = b"", link: Link | Non
             trace.began,
             _text(call.host) if call.host else b'""',
             b"null" if digest is None else b'"%b"' % digest.encode(),
+            orjson.dumps(values_of(call, settings))[1:-1] if settings.keeps else _NOTHING_KEPT,
         )
     except orjson.JSONEncodeError:  # a lone surrogate: the long way knows what to do
         return None
 
 
-def _guard(hold: Hold) -> bytes:
-    granted = b"true" if hold.granted else b"false"
-    left, wait = hold.left, hold.retry_after
+@lru_cache(KEPT)
+def _guard(guard: str, granted: bool, left: float, state: str, wait: float) -> bytes:
+    """What a guard answered: mostly what it has answered before, since most are far from their bounds."""
     return b'{"guard":%b,"granted":%b,"left":%.3f,"state":%b,"retry_after":%.3f,%b}' % (
-        _text(hold.claim.guard),
-        granted,
+        _text(guard),
+        b"true" if granted else b"false",
         left,
-        _text(hold.state),
+        _text(state),
         wait,
         _NOTHING_MORE,
     )

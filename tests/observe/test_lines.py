@@ -10,6 +10,7 @@ from msgspec import structs
 
 from gateway.model import (
     NO_FACTS,
+    UNREAD,
     Agent,
     CircuitClaim,
     CircuitSettings,
@@ -22,6 +23,7 @@ from gateway.model import (
 )
 from gateway.observe.keeping import keeping
 from gateway.observe.lines import usual_line
+from gateway.observe.links import Link
 from gateway.observe.trace import line_of, record_of
 from tests.builders import call, request
 
@@ -106,20 +108,30 @@ def test_it_is_the_line_of_its_record(holds, run, agent, texts, times, outcome, 
     assert line_of(made) == line
 
 
-@pytest.mark.parametrize(
-    ("settings", "kept"),
-    [
-        (keeping(False, ["*secret*"], [], 10), False),
-        (keeping(True, [], [], 10), True),
-        (keeping(False, [], ["a"], 10), True),
-    ],
+ARGS = st.dictionaries(
+    TEXTS, st.recursive(TEXTS | st.integers(), lambda inner: st.lists(inner, max_size=3)), max_size=4
 )
-def test_it_is_used_as_the_gateway_is_set_up_by_default(settings, kept):
-    """Names of secrets are always given; they matter only where something is kept that they could be in."""
+
+
+@given(
+    st.sampled_from([keeping(*one, 200, b"salt") for one in ((False, [], []), (True, ["*s*"], []), (True, [], ["a"]))]),
+    st.just(UNREAD) | ARGS,
+    st.sampled_from(["", "a=1&secret=2", "x" * 300]),
+    st.none() | st.builds(Link, TEXTS, TEXTS, TEXTS, st.booleans()),
+)
+def test_it_keeps_what_the_record_keeps(settings, args, query, link):
     made = usual()
-    usual_one = usual_line(made, record_of(made)["ts"])
-    assert (line_of(made, settings) == usual_one) is not kept
-    assert parsed(line_of(made, settings)) == orjson.loads(orjson.dumps(record_of(made, settings)))
+    kept = structs.replace(made, decision=Permit(structs.replace(call(), args=args, query=query)))
+    try:
+        record = orjson.loads(orjson.dumps(record_of(kept, settings, link)))
+    except orjson.JSONEncodeError:  # a lone surrogate in what the model called its proposal
+        assert usual_line(kept, "t", settings, link) is None
+        return
+    line = usual_line(kept, record["ts"], settings, link)
+    assert line is not None
+    assert list(parsed(line)) == list(record)
+    assert parsed(line) == record
+    assert line_of(kept, settings, link) == line
 
 
 @pytest.mark.parametrize(
