@@ -34,6 +34,16 @@ class Results:
         self.any_results, self.any_proposals = "response" in phases, "proposal" in phases
         self.compares = book.governs(CompiledLoop, tool) or book.governs(CompiledRetry, tool)
 
+    def compared(self, call: Call) -> bool:
+        """Whether a guard that compares calls matches this one; of a batch, whether one may match some part."""
+        if call.parts:
+            return True
+        governors, where = self.book.governors, (call.tool.name, call.operation)
+        return bool(
+            governors(CompiledLoop, *where, implied=call.implied)
+            or governors(CompiledRetry, *where, implied=call.implied)
+        )
+
     def of(
         self, call: Call, price: Callable[[Call, Findings], float | None], *, priced: bool, hears: Hears = _nobody
     ) -> ResultJudge:
@@ -44,6 +54,21 @@ class Results:
 
 class ResultJudge:
     """Judges the answer to one call; see ``understand.reader.Judge``."""
+
+    __slots__ = (
+        "_book",
+        "_call",
+        "_hears",
+        "_price",
+        "_proposal_rules",
+        "_result_rules",
+        "compares",
+        "fields",
+        "reads_proposals",
+        "reads_result",
+        "spoke",
+        "wants_result",
+    )
 
     def __init__(
         self,
@@ -62,24 +87,13 @@ class ResultJudge:
         self.reads_result = self._result_rules is not None and bool(self._result_rules.rules)
         self.reads_proposals = self._proposal_rules is not None and bool(self._proposal_rules.rules)
         self.wants_result = self.reads_result or priced
-        self.compares = results.compares and self._compared()
+        self.compares = results.compares and results.compared(call)
         self.spoke: tuple[Spoke, ...] = ()
         self.fields: tuple[str, ...] = ()
 
     def _rules_of_results(self) -> RuleSet:
         call = self._call
         return self._book.results(call.tool.name, call.operation, implied=call.implied)
-
-    def _compared(self) -> bool:
-        """Whether a guard that compares calls matches this one; of a batch, whether one may match some part."""
-        call, governors = self._call, self._book.governors
-        if call.parts:
-            return True
-        where = (call.tool.name, call.operation)
-        return bool(
-            governors(CompiledLoop, *where, implied=call.implied)
-            or governors(CompiledRetry, *where, implied=call.implied)
-        )
 
     def result(self, status: int, found: Findings) -> Refusal | None:
         """Judge a whole result."""

@@ -34,7 +34,7 @@ _SAID = ("message", "detail", "error_description", "error", "errors", "title", "
 
 def of_result(value: Any) -> str:
     """Digest of a result that was read; empty where it is nested so deep that nobody can say."""
-    if isinstance(value, Mapping) and not _EXCHANGE.isdisjoint(value):
+    if isinstance(value, dict) and not _EXCHANGE.isdisjoint(value):
         value = {name: inner for name, inner in value.items() if name not in _EXCHANGE}
     try:
         return digest(canonical(value))
@@ -78,6 +78,8 @@ def _readable(content_type: str, encoding: str) -> tuple[bool, bool]:
 class Digester:
     """Takes in the body of an answer as it passes: ``feed`` each piece, then ask ``found``."""
 
+    __slots__ = ("_failed", "_hash", "_json", "_most", "_pieces", "_size", "_text")
+
     def __init__(self, answered: Answered) -> None:
         self._failed = answered.status >= 400
         self._json, self._text = _readable(answered.content_type, answered.content_encoding)
@@ -110,8 +112,10 @@ class Digester:
             return of_complaint(complaint), complaint
         if self._hash is not None:
             return digest(self._hash.digest(), b"%d" % self._size), ""
-        value = load(b"".join(self._pieces)) if self._pieces else None
-        return (digest(b"".join(self._pieces)) if value is None else of_result(value)), ""
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        value = load(body) if body else None
+        return (digest(body) if value is None else of_result(value)), ""
 
     def _complaint(self, body: bytes) -> str:
         if not self._text:
@@ -123,6 +127,8 @@ class Digester:
 
 class Digested:
     """An answer that is only compared: its bytes pass as they come. Implements ``reader.Answer``."""
+
+    __slots__ = ("_digester", "_failed", "_found")
 
     rewrites = whole = False
 
