@@ -7,6 +7,7 @@ from aiohttp import web
 from gateway.console import plots
 from gateway.console.desk import Desk
 from gateway.console.errors import Missing
+from gateway.console.pieces import whole
 from gateway.console.story import unusual
 from gateway.console.stream import outcome_of
 
@@ -23,7 +24,7 @@ async def one(desk: Desk, request: web.Request, ident: str) -> web.StreamRespons
             f"No call {ident!r} is on record. It may be too old for the trace store, or so new that it is not in there"
             " yet: that takes half a second."
         )
-    record = row.record
+    record = whole(row.record)
     timings = record["timings"]
     return await desk.page(
         request,
@@ -36,5 +37,5 @@ async def one(desk: Desk, request: web.Request, ident: str) -> web.StreamRespons
         agent=record["agent"],
         tree=(row.tree_agent, row.tree_run),
         proposed_by=record.get("proposed_by"),
-        changes=desk.sights.explain(record, desk.sights.loaded()),
+        changes=desk.sights.explain(row.record, desk.sights.loaded()),
     )

@@ -9,6 +9,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from gateway.console.desk import Desk
+from gateway.console.pieces import whole
 from gateway.console.stream import choice_of, entries
 from gateway.observe.store.found import Filter, RefusalStats, Stretch
 from gateway.observe.store.reader import TraceReader
@@ -59,7 +60,7 @@ class Home:
         found = entries(lines, choice)[-_SHOWN:][::-1]
         if not found and desk.records.stored:  # the gateway has only just begun: what was before?
             rows = await desk.records.ask(lambda reader: reader.calls(choice.filter, _SHOWN))
-            found = [row.record for row in rows]
+            found = [whole(row.record) for row in rows]
         return await desk.page(
             request,
             "home.html",

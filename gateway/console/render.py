@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 import orjson
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
 
 from gateway.admin.problems import HEADERS
@@ -49,7 +49,6 @@ def environment() -> Environment:
     made = Environment(
         loader=PackageLoader("gateway.console"),
         autoescape=True,
-        undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_shown,

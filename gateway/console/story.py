@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.console import plots
+from gateway.console.pieces import whole
 from gateway.console.stream import outcome_of
 from gateway.observe.store.runs import Step, Story
 
@@ -78,7 +79,7 @@ def told(story: Story) -> list[Told]:
     found: list[Told] = []
     before: tuple[Any, ...] = ()
     for number, (step, depth) in enumerate(_flat(story.steps, 0), 1):
-        row, record = step.row, step.record
+        row, record = step.row, whole(step.record)
         timings = record["timings"]
         waited = (timings["queue_ms"] or 0.0) + (timings["decide_ms"] or 0.0)
         found.append(
@@ -99,25 +100,28 @@ def told(story: Story) -> list[Told]:
     return found
 
 
-def _content(step: Step, depth: int) -> tuple[Any, ...]:
-    """What the page tells of a call beside when it was: two in a row that are the same are told once."""
-    record = step.record
-    keys = (
+_CONTENT = (
+    *(
         "agent",
         "run",
         "tool",
         "operation",
         "path",
+        "args",
+        "why",
+        "proposed_by",
         "decision",
         "reason",
         "rule",
         "detail",
-        "args",
-        "why",
-        "status",
-    )
-    told = ("upstream_status", "error", "withheld", "rules", "amendments", "is_error", "proposed_by", "quarantines")
-    return depth, step.children, [record.get(key) for key in (*keys, *told)], step.proposals
+    ),
+    *("rules", "amendments", "quarantines", "status", "upstream_status", "error", "is_error", "withheld"),
+)
+
+
+def _content(step: Step, depth: int) -> tuple[Any, ...]:
+    """What the page tells of a call beside when it was: two in a row that are the same are told once."""
+    return depth, step.children, step.proposals, [step.record.get(key) for key in _CONTENT]
 
 
 def _flat(steps: Iterator[Step] | tuple[Step, ...] | list[Step], depth: int) -> Iterator[tuple[Step, int]]:

@@ -147,6 +147,8 @@ class Night:
         }
         trace = {"file": str(folder / "trace.jsonl"), "args": True, "store": {"path": str(folder / "traces.db")}}
         given = {"identify": [{"header": "x-agent-id"}], "trace": trace, **config}
+        self.calls: dict[str, str] = {}
+        """Calls of the poisoned run, by what they are."""
         self.gateway = Gateway(folder, tools, POLICIES, **given).start()
 
     def close(self) -> None:
