@@ -258,7 +258,9 @@ class _Reading:
         for tool, settings in (self.config.tools if self.config is not None else {}).items():
             if settings.cost is not None:
                 self._price(self._document, tool, settings.cost, engine)
-        book = policies.compile(self.tools or self._named_tools(), engine, self.arguments)
+        book = policies.compile(
+            self.tools or self._named_tools(), engine, self.arguments, self.call_prices if self.tools else None
+        )
         if self.config is None:
             policies.warnings.clear()  # they are about tools, which are not known now
         elif not (policies.grants or policies.errors or self.errors):

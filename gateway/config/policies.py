@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -64,10 +64,15 @@ class Policies:
         self.sourced.append(SourcedDocument(len(self._documents) - 1, model, document.file))
 
     def compile(
-        self, tools: Sequence[Tool], engine: CelEngine, arguments: Mapping[str, ToolArguments] = NOTHING_KNOWN
+        self,
+        tools: Sequence[Tool],
+        engine: CelEngine,
+        arguments: Mapping[str, ToolArguments] = NOTHING_KNOWN,
+        priced: Collection[str] | None = None,
     ) -> PolicyBook:
-        """The book; of no use where there are ``errors`` afterwards. ``arguments`` are those of tools, where known."""
-        book, complaints = compile_policies(self.sourced, tools, engine)
+        """The book; of no use where there are ``errors`` afterwards. ``arguments`` are those of tools, and ``priced``
+        those whose calls have a cost, where known."""
+        book, complaints = compile_policies(self.sourced, tools, engine, priced)
         complaints += check_arguments(self.sourced, tools, arguments, engine, complaints)
         for said in complaints:
             document = self._documents[said.document_index]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from hashlib import blake2b
 from itertools import islice
 
@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from gateway.model import Tool
 from gateway.policy.book import PolicyBook, Scoped
+from gateway.policy.check_governors import check_budget, check_pool
 from gateway.policy.complaints import Complaint, Complaints, Path
 from gateway.policy.engine import CelEngine
 from gateway.policy.globs import matches_any
@@ -23,7 +24,7 @@ from gateway.policy.lower_governors import GOVERNORS, governor_of
 from gateway.policy.misnamed import ENDPOINTS, instead
 from gateway.policy.rules import CompiledRule
 from gateway.policy.schema import AnyDocument, Breaker, Cap, Grant, GrantSpec, Limit, Policy
-from gateway.policy.schema_governors import Pool
+from gateway.policy.schema_governors import Budget, Loop, Pool
 from gateway.policy.schema_parts import Match
 
 __all__ = ["Complaint", "SourcedDocument", "compile_policies"]
@@ -44,9 +45,13 @@ class SourcedDocument(Struct, frozen=True):
 
 
 def compile_policies(
-    documents: Sequence[SourcedDocument], tools: Sequence[Tool], engine: CelEngine
+    documents: Sequence[SourcedDocument],
+    tools: Sequence[Tool],
+    engine: CelEngine,
+    priced: Collection[str] | None = None,
 ) -> tuple[PolicyBook, list[Complaint]]:
-    """The book, and every mistake found. Never raises for what a user wrote.
+    """The book, and every mistake found. Never raises for what a user wrote. ``priced`` are names of tools whose calls
+    have a cost, where that is known.
 
     Where a complaint's severity is ``error`` the book lacks what could not be compiled: do not use it.
     """
@@ -58,7 +63,7 @@ def compile_policies(
     caps: list[Scoped[CompiledCap]] = []
     governors: list[Scoped[Governor]] = []
     _check_names(documents, complaints)
-    _check_scopes(documents, tools, complaints)
+    _check_scopes(documents, tools, priced, complaints)
     for document in documents:
         model = document.model
         if isinstance(model, Grant):
@@ -111,7 +116,9 @@ def _check_names(documents: Sequence[SourcedDocument], complaints: Complaints) -
             )
 
 
-def _check_scopes(documents: Sequence[SourcedDocument], tools: Sequence[Tool], complaints: Complaints) -> None:
+def _check_scopes(
+    documents: Sequence[SourcedDocument], tools: Sequence[Tool], priced: Collection[str] | None, complaints: Complaints
+) -> None:
     """Warn of globs that can match nothing, and of circuits by operation that grow with every path."""
     names = [tool.name for tool in tools]
     for document in documents:
@@ -133,8 +140,13 @@ def _check_scopes(documents: Sequence[SourcedDocument], tools: Sequence[Tool], c
             message = f"the cap is never applied: none of {', '.join(tool.name for tool in matched)} is a model"
             hint = f"it is for tools with protocol: {' or '.join(ENDPOINTS)}"
             complaints.warning(document.index, at, message, hint, "unreached-rule")
-        if isinstance(model, Pool) and model.spec.charge == "tokens":
-            _check_tokens(document.index, matched, complaints)
+        if isinstance(model, Pool):
+            check_pool(document.index, model, matched, complaints)
+        if isinstance(model, Budget):
+            check_budget(document.index, model, matched, priced, complaints)
+        for number, pattern in enumerate(model.spec.polls if isinstance(model, Loop) else ()):
+            path = ("spec", "polls", number)
+            _check_operation(document.index, path, pattern, matched, complaints, complaints.warning)
         for number, pattern in enumerate(scope.operations):
             _check_operation(document.index, (*at, "operations", number), pattern, matched, complaints)
         if isinstance(model, Breaker) and "operation" in model.spec.per:
@@ -163,8 +175,17 @@ def _check_phases(index: int, policy: Policy, tools: Sequence[Tool], complaints:
 _UNMATCHED = "unmatched-operation"
 
 
-def _check_operation(index: int, path: Path, pattern: str, tools: Sequence[Tool], complaints: Complaints) -> None:
-    """A glob that matches no operation leaves a rule dead, and a dead rule that denies is a hole: say so."""
+def _check_operation(
+    index: int,
+    path: Path,
+    pattern: str,
+    tools: Sequence[Tool],
+    complaints: Complaints,
+    say: Callable[..., None] | None = None,
+) -> None:
+    """A glob that matches no operation leaves a rule dead, and a dead rule that denies is a hole: say so. ``say`` is
+    how, by default as an error where there can be no such operation."""
+    say = complaints.error if say is None else say
     if misnamed := instead(pattern, tools):
         complaints.warning(index, path, *misnamed, _UNMATCHED)
         return
@@ -178,13 +199,13 @@ def _check_operation(index: int, path: Path, pattern: str, tools: Sequence[Tool]
     method, space, path_glob = pattern.partition(" ")
     if not space and pattern[:1] not in ("*", "?") and pattern != "CONNECT":
         hint = f"write METHOD /path, or * {pattern}" if pattern[:1] == "/" else "write METHOD /path, such as GET /items"
-        complaints.error(index, path, f"{pattern!r} matches no operation: these are METHOD /path", hint, _UNMATCHED)
+        say(index, path, f"{pattern!r} matches no operation: these are METHOD /path", hint, _UNMATCHED)
     elif space and method.islower():
         hint = f"write {method.upper()} {path_glob}"
         complaints.warning(index, path, f"methods are in upper case, so {pattern!r} never matches", hint, _UNMATCHED)
     elif space and path_glob[:1] not in ("/", "*", "?"):
         hint = f"write {method} /{path_glob}"
-        complaints.error(index, path, f"{pattern!r} matches no operation: paths begin with /", hint, _UNMATCHED)
+        say(index, path, f"{pattern!r} matches no operation: paths begin with /", hint, _UNMATCHED)
     elif tools and all(tool.operations for tool in tools):
         known = [operation for tool in tools for operation in tool.operations]
         if not any(matches_any([pattern], operation) for operation in known):
@@ -193,14 +214,6 @@ def _check_operation(index: int, path: Path, pattern: str, tools: Sequence[Tool]
             hint = f"did you mean {near}?" if near else "toolgate check compares with `operations` and `openapi`"
             message = f"{pattern!r} is none of the operations that {names} is configured with"
             complaints.warning(index, path, message, hint, _UNMATCHED)
-
-
-def _check_tokens(index: int, tools: Sequence[Tool], complaints: Complaints) -> None:
-    others = [tool.name for tool in tools if tool.protocol not in ENDPOINTS]
-    if others:
-        message = f"calls of {', '.join(others)} have no tokens to count: each is charged the same"
-        hint = "write charge: seconds, or match only models"
-        complaints.warning(index, ("spec", "charge"), message, hint, "unreached-rule")
 
 
 def _check_circuits(index: int, globs: Sequence[str], tools: Sequence[Tool], complaints: Complaints) -> None:

@@ -79,6 +79,8 @@ class BudgetSpec(Model):
     def _spends_something(self) -> BudgetSpec:
         if self.usd is None and self.tokens is None and self.calls is None:
             raise ValueError("the budget bounds nothing; give usd, tokens or calls")
+        if self.streams == "cut" and self.usd is None and self.tokens is None:
+            raise InconsistentError("answers are cut by usd or tokens, and the budget bounds only calls", "streams")
         return self
 
 
@@ -128,6 +130,12 @@ class LoopSpec(Model):
         default=3, ge=0, le=1000, description="After so many refusals the run is quarantined; 0 is never."
     )
     quarantine_for: Duration = Field(default=3600.0, description="How long; 0 is until somebody lifts it.")
+
+    @model_validator(mode="after")
+    def _looks_for_something(self) -> LoopSpec:
+        if not (self.repeats or self.errors or self.cycles or self.streak or (self.polls and self.poll_repeats)):
+            raise ValueError("the document bounds nothing; give repeats, errors, cycles or streak")
+        return self
 
 
 class RetrySpec(Model):
