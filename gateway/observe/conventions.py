@@ -79,7 +79,7 @@ ROOT_AGENT, ROOT_RUN, LED_AGENT, LED_RUN = (
 WHY = "toolgate.why."
 """Before the keys of ``why`` in the record."""
 QUEUE_MS, DECIDE_MS, FIRST_BYTE_MS = "toolgate.queue_ms", "toolgate.decide_ms", "toolgate.first_byte_ms"
-WITHHELD_REASON, WITHHELD_RULE = "toolgate.withheld.reason", "toolgate.withheld.rule"
+WITHHELD_RULE = "toolgate.withheld.rule"
 PROPOSED, PROPOSED_REFUSED = "toolgate.proposed", "toolgate.proposed.refused"
 PROPOSED_BY, STEP = "toolgate.proposed_by", "toolgate.step"
 

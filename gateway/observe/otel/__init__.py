@@ -8,10 +8,10 @@ from uuid import uuid4
 from gateway import __version__
 from gateway.observe import conventions as c
 from gateway.observe.otel.exporter import Exporter
+from gateway.observe.otel.kinds import Peer
 from gateway.observe.otel.protobuf import attributes, scope
 from gateway.observe.otel.sampling import Sampling
 from gateway.observe.otel.senders import sender
-from gateway.observe.otel.spans import Peer
 
 
 def exporter_to(

@@ -3,35 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from gateway.observe import conventions as c
-from gateway.observe.otel.protobuf import Value, event
+from gateway.observe.otel.protobuf import Value, attributes, event, number
 
+_CACHED = 1024
 MOST_EVENTS = 64
 """Of each sort: a policy may have as many rules as it likes."""
 
 
-_SORTS = (("rules", c.EVENT_RULE, c.EVENT_RULE_KEYS), ("guards", c.EVENT_GUARD, c.EVENT_GUARD_KEYS))
-
-
 def of(record: Mapping[str, Any], decided: int) -> list[bytes]:
     """Fields of a span; ``decided`` in nanoseconds since the epoch."""
-    found = [event(decided, c.EVENT_DECISION, _decision(record))] if record["decision"] else []
-    for key, name, names in _SORTS:
-        found += [event(decided, name, _named(told, names)) for told in record[key][:MOST_EVENTS]]
+    found: list[bytes] = []
+    if record["decision"]:
+        said = _decision(record["decision"], record["reason"], record["rule"], record["grant"])
+        found.append(event(decided, c.EVENT_DECISION, said))
+    found += [event(decided, c.EVENT_RULE, _named(one, c.EVENT_RULE_KEYS)) for one in record["rules"][:MOST_EVENTS]]
+    found += [event(decided, c.EVENT_GUARD, _guard(one)) for one in record["guards"][:MOST_EVENTS]]
     return found
 
 
-def _decision(record: Mapping[str, Any]) -> dict[str, Value]:
-    keys = {"decision": c.DECISION, "reason": c.REASON, "rule": c.RULE, "grant": c.GRANT}
-    return {name: record[key] for key, name in keys.items() if record[key]}
+@lru_cache(_CACHED)
+def _decision(decision: str, reason: str | None, rule: str | None, grant: str | None) -> bytes:
+    told = {c.DECISION: decision, c.REASON: reason, c.RULE: rule, c.GRANT: grant}
+    return attributes(3, {name: value for name, value in told.items() if value})
 
 
-def _named(told: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Value]:
-    return {name: _value(told[key]) for key, name in names.items() if told.get(key) not in (None, "", {})}
+def _guard(guard: Mapping[str, Any]) -> bytes:
+    """The same for most calls but for the numbers."""
+    if guard.get("detail") or guard.get("budget"):
+        return _named(guard, c.EVENT_GUARD_KEYS)
+    wait, left = guard["retry_after"], number(3, c.EVENT_GUARD_KEYS["left"], guard["left"])
+    named = _guard_named(guard["guard"], guard["granted"], guard["state"])
+    return named + left if not wait else named + left + number(3, c.EVENT_GUARD_KEYS["retry_after"], wait)
+
+
+@lru_cache(_CACHED)
+def _guard_named(guard: str, granted: bool, state: str | None) -> bytes:
+    return _named({"guard": guard, "granted": granted, "state": state}, c.EVENT_GUARD_KEYS)
+
+
+def _named(told: Mapping[str, Any], names: Mapping[str, str]) -> bytes:
+    given = ((name, told.get(key)) for key, name in names.items())
+    return attributes(3, {name: _value(value) for name, value in given if value not in (None, "", {})})
 
 
 def _value(value: Any) -> Value:

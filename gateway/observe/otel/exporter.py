@@ -14,10 +14,11 @@ from time import monotonic, sleep, time
 
 import orjson
 
+from gateway.observe.otel.kinds import Kinds, Peer
 from gateway.observe.otel.protobuf import request
 from gateway.observe.otel.sampling import Sampling
 from gateway.observe.otel.senders import Sender
-from gateway.observe.otel.spans import Peer, spans_of
+from gateway.observe.otel.spans import spans_of
 
 MOST_BYTES = 16 << 20
 """Of lines that wait, at most."""
@@ -52,6 +53,7 @@ class Exporter:
         self._linger, self._pause, self._most_bytes = linger, pause, most_bytes
         self.peers: Mapping[str, Peer] = {}
         """The tools by name; set anew with each version of the configuration."""
+        self._kinds = Kinds()
         self.exported = 0
         """Records whose spans a collector has taken."""
         self._turned_away = self._refused = 0
@@ -133,7 +135,7 @@ class Exporter:
             try:
                 record = orjson.loads(line)
                 if self._sampling.takes(record):
-                    spans.append(spans_of(record, self.peers, offset))
+                    spans.append(spans_of(record, self.peers, offset, self._kinds))
             except (KeyError, TypeError, ValueError, OverflowError):
                 log.exception("a record cannot be exported")
                 self._refused += 1

@@ -38,19 +38,29 @@ def varint(number: int) -> bytes:
     return bytes(out)
 
 
+_SMALLER = 4096
+_SMALL = tuple([varint(number) for number in range(_SMALLER)])
+
+
 def field(number: int, data: bytes) -> bytes:
     """A field that is text, bytes or a message (``number`` is 15 at most)."""
-    return b"%c%b%b" % (number << 3 | _LENGTH_GIVEN, varint(len(data)), data)
+    size = len(data)
+    return b"%c%b%b" % (number << 3 | _LENGTH_GIVEN, _SMALL[size] if size < _SMALLER else varint(size), data)
 
 
-def attributes(number: int, values: Attributes) -> bytes:
-    """Repeated ``KeyValue`` in this field."""
-    return b"".join([_attribute(number, key, value) for key, value in values.items()])
+def attributes(within: int, values: Attributes) -> bytes:
+    """Repeated ``KeyValue``, in the field ``within``."""
+    return b"".join([_attribute(within, key, value) for key, value in values.items()])
 
 
-def event(at: int, name: str, values: Attributes) -> bytes:
-    """A ``Span.Event``, as a field of its span. ``at``: nanoseconds since the epoch."""
-    return field(11, pack("<BQ", 1 << 3 | _EIGHT_BYTES, at) + field(2, name.encode()) + attributes(3, values))
+def number(within: int, key: str, value: float) -> bytes:
+    """A ``KeyValue`` whose value is a number with a fraction, in the field ``within``."""
+    return _before_number(within, key) + pack("<d", value)
+
+
+def event(at: int, name: str, values: bytes) -> bytes:
+    """A ``Span.Event``, as a field of its span. ``at``: nanoseconds since the epoch. ``values`` are in field 3."""
+    return field(11, pack("<BQ", 1 << 3 | _EIGHT_BYTES, at) + _event_name(name) + values)
 
 
 def span(
@@ -58,7 +68,7 @@ def span(
     name: str,
     kind: int,
     times: tuple[int, int],
-    values: Attributes,
+    values: bytes,
     events: Iterable[bytes] = (),
     *,
     error: str | None = None,
@@ -67,7 +77,7 @@ def span(
     """A ``Span``, as a field of ``ScopeSpans``.
 
     ``ids``: trace (16 bytes), span (8), and parent (8, or empty). ``times``: start and end in nanoseconds since the
-    epoch. ``error``: what the status says (may be empty), None where it is not set.
+    epoch. ``values`` are in field 9. ``error``: what the status says (may be empty), None where it is not set.
     """
     trace, own, parent = ids
     status = b"" if error is None else field(15, (field(2, error.encode()) if error else b"") + b"\x18\x02")
@@ -75,12 +85,11 @@ def span(
         2,
         b"".join(
             (
-                field(1, trace),
-                field(2, own),
-                field(4, parent) if parent else b"",
+                b"\x0a\x10%b\x12\x08%b" % (trace, own),
+                b"\x22\x08%b" % parent if parent else b"",
                 field(5, name.encode()),
                 pack("<BBBQBQ", 6 << 3, kind, 7 << 3 | _EIGHT_BYTES, times[0], 8 << 3 | _EIGHT_BYTES, times[1]),
-                attributes(9, values),
+                values,
                 *events,
                 status,
                 pack("<BBI", *varint(16 << 3 | _FOUR_BYTES), flags) if flags else b"",
@@ -134,15 +143,27 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
     return number | data[at] << shift, at + 1
 
 
-def _attribute(number: int, key: str, value: Value) -> bytes:
+def _attribute(within: int, key: str, value: Value) -> bytes:
     if type(value) is str and len(value) <= _LONGEST:
-        return _short(number, key, value)
-    return field(number, _key(key) + field(2, _value(value)))
+        return _short(within, key, value)
+    return field(within, _key(key) + field(2, _value(value)))
 
 
 @lru_cache(_CACHED)
-def _short(number: int, key: str, value: str) -> bytes:
-    return field(number, _key(key) + field(2, field(1, _utf8(value))))
+def _short(within: int, key: str, value: str) -> bytes:
+    return field(within, _key(key) + field(2, field(1, _utf8(value))))
+
+
+@lru_cache(_CACHED)
+def _before_number(within: int, key: str) -> bytes:
+    """All of the ``KeyValue`` but the eight bytes of its value."""
+    whole = _key(key) + field(2, _value(0.0))
+    return field(within, whole)[:-8]
+
+
+@lru_cache(_CACHED)
+def _event_name(name: str) -> bytes:
+    return field(2, name.encode())
 
 
 @lru_cache(_CACHED)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from gateway.observe.otel.spans import failed
+from gateway.observe.otel.kinds import failed
 
 _BITS = 56
 

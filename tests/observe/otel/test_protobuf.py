@@ -29,8 +29,10 @@ nanoseconds = st.integers(0, 2**63)
     error=st.none() | text, flags=st.integers(0, 0x3FF),
 )  # fmt: skip
 def test_a_span_reads_back_as_it_was_written(ids, name, times, given, event, error, flags):
-    events = [protobuf.event(times[0], name, event)]
-    span = protobuf.span(ids, name, protobuf.CLIENT, times, given, events, error=error, flags=flags)
+    events = [protobuf.event(times[0], name, protobuf.attributes(3, event))]
+    span = protobuf.span(
+        ids, name, protobuf.CLIENT, times, protobuf.attributes(9, given), events, error=error, flags=flags
+    )
     data = protobuf.request(protobuf.attributes(1, given), protobuf.scope("s", "1"), [span, span])
     request = ExportTraceServiceRequest.FromString(data)
     resource = request.resource_spans[0]

@@ -6,9 +6,10 @@ import pytest
 from msgspec import structs
 
 from gateway.model import Findings, Mode, Outcome, Proposal, Reason, Refusal, Run, Spoke, Trace, Usage, Verdict
+from gateway.observe.otel.kinds import Kinds, Peer
 from gateway.observe.otel.protobuf import request
 from gateway.observe.otel.sampling import Sampling
-from gateway.observe.otel.spans import Peer, spans_of
+from gateway.observe.otel.spans import spans_of
 from gateway.observe.trace import record_of
 from tests.observe.otel.collector import named, spans_in
 from tests.observe.support import permit, refusal, trace
@@ -34,7 +35,7 @@ def told(given: Trace, parent: str = f"00-{TRACE}-{ABOVE}-01") -> Trace:
 
 
 def exported(given: Trace, peers: dict[str, Peer] = PEERS, offset: float = 1_700_000_000.0):
-    return spans_in(request(b"", b"", [spans_of(record_of(given), peers, offset)]))
+    return spans_in(request(b"", b"", [spans_of(record_of(given), peers, offset, Kinds())]))
 
 
 def test_a_call_is_a_span_of_the_gateway_and_below_it_one_of_the_call_to_the_tool():
