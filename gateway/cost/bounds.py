@@ -26,7 +26,13 @@ def dearest(extent: Extent, rates: Sequence[Rates]) -> int:
     """Micro-dollars, rounded up, that the tokens of a call can cost at most with any of these rates."""
     read = read_at_most(extent, rates)
     return max(
-        ceil(round((read * _input(each) + extent.output * _output(each)) / 1e6 * MICRO + each.request * MICRO, 6))
+        ceil(
+            round(
+                (read * _input(each, extent) + extent.output * _output(each, extent)) / 1e6 * MICRO
+                + each.request * MICRO,
+                6,
+            )
+        )
         for one in rates
         for each in _applicable(one, read)
     )
@@ -37,7 +43,7 @@ def affordable(extent: Extent, rates: Sequence[Rates], amount: int) -> int:
     micro-dollars."""
     read = read_at_most(extent, rates)
     return min(
-        _afforded(amount - read * _input(each) - each.request * MICRO, _output(each), extent.output)
+        _afforded(amount - read * _input(each, extent) - each.request * MICRO, _output(each, extent), extent.output)
         for one in rates
         for each in _applicable(one, read)
     )
@@ -53,9 +59,9 @@ def _applicable(rates: Rates, read: int) -> list[Rates]:
     return [rates, *[tier.rates for tier in rates.tiers if tier.above < read]]
 
 
-def _input(rates: Rates) -> float:
-    return max(rates.input, rates.cache_write or 0.0, rates.cache_read or 0.0)
+def _input(rates: Rates, extent: Extent) -> float:
+    return max(rates.input, rates.cache_write or 0.0, rates.cache_read or 0.0, (rates.heard or 0.0) * extent.sound)
 
 
-def _output(rates: Rates) -> float:
-    return max(rates.output, rates.reasoning or 0.0)
+def _output(rates: Rates, extent: Extent) -> float:
+    return max(rates.output, rates.reasoning or 0.0, (rates.spoken or 0.0) * extent.sound)

@@ -76,17 +76,26 @@ def rates_of(price: ModelPrice) -> Rates | None:
     starts = {tier.start for key in _KEYS for tier in getattr(getattr(price, key), "tiers", ())}
     tiers = tuple(Tier(start, _at(price, start + 1)) for start in sorted(starts, reverse=True))
     base = _at(price, 0)
-    return Rates(base.input, base.output, base.cache_read, base.cache_write, base.reasoning, base.request, tiers)
+    return structs.replace(base, tiers=tiers)
 
 
-_KEYS = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok", "output_reasoning_mtok")
+_KEYS = (
+    "input_mtok",
+    "output_mtok",
+    "cache_read_mtok",
+    "cache_write_mtok",
+    "output_reasoning_mtok",
+    "input_audio_mtok",
+    "output_audio_mtok",
+)
 
 
 def _at(price: ModelPrice, tokens: int) -> Rates:
     """The rates for an input of so many tokens, without tiers."""
-    read_in, written, cache_read, cache_write, reasoning = [_one(getattr(price, key), tokens) for key in _KEYS]
+    read_in, written, read, write, reasoning, heard, spoken = [_one(getattr(price, key), tokens) for key in _KEYS]
     request = _one(price.requests_kcount, tokens) or 0.0
-    return Rates(read_in or 0.0, written or 0.0, cache_read, cache_write, reasoning, request / 1000)
+    per_request = request / 1000
+    return Rates(read_in or 0.0, written or 0.0, read, write, reasoning, per_request, heard=heard, spoken=spoken)
 
 
 def _one(price: Decimal | TieredPrices | None, tokens: int) -> float | None:

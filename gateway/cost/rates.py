@@ -39,6 +39,10 @@ class Rates(Struct, frozen=True):
     """US dollars for each request, whatever it reads."""
     tiers: tuple[Tier, ...] = ()
     """Dearer rates for long inputs, the longest first."""
+    heard: float | None = None
+    """Tokens of sound that is read; None: they cost what input costs."""
+    spoken: float | None = None
+    """Tokens of sound that is written; None: they cost what output costs."""
     context: int = 0
     """Tokens that the model can read; 0 where that is not known."""
 
@@ -54,6 +58,14 @@ class Rates(Struct, frozen=True):
         if cached := min(read_in, _count(usage.cache_write_tokens)):
             total += cached * (rates.input if rates.cache_write is None else rates.cache_write)
             read_in -= cached
+        if rates.heard is not None:
+            heard = min(read_in, _count(usage.heard_tokens))
+            total += heard * rates.heard
+            read_in -= heard
+        if rates.spoken is not None:
+            spoken = min(written, _count(usage.spoken_tokens))
+            total += spoken * rates.spoken
+            written -= spoken
         if rates.reasoning is not None:
             reasoned = min(written, _count(usage.reasoning_tokens))
             total += reasoned * rates.reasoning

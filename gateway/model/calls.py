@@ -116,6 +116,8 @@ class Extent(Struct, frozen=True):
     """Other models that may answer in place of the first."""
     besides: int = 0
     """Tokens of each answer that do not become fewer where it is made shorter."""
+    sound: bool = False
+    """Sound may be read or written."""
 
 
 class Call(Struct, frozen=True):

@@ -32,6 +32,10 @@ class Usage(Struct, frozen=True):
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+    heard_tokens: int = 0
+    """A part of the input: sound."""
+    spoken_tokens: int = 0
+    """A part of the output: sound."""
     estimated: bool = False
     """Counted from bytes, since the provider did not say (a stream that was cut)."""
 

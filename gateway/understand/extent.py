@@ -51,11 +51,13 @@ def extent_of(
         return Extent(0, 0)
     besides = _besides(args) if asked.max_tokens else OUTPUT
     output = _written(args, asked.max_tokens or OUTPUT) if metered == "both" else 0
-    pictures, beyond = _counted(args)
+    pictures, beyond, sound = _counted(args)
     answers = _answers(args) if output else 1
     picture = PICTURE_MINI if "4o-mini" in asked.model else PICTURE
     read = len(sent) + SLACK + pictures * picture + (TOOLS if asked.tools else 0)
-    return Extent(read, output * answers, answers, beyond or _refers(args), _other_models(args), besides)
+    sound = sound or beyond or _kept(args) or _speaks(args)
+    beyond = beyond or _refers(args)
+    return Extent(read, output * answers, answers, beyond, _other_models(args), besides, sound)
 
 
 def _written(args: Mapping[str, Any], most: int) -> int:
@@ -99,13 +101,18 @@ def _answers(args: Mapping[str, Any]) -> int:
 
 def _refers(args: Mapping[str, Any]) -> bool:
     """Whether the request as a whole refers to what is kept, or done, at the provider."""
-    if any(args.get(name) for name in _BEYOND) or args.get("mcp_servers") or isinstance(args.get("prompt"), dict):
+    if _kept(args) or args.get("mcp_servers") or isinstance(args.get("prompt"), dict):
         return True
     tools = args.get("tools")
     entries = tools if isinstance(tools, list) else [tools] if isinstance(tools, dict) else []
     return any(isinstance(entry, dict) and _runs_there(entry) for entry in entries) or bool(
         args.get("web_search_options") is not None
     )
+
+
+def _kept(args: Mapping[str, Any]) -> bool:
+    """Whether the request goes on with what is kept at the provider."""
+    return any(args.get(name) for name in _BEYOND)
 
 
 def _runs_there(tool: Mapping[str, Any]) -> bool:
@@ -136,9 +143,17 @@ def _other_models(args: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _counted(args: Mapping[str, Any]) -> tuple[int, bool]:
-    """Pictures in a request, and whether it has parts that bytes do not bound."""
-    pictures, beyond = 0, False
+def _speaks(args: Mapping[str, Any]) -> bool:
+    """Whether an answer with sound is asked for."""
+    config = args.get("generationConfig") or args.get("generation_config")
+    holder = config if isinstance(config, dict) else {}
+    kinds = [args.get("modalities"), holder.get("responseModalities"), holder.get("response_modalities")]
+    return bool(args.get("audio")) or "audio" in str(kinds).lower()
+
+
+def _counted(args: Mapping[str, Any]) -> tuple[int, bool, bool]:
+    """Pictures in a request, whether it has parts that bytes do not bound, and whether it has sound."""
+    pictures, beyond, sound = 0, False, False
     left: list[Any] = [
         args[name] for name in ("messages", "input", "system", "contents", "requests", "content") if name in args
     ]
@@ -151,9 +166,10 @@ def _counted(args: Mapping[str, Any]) -> tuple[int, bool]:
             pictures += named in _PICTURES or "image_url" in value or mime.startswith("image/")
             beyond = beyond or (named in _FILES and not _plain(value)) or not _ELSEWHERE.isdisjoint(value)
             beyond = beyond or not mime.startswith(_COUNTED)
+            sound = sound or named == "input_audio" or mime.startswith("audio/")
             value = value.values()
         left += [each for each in value if type(each) is dict or type(each) is list]
-    return pictures, beyond
+    return pictures, beyond, sound
 
 
 def _inline(part: Mapping[str, Any]) -> str:

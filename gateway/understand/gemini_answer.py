@@ -50,6 +50,16 @@ def usage_of(model: str, told: Mapping[str, Any]) -> Usage:
         count(told.get("cachedContentTokenCount")),
         0,
         thought,
+        _of_sound(told, "promptTokensDetails") + _of_sound(told, "toolUsePromptTokensDetails"),
+        _of_sound(told, "candidatesTokensDetails"),
+    )
+
+
+def _of_sound(told: Mapping[str, Any], where: str) -> int:
+    return sum(
+        count(each.get("tokenCount"))
+        for each in map(mapping, items(told.get(where)))
+        if each.get("modality") == "AUDIO"
     )
 
 

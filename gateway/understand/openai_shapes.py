@@ -67,6 +67,8 @@ def usage_of(value: object, model: str) -> Usage | None:
         count(cached.get("cached_tokens")),
         count(cached.get("cache_write_tokens")),
         count(mapping(of_written).get("reasoning_tokens")),
+        count(cached.get("audio_tokens")),
+        count(mapping(of_written).get("audio_tokens")),
     )
 
 

@@ -63,3 +63,11 @@ def test_amounts_are_whole_micro_dollars_rounded_up():
     assert dearest(Extent(0, 0), [Rates(0.1)]) == 0
     assert dearest(Extent(3_000_000, 0), [Rates(0.1)]) == 300_000
     assert dearest(Extent(0, 0), [Rates(0.0, request=0.005)]) == 5000
+
+
+def test_sound_is_dearer_only_where_there_may_be_some():
+    rates = [Rates(1, 2, heard=10, spoken=20)]
+    assert dearest(Extent(100, 100), rates) == 300
+    spoken = Extent(100, 100, sound=True)
+    assert dearest(spoken, rates) == 3000
+    assert affordable(spoken, rates, 2000) == 50

@@ -50,6 +50,8 @@ def theirs(provider: str, usage: Usage, now: datetime = NOW, terms: Terms = ()) 
         cache_read_tokens=usage.cache_read_tokens,
         cache_write_tokens=usage.cache_write_tokens,
         output_reasoning_tokens=usage.reasoning_tokens,
+        input_audio_tokens=usage.heard_tokens,
+        output_audio_tokens=usage.spoken_tokens,
     )
     price = genai_prices.calc_price(
         told,
@@ -99,6 +101,15 @@ def test_any_model_costs_what_the_package_says_at_any_time(data):
     cost = ours(provider, usage, now, terms)
     if cost is not None:
         assert math.isclose(cost, theirs(provider, usage, now, terms), rel_tol=1e-9, abs_tol=1e-12)
+
+
+@pytest.mark.parametrize(("provider", "model"), [("openai", "gpt-audio"), ("google", "gemini-2.5-flash")])
+def test_sound_costs_what_the_package_says(provider, model):
+    usage = Usage(model, 1000, 500, heard_tokens=800, spoken_tokens=300)
+    cost = ours(provider, usage)
+    assert cost is not None
+    assert math.isclose(cost, theirs(provider, usage), rel_tol=1e-9)
+    assert cost > 1.3 * ours(provider, Usage(model, 1000, 500))
 
 
 def test_most_models_have_a_price_in_tokens():

@@ -52,6 +52,12 @@ def test_reasoning_is_a_part_of_the_output():
     assert Rates(0, 10).cost(usage(written=1_000_000, reasoning_tokens=500_000)) == 10
 
 
+def test_sound_is_a_part_of_input_and_output_with_rates_of_its_own():
+    told = usage(read=1_000_000, written=1_000_000, heard_tokens=300_000, spoken_tokens=400_000)
+    assert math.isclose(Rates(1, 10, heard=30, spoken=60).cost(told), 0.7 * 1 + 0.3 * 30 + 0.6 * 10 + 0.4 * 60)
+    assert Rates(1, 10).cost(told) == 11
+
+
 def test_a_request_may_have_a_price_of_its_own():
     assert Rates(0, request=0.005).cost(usage()) == 0.005
 

@@ -102,6 +102,25 @@ def test_tools_of_the_agents_own_and_what_stands_in_the_request_are_bounded_by_b
     assert not extent(path, **body)[0].beyond
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "sound"),
+    [
+        (CHAT, {"messages": SAYS}, False),
+        (CHAT, {"messages": SAYS, "modalities": ["text"]}, False),
+        (CHAT, {"messages": SAYS, "modalities": ["text", "audio"]}, True),
+        (CHAT, {"messages": SAYS, "audio": {"voice": "alloy"}}, True),
+        (CHAT, {"messages": user({"type": "input_audio", "input_audio": {"data": "x"}})}, True),
+        (CHAT, {"messages": SAYS, "web_search_options": {}}, False),
+        (RESPONSES, {"input": "hi", "previous_response_id": "resp_1"}, True),
+        (GEMINI, {"contents": [{"parts": [{"inlineData": {"mimeType": "audio/wav", "data": "x"}}]}]}, True),
+        (GEMINI, {"contents": [{"parts": [{"fileData": {"fileUri": "f"}}]}]}, True),
+        (GEMINI, {"contents": [], "generationConfig": {"responseModalities": ["AUDIO"]}}, True),
+    ],
+)
+def test_sound_is_noticed(path, body, sound):
+    assert extent(path, **body)[0].sound is sound
+
+
 def test_pictures_count_by_what_a_provider_makes_of_one_however_few_bytes_name_it():
     picture = {"type": "image_url", "image_url": {"url": "http://p"}}
     found, size = extent(CHAT, messages=user(picture, picture))

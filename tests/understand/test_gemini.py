@@ -276,6 +276,15 @@ def test_thoughts_are_output_and_what_tools_put_into_the_prompt_is_input() -> No
     assert found.usage == Usage(MODEL, 145, 45, 20, 0, 33)
 
 
+def test_sound_is_told_apart() -> None:
+    body = generate_content(Scenario(), {}, MODEL)
+    details = [{"modality": "TEXT", "tokenCount": 5}, {"modality": "AUDIO", "tokenCount": 20}]
+    body["usageMetadata"] = {"promptTokenCount": 25, "candidatesTokenCount": 9, "promptTokensDetails": details}
+    body["usageMetadata"]["candidatesTokensDetails"] = [{"modality": "AUDIO", "tokenCount": 9}]
+    _, found = whole(endpoint(), body)
+    assert found.usage == Usage(MODEL, 25, 9, heard_tokens=20, spoken_tokens=9)
+
+
 def test_a_refused_call_becomes_a_text_and_others_stay() -> None:
     body = generate_content(Scenario(tools="get_weather+delete_all"), {}, MODEL)
     got, found = whole(endpoint(), body, "delete_all")

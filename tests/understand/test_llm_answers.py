@@ -123,6 +123,16 @@ def test_usage_of_each_endpoint(endpoint, body, usage):
     assert (read.found().usage, read.found().notes) == (usage, ())
 
 
+def test_sound_is_told_apart():
+    read = answer(CHAT, Judge(), {"model": "gpt-6"}, content_type=JSON)
+    read.feed(
+        b'{"model":"m","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":8,'
+        b'"prompt_tokens_details":{"audio_tokens":7},"completion_tokens_details":{"audio_tokens":6}}}'
+    )
+    read.end()
+    assert read.found().usage == Usage("m", 9, 8, heard_tokens=7, spoken_tokens=6)
+
+
 @pytest.mark.parametrize("told", ['"8"', "null", "true", "[]"])
 def test_a_usage_without_numbers_is_no_usage_of_nothing(told):
     read = answer(EMBEDDINGS, Judge(), {"model": "emb", "input": "x"}, content_type=JSON)
