@@ -63,6 +63,7 @@ class Loops(Keeper[LoopClaim]):
             return hold
         refusals, most = trail.refuse(), claim.settings.refusals
         if most and refusals >= most and claim.key[2]:
+            trail.pardon()
             return structs.replace(hold, escalate=True)
         return hold if refusals == 1 else structs.replace(hold, detail="")
 

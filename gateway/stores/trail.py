@@ -228,6 +228,10 @@ class Trail:
         self._refused += 1
         return self._refused
 
+    def pardon(self) -> None:
+        """Refusals count from none again: the run was stopped for these, and whoever lets it go on means it."""
+        self._refused = 0
+
     @property
     def busy(self) -> bool:
         """Whether calls of the run are under way."""

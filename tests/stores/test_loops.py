@@ -259,6 +259,17 @@ def test_refusals_end_in_quarantine():
     assert told[2][1], "the third is enough"
 
 
+def test_a_run_that_is_let_go_on_is_not_stopped_by_its_first_mistake():
+    agent = Agent()
+    agent.calls("AAA" + "AAA")
+    assert agent.last.escalate, "the run is quarantined; somebody lifts it"
+    stopped = []
+    for _ in range(3):
+        assert not agent.call("A"), "what was repeated is refused as before"
+        stopped.append(agent.last.escalate)
+    assert stopped == [False, False, True]
+
+
 def test_progress_forgives_refusals():
     agent = Agent()
     for number in range(10):
