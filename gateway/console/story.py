@@ -58,10 +58,10 @@ class Told(Struct, frozen=True):
 
 
 class Trouble(Struct):
-    """Calls that were refused, withheld or failed for one reason; ``first`` is the call that was the first."""
+    """Calls that stand out for one reason; ``first`` is the call that was the first."""
 
     kind: str
-    """``refuse``, ``withheld`` or ``failed``."""
+    """``refuse``, ``withheld``, ``failed``, ``shadow`` (a rule that only looks would have refused it) or ``warn``."""
     what: str
     """The rule or guard, or the tool."""
     why: str
@@ -139,7 +139,7 @@ def unusual(guard: dict[str, Any]) -> bool:
 
 
 def troubles(steps: list[Told]) -> list[Trouble]:
-    """What was refused, withheld or failed, each kind once, in the order in which it began."""
+    """What was refused, withheld, noted or failed, each kind once, in the order in which it began."""
     found: dict[tuple[str, str, str], Trouble] = {}
     for one in steps:
         record = one.record
@@ -163,5 +163,11 @@ def _troubles_of(one: Told) -> Iterator[tuple[str, str, str, str]]:
         if status and status < 400 and not record["error"]:
             why = f"it answered {status}, and that it failed"
         yield "failed", f"{record['tool']} {record['operation'] or record['path']}", why, why
+    for rule in record["rules"]:
+        name, said = f"{rule['policy']}/{rule['rule']}", rule["message"] or rule["error"] or ""
+        if rule["mode"] == "Audit" and rule["verdict"] in ("deny", "approve"):
+            yield "shadow", name, said, rule["verdict"]
+        elif rule["verdict"] == "warn" or rule["mode"] == "Warn":
+            yield "warn", name, said, rule["verdict"]
     if withheld := record["withheld"]:
         yield "withheld", withheld["rule"] or withheld["reason"], withheld["detail"], withheld["reason"]

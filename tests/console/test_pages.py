@@ -78,7 +78,7 @@ async def test_pages_tell_what_is_on_record(tmp_path, stored):
         assert ("No trace store" in await text_of(get, "/runs")) is not stored
         assert "/runs/ann/r1" in await text_of(get, "/runs")
         run = await text_of(get, "/runs/ann/r1")
-        for told in ("payments/large", "too large", "reset", "What went wrong", "Audit: only noted", 'id="c-c2"'):
+        for told in ("payments/large", "too large", "reset", "What stands out", "Audit: only noted", 'id="c-c2"'):
             assert told in run
         assert run.index('id="c-c0"') < run.index('id="c-c1"') < run.index('id="c-c2"')
         assert 'id="c-c0"' not in await text_of(get, "/runs/ann/r1?only=notable")

@@ -1,0 +1,57 @@
+"""Pictures for the docs, of a real gateway after a bad night: ``python -m tests.console.screenshots``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from playwright.sync_api import Browser
+
+from tests.console.browser import CHROMIUM, DESKTOP, PHONE, chromium, opened
+from tests.console.scene import Night
+
+FOLDER = Path(__file__).parents[2] / "docs" / "img"
+LONG = (1060, 1180)
+SHOTS: tuple[tuple[str, str, tuple[int, int], dict[str, Any]], ...] = (
+    ("live", "/", (1060, 760), {}),
+    ("run", "/runs/treasurer/inv-4711", LONG, {}),
+    ("run-phone", "/runs/treasurer/inv-4711", (PHONE[0], 1300), {}),
+    ("live-phone", "/", PHONE, {"color_scheme": "dark"}),
+    ("call", "/calls/{paid}", DESKTOP, {}),
+    ("tool", "/tools/search", DESKTOP, {"color_scheme": "dark"}),
+    ("policies", "/policies", (1280, 620), {}),
+)
+
+
+def main() -> None:
+    """Write ``docs/img/console-*.png``."""
+    if CHROMIUM is None:
+        raise SystemExit("no Chromium here: install it, or name one in TOOLGATE_CHROMIUM")
+    with TemporaryDirectory() as folder:
+        night = Night(Path(folder))
+        try:
+            night.busy_evening()
+            calls = night.poisoned_run()
+            night.settled()
+            with chromium() as browser:
+                for shot in SHOTS:
+                    _shoot(browser, night, calls, *shot)
+        finally:
+            night.close()
+
+
+def _shoot(
+    browser: Browser, night: Night, calls: dict[str, str], name: str, path: str, size: tuple[int, int], options: Any
+) -> None:
+    with opened(browser, size, base_url=night.url, reduced_motion="reduce", **options) as (page, complaints):
+        page.goto(path.format(**calls))
+        page.wait_for_load_state("load")
+        if path == "/":
+            page.wait_for_function("document.getElementById('feed-state').textContent === 'live'")
+        page.screenshot(path=str(FOLDER / f"console-{name}.png"))
+        assert complaints == [], complaints
+
+
+if __name__ == "__main__":
+    main()
