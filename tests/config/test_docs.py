@@ -19,6 +19,7 @@ from gateway.config.schema import (
     Lineage,
     Log,
     ModelRates,
+    OtlpConfig,
     ToolConfig,
     TraceConfig,
     TraceStoreConfig,
@@ -63,6 +64,7 @@ ELSEWHERE = (ToolConfig, ModelRates)
 """Sections with a table of their own."""
 SECTIONS: dict[type[BaseModel], str] = {
     TraceStoreConfig: "trace.store.",  # before Config, whose default is not to have one
+    OtlpConfig: "trace.otlp.",
     Config: "",
     ToolConfig: "",
     ModelRates: "",
@@ -102,6 +104,8 @@ def test_a_documented_default_is_the_default(key: str) -> None:
                 name = name.removeprefix("api_key.")
                 model = model_in(Identify.model_fields["api_key"].annotation) or model
                 minimal = {"keys": [{"sha256": "a" * 64, "agent": "b"}]}
+            elif model is OtlpConfig:
+                minimal = {"endpoint": "http://a"}
             elif model in (Wire, TraceConfig, TraceStoreConfig, Log, Lineage):
                 minimal = {}
             (written_out,), _ = marks.read(DEFAULTS[key].strip("`"))
