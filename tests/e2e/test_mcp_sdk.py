@@ -33,10 +33,12 @@ def server() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="module")
-def before(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A gateway before that server, in which everybody may do everything."""
-    gateway = Gateway(tmp_path_factory.mktemp("mcp"), {TOOL: tool(server.removesuffix("/mcp"))}).start()
+@pytest.fixture(scope="module", params=["auto", "always"])
+def before(request: pytest.FixtureRequest, server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway before that server, in which everybody may do everything; with ``always``, messages go on with our
+    trace context in them."""
+    tools, lineage = {TOOL: tool(server.removesuffix("/mcp"))}, {"propagate": request.param}
+    gateway = Gateway(tmp_path_factory.mktemp("mcp"), tools, lineage=lineage).start()
     yield gateway
     gateway.stop()
     assert "Traceback" not in gateway.output, gateway.output
