@@ -18,6 +18,9 @@ class Shares(Generic[K, V]):
         self._capacity = capacity
         self._values: OrderedDict[K, tuple[str, V]] = OrderedDict()
         self._keys: dict[str, OrderedDict[K, None]] = {}
+        self._by_size: dict[int, OrderedDict[str, None]] = {}
+        """Agents by how many keys they have: to find who has most must not cost more the more agents there are."""
+        self._most = 0
 
     def get(self, key: K) -> V | None:
         """What is kept; this is no use of it."""
@@ -44,7 +47,9 @@ class Shares(Generic[K, V]):
         if known:
             self._values.move_to_end(key)
             own.move_to_end(key)
-        elif len(self._values) > self._capacity:
+            return
+        self._resized(agent, len(own) - 1, len(own))
+        if len(self._values) > self._capacity:
             self._push_out(own)
 
     def pop(self, key: K) -> V | None:
@@ -55,6 +60,7 @@ class Shares(Generic[K, V]):
         agent, value = kept
         own = self._keys[agent]
         del own[key]
+        self._resized(agent, len(own) + 1, len(own))
         if not own:
             del self._keys[agent]
         return value
@@ -67,8 +73,23 @@ class Shares(Generic[K, V]):
 
     def _push_out(self, own: OrderedDict[K, None]) -> None:
         if len(own) == 1 or len(own) * len(self._keys) <= self._capacity:  # then somebody else has more than a share
-            own = max(self._keys.values(), key=len)
+            own = self._keys[next(iter(self._by_size[self._most]))]
         self.pop(next(iter(own)))
+
+    def _resized(self, agent: str, before: int, after: int) -> None:
+        """The agent has one key more, or one less."""
+        if before:
+            same = self._by_size[before]
+            del same[agent]
+            if not same:
+                del self._by_size[before]
+        if after:
+            others = self._by_size.get(after)
+            if others is None:
+                others = self._by_size[after] = OrderedDict()
+            others[agent] = None
+        if after > self._most or self._most not in self._by_size:
+            self._most = after
 
     def __iter__(self) -> Iterator[tuple[K, V]]:
         return iter([(key, value) for key, (_, value) in self._values.items()])

@@ -51,3 +51,24 @@ def test_more_agents_than_places_leave_the_newest():
         table.put(agent, agent, agent)
     assert len(table) == 3
     assert table.get("f") == "f"
+
+
+@given(PUTS, st.integers(1, 12), st.data())
+def test_who_has_most_loses_the_oldest_of_it(puts, capacity, data):
+    """Against a model that counts all of them each time."""
+    table, model = Shares(capacity), {}
+    for agent, name in puts:
+        key = (agent, name)
+        model.pop(key, None)
+        model[key] = agent
+        table.put(agent, key, name)
+        if len(model) > capacity:
+            (gone,) = [each for each in model if table.get(each) is None]
+            sizes = [list(model.values()).count(each) for each in "abcd"]
+            assert model[gone] == agent or list(model.values()).count(model[gone]) == max(sizes)
+            assert gone == next(each for each in model if model[each] == model[gone])
+            del model[gone]
+        elif data.draw(st.booleans()):
+            table.pop(key)
+            del model[key]
+    assert [key for key, _ in table] == list(model)
