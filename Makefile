@@ -8,7 +8,7 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit lint types contracts check bench bench-peers simulate conformance fuzz test-otlp schemas clean
+.PHONY: help run test unit lint types contracts check bench bench-peers simulate conformance fuzz test-otlp schemas screenshots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -61,6 +61,9 @@ schemas: $(DEV_STAMP) ## write docs/schema/*.json from the models
 	$(BIN)/toolgate schema config > docs/schema/config.schema.json
 	$(BIN)/toolgate schema policy > docs/schema/policy.schema.json
 	$(BIN)/toolgate schema test > docs/schema/test.schema.json
+
+screenshots: $(DEV_STAMP) ## write docs/img/console-*.png: a real gateway, a bad night, a real browser
+	$(BIN)/python -m tests.console.screenshots
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/out

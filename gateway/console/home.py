@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from gateway.console.desk import Desk
 from gateway.console.pieces import whole
-from gateway.console.stream import choice_of, entries
+from gateway.console.stream import choice_of, newest
 from gateway.observe.store.found import Filter, RefusalStats, Stretch
 from gateway.observe.store.reader import TraceReader
 
@@ -57,7 +57,7 @@ class Home:
         desk, choice = self._desk, choice_of(request.query)
         last = desk.feed.last
         lines, _ = desk.feed.after(0)
-        found = entries(lines, choice)[-_SHOWN:][::-1]
+        found, _ = newest(lines, choice, _SHOWN)
         if not found and desk.records.stored:  # the gateway has only just begun: what was before?
             rows = await desk.records.ask(lambda reader: reader.calls(choice.filter, _SHOWN))
             found = [whole(row.record) for row in rows]

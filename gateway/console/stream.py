@@ -47,12 +47,12 @@ class Choice(Struct, frozen=True):
             return True
         return outcome_of(record) == self.decision
 
-    def may_fit(self, line: bytes) -> bool:
-        """Whether an encoded record can be one of them, told without decoding it."""
-        wanted = {"tool": self.tool, "agent": self.agent}
+    def candidates(self, lines: Iterable[bytes]) -> list[bytes]:
+        """Encoded records that can be among them, told without decoding any."""
         decision = "allow" if self.decision == "failed" else self.decision
-        needles = [(name, value) for name, value in (*wanted.items(), ("decision", decision)) if value]
-        return all(orjson.dumps({name: value})[1:-1] in line for name, value in needles)
+        wanted = (("tool", self.tool), ("agent", self.agent), ("decision", decision))
+        needles = [orjson.dumps({name: value})[1:-1] for name, value in wanted if value]
+        return [line for line in lines if all(needle in line for needle in needles)]
 
 
 def choice_of(query: Mapping[str, str]) -> Choice:
@@ -76,10 +76,17 @@ def outcome_of(record: Mapping[str, Any]) -> str:
     return "failed" if failed else "allow"
 
 
-def entries(lines: Iterable[bytes], choice: Choice) -> list[dict[str, Any]]:
-    """The records among these lines that are wanted."""
-    records = (orjson.loads(line) for line in lines if choice.may_fit(line))
-    return [record for record in records if choice.fits(record)]
+def newest(lines: Iterable[bytes], choice: Choice, most: int) -> tuple[list[dict[str, Any]], int]:
+    """The newest records that are wanted, newest first; and how many more there are, at most."""
+    candidates = choice.candidates(lines)
+    found: list[dict[str, Any]] = []
+    for number, line in enumerate(reversed(candidates)):
+        if len(found) == most:
+            return found, len(candidates) - number
+        record = orjson.loads(line)
+        if choice.fits(record):
+            found.append(record)
+    return found, 0
 
 
 async def stream(desk: Desk, request: web.Request) -> web.StreamResponse:
@@ -94,10 +101,9 @@ async def stream(desk: Desk, request: web.Request) -> web.StreamResponse:
             event.clear()
             lines, gone = desk.feed.after(number)
             number = desk.feed.last
-            found = entries(lines, choice)
+            found, more = newest(lines, choice, MOST_ROWS)
             if found or gone:
-                more = gone + max(0, len(found) - MOST_ROWS)
-                rows = render("rows.html", calls=found[-MOST_ROWS:][::-1], more=more, live=True)
+                rows = render("rows.html", calls=found, more=more + gone, live=True)
                 if not await _send(response, _event(number, rows)):
                     break
             await asyncio.sleep(_PAUSE)

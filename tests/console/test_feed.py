@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.console.errors import Busy, Mistaken
 from gateway.console.feed import MOST_WATCHING, Feed
 from gateway.console.pieces import whole
-from gateway.console.stream import Choice, choice_of, entries, outcome_of
+from gateway.console.stream import Choice, choice_of, newest, outcome_of
 from gateway.observe.trace import line_of
 from tests.observe.store.test_reader import MIXED
 
@@ -59,11 +59,12 @@ LINES = [line_of(trace) for trace in MIXED]
 @pytest.mark.parametrize("agent", ["", "ann"])
 @pytest.mark.parametrize("decision", ["", "allow", "refuse", "failed"])
 def test_a_choice_finds_what_fits(tool, agent, decision):
-    found = entries(LINES, Choice(tool, agent, decision))
+    found, more = newest(LINES, Choice(tool, agent, decision), 100)
+    assert more == 0
     records = [orjson.loads(line) for line in LINES]
     assert [one["call"] for one in found] == [
         one["call"]
-        for one in records
+        for one in reversed(records)
         if (not tool or one["tool"] == tool)
         and (not agent or one["agent"] == agent)
         and (not decision or outcome_of(one) == decision)
@@ -78,3 +79,9 @@ def test_outcomes():
 def test_there_are_no_other_decisions():
     with pytest.raises(Mistaken):
         choice_of({"decision": "perhaps"})
+
+
+def test_of_many_the_newest_are_shown_and_the_others_counted():
+    found, more = newest(LINES, Choice(), 2)
+    assert [one["call"] for one in found] == ["c4", "c3"]
+    assert more == len(LINES) - 2
