@@ -43,6 +43,7 @@ from gateway.identify.header import Anonymous, HeaderIdentity
 from gateway.model import Quarantine, Trace
 from gateway.model.state_url import read_state_url
 from gateway.observe.audit import TraceLog
+from gateway.observe.chain.writer import AuditLog
 from gateway.observe.exposition import Gauges, registry_of
 from gateway.observe.keeping import keeping
 from gateway.observe.links import Links
@@ -149,6 +150,7 @@ class App:
             self._exporter = exporter_to(otlp.protocol, otlp.endpoint, otlp.headers, otlp.sample, otlp.resource)
             self._exporter.peers = _peers(loaded)
         self._feed = Feed()
+        self._audit = _audit_of(loaded)
         self._traces = TraceLog(
             trace.file,
             trace.on_failure,
@@ -157,6 +159,7 @@ class App:
             settings=keeping(trace.args, trace.redact, trace.headers, trace.args_limit, os.urandom(16)),
             store=self._store,
             redactor=redactor,
+            audit=self._audit,
             links=Links(Shares(MOST_LINKED)),
             followers=(self._feed.put,) if self._exporter is None else (self._feed.put, self._exporter.put),
         )
@@ -198,12 +201,13 @@ class App:
             pools=self._ledger.pools.states,
             budgets=self._budgets.standings,
             store=self._stored,
+            audit=self._audited,
             runs=self._runs_now.counts,
             exported=self._exported,
         )
         listen = config.admin.listen
         gate = Gate(listen, config.admin.token)
-        api = make_api(gate)
+        api = make_api(gate, self._noted)
         quarantines.add(api, self._quarantines, lambda: self._listener.pipeline.streets, self._notices.said)
         names = lambda: self._loaded.book.breaker_names  # noqa: E731 - a reload brings others
         breakers.add(api, self._ledger.circuits, self._breakers.say, names, self._breakers.said)
@@ -252,7 +256,7 @@ class App:
     def _changed(self, loaded: Loaded) -> None:
         """A new valid version: calls from now on take it."""
         after = loaded.config
-        for key in ("listen", "admin", "state", "trace", "log"):
+        for key in ("listen", "admin", "state", "trace", "audit", "log"):
             if getattr(self._started_with, key) != getattr(after, key):
                 log.warning("%s is not as it was at the start, in %s: that needs a restart", key, self._path)
         self._redactor.adopt(_credentials(loaded))
@@ -266,6 +270,8 @@ class App:
         self._ledger.pools.adopt(pools, time.monotonic())
         self._loaded, self._loaded_at, self._reload_error = loaded, _now(), None
         self._metrics.reloaded(loaded.version)
+        if self._audit is not None:
+            self._audit.note("reload", policy=loaded.version)
         for warning in loaded.warnings:
             log.warning("%s", warning)
         log.info("reloaded: policy %s", loaded.version)
@@ -317,6 +323,8 @@ class App:
     def _heed(self, quarantine: Quarantine) -> None:
         """A quarantine has come to stand. What it ends is ended after this turn: it may be a call that imposes it."""
         log.warning("%s", told(quarantine))
+        if self._audit is not None:
+            self._audit.note("quarantine", by=quarantine.by, what=self._redactor.text(told(quarantine)))
         asyncio.get_running_loop().call_soon(self._cut, quarantine)
 
     def _cut(self, quarantine: Quarantine) -> None:
@@ -335,6 +343,7 @@ class App:
             "loaded_at": self._loaded_at,
             "last_reload_error": self._reload_error,
             "trace": {**self._traces.status(), **self._exporting()},
+            "audit": None if self._audit is None else self._audit.status(),
             "state": self._state.status(),
             "unapproved_tools": sorted(str(change) for change in self._kept.changes()),
         }
@@ -362,6 +371,15 @@ class App:
         records = Records(None if store is None else Path(store.path), self._feed)
         return partial(pages.add, desk=Desk(records, self._feed, sights, gate))
 
+    def _noted(self, by: str, peer: str, what: str, why: str) -> None:
+        if self._audit is not None:
+            hide = self._redactor.text
+            self._audit.note("change", by=hide(by), peer=peer, what=hide(what), why=hide(why))
+
+    def _audited(self) -> tuple[int, int, int]:
+        audit = self._audit
+        return (0, 0, 0) if audit is None else (audit.head.seq, audit.unwritten, audit.dropped)
+
     def _stored(self) -> tuple[int, int]:
         return (0, 0) if self._store is None else (self._store.dropped, self._store.size)
 
@@ -377,6 +395,17 @@ def _redactor_of(loaded: Loaded) -> Redactor:
     return redactor
 
 
+def _audit_of(loaded: Loaded) -> AuditLog | None:
+    """The audit that the configuration asks for. Raises ConfigError where it cannot be kept."""
+    config = loaded.config.audit
+    if config is None:
+        return None
+    about = {"version": __version__, "policy": loaded.version}
+    key = None if config.key is None else config.key.encode()
+    refuses = config.on_failure == "refuse"
+    return AuditLog(config.dir, key, config.segment, config.sync, refuses=refuses, about=about)
+
+
 def _credentials(loaded: Loaded) -> Iterator[tuple[str, str]]:
     """All that the gateway holds and nobody should read, with what it is for."""
     for tool in loaded.tools:
@@ -387,6 +416,8 @@ def _credentials(loaded: Loaded) -> Iterator[tuple[str, str]]:
         yield "otlp", header
     if config.admin.token is not None:
         yield "admin", config.admin.token
+    if config.audit is not None and config.audit.key is not None:
+        yield "audit", config.audit.key
     if config.lineage.key is not None:
         yield "lineage", config.lineage.key
     if password := urlsplit(config.state).password:

@@ -37,8 +37,19 @@ audit = logging.getLogger("toolgate.audit")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def make_api(gate: Gate) -> web.Application:
-    """The API without any route; to be mounted at ``/api``."""
+Noted = Callable[[str, str, str, str], None]
+"""Is told of each change: by whom (as they say), from where, what, and why."""
+
+
+def _unnoted(by: str, peer: str, what: str, why: str) -> None:
+    """Nobody keeps an audit."""
+
+
+_NOTED: web.AppKey[Noted] = web.AppKey("noted", Noted)  # type: ignore[arg-type]
+
+
+def make_api(gate: Gate, noted: Noted = _unnoted) -> web.Application:
+    """The API without any route; to be mounted at ``/api``. ``noted`` is told of each change."""
 
     @web.middleware
     async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -55,7 +66,9 @@ def make_api(gate: Gate) -> web.Application:
             log.exception("%s %s failed", request.method, request.path)
             return problem(Failure(500, "the gateway failed at this; its log says how"))
 
-    return web.Application(middlewares=[guarded], client_max_size=MOST_BYTES)
+    app = web.Application(middlewares=[guarded], client_max_size=MOST_BYTES)
+    app[_NOTED] = noted
+    return app
 
 
 def answer(value: Any, status: int = 200) -> web.Response:
@@ -82,6 +95,7 @@ async def body_of(request: web.Request, kind: type[T]) -> T:
 
 
 def changed(request: web.Request, by: str, what: str, why: str) -> None:
-    """Log a change: who made it (as they say, and from where), what it was, and why."""
+    """Log a change, and tell the audit: who made it (as they say, and from where), what it was, and why."""
     told = (by, request.remote or "unknown", what, why or "no reason given")
+    request.config_dict.get(_NOTED, _unnoted)(*told)
     audit.info("admin: by %s from %s: %s (%s)", *[visible(part).replace("\n", "\\n") for part in told])

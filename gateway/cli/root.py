@@ -23,6 +23,7 @@ from gateway.cli.runs_live import live
 from gateway.cli.schema import schema
 from gateway.cli.shadow import shadow
 from gateway.cli.tools import tools
+from gateway.cli.verify import audit, verify
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -33,7 +34,7 @@ def toolgate() -> None:
 
 _COMMANDS = (
     *(run, check, test, explain, replay, shadow, calls, runs, tail, quarantine, breakers, budgets, pools),
-    *(schema, hash_key, demo, mcp, tools),
+    *(schema, hash_key, demo, mcp, tools, verify, audit),
 )
 for command in _COMMANDS:
     toolgate.add_command(command)

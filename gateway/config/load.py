@@ -175,6 +175,9 @@ class _Reading:
                 if (taken := arguments_of(pinned)) is not None:
                     self.arguments[name] = taken
         config = config.model_copy(update={"trace": _from_folder(config.trace, self.base)})
+        if config.audit is not None:
+            folder = os.path.abspath(self.base / config.audit.dir)
+            config = config.model_copy(update={"audit": config.audit.model_copy(update={"dir": folder})})
         state = read_state_url(config.state)
         if "state" in self._written:
             self._written["state"] = str(state)

@@ -325,6 +325,22 @@ class TraceConfig(Model):
     otlp: OtlpConfig | None = Field(default=None, description="Send calls as spans to an OpenTelemetry collector too.")
 
 
+class AuditConfig(Model):
+    """What was decided and what operators changed, in a chain of hashes that shows every later change."""
+
+    dir: str = Field(default="audit", min_length=1, description="The folder, from the configuration's.")
+    key: SigningKey | None = Field(
+        default=None, description='Signs checkpoints, such as "${file:/run/secrets/audit}"; who has it can verify.'
+    )
+    segment: Bytes = Field(default=64 << 20, ge=1 << 10, description="Bytes of a file, about; then a new one begins.")
+    sync: Duration = Field(
+        default=1.0, gt=0, description="Every so often what was written is synced to the disk and a checkpoint made."
+    )
+    on_failure: Literal["refuse", "drop"] = Field(
+        default="refuse", description="Where it cannot be written: refuse calls, or drop records and count them."
+    )
+
+
 class Lineage(Model):
     """Which run led to which, where agents are tools of other agents."""
 
@@ -412,4 +428,7 @@ class Config(Model):
     tools: dict[ToolName, ToolConfig] = Field(min_length=1, description="The tools, by name.")
     wire: Wire = Wire()
     trace: TraceConfig = TraceConfig()
+    audit: AuditConfig | None = Field(
+        default=None, description="Keep an audit that shows every later change of it; {} for all defaults."
+    )
     log: Log = Log()

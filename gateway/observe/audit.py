@@ -16,6 +16,7 @@ from typing import Any, Literal
 import orjson
 
 from gateway.model import Permit, Trace
+from gateway.observe.chain.writer import AuditLog, Written
 from gateway.observe.keeping import NOTHING, Keeping
 from gateway.observe.links import Links
 from gateway.observe.redact import Redactor, own_of
@@ -52,6 +53,7 @@ class TraceLog:
         followers: tuple[Follower, ...] = (),
         redactor: Redactor | None = None,
         links: Links | None = None,
+        audit: AuditLog | None = None,
         write: Callable[[int, bytes], int] = os.write,
     ) -> None:
         """Open ``file`` (``-`` is stdout). ``capacity``: records unwritten at most. ``settings``: what records keep.
@@ -59,7 +61,7 @@ class TraceLog:
         ``observers`` are told of every trace, dropped or not, in batches and off the call's way (metrics). ``store``
         gets every record that the file gets, and is closed with the log; ``followers`` get each batch of these lines.
         ``redactor`` masks what must not be in a record; by default, what looks like a credential. ``links`` tells which
-        proposal of a model a call follows.
+        proposal of a model a call follows. ``audit`` is told of every call, dropped or not, and closed with the log.
 
         Raises:
             ConfigError: the file cannot be opened.
@@ -73,6 +75,7 @@ class TraceLog:
         self._followers = followers
         self._redactor = redactor or Redactor()
         self._links = links
+        self._audit = audit
         self._pending: list[Trace] = []
         self._timer: asyncio.TimerHandle | None = None
         self._accepted = 0
@@ -85,7 +88,7 @@ class TraceLog:
     @property
     def available(self) -> bool:
         """False where calls must be refused because they could not be recorded."""
-        return not (self._refuses and self._full())
+        return not (self._refuses and self._full()) and (self._audit is None or self._audit.available)
 
     def record(self, trace: Trace) -> None:
         """Take a trace. Costs an append; the rest happens later."""
@@ -106,16 +109,24 @@ class TraceLog:
             for trace in traces:
                 observe(trace)
         self._forget_written()
+        # A log that refuses when full still takes the calls that were let through before: these are few, at most the
+        # calls in flight, and they are what it promised to keep. Refusals are not, and may be many.
         room = 0 if self._full() else self._capacity - (self._accepted - self._writer.written)
         lines: list[bytes] = []
         told: list[Trace | None] = []
         """None where the line says less than the trace."""
+        audited: list[Written] = []
         for trace in traces:
-            if line := self._line(trace, len(lines) >= room):
-                masked = self._redacted(trace, line)
-                if masked:
-                    lines.append(masked)
-                    told.append(trace if masked is line else None)
+            keep = len(lines) < room or (self._refuses and isinstance(trace.decision, Permit))
+            masked, known = self._masked(trace) if keep or self._audit is not None else (b"", None)
+            audited.append((known, masked or b"{}"))
+            if keep and masked:
+                lines.append(masked)
+                told.append(known)
+            else:
+                self.dropped += 1
+        if self._audit is not None:
+            self._audit.put(audited)
         if self._store is not None and lines:
             self._store.put([_stored(trace, line) for trace, line in zip(told, lines, strict=True)])
         if lines:
@@ -144,6 +155,8 @@ class TraceLog:
         self.flush()
         end = monotonic() + timeout
         self._writer.close(timeout)
+        if self._audit is not None:
+            self._audit.close(max(0.1, end - monotonic()))
         if self._store is not None and (unstored := self._store.close(max(0.1, end - monotonic()))):
             log.error("%d traces were not stored in %s before the end", unstored, self._store.path)
         lost = self._accepted - self._writer.written
@@ -151,31 +164,16 @@ class TraceLog:
             log.error("%d traces were not written to %s before the end", lost, self._writer.path)
         return lost
 
-    def _line(self, trace: Trace, full: bool) -> bytes:
-        """One encoded line, or nothing where there is no room for it.
-
-        A log that refuses when full still takes the calls that were let through before: these are few, at most the
-        calls in flight, and they are what it promised to keep. Refusals are not, and may be many.
-        """
-        if full and not (self._refuses and isinstance(trace.decision, Permit)):
-            self.dropped += 1
-            return b""
+    def _masked(self, trace: Trace) -> tuple[bytes, Trace | None]:
+        """The line without secrets, nothing where it cannot be made; and the trace, None where the line says less."""
         try:
             link = self._links.linked(trace) if self._links is not None else None
-            return line_of(trace, self._settings, link)
-        except (TypeError, ValueError, OverflowError):
+            line = line_of(trace, self._settings, link)
+            masked = self._redactor.line(line, own_of(trace))
+        except (TypeError, ValueError, OverflowError, RecursionError):
             log.exception("the trace of call %s cannot be encoded", trace.id)
-            self.dropped += 1
-            return b""
-
-    def _redacted(self, trace: Trace, line: bytes) -> bytes:
-        """The line without secrets, the same bytes where there are none; nothing where that cannot be known."""
-        try:
-            return self._redactor.line(line, own_of(trace))
-        except (ValueError, RecursionError):
-            log.exception("the trace of call %s cannot be redacted", trace.id)
-            self.dropped += 1
-            return b""
+            return b"", None
+        return masked, trace if masked is line else None
 
     def _full(self) -> bool:
         if self._accepted + len(self._pending) - self._writer.written >= self._capacity:

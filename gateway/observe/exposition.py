@@ -33,6 +33,10 @@ def _no_store() -> tuple[int, int]:
     return 0, 0
 
 
+def _no_audit() -> tuple[int, int, int]:
+    return 0, 0, 0
+
+
 class Gauges(Struct, frozen=True):
     """Where to look for what is not counted but simply is, at the moment of asking."""
 
@@ -60,6 +64,8 @@ class Gauges(Struct, frozen=True):
     """How many runs are in each state."""
     store: Callable[[], tuple[int, int]] = _no_store
     """Records that the trace store has lost, and bytes that it takes."""
+    audit: Callable[[], tuple[int, int, int]] = _no_audit
+    """The last record of the audit that is synced, calls not written yet, and calls lost."""
 
 
 class Exposition(Collector):
@@ -176,6 +182,10 @@ class Exposition(Collector):
             "toolgate_trace_store_dropped", "Records that the trace store had no room for.", value=lost
         )
         yield GaugeMetricFamily("toolgate_trace_store_bytes", "What the trace store holds, in bytes.", value=size)
+        head, unwritten, unaudited = gauges.audit()
+        yield GaugeMetricFamily("toolgate_audit_head_seq", "Last record of the audit that is synced.", value=head)
+        yield GaugeMetricFamily("toolgate_audit_unwritten", "Calls whose audit is not written yet.", value=unwritten)
+        yield CounterMetricFamily("toolgate_audit_dropped", "Calls that the audit has lost.", value=unaudited)
         exported, unexported = gauges.exported()
         yield CounterMetricFamily("toolgate_otel_records_exported", "Records exported as spans.", value=exported)
         yield CounterMetricFamily(

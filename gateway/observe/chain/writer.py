@@ -160,7 +160,7 @@ class AuditLog:
             if not self._persist(*self._sealed(entries, notes)):
                 return
             self._done += len(entries)
-            if self._dirty and (monotonic() >= due or not more):
+            if not more or (self._dirty and monotonic() >= due):
                 if not self._checkpoint(closing=not more):
                     return
                 due = monotonic() + self._sync
@@ -294,16 +294,25 @@ class AuditLog:
             if found is not None:
                 link = found
                 break
-        stated = self.folder / HEAD
-        if link.seq == 0 and not stated.exists():
-            stated.write_bytes(head(link, self._key))
-        self.head = read_head(stated.read_bytes(), self._key)
+        self.head = self._stated(link)
         if self.head.seq > link.seq or (self.head.seq == link.seq and self.head.hash != link.hash):
             raise ValueError(f"{HEAD} knows of record {self.head.seq}, but the last that is there is {link.seq}")
         told: dict[str, Any] = {"after": "nothing" if link.seq == 0 else "close" if closed else "crash"}
         if torn:
             told["torn"] = sha256(torn).hexdigest()
         return link, last + 1, told
+
+    def _stated(self, link: Link) -> Link:
+        """What the head knows; made where there is no chain yet."""
+        stated = self.folder / HEAD
+        if not stated.exists():
+            if link.seq:
+                raise ValueError(f"{HEAD} is missing")
+            stated.write_bytes(head(link, self._key))
+        try:
+            return read_head(stated.read_bytes(), self._key)
+        except ValueError as error:
+            raise ValueError(f"{HEAD}: {error}") from None
 
     def _open(self) -> None:
         """A new segment: what an earlier process wrote is left as it is."""
