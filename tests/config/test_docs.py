@@ -42,6 +42,9 @@ CONFIGURATION = (DOCS / "configuration.md").read_text()
 POLICIES = (DOCS / "policies.md").read_text()
 ROW = re.compile(r"^\| `([a-zA-Z0-9_.]+)` \| (.+?) \| .+ \|$", re.MULTILINE)
 DEFAULTS = dict(ROW.findall(CONFIGURATION))
+PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
+TOOLS = re.compile(r"^tools:", re.MULTILINE)
+"""What a configuration has, and nothing else."""
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:
@@ -145,34 +148,37 @@ def test_every_key_of_a_policy_document_is_documented(kind: str) -> None:
         assert f"`{name}" in section, name
 
 
-def examples() -> list[str]:
-    texts = [text for page in ("policies.md", "verdicts.md") for text in blocks(DOCS / page)]
-    return [text for text in texts if text.startswith("apiVersion: ")]
+def examples() -> list[tuple[str, str]]:
+    """Policies by page, but for those that follow a configuration: they are tried with it."""
+    pairs = [(page.name, before, text) for page in PAGES for before, text in pairwise(["", *blocks(page)])]
+    return [
+        (page, text)
+        for page, before, text in pairs
+        if text.startswith("apiVersion: ") and "kind: Test" not in text and not TOOLS.search(before)
+    ]
 
 
 def test_every_example_of_a_policy_loads(tmp_path: Path) -> None:
     tools = {
-        "github": "http",
-        "notes": "http",
-        "bank": "http",
-        "search": "http",
+        **dict.fromkeys(("github", "notes", "bank", "search", "files", "desk"), "http"),
         "mail": "mcp",
+        "ci": "mcp",
         "anthropic": "anthropic",
+        "openai": "openai",
     }
     config = "tools:\n" + "".join(
         f"  {name}: {{url: 'http://{name}', protocol: {protocol}}}\n" for name, protocol in tools.items()
     )
     assert len(examples()) >= len(KINDS)
-    for number, text in enumerate(examples()):
+    for page, text in examples():
         policies = {"grants": GRANT, "example": text} if "kind: Grant" not in text else {"example": text}
         for old in (tmp_path / "policies").glob("*"):
             old.unlink()
         made = attempt(written(tmp_path, config, **policies))
-        assert [str(problem) for problem in [*made.errors, *made.warnings]] == [], number
+        assert [str(problem) for problem in [*made.errors, *made.warnings]] == [], (page, text)
 
 
 EVERYBODY = "apiVersion: toolgate/v1\nkind: Grant\nmetadata: {name: all}\nspec: {agents: ['*'], tools: ['*']}\n"
-PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
 
 
 def blocks(page: Path) -> list[str]:
@@ -185,7 +191,7 @@ def configurations() -> list[Any]:
     for page in PAGES:
         ours = blocks(page)
         for at, (text, after) in enumerate(pairwise([*ours, ""])):
-            if re.search(r"^tools:", text, re.MULTILINE) and not text.startswith("version:"):  # that is a file of pins
+            if TOOLS.search(text) and not text.startswith("version:"):  # that is a file of pins
                 policies = after if after.startswith("apiVersion:") else EVERYBODY
                 found.append(pytest.param(text, policies, id=f"{page.name}-{at}"))
     return found
