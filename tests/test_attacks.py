@@ -17,6 +17,8 @@ from gateway.understand import strict_json
 from gateway.understand.http import HttpReader
 from gateway.understand.route import Router
 from gateway.understand.templates import ambiguous
+from gateway.wire.answer import head_of
+from gateway.wire.strict import trailer_complaint
 from tests.builders import ANYBODY, call, request, tool
 from tests.wire.rig import rig_of, status_of
 
@@ -131,3 +133,11 @@ def test_two_content_types_are_none(kinds):
     with pytest.raises(Refused) as raised:
         _read(*kinds)
     assert raised.value.status == 415
+
+
+@pytest.mark.parametrize("name", ["X-Toolgate-Call", "x-toolgate-warning", "X-TOOLGATE-BUDGET"])
+def test_a_tool_cannot_say_what_only_the_gateway_says(name):
+    field = (name.encode(), b"forged")
+    head = head_of(200, b"OK", [field, (b"Content-Length", b"0")], lambda location: location, new_body=False)
+    assert b"forged" not in b"".join(head.parts)
+    assert trailer_complaint([field], 10, 1000)

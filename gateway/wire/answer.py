@@ -10,7 +10,7 @@ from gateway.errors import UpstreamError
 from gateway.execute.forward import HOP_BY_HOP, VIA, connection_options
 from gateway.model import Fields, Reason
 
-DROPPED = HOP_BY_HOP | {b"proxy-authenticate", b"x-toolgate-call", b"x-toolgate-warning"}
+DROPPED = HOP_BY_HOP | {b"proxy-authenticate", b"x-toolgate-call", b"x-toolgate-warning", b"x-toolgate-budget"}
 """Fields of an answer that are not the tool's to say to the agent."""
 
 _NOTED = DROPPED | {b"content-length", b"location"}

@@ -46,7 +46,7 @@ def starts_oddly(data: bytes) -> bool:
 NOT_IN_TRAILERS = frozenset(
     b"host content-length transfer-encoding content-encoding content-type content-range trailer connection te upgrade "
     b"expect authorization proxy-authorization cookie set-cookie cache-control forwarded via "
-    b"x-toolgate-call x-toolgate-warning".split()
+    b"x-toolgate-call x-toolgate-warning x-toolgate-budget".split()
 )
 """Fields that mean something only in a head: framing, routing, credentials, how to read the body (RFC 9110, 6.5.1)."""
 
