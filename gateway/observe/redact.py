@@ -104,8 +104,9 @@ class Redactor:
     def _suspicious(self, data: bytes, own: Own) -> bool:
         if _finds(self._anything, data):
             return True
-        if own and any(secret in data for secret in own):
-            return True
+        for secret in own:
+            if secret in data:
+                return True
         if len(data) >= _CUT and _finds(self._starts, data):
             return True
         return b"%" in data and any(self._suspicious(decoded, own) for decoded in _decoded(data))

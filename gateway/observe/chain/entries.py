@@ -1,14 +1,14 @@
 """What the audit says of a call: who, what, and what was decided; and a commitment to all the rest.
 
 What may be personal (arguments, what the agent says, texts of rules) is not in it. It stands in the call's record of
-the trace, masked as that is, and the audit holds an HMAC of that record under a salt of its own: whoever has the record
-and the salt can prove it, and once the salt is gone the HMAC says nothing of anybody.
+the trace, masked as that is, and the audit holds a hash of that record with a salt of its own: whoever has the record
+and the salt can prove it, and once the salt is gone the hash says nothing of anybody.
 """
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 from gateway.model import Permit, Refusal, Trace
@@ -49,5 +49,6 @@ def entry_of_record(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def commitment(salt: bytes, line: bytes) -> str:
-    """What stands for a call's record of the trace; ``line`` is that record, with or without its line feed."""
-    return hmac.digest(salt, line.rstrip(b"\n"), "sha256").hex()
+    """What stands for a call's record of the trace: SHA-256 of the salt (16 random bytes) and the record's line, which
+    is ``line`` with or without its line feed."""
+    return sha256(salt + line.rstrip(b"\n")).hexdigest()
