@@ -237,6 +237,7 @@ class Pipeline(Struct, frozen=True):
         try:
             outcome = self._read(story, outcome)
         finally:
+            story.judge = story.answer = None  # they know the story: without this, only the collector frees it
             self._settle(story, outcome, ended)
 
     def _settle(self, story: Story, outcome: Outcome, ended: float) -> None:

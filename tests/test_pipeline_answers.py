@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from msgspec import structs
 
 from gateway.cost.calls import CallPrice
 from gateway.cost.pricer import Pricer
+from gateway.decide.results import Results
 from gateway.decide.shapes import Judgement
 from gateway.errors import ClientGone, UpstreamError
 from gateway.model import (
@@ -23,9 +25,11 @@ from gateway.model import (
     Verdict,
 )
 from gateway.pipeline import Collect, Relay, Send
+from gateway.story import Story
 from gateway.understand.reader import Phrased
 from tests.builders import call, request, spoke
 from tests.drive import DONE, TOOL, Drive, problem
+from tests.policy.support import book_of, document
 from tests.reading import HEAD, KEPT_BACK, READ, Judged, Saying, Speaks, reading
 
 WARNING = spoke(Verdict.WARN, message="odd")
@@ -268,3 +272,26 @@ def test_facts_and_amendments_of_a_call_are_recorded():
 def test_a_body_that_a_reader_changed_goes_with_the_permit():
     drive = Drive(reader=Speaks(None, body=b"changed"))
     assert drive.go().permit.call.body == b"changed"
+
+
+def stories() -> list[Story]:
+    """All that there are now."""
+    return [each for each in gc.get_objects() if isinstance(each, Story)]
+
+
+def test_what_is_known_of_a_call_is_freed_with_it_and_waits_for_no_collector():
+    """The judge of an answer knows the story, and the story the judge: each call would leave both behind."""
+    book = book_of(document("Loop", "circles", match={"tools": ["bank"]}), tools=(TOOL,))
+    drive = Drive(results=Results(book, "bank"))
+    gc.collect()
+    gc.disable()
+    try:
+        others = stories()
+        drive.go()
+        assert len(stories()) == len(others) + 1
+        assert drive.answer(HEAD).through is not None
+        drive.answer(DONE)
+        assert drive.recorded().outcome.status == 200
+        assert len(stories()) == len(others)
+    finally:
+        gc.enable()
