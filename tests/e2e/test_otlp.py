@@ -27,6 +27,7 @@ spec:
     - {name: no-wiping, when: 'request.path.startsWith("/wipe")', then: deny, message: nothing is wiped here}
 """
 )
+SECRET = "held-by-the-gateway-0123456789"
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "b7ad6b7169203331"
 
 
@@ -37,24 +38,45 @@ def collector() -> Iterator[Collector]:
     found.close()
 
 
-@pytest.fixture
-def exporting(tmp_path: Path, upstream: Upstream, collector: Collector) -> Iterator[Gateway]:
-    tools = {"raw": {"url": f"http://127.0.0.1:{upstream.port}"}}
-    trace = {"file": str(tmp_path / "trace.jsonl"), "otlp": {"endpoint": collector.url}}
-    process = Gateway(tmp_path, tools, POLICIES, trace=trace).start()
+@pytest.fixture(scope="module")
+def module_collector() -> Iterator[Collector]:
+    found = Collector()
+    yield found
+    found.close()
+
+
+def gateway_to(collector: Collector, folder: Path, upstream: Upstream) -> Gateway:
+    credential = {"header": "Authorization", "value": f"Bearer {SECRET}"}
+    tools = {"raw": {"url": f"http://127.0.0.1:{upstream.port}", "credential": credential}}
+    trace = {"file": str(folder / "trace.jsonl"), "otlp": {"endpoint": collector.url}}
+    return Gateway(folder, tools, POLICIES, trace=trace).start()
+
+
+@pytest.fixture(scope="module")
+def module_gateway(
+    tmp_path_factory: pytest.TempPathFactory, upstream: Upstream, module_collector: Collector
+) -> Iterator[Gateway]:
+    process = gateway_to(module_collector, tmp_path_factory.mktemp("otlp"), upstream)
     yield process
     process.stop()
     assert "Traceback" not in process.output, process.output
 
 
+@pytest.fixture
+def kept(module_collector: Collector) -> Collector:
+    """What the collector of the shared gateway gets during the test."""
+    module_collector.requests.clear()
+    return module_collector
+
+
 def test_a_call_joins_the_spans_of_its_agent_and_of_its_tool(
-    exporting: Gateway, upstream: Upstream, collector: Collector
+    module_gateway: Gateway, upstream: Upstream, kept: Collector
 ) -> None:
     parent = ("traceparent", f"00-{TRACE}-{SPAN}-01")
     with upstream.recording() as seen:
-        answer = call(exporting, "GET", "/raw/report", [parent, ("X-Run-Id", "r1")])
-    eventually(lambda: collector.spans)
-    server, client = collector.spans
+        answer = call(module_gateway, "GET", "/raw/report", [parent, ("X-Run-Id", "r1")])
+    eventually(lambda: kept.spans)
+    server, client = kept.spans
     assert seen.requests[0].get("traceparent") == f"00-{TRACE}-{client.span_id.hex()}-01".encode()
     assert server.parent_span_id.hex() == SPAN
     assert client.parent_span_id == server.span_id
@@ -64,44 +86,59 @@ def test_a_call_joins_the_spans_of_its_agent_and_of_its_tool(
     assert named(client.attributes)["server.port"] == upstream.port
 
 
+def test_what_the_gateway_holds_is_in_no_span(module_gateway: Gateway, upstream: Upstream, kept: Collector) -> None:
+    with upstream.recording() as seen:
+        call(module_gateway, "GET", f"/raw/{SECRET}", [("X-Run-Id", f"r-{SECRET}"), ("Agent-Why", f"reason={SECRET}")])
+    assert seen.requests[0].get("authorization") == f"Bearer {SECRET}".encode()
+    eventually(lambda: kept.spans)
+    assert kept.spans[0].name == "execute_tool raw"
+    assert not [data for _, _, data in kept.requests if SECRET.encode() in data]
+
+
 def test_refusals_are_exported_and_all_of_it_is_counted(
-    exporting: Gateway, upstream: Upstream, collector: Collector
+    module_gateway: Gateway, upstream: Upstream, kept: Collector
 ) -> None:
-    assert call(exporting, "GET", "/raw/wipe/all").status == 403
-    eventually(lambda: collector.spans)
-    (span,) = collector.spans
+    before = module_gateway.metric("toolgate_otel_records_exported_total")
+    assert call(module_gateway, "GET", "/raw/wipe/all").status == 403
+    eventually(lambda: kept.spans)
+    (span,) = kept.spans
     assert named(span.attributes)["toolgate.rule"] == "safety/no-wiping"
     assert [event.name for event in span.events] == ["toolgate.decision", "toolgate.rule"]
-    eventually(lambda: exporting.metric("toolgate_otel_records_exported_total") == 1)
-    assert exporting.metric("toolgate_otel_records_dropped_total") == 0
-    assert exporting.ready()["trace"]["otlp"] == {"exported": 1, "dropped": 0, "error": None}
+    eventually(lambda: module_gateway.metric("toolgate_otel_records_exported_total") == before + 1)
+    assert module_gateway.metric("toolgate_otel_records_dropped_total") == 0
+    assert module_gateway.ready()["trace"]["otlp"] == {"exported": before + 1, "dropped": 0, "error": None}
 
 
-def test_what_waits_is_exported_before_the_end(exporting: Gateway, upstream: Upstream, collector: Collector) -> None:
-    with upstream.recording():
-        call(exporting, "GET", "/raw/report")
-    exporting.stop()
-    assert [span.name for span in collector.spans] == ["execute_tool raw", "GET"]
-
-
-def test_a_collector_that_is_gone_keeps_no_call_from_being_made(
-    exporting: Gateway, upstream: Upstream, collector: Collector
+def test_what_waits_is_exported_before_the_end_and_a_collector_that_is_gone_keeps_no_call_from_being_made(
+    request: pytest.FixtureRequest, tmp_path: Path, upstream: Upstream, collector: Collector
 ) -> None:
+    gateway = gateway_to(collector, tmp_path, upstream)
+    request.addfinalizer(gateway.stop)
+    with upstream.recording():
+        call(gateway, "GET", "/raw/report")
+    gateway.stop()
+    assert [span.name for span in collector.spans] == ["execute_tool raw", "GET"]
     collector.close()
+    gateway.start()
     with upstream.recording():
-        assert call(exporting, "GET", "/raw/report").status == 200
-        eventually(lambda: exporting.ready()["trace"]["otlp"]["error"])
-        assert call(exporting, "GET", "/raw/report").status == 200
+        assert call(gateway, "GET", "/raw/report").status == 200
+        eventually(lambda: gateway.ready()["trace"]["otlp"]["error"])
+        assert call(gateway, "GET", "/raw/report").status == 200
+    gateway.stop()
 
 
-def test_exemplars_lead_from_the_metrics_to_the_trace(exporting: Gateway, upstream: Upstream) -> None:
+def test_exemplars_lead_from_the_metrics_to_the_trace(module_gateway: Gateway, upstream: Upstream) -> None:
+    trace, openmetrics = TRACE[::-1], {"Accept": "application/openmetrics-text; version=1.0.0"}
+
+    def rich() -> str:
+        return module_gateway.ask("/metrics", openmetrics)[1].decode()
+
     with upstream.recording():
-        call(exporting, "GET", "/raw/report", [("traceparent", f"00-{TRACE}-{SPAN}-01")])
-    eventually(lambda: exporting.metric('toolgate_call_seconds_count{tool="raw"}') == 1)
-    plain = exporting.ask("/metrics")[1].decode()
-    rich = exporting.ask("/metrics", {"Accept": "application/openmetrics-text; version=1.0.0"})[1].decode()
-    assert f'",trace_id="{TRACE}"}} ' in rich
-    assert TRACE not in plain
+        call(module_gateway, "GET", "/raw/report", [("traceparent", f"00-{trace}-{SPAN}-01")])
+    eventually(lambda: trace in rich())
+    plain = module_gateway.ask("/metrics")[1].decode()
+    assert f'",trace_id="{trace}"}} ' in rich()
+    assert trace not in plain
 
 
 @pytest.mark.parametrize("propagate", ["auto", "always"])

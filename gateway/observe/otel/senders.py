@@ -91,7 +91,7 @@ class GrpcSender:
     """OTLP/gRPC. Needs the package grpcio (extra ``otel``)."""
 
     def __init__(self, endpoint: str, headers: Mapping[str, str], timeout: float = TIMEOUT) -> None:
-        """``endpoint``: ``http(s)://host:port``; https is TLS.
+        """``endpoint``: ``http(s)://host[:port]``; https is TLS, and without a port it is 4317, or 443 with TLS.
 
         Raises:
             ConfigError: grpcio is not installed.
@@ -141,4 +141,4 @@ def _taken(answer: bytes) -> Sent:
 def _connection(scheme: str, host: str, port: int | None, timeout: float) -> http.client.HTTPConnection:
     if scheme == "https":
         return http.client.HTTPSConnection(host, port, timeout=timeout, context=ssl.create_default_context())
-    return http.client.HTTPConnection(host, port or 4318, timeout=timeout)
+    return http.client.HTTPConnection(host, port, timeout=timeout)
