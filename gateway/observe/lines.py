@@ -1,4 +1,4 @@
-"""The line of the usual call: permitted, nothing to say about it, nothing read in its answer.
+"""The line of the usual call: permitted, nothing to say about it, nothing read in its answer but a digest.
 
 Most of such a line is the same for all calls of one kind, so it is put together from pieces that are kept. Whatever is
 not usual is left to ``trace.record_of``, which defines what a record is (a test holds the two to each other).
@@ -11,7 +11,8 @@ from functools import lru_cache
 import orjson
 from msgspec import structs
 
-from gateway.model import NOTHING_FOUND, BudgetClaim, Permit, Trace
+from gateway.model import NOTHING_FOUND, BudgetClaim, Findings, Permit, Trace
+from gateway.observe.guards import guard_of
 from gateway.observe.keeping import NOTHING, Keeping, args_digest, values_of
 from gateway.observe.links import Link
 from gateway.observe.placing import placed_text
@@ -26,12 +27,16 @@ _LONGEST = 256
 _LINE = (
     b'{"ts":"%b","call":"%b","run":%b,"traceparent":%b,%b,%b,"proposed_by":%b,"guards":[%b],"quarantines":[],'
     b'"reached":%b,"status":%d,"upstream_status":%b,"fault":null,'
-    b'"error":null,"is_error":null,"withheld":null,"proposed":[],"usage":null,"notes":[],"result":null,"cost_usd":null,'
+    b'"error":null,%b,"cost_usd":%b,'
     b'"bytes_in":%d,"bytes_out":%d,"timings":{"read_ms":%.3f,"queue_ms":%.3f,"decide_ms":%.3f,"upstream_first_byte_ms":%b,'
     b'"answer_ms":%b,"total_ms":%.3f},"policy_version":%b,"size":%d,"clock":%.6f,"host":%b,"implied":false,"flaw":null,"args_digest":%b,%b}\n'
 )
 
 _NOTHING_KEPT = b'"args":null,"query":null,"headers":{},"parts":[],"masked":[]'
+_NOTHING_READ = b'"is_error":null,"withheld":null,"proposed":[],"usage":null,"notes":[],"result":null'
+_DIGESTED = (
+    b'"is_error":false,"withheld":null,"proposed":[],"usage":null,"notes":[],"result":{"digest":"%b","complaint":null}'
+)
 _NOTHING_MORE = b'"detail":null,"escalate":false,"budget":null'
 """Of a guard."""
 
@@ -43,14 +48,15 @@ def usual_line(trace: Trace, timestamp: str, settings: Keeping = NOTHING, link: 
     if type(permit) is not Permit or agent is None or permit.spoke or trace.facts or trace.amendments:
         return None
     call, run, request = permit.call, trace.run, trace.request
-    if outcome.found is not NOTHING_FOUND or outcome.cost_usd is not None or outcome.fault or outcome.error:
+    read = _NOTHING_READ if outcome.found is NOTHING_FOUND else _digested(outcome.found)
+    if read is None or outcome.fault or outcome.error:
         return None
     if call.implied or call.parts or call.flaw is not None or run.labels:
         return None
     if len(request.target) + len(trace.operation) + len(agent.id) + len(run.id) + len(call.host) > _LONGEST:
         return None
     for hold in permit.holds:
-        if hold.detail or hold.escalate or type(hold.claim) is BudgetClaim:
+        if hold.detail or hold.escalate:
             return None
     first_byte, answered = outcome.first_byte, bool(outcome.upstream)
     digest = args_digest(call, settings.salt)
@@ -68,12 +74,16 @@ def usual_line(trace: Trace, timestamp: str, settings: Keeping = NOTHING, link: 
             b",".join(
                 [
                     _guard(hold.claim.guard, hold.granted, hold.left, hold.state, hold.retry_after)
+                    if type(hold.claim) is not BudgetClaim
+                    else orjson.dumps(guard_of(hold, trace))
                     for hold in permit.holds
                 ]
             ),
             b'"answer"' if answered else b'"execute"',
             outcome.status,
             b"%d" % outcome.upstream if answered else b"null",
+            read,
+            b"null" if outcome.cost_usd is None else orjson.dumps(outcome.cost_usd),
             outcome.received,
             outcome.sent,
             trace.read * 1e3,
@@ -91,6 +101,15 @@ def usual_line(trace: Trace, timestamp: str, settings: Keeping = NOTHING, link: 
         )
     except orjson.JSONEncodeError:  # a lone surrogate: the long way knows what to do
         return None
+
+
+def _digested(found: Findings) -> bytes | None:
+    """What was found, where it is no more than a digest."""
+    if not found.digest or found.is_error or found.usage is not None or found.refusal is not None or found.complaint:
+        return None
+    if found.proposed or found.spoke or found.notes:
+        return None
+    return _DIGESTED % found.digest.encode()
 
 
 @lru_cache(KEPT)

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from gateway.model import Trace
+from gateway.model import Fields, Trace
 from gateway.model.trace_context import trace_context
 
 NOWHERE: dict[str, Any] = {
@@ -29,18 +29,26 @@ def placed(trace: Trace) -> dict[str, Any]:
     onward = () if trace.call is None else trace.call.onward
     if not (run.parent or run.lineage or onward):
         return NOWHERE
-    came = trace_context(run.parent.encode("latin-1", "replace"))
-    own = next((trace_context(value) for name, value in onward if name == b"traceparent"), None)
-    known = own or came
+    came = trace_context(run.parent.encode("latin-1", "replace")) if run.parent else None
+    own = _own(onward)
     return {
-        "trace_id": None if known is None else known.trace,
-        "span_id": None if own is None else own.span,
+        "trace_id": own[0] if own is not None else None if came is None else came.trace,
+        "span_id": None if own is None else own[1],
         "parent_span_id": run.span or None if came is None else came.span,
         "root": {"agent": run.root[0], "run": run.root[1] or None} if run.root else None,
         "led_by": {"agent": run.led[0], "run": run.led[1] or None, "span_id": run.span or None} if run.led else None,
         "depth": run.depth,
         "lineage": run.lineage or None,
     }
+
+
+def _own(onward: Fields) -> tuple[str, str] | None:
+    """Trace and span that the tool was told of, out of a field that was written here."""
+    for name, value in onward:
+        if name == b"traceparent":
+            _, trace, span, _ = value.decode().split("-")
+            return trace, span
+    return None
 
 
 def placed_text(trace: Trace) -> bytes:

@@ -71,8 +71,8 @@ from typing import Any
 import orjson
 from msgspec import structs
 
-from gateway.cost.charges import MICRO, charge
-from gateway.model import NOTHING_FOUND, BudgetClaim, Findings, Hold, Permit, Refusal, Spoke, Trace
+from gateway.model import NOTHING_FOUND, Findings, Permit, Refusal, Spoke, Trace
+from gateway.observe.guards import guard_of
 from gateway.observe.imposed import imposed
 from gateway.observe.keeping import NOTHING, Keeping, kept
 from gateway.observe.lines import usual_line
@@ -117,7 +117,7 @@ def record_of(trace: Trace, settings: Keeping = NOTHING, link: Link | None = Non
         "labels": trace.run.labels,
         "rules": [_rule(one, spoke, settings) for one in spoke],
         "proposed_by": None if link is None else structs.asdict(link),
-        "guards": [] if decision is None else [_guard(hold, trace) for hold in decision.holds],
+        "guards": [] if decision is None else [guard_of(hold, trace) for hold in decision.holds],
         "quarantines": imposed(decision, found),
         "reached": reached(trace),
         "status": outcome.status,
@@ -272,31 +272,6 @@ def _rule(spoke: Spoke, all_spoke: Sequence[Spoke], settings: Keeping) -> dict[s
         "quarantine": spoke.quarantine or None,
         "values": read_by(spoke, all_spoke, settings),
     }
-
-
-def _guard(hold: Hold, trace: Trace) -> dict[str, Any]:
-    claim = hold.claim
-    budget = _budget(hold, claim, trace) if isinstance(claim, BudgetClaim) else None
-    micro = budget is not None and budget["unit"] == "usd"
-    return {
-        "guard": claim.guard,
-        "granted": hold.granted,
-        "left": round(hold.left / MICRO, 6) if micro else round(hold.left, 3),
-        "state": hold.state or None,
-        "retry_after": round(hold.retry_after, 3),
-        "detail": hold.detail[:LONGEST] or None,
-        "escalate": hold.escalate,
-        "budget": budget,
-    }
-
-
-def _budget(hold: Hold, claim: BudgetClaim, trace: Trace) -> dict[str, Any]:
-    """What was set aside for the call, and what it came to: nothing where it was not made."""
-    made = hold.granted and isinstance(trace.decision, Permit)
-    unit, spent = claim.settings.unit, charge(claim, trace.outcome) if made else 0
-    scale = MICRO if unit == "usd" else 1
-    amounts = {"limit": claim.settings.limit, "reserved": claim.amount if hold.granted else 0, "spent": spent}
-    return {"unit": unit} | {name: amount / scale if scale > 1 else amount for name, amount in amounts.items()}
 
 
 def timestamp(wall: float) -> str:

@@ -10,16 +10,23 @@ from msgspec import structs
 
 from gateway.model import (
     NO_FACTS,
+    NOTHING_FOUND,
     UNREAD,
     Agent,
+    BudgetClaim,
+    BudgetSettings,
     CircuitClaim,
     CircuitSettings,
     Findings,
     Hold,
     Outcome,
     Permit,
+    Proposal,
+    Reason,
+    Refusal,
     Run,
     SlotClaim,
+    Usage,
 )
 from gateway.observe.keeping import keeping
 from gateway.observe.lines import usual_line
@@ -32,10 +39,12 @@ from .support import SPOKE, trace
 TEXTS = st.text(max_size=20)
 SIZES = st.integers(0, 2**53)
 SECONDS = st.floats(0, 1e6)
+BUDGETS = st.builds(BudgetSettings, st.integers(1, 10**9), st.sampled_from(["usd", "tokens", "calls"]))
 HOLDS = st.builds(
     Hold,
     st.one_of(
         st.builds(SlotClaim, TEXTS.filter(bool), st.tuples(TEXTS), st.integers(1, 9)),
+        st.builds(BudgetClaim, TEXTS.filter(bool), st.tuples(TEXTS), TEXTS, st.integers(0, 10**9), BUDGETS),
         st.builds(CircuitClaim, TEXTS.filter(bool), st.tuples(TEXTS), st.just(CircuitSettings())),
     ),
     st.booleans(),
@@ -76,7 +85,15 @@ def parsed(line: bytes):
     agent=st.builds(Agent, TEXTS, st.lists(TEXTS, max_size=2).map(tuple)),
     texts=st.tuples(TEXTS, TEXTS, TEXTS),
     times=st.tuples(SECONDS, SECONDS, SECONDS),
-    outcome=st.builds(Outcome, st.integers(100, 599), st.integers(0, 599), received=SIZES, sent=SIZES),
+    outcome=st.builds(
+        Outcome,
+        st.integers(100, 599),
+        st.integers(0, 599),
+        received=SIZES,
+        sent=SIZES,
+        found=st.sampled_from([NOTHING_FOUND, Findings(digest="0123456789abcdef")]),
+        cost_usd=st.none() | st.floats(0, 1e6),
+    ),
     target=st.from_regex(r"/[!-~]{0,20}", fullmatch=True),
 )
 def test_it_is_the_line_of_its_record(holds, run, agent, texts, times, outcome, target):
@@ -141,7 +158,12 @@ def test_it_keeps_what_the_record_keeps(settings, args, query, link):
         {"facts": {"mcp.method": "ping"}},
         {"amendments": ("max_tokens 2 -> 1",)},
         {"outcome": Outcome(200, 200, found=Findings(is_error=True))},
-        {"outcome": Outcome(200, 200, cost_usd=0.0)},
+        {"outcome": Outcome(200, 200, found=Findings(digest="ab", complaint="no"))},
+        {"outcome": Outcome(200, 200, found=Findings(digest="ab", notes=("cut",)))},
+        {"outcome": Outcome(200, 200, found=Findings(digest="ab", usage=Usage("m", 1, 2)))},
+        {"outcome": Outcome(200, 200, found=Findings(digest="ab", refusal=Refusal(Reason.RESULT_DENIED, 403, "no")))},
+        {"outcome": Outcome(200, 200, found=Findings(digest="ab", spoke=(SPOKE,)))},
+        {"outcome": Outcome(200, 200, found=Findings(digest="ab", proposed=(Proposal("a", None),)))},
         {"outcome": Outcome(499, 0, "agent", "it left")},
         {"decision": None},
         {"decision": Permit(call(), spoke=(SPOKE,))},
