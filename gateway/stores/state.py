@@ -27,5 +27,7 @@ def open_state(url: StateUrl, wall: Callable[[], float]) -> State:
         if (error.name or "").partition(".")[0] != "redis":
             raise
         message = f"{url} needs the package redis, which is not installed"
-        raise ConfigError([Problem("state", 0, 0, message, "pip install 'toolgate[redis]', or '.[redis]' in a checkout")]) from None
+        raise ConfigError(
+            [Problem("state", 0, 0, message, "pip install 'toolgate[redis]', or '.[redis]' in a checkout")]
+        ) from None
     return RedisState(url, wall)
