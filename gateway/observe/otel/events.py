@@ -1,4 +1,4 @@
-"""The decision of a call, the rules that spoke and the guards that counted, as events of its span."""
+"""The decision of a call, the rules that spoke and the guards that had something to say, as events of its span."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 import orjson
 
 from gateway.observe import conventions as c
-from gateway.observe.otel.protobuf import Value, attributes, event, number
+from gateway.observe.otel.protobuf import Value, attributes, event
 
 _CACHED = 1024
+_QUIET = (None, "closed")
+"""States of guards that have nothing to say: what they counted is in the record."""
 MOST_EVENTS = 64
 """Of each sort: a policy may have as many rules as it likes."""
 
@@ -23,7 +25,8 @@ def of(record: Mapping[str, Any], decided: int) -> list[bytes]:
         said = _decision(record["decision"], record["reason"], record["rule"], record["grant"])
         found.append(event(decided, c.EVENT_DECISION, said))
     found += [event(decided, c.EVENT_RULE, _named(one, c.EVENT_RULE_KEYS)) for one in record["rules"][:MOST_EVENTS]]
-    found += [event(decided, c.EVENT_GUARD, _guard(one)) for one in record["guards"][:MOST_EVENTS]]
+    if guards := [one for one in record["guards"] if not one["granted"] or one["state"] not in _QUIET]:
+        found += [event(decided, c.EVENT_GUARD, _named(one, c.EVENT_GUARD_KEYS)) for one in guards[:MOST_EVENTS]]
     return found
 
 
@@ -31,20 +34,6 @@ def of(record: Mapping[str, Any], decided: int) -> list[bytes]:
 def _decision(decision: str, reason: str | None, rule: str | None, grant: str | None) -> bytes:
     told = {c.DECISION: decision, c.REASON: reason, c.RULE: rule, c.GRANT: grant}
     return attributes(3, {name: value for name, value in told.items() if value})
-
-
-def _guard(guard: Mapping[str, Any]) -> bytes:
-    """The same for most calls but for the numbers."""
-    if guard.get("detail") or guard.get("budget"):
-        return _named(guard, c.EVENT_GUARD_KEYS)
-    wait, left = guard["retry_after"], number(3, c.EVENT_GUARD_KEYS["left"], guard["left"])
-    named = _guard_named(guard["guard"], guard["granted"], guard["state"])
-    return named + left if not wait else named + left + number(3, c.EVENT_GUARD_KEYS["retry_after"], wait)
-
-
-@lru_cache(_CACHED)
-def _guard_named(guard: str, granted: bool, state: str | None) -> bytes:
-    return _named({"guard": guard, "granted": granted, "state": state}, c.EVENT_GUARD_KEYS)
 
 
 def _named(told: Mapping[str, Any], names: Mapping[str, str]) -> bytes:
