@@ -64,7 +64,7 @@ class CallPrice:
     """
 
     def __init__(self, fixed: float, program: Program | None = None, engine: CelEngine | None = None) -> None:
-        self._fixed = fixed
+        self._fixed = Priced(fixed)
         self._program, self._engine = program, engine
         self.references = program.references if program is not None else frozenset[str]()
         self._asked: Binder = binder(self.references - ANSWER.keys())
@@ -73,7 +73,7 @@ class CallPrice:
     def price(self, call: Call, outcome: Outcome) -> Priced:
         """What one call costs. Never raises: where the expression gives no price, there is none, and a note why."""
         if self._program is None or self._engine is None:
-            return Priced(self._fixed)
+            return self._fixed
         bindings = bind(self._asked, call)
         for name, read in self._answered:
             if (value := read(outcome)) is not _UNREAD:

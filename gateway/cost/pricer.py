@@ -40,6 +40,7 @@ class Pricer:
         self._provider, self._book, self._unknown, self._call_price = provider, book, unknown, call_price
         self.references = call_price.references if call_price is not None else frozenset[str]()
         """The variables that prices read, as in CallPrice."""
+        self._foreseen = self.references.isdisjoint(ANSWER)
 
     def admits(self, call: Call) -> Refusal | None:
         """A refusal where the call asks a model without a price, and such models are to be refused."""
@@ -69,7 +70,7 @@ class Pricer:
             return None
         if self._call_price is None or call.implied:
             return total
-        if not self._call_price.references.isdisjoint(ANSWER):
+        if not self._foreseen:
             return total + 1
         usd = self._call_price.price(call, _UNANSWERED).usd
         return None if usd is None else total + ceil(round(usd * MICRO, 6))
@@ -93,6 +94,8 @@ class Pricer:
     def price(self, call: Call, outcome: Outcome) -> Priced:
         """What a permitted call that has ended cost, by tokens and by the price of calls; notes for the record."""
         usage = outcome.found.usage
+        if usage is None and self._call_price is not None and not call.parts and _charged(call, outcome):
+            return self._call_price.price(call, outcome)
         by_tokens = self.tokens(call, usage) if usage is not None else Priced()
         if self._call_price is None:
             return by_tokens
@@ -128,7 +131,9 @@ def _charged(call: Call, outcome: Outcome) -> tuple[Call, ...]:
     """
     if outcome.upstream == 0 and outcome.status == _UNREACHED:
         return ()
-    return tuple([each for each in call.parts or (call,) if not each.implied])
+    if not call.parts:
+        return () if call.implied else (call,)
+    return tuple([each for each in call.parts if not each.implied])
 
 
 def _sum(prices: list[Priced]) -> Priced:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from gateway.model import BudgetClaim, BudgetSettings, Hold, Reason, Refusal
 
@@ -82,6 +83,13 @@ def _per(settings: BudgetSettings) -> str:
     return "in total" if settings.window == "total" else f"for the {settings.window}"
 
 
+@lru_cache(1024)
+def _around(budget: str, unit: str, limit: int) -> tuple[bytes, bytes]:
+    """What stands before and after what is left."""
+    shown = usd(limit) if unit == "usd" else str(limit)
+    return f'X-Toolgate-Budget: "{budget}";unit={unit};left='.encode(), f";limit={shown}\r\n".encode()
+
+
 def told(holds: Sequence[Hold]) -> bytes:
     """Field lines of an answer: what is left of each budget that counted the call, and warnings of those that are
     nearly spent."""
@@ -90,10 +98,9 @@ def told(holds: Sequence[Hold]) -> bytes:
         claim = hold.claim
         if type(claim) is not BudgetClaim:
             continue
-        settings, left = claim.settings, int(hold.left)
-        shown = [usd(each) if settings.unit == "usd" else str(each) for each in (max(0, left), settings.limit)]
-        line = f'X-Toolgate-Budget: "{claim.guard}";unit={settings.unit};left={shown[0]};limit={shown[1]}\r\n'
-        lines.append(line.encode())
+        settings, left = claim.settings, max(0, int(hold.left))
+        before, after = _around(claim.guard, settings.unit, settings.limit)
+        lines.append(before + (usd(left) if settings.unit == "usd" else str(left)).encode() + after)
         if hold.state:
             lines.append(f"X-Toolgate-Warning: {_warning(claim, hold)}\r\n".encode())
     return b"".join(lines)

@@ -25,7 +25,7 @@ class KeptLedger:
     def __init__(self, keepers: Mapping[type[Any], Keeper[Any]], clock: Clock) -> None:
         """``clock`` is read only after waiting, when ``now`` is no longer now."""
         self._keepers = _Keepers(keepers)
-        self._all = tuple(dict.fromkeys(keepers.values()))
+        self._tidying = tuple([each for each in dict.fromkeys(keepers.values()) if type(each).tidy is not Keeper.tidy])
         self._fetching = {kind: keeper for kind, keeper in keepers.items() if keeper.fetches}
         self._hearing = {kind: keeper for kind, keeper in keepers.items() if keeper.hears}
         self._ending = {kind: keeper for kind, keeper in keepers.items() if keeper.ends}
@@ -41,7 +41,7 @@ class KeptLedger:
     def look(self, claims: Sequence[Claim], now: float) -> tuple[Hold, ...]:
         """What ``reserve`` would answer by what is known here, without taking anything."""
         keepers = self._keepers
-        for keeper in self._all:
+        for keeper in self._tidying:
             keeper.tidy(now)
         holds = [keepers[type(claim)].foresee(claim, now) for claim in claims]
         for hold in holds:
@@ -75,7 +75,7 @@ class KeptLedger:
 
     def _reserve(self, claims: Sequence[Claim], now: float) -> tuple[Hold, ...]:
         keepers = self._keepers
-        for keeper in self._all:
+        for keeper in self._tidying:
             keeper.tidy(now)
         holds = [keepers[type(claim)].look(claim, now) for claim in claims]
         for hold in holds:

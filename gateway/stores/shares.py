@@ -67,9 +67,8 @@ class Shares(Generic[K, V]):
 
     def oldest(self) -> tuple[K, V] | None:
         """The key that was used least recently, and what is kept for it."""
-        for key, (_, value) in self._values.items():
-            return key, value
-        return None
+        key = next(iter(self._values), None)
+        return None if key is None else (key, self._values[key][1])
 
     def _push_out(self, own: OrderedDict[K, None]) -> None:
         if len(own) == 1 or len(own) * len(self._keys) <= self._capacity:  # then somebody else has more than a share
