@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from gateway.config import marks
 from gateway.config.load import attempt
 from gateway.config.schema import (
+    AuditConfig,
     Config,
     Identify,
     Lineage,
@@ -68,6 +69,7 @@ ELSEWHERE = (ToolConfig, ModelRates)
 SECTIONS: dict[type[BaseModel], str] = {
     TraceStoreConfig: "trace.store.",  # before Config, whose default is not to have one
     OtlpConfig: "trace.otlp.",
+    AuditConfig: "audit.",
     Config: "",
     ToolConfig: "",
     ModelRates: "",
@@ -109,7 +111,7 @@ def test_a_documented_default_is_the_default(key: str) -> None:
                 minimal = {"keys": [{"sha256": "a" * 64, "agent": "b"}]}
             elif model is OtlpConfig:
                 minimal = {"endpoint": "http://a"}
-            elif model in (Wire, TraceConfig, TraceStoreConfig, Log, Lineage):
+            elif model in (Wire, TraceConfig, TraceStoreConfig, AuditConfig, Log, Lineage):
                 minimal = {}
             (written_out,), _ = marks.read(DEFAULTS[key].strip("`"))
             nested: Any = written_out.plain()
