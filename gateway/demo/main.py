@@ -175,8 +175,12 @@ def _goodbye(table: Table, place: Place, once: bool) -> None:
         f"curl -s http://{place.admin}/metrics | grep toolgate_calls_total",
         f"tail -n 1 {trace} | {sys.executable} -m json.tool",
         f"toolgate runs --store {store}",
+        f"toolgate run show stuck --store {store}",
         f"toolgate calls --store {store} --where 'decision == \"refuse\"'",
         f"toolgate tail --store {store}",
+        f"toolgate budgets --admin {place.admin}",
+        f"toolgate quarantine --admin {place.admin}",
     ):
         table.say(f"  {line}")
+    table.say(f"The same in a browser, the console: http://{place.admin}/")
     table.say(f"Change a policy in {place.folder / 'policies'}: the next call follows it.")
