@@ -20,6 +20,7 @@ from gateway.config.model_errors import Mistake, mistakes
 from gateway.config.policies import Policies
 from gateway.config.problems import in_order
 from gateway.errors import ConfigError, Problem
+from gateway.policy.schema import KINDS
 
 _EVERYBODY = b"""\
 apiVersion: toolgate/v1
@@ -64,8 +65,14 @@ class Suites:
         return [suite for suite in suites if suite is not None]
 
     def _suite(self, document: Document, path: Path) -> Suite | None:
+        written = document.root.plain()
+        kind = written.get("kind") if isinstance(written, dict) else None
+        if isinstance(kind, str) and kind in KINDS:
+            hint = f"name the file of its cases, {path.stem}_test.yaml, or the folder of both"
+            self.errors.append(document.mistake(Mistake(("kind",), f"this is a {kind}, not cases", hint)))
+            return None
         try:
-            model = CaseFile.model_validate(document.root.plain())
+            model = CaseFile.model_validate(written)
         except ValidationError as error:
             self.errors += [document.mistake(mistake) for mistake in mistakes(error, CaseFile)]
             return None

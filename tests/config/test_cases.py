@@ -142,6 +142,18 @@ def test_what_is_not_said_is_a_mistake(tmp_path: Path) -> None:
     assert reading.errors[0].message == "there are no cases in this file"
 
 
+def test_policies_named_as_cases_are_one_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "access.yaml"
+    path.write_text(GRANT)
+    reading = Suites()
+    assert reading.read(path) == []
+    (told,) = reading.errors
+    assert (told.message, told.hint) == (
+        "this is a Grant, not cases",
+        "name the file of its cases, access_test.yaml, or the folder of both",
+    )
+
+
 def test_defaults_case_and_step_each_say_more_of_a_call(tmp_path: Path) -> None:
     head = HEAD + TOOLS.replace("tool: bank}", "tool: bank, headers: {a: b}, args: {x: 1}, run: r}")
     cases = """\
