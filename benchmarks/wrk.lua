@@ -12,6 +12,16 @@ for name, value in string.gmatch(os.getenv("BENCH_HEADERS") or "", "([^\n:]+): (
   wrk.headers[name] = value
 end
 
+-- Each call with another amount, in runs of 50: as agents do, which seldom make the same call twice.
+if os.getenv("BENCH_RUNS") then
+  local number, started, body = 0, os.time(), wrk.body
+  function request()
+    number = number + 1
+    wrk.headers["x-run-id"] = string.format("run-%d-%d", started, math.floor(number / 50))
+    return wrk.format(nil, nil, nil, (body:gsub("120%.5", string.format("120.%07d", number))))
+  end
+end
+
 function done(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(
