@@ -1,6 +1,6 @@
 """Spans in the bytes of OTLP: the few messages of Protocol Buffers that it takes, written directly.
 
-A span of the SDK costs three times the CPU of the call that it is about; one of these a twentieth.
+Two spans of the SDK cost as much CPU as the call that they are about; two of these a seventh of that.
 Sources: opentelemetry-proto 1.x (``trace/v1/trace.proto``, ``common/v1/common.proto``); the wire format of protobuf 3.
 """
 
