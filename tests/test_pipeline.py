@@ -93,6 +93,17 @@ def test_a_refused_call_is_answered_with_why_and_recorded():
     assert trace.operation == "POST /transfers"
 
 
+def test_a_refusal_tells_no_credential_that_the_gateway_holds():
+    refusal = Refusal(Reason.POLICY_DENIED, 403, "not to s3cret", fields=((b"X-Why", b"s3cret"),))
+    drive = Drive(Judgement(refusal))
+    fields = {name: getattr(drive.pipeline, name) for name in drive.pipeline.__struct_fields__}
+    drive.pipeline = Pipeline(**{**fields, "hide": lambda told: told.replace(b"s3cret", b"[redacted]")})
+    reply = drive.go()
+    assert problem(reply)["detail"] == "not to [redacted]"
+    assert (b"X-Why", b"[redacted]") in reply.fields
+    assert drive.answer(Outcome(403)) is None
+
+
 def test_a_full_counter_refuses_and_settles_nothing():
     drive = Drive()
     drive.world.grants = False

@@ -41,6 +41,20 @@ async def test_health_is_200_while_the_loop_lives_even_when_not_ready():
         assert answer.status == 200
 
 
+async def test_nothing_secret_is_shown_and_what_is_shown_arrives_whole():
+    told = {**STATUS, "policy_version": "s3cret"}
+    hide = lambda page: page.replace(b"s3cret", b"[redacted:longer than that]")  # noqa: E731
+    runner = await start(("127.0.0.1", 0), lambda: told, registry_of(Metrics(), Gauges()), hide=hide)
+    host, port = runner.addresses[0][:2]
+    try:
+        async with aiohttp.ClientSession() as session, session.get(f"http://{host}:{port}/readyz") as answer:
+            shown = await answer.json()
+    finally:
+        await runner.cleanup()
+    assert shown["policy_version"] == "[redacted:longer than that]"
+    assert shown["trace"]["file"] == "-"
+
+
 async def test_ready_shows_the_version_in_force():
     async with serving() as session, session.get("/readyz") as answer:
         assert answer.status == 200
