@@ -19,10 +19,10 @@ from gateway.model import Permit, Trace
 from gateway.observe.chain.writer import AuditLog, Written
 from gateway.observe.keeping import NOTHING, Keeping
 from gateway.observe.links import Links
-from gateway.observe.redact import Redactor, own_of
+from gateway.observe.masked import masked_line
+from gateway.observe.redact import Redactor
 from gateway.observe.store.rows import Stored, stored, stored_record
 from gateway.observe.store.thread import TraceStore
-from gateway.observe.trace import line_of
 from gateway.observe.writer import STDOUT, Writer
 
 BATCH = 128
@@ -168,12 +168,11 @@ class TraceLog:
         """The line without secrets, nothing where it cannot be made; and the trace, None where the line says less."""
         try:
             link = self._links.linked(trace) if self._links is not None else None
-            line = line_of(trace, self._settings, link)
-            masked = self._redactor.line(line, own_of(trace))
+            line, unmasked = masked_line(trace, self._settings, link, self._redactor)
         except (TypeError, ValueError, OverflowError, RecursionError):
             log.exception("the trace of call %s cannot be encoded", trace.id)
             return b"", None
-        return masked, trace if masked is line else None
+        return line, trace if unmasked else None
 
     def _full(self) -> bool:
         if self._accepted + len(self._pending) - self._writer.written >= self._capacity:

@@ -25,6 +25,8 @@ from gateway.observe.shapes import SHAPES, is_word
 
 _MOST = 4096
 """Forms of credentials that are looked for; a credential that was replaced is for as long as there is room."""
+_KNOWN_LENGTH, _MOST_KNOWN = 512, 2048
+"""Bytes of texts that are remembered to hold nothing secret, and how many of them are."""
 _ROUNDS = 2
 """How often a text is percent-decoded: an agent's client may do it once more than needed."""
 _ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
@@ -55,6 +57,7 @@ class Redactor:
         self._personal = [(kind.name, _compiled(kind.pattern)) for kind in KINDS] if personal else []
         self._looks = [f"(?:{shape.pattern})" for shape in SHAPES] if secrets else []
         self._held: dict[bytes, str] = {}
+        self._passed: set[bytes] = set()
         self._forms: Any = None
         self._starts: Any = None
         self._any_secret: Any = None
@@ -95,13 +98,27 @@ class Redactor:
         Raises:
             ValueError: it is no JSON.
         """
-        if not self._suspicious(line, own):
+        if not self.suspicious(line, own):
             return line
         record = orjson.loads(line)
         masked = _Record(partial(self._text, own=own), cards=bool(self._personal)).record(record)
         return orjson.dumps(masked, option=orjson.OPT_APPEND_NEWLINE) if masked is not record else line
 
-    def _suspicious(self, data: bytes, own: Own) -> bool:
+    def passes(self, texts: bytes, own: Own) -> bool:
+        """Whether there is nothing to mask in some short texts of a call: mostly the same as of the calls before it."""
+        if own or len(texts) > _KNOWN_LENGTH:
+            return not self.suspicious(texts, own)
+        if texts in self._passed:
+            return True
+        if self.suspicious(texts):
+            return False
+        if len(self._passed) >= _MOST_KNOWN:
+            self._passed.clear()
+        self._passed.add(texts)
+        return True
+
+    def suspicious(self, data: bytes, own: Own = ()) -> bool:
+        """Whether there may be something to mask."""
         if _finds(self._anything, data):
             return True
         for secret in own:
@@ -109,13 +126,13 @@ class Redactor:
                 return True
         if len(data) >= _CUT and _finds(self._starts, data):
             return True
-        return b"%" in data and any(self._suspicious(decoded, own) for decoded in _decoded(data))
+        return b"%" in data and any(self.suspicious(decoded, own) for decoded in _decoded(data))
 
     def _text(self, text: str, own: Own) -> str:
         if len(text) < LEAST:
             return text
         data = text.encode("utf-8", "replace")
-        if not self._suspicious(data, own):
+        if not self.suspicious(data, own):
             return text
         masked = self._masks(data, own)
         for decoded in _decoded(masked):
@@ -152,6 +169,7 @@ class Redactor:
         return data
 
     def _compile(self) -> None:
+        self._passed.clear()
         forms = sorted(self._held, key=len, reverse=True)
         literal = "|".join(re2.escape(form.decode("latin-1")) for form in forms)
         looks = ([literal] if forms else []) + self._looks
