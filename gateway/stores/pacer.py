@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Generator
+from typing import Any
 
 from aiolimiter import AsyncLimiter
 
@@ -47,19 +48,7 @@ class WaitingRoom:
             except StopIteration:  # there was room: nothing to wait for
                 return paced(claim, granted=True)
             taking.close()
-        return self._wait(lane, claim)
-
-    @staticmethod
-    async def _wait(lane: _Lane, claim: RateClaim) -> Hold:
-        lane.waiting += 1
-        try:
-            async with asyncio.timeout(claim.wait):
-                await lane.limiter.acquire(claim.cost)
-        except TimeoutError:
-            return paced(claim, granted=False)
-        finally:
-            lane.waiting -= 1
-        return paced(claim, granted=True)
+        return _Turn(lane, claim)
 
     def _forget_idle(self) -> None:
         if len(self._lanes) >= self._sweep_at:
@@ -69,3 +58,27 @@ class WaitingRoom:
                 if lane.waiting or not lane.limiter.has_capacity(lane.capacity)
             }
             self._sweep_at = max(_MOST_KEYS, 2 * len(self._lanes))
+
+
+class _Turn:
+    """A call's turn. It comes to stand in line when it is first awaited: one that never is leaves nothing behind."""
+
+    __slots__ = ("_claim", "_lane")
+
+    def __init__(self, lane: _Lane, claim: RateClaim) -> None:
+        self._lane, self._claim = lane, claim
+
+    def __await__(self) -> Generator[Any, None, Hold]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> Hold:
+        lane, claim = self._lane, self._claim
+        lane.waiting += 1
+        try:
+            async with asyncio.timeout(claim.wait):
+                await lane.limiter.acquire(claim.cost)
+        except TimeoutError:
+            return paced(claim, granted=False)
+        finally:
+            lane.waiting -= 1
+        return paced(claim, granted=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 
 from gateway.model import Hold
 from gateway.stores import pacer
@@ -61,6 +63,23 @@ async def test_the_queue_is_bounded(monkeypatch):
     await asyncio.sleep(0)
     assert not later.done(), "those who left made room in the queue"
     later.cancel()
+
+
+async def test_a_turn_that_is_never_awaited_leaves_nothing_behind():
+    """Nor one whose task is cancelled before its first step, as where an agent goes at once."""
+    room, claim = WaitingRoom(), rate(1, 0.001, wait=60)
+    assert await paced(room, claim)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(3):
+            turn = room.pace(claim)
+            assert not isinstance(turn, Hold)
+            asyncio.ensure_future(turn).cancel()
+            await asyncio.sleep(0)
+            del turn
+        room.pace(claim)
+        gc.collect()
+    assert [lane.waiting for lane in room._lanes.values()] == [0]
 
 
 async def test_new_settings_are_a_new_lane():
