@@ -113,8 +113,10 @@ def test_the_policies_to_begin_with_load_and_let_usual_work_through(tmp_path: Pa
     played = play(loops.Play(starter, 7, 40).run()).figures
     assert played["calls refused of runs that are not"] == 0
     assert played["amplification of the worst run"] <= 3
-    loaded = load(written(tmp_path, s=starter + "---\n" + GRANT))
-    assert list(loaded.warnings) == []
+    priced = 'tools:\n  files: {url: "http://127.0.0.1:7000", cost: 0.50}\n  bank: {url: "http://127.0.0.1:7001"}\n'
+    assert list(load(written(tmp_path, priced, s=starter + "---\n" + GRANT)).warnings) == []
+    (warning,) = load(written(tmp_path, s=starter + "---\n" + GRANT)).warnings
+    assert "the budget never counts a dollar" in str(warning), "nothing has a price: it says that it bounds nothing"
 
 
 def test_the_cases_of_the_policies_to_begin_with_hold() -> None:
