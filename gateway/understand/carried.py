@@ -22,8 +22,9 @@ def carried(meta: Mapping[str, Any]) -> Fields:
     return tuple([(name.encode(), value.encode()) for name, value in found if _is_a_value(value)])
 
 
-def planted(body: bytes, onward: Fields, strip: frozenset[bytes] = frozenset()) -> bytes | None:
-    """The message with the trace context of this call in its ``params._meta``; None where it has no ``params``.
+def planted(body: bytes, onward: Fields, strip: frozenset[bytes] = frozenset(), *, adds: bool = True) -> bytes | None:
+    """The message with the trace context of this call in its ``params._meta``; None where it has no ``params``, or no
+    ``_meta`` and it may not get one (``adds``).
 
     ``onward`` are the fields that the tool gets, see ``ports.Lineage``; ``strip`` those that it does not. All other
     members stay byte for byte, in their order. The agent's own ``baggage`` stays; its ``tracestate`` only where the
@@ -33,7 +34,7 @@ def planted(body: bytes, onward: Fields, strip: frozenset[bytes] = frozenset()) 
     try:
         message = _OBJECT.decode(body)
         params = _OBJECT.decode(message["params"])
-        meta = _OBJECT.decode(params["_meta"]) if "_meta" in params else {}
+        meta = _OBJECT.decode(params["_meta"]) if "_meta" in params or not adds else {}
     except (KeyError, MsgspecError):
         return None
     for name in strip & _OF_TRACES:

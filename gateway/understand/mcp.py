@@ -137,7 +137,12 @@ class McpReader:
         if not call.onward or not (call.carried or self._plants) or "mcp.method" not in call.facts or call.parts:
             return call
         message = call.body if call.body is not None else body
-        if message is None or (told := planted(message, call.onward, self.tool.strip)) is None:
+        if message is None:
+            return call
+        # Later revisions require it: a server must be able to say that it is missing.
+        adds = call.facts["mcp.version"] < mcp_refusals.STATELESS
+        told = planted(message, call.onward, self.tool.strip, adds=adds)
+        if told is None:
             return call
         return structs.replace(call, body=told)
 

@@ -84,6 +84,11 @@ def test_messages_without_a_place_for_it_stay(body):
     assert planted(body, ONWARD) is None
 
 
+def test_where_meta_is_required_it_is_not_added():
+    assert planted(b'{"params":{}}', ONWARD, adds=False) is None
+    assert planted(b'{"params":{"_meta":{}}}', ONWARD, adds=False) is not None
+
+
 @pytest.mark.parametrize(
     ("meta", "plants", "told"),
     [({"traceparent": TRACEPARENT}, False, True), (None, False, False), (None, True, True)],
