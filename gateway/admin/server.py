@@ -7,11 +7,13 @@ lies below ``/api/``, behind a gate of its own (``api.py``).
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -47,7 +49,9 @@ async def start(
     app = make_app(status, registry, api, hide)
     if pages is not None:
         pages(app)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    wire = logging.getLogger("toolgate.admin.http")
+    wire.addFilter(_ours)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0, logger=wire)
     await runner.setup()
     host, port = address
     try:
@@ -91,6 +95,12 @@ def make_app(
     if api is not None:
         app.add_subapp("/api", api)
     return app
+
+
+def _ours(record: logging.LogRecord) -> bool:
+    """Not of requests that are malformed: their sender is answered 400, and could fill the log with tracebacks."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, HttpProcessingError) and error.code < 500)
 
 
 def _readiness(told: Mapping[str, Any]) -> web.Response:

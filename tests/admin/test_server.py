@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from contextlib import asynccontextmanager
 
@@ -39,6 +40,36 @@ async def serving(**changes):
 async def test_health_is_200_while_the_loop_lives_even_when_not_ready():
     async with serving(ready=False) as session, session.get("/healthz") as answer:
         assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /healthz HTTP/1.1\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n",
+        b"GET http://[::1/ HTTP/1.1\r\nHost: a\r\n",
+    ],
+    ids=["no Host", "two of them", "a broken address"],
+)
+async def test_a_malformed_request_is_a_400_and_no_traceback(head, caplog):
+    async with serving() as session:
+        base = session._base_url
+        reader, writer = await asyncio.open_connection(base.host, base.port)
+        writer.write(head + b"\r\n")
+        assert (await reader.readline()).split()[1] == b"400"
+        writer.close()
+    assert caplog.records == []
+
+
+async def test_a_failure_of_our_own_is_in_the_log(caplog):
+    runner = await start(("127.0.0.1", 0), dict, registry_of(Metrics(), Gauges()))  # a status without its members
+    host, port = runner.addresses[0][:2]
+    try:
+        async with aiohttp.ClientSession() as session, session.get(f"http://{host}:{port}/readyz") as answer:
+            assert answer.status == 500
+    finally:
+        await runner.cleanup()
+    assert "KeyError" in caplog.text
 
 
 async def test_nothing_secret_is_shown_and_what_is_shown_arrives_whole():
