@@ -15,7 +15,7 @@ from gateway.model.pools import PoolState
 from gateway.model.standing import Standing
 from gateway.model.trace_context import trace_context
 from gateway.observe.budgets import budget_metrics
-from gateway.observe.metrics import Histogram, Metrics
+from gateway.observe.metrics import Example, Histogram, Metrics
 from gateway.observe.pools import pool_metrics
 from gateway.observe.repetitions import repetition_metrics
 from gateway.observe.runs_now import run_metrics
