@@ -119,7 +119,7 @@ class TraceLog:
         for trace in traces:
             keep = len(lines) < room or (self._refuses and isinstance(trace.decision, Permit))
             masked, known = self._masked(trace) if keep or self._audit is not None else (b"", None)
-            audited.append((known, masked or b"{}"))
+            audited.append((known, masked or b'{"call":"%b"}' % trace.id.encode()))
             if keep and masked:
                 lines.append(masked)
                 told.append(known)

@@ -54,6 +54,8 @@ class Redactor:
     def __init__(self, *, secrets: bool = True, personal: bool = False) -> None:
         """``secrets``, ``personal``: whether what looks like a credential, or like personal data, is masked too."""
         self._shapes = [(shape, _compiled(shape.pattern)) for shape in SHAPES] if secrets else []
+        self._which = _set_of([shape.pattern for shape in SHAPES]) if secrets else None
+        """Tells which shapes are in a text, in one pass: an agent must not be able to make each of them be tried."""
         self._personal = [(kind.name, _compiled(kind.pattern)) for kind in KINDS] if personal else []
         self._looks = [f"(?:{shape.pattern})" for shape in SHAPES] if secrets else []
         self._held: dict[bytes, str] = {}
@@ -119,14 +121,17 @@ class Redactor:
 
     def suspicious(self, data: bytes, own: Own = ()) -> bool:
         """Whether there may be something to mask."""
+        if self._matches(data, own):
+            return True
+        return b"%" in data and any(self._matches(decoded, own) for decoded in _decoded(data))
+
+    def _matches(self, data: bytes, own: Own) -> bool:
         if _finds(self._anything, data):
             return True
         for secret in own:
             if secret in data:
                 return True
-        if len(data) >= _CUT and _finds(self._starts, data):
-            return True
-        return b"%" in data and any(self.suspicious(decoded, own) for decoded in _decoded(data))
+        return len(data) >= _CUT and _finds(self._starts, data)
 
     def _text(self, text: str, own: Own) -> str:
         if len(text) < LEAST:
@@ -148,8 +153,10 @@ class Redactor:
             data = self._forms.sub(lambda form: b"[redacted:credential:%b]" % self._held[form[0]].encode(), data)
         for secret in own:
             data = data.replace(secret, b"[redacted:key]")
-        if shapes:
-            for shape, pattern in self._shapes:
+        if shapes and self._which is not None and _finds(self._any_secret, data):
+            # Nothing told, though something fits: the set had not enough memory for this text.
+            for index in self._which.Match(data) or range(len(self._shapes)):
+                shape, pattern = self._shapes[index]
                 data = pattern.sub(lambda found, shape=shape: _masked(found, shape.name, shape.sure), data)
         return data
 
@@ -185,12 +192,26 @@ _CUT = 2048
 """Characters that a text of a record is cut to."""
 
 
-def _compiled(pattern: str, *, capture: bool = True) -> Any:
+def _options() -> Any:
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
-    options.never_capture = not capture
+    options.log_errors = False
     options.max_mem = 64 << 20
+    return options
+
+
+def _compiled(pattern: str, *, capture: bool = True) -> Any:
+    options = _options()
+    options.never_capture = not capture
     return re2.compile(pattern.encode("latin-1"), options)
+
+
+def _set_of(patterns: Sequence[str]) -> Any:
+    found = re2.Set.SearchSet(_options())
+    for pattern in patterns:
+        found.Add(pattern.encode("latin-1"))
+    found.Compile()
+    return found
 
 
 def _finds(pattern: Any, data: bytes) -> bool:

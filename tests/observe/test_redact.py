@@ -346,6 +346,15 @@ def test_a_line_without_secrets_is_passed_on_as_it_is():
     assert holding("Bearer abc-secret-123").line(line) is line
 
 
+@pytest.mark.parametrize("text", ["%" + "25" * 5000, "%25" * 5000, "%" * 9000, EXAMPLES["aws"] * 700, "a@b.co " * 2000])
+def test_what_agents_send_to_make_it_hard_is_looked_through_all_the_same(text):
+    line = orjson.dumps({"args": {"a": text, "b": [EXAMPLES["github"]]}, "masked": []})
+    shown = orjson.loads(holding(TOKEN, personal=True).line(line))
+    assert shown["args"]["b"] == ["[redacted:github]"]
+    assert EXAMPLES["aws"] not in shown["args"]["a"]
+    assert "a@b.co" not in shown["args"]["a"]
+
+
 def test_what_was_masked_is_named_so_that_a_replay_does_not_take_the_mask_for_the_value():
     token = EXAMPLES["aws"]
     line = orjson.dumps(
