@@ -34,6 +34,8 @@ class Lease(Struct, frozen=True):
     """What all replicas have set aside and not spent."""
     ends: float = 0.0
     """When the window ends, in seconds since the epoch: the lease is of no use after that. 0: it does not end."""
+    frees: float = 0.0
+    """When the oldest of what was spent leaves a window that rolls, in seconds since the epoch; 0 where none will."""
 
 
 class Entry(Struct, frozen=True):

@@ -23,6 +23,7 @@ from gateway.model.standing import Standing
 from gateway.ports import Clock, Vault
 from gateway.stores.accounts import Account
 from gateway.stores.budgets import UNAVAILABLE, sufficient, window_text
+from gateway.stores.leasing import frees, window_of
 from gateway.stores.waiting import Line, WaitingBudgets
 
 FLUSH = 0.2
@@ -59,6 +60,7 @@ class _Lease:
         "dry_at",
         "ends",
         "free",
+        "frees",
         "heard",
         "leased",
         "pending",
@@ -80,7 +82,7 @@ class _Lease:
         """How many windows have ended."""
         self.free = 0
         """What the vault had left to lease when it last said something."""
-        self.ends = 0.0
+        self.ends = self.frees = 0.0
         self.used = 0.0
         self.asked = False
         self.heard = self.dry_at = self.thin_at = NEVER
@@ -120,6 +122,8 @@ class _Batch:
                 lease.pending -= entry.spent
                 lease.tried -= entry.spent
                 lease.spent += entry.spent
+                if entry.spent and entry.account.window == "rolling" and lease.frees <= self.at:
+                    lease.frees = _frees(entry.account, self.at)
                 lease.leased = max(0, lease.leased - entry.spent)
 
 
@@ -153,7 +157,12 @@ class LeasedBudgets(WaitingBudgets):
         return spendable, room, max(room, account.settings.limit - lease.spent - lease.leased + room)
 
     def _ends(self, account: Account) -> float:
-        return self._lease(account).ends
+        lease, settings = self._lease(account), account.settings
+        if settings.window != "rolling":
+            return lease.ends
+        if not lease.frees and lease.pending:  # the vault will know of it in a moment
+            return _frees(lease.account, self.wall())
+        return lease.frees
 
     def _lease(self, account: Account) -> _Lease:
         lease: _Lease | None = account.lease
@@ -285,7 +294,7 @@ class LeasedBudgets(WaitingBudgets):
 
     def _granted(self, account: Account, answer: model.Lease) -> None:
         lease = self._lease(account)
-        lease.spent, lease.leased, lease.ends = answer.spent, answer.leased, answer.ends
+        lease.spent, lease.leased, lease.ends, lease.frees = answer.spent, answer.leased, answer.ends, answer.frees
         lease.amount += answer.granted
         self._leased.add(account)
         lease.free = max(0, account.settings.limit - answer.spent - answer.leased)
@@ -429,3 +438,8 @@ class LeasedBudgets(WaitingBudgets):
         task = asyncio.get_running_loop().create_task(doing)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _frees(account: model.Account, at: float) -> float:
+    """When what is spent at that time leaves a window that rolls."""
+    return frees(account, window_of(account, at).slot)

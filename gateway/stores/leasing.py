@@ -34,6 +34,11 @@ def window_of(account: Account, now: float) -> Window:
     return Window(f"{account.window} {ends:.0f}", ends=ends)
 
 
+def frees(account: Account, oldest: int) -> float:
+    """When the slot ``oldest`` of a rolling window counts no longer, in seconds since the epoch."""
+    return (oldest + SLOTS + 1) * account.seconds / SLOTS
+
+
 def granted(available: int, least: int, wish: int) -> int:
     """What a lease gets of ``available``: at least ``least`` or nothing, at most ``wish``, else an eighth."""
     if available < least or available <= 0:

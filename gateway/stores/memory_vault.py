@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from gateway.errors import StoreUnavailable
 from gateway.model import Account, Balance, Draw, Drawn, Entry, Lease, Want
 from gateway.stores.bucket import draw
-from gateway.stores.leasing import Window, granted, window_of
+from gateway.stores.leasing import Window, frees, granted, window_of
 
 MOST = 100_000
 """Accounts, buckets, and ids of calls of one account, that are kept."""
@@ -26,6 +26,10 @@ class _Kept:
 
     def spent(self, window: Window) -> int:
         return sum(amount for slot, amount in self.slots.items() if slot >= window.first)
+
+    def frees(self, window: Window) -> float:
+        counted = [slot for slot, amount in self.slots.items() if amount and slot >= window.first]
+        return frees(self.account, min(counted)) if window.first and counted else 0.0
 
     def spend(self, window: Window, amount: int) -> None:
         self.slots[window.slot] = self.slots.get(window.slot, 0) + amount
@@ -99,7 +103,7 @@ class MemoryVault:
         amount = granted(want.account.limit - spent - leased, want.least, want.wish)
         if amount:
             kept.leased[holder] = kept.leased.get(holder, 0) + amount
-        return Lease(amount, spent, leased + amount, window.ends)
+        return Lease(amount, spent, leased + amount, window.ends, kept.frees(window))
 
     def _at(self, account: Account, now: float) -> tuple[_Kept, Window]:
         window = window_of(account, now)

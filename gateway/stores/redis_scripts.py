@@ -33,16 +33,18 @@ def _script(*parts: str) -> Script:
 _ACCOUNTS = f"""
 local function whole(number) return string.format('%.0f', number) end
 local function spent_of(key, first)
-  if first == 0 then return tonumber(redis.call('HGET', key, 'spent') or '0') end
-  local names, total = {{}}, 0
+  if first == 0 then return tonumber(redis.call('HGET', key, 'spent') or '0'), -1 end
+  local names, total, oldest = {{}}, 0, -1
   for i = 0, {RING - 1} do names[i + 1] = 's' .. i end
   for _, kept in ipairs(redis.call('HMGET', key, unpack(names))) do
     if kept then
       local slot, amount = string.match(kept, '^(%d+):(%d+)$')
-      if tonumber(slot) >= first then total = total + tonumber(amount) end
+      slot, amount = tonumber(slot), tonumber(amount)
+      if slot >= first then total = total + amount end
+      if slot >= first and amount > 0 and (oldest < 0 or slot < oldest) then oldest = slot end
     end
   end
-  return total
+  return total, oldest
 end
 local function spend(key, slot, first, amount)
   if first == 0 then redis.call('HINCRBY', key, 'spent', whole(amount)) return end
@@ -76,7 +78,7 @@ local holder, out = ARGV[1], {}
 for i, key in ipairs(KEYS) do
   local at = 2 + (i - 1) * 6
   local limit, least, wish = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
-  local spent = spent_of(key, tonumber(ARGV[at + 4]))
+  local spent, oldest = spent_of(key, tonumber(ARGV[at + 4]))
   local leased = tonumber(redis.call('HGET', key, 'leased') or '0')
   local available, got = limit - spent - leased, 0
   if available > 0 and available >= least then
@@ -88,12 +90,13 @@ for i, key in ipairs(KEYS) do
   end
   redis.call('HSET', key, 'account', ARGV[at])
   keep(key, ARGV[at + 5])
-  out[i] = {whole(got), whole(spent), whole(leased + got)}
+  out[i] = {whole(got), whole(spent), whole(leased + got), whole(oldest)}
 end
 return out
 """,
 )
-"""Keys: the windows. Arguments: the holder; for each window its account, limit, least, wish, first slot, end of key."""
+"""Keys: the windows. Arguments: the holder; for each window its account, limit, least, wish, first slot, end of key.
+Gives of each what is granted, spent and leased, and the oldest slot with something spent; -1 where there is none."""
 
 SETTLE = _script(
     _ACCOUNTS,

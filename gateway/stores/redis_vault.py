@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gateway.model import Account, Balance, Draw, Drawn, Entry, Lease, Want
-from gateway.stores.leasing import Window, retires, window_of
+from gateway.stores.leasing import Window, frees, retires, window_of
 from gateway.stores.redis_link import RedisLink
 from gateway.stores.redis_scripts import DRAW, FORFEIT, GIVE_BACK, LEASE, SETTLE
 
@@ -59,8 +59,8 @@ class RedisVault:
             parts.append(((place.key,), (_json(want.account), *amounts, place.window.first, place.end)))
         answers = await self._link.run_split(LEASE, (holder,), parts)
         return [
-            Lease(int(granted), int(spent), int(leased), place.window.ends)
-            for place, (granted, spent, leased) in zip(places, answers, strict=True)
+            Lease(int(granted), int(spent), int(leased), place.window.ends, _frees(want.account, int(oldest)))
+            for want, place, (granted, spent, leased, oldest) in zip(wants, places, answers, strict=True)
         ]
 
     async def settle(self, holder: str, entries: Sequence[Entry], now: float) -> None:
@@ -171,6 +171,10 @@ def _ring(kept: dict[bytes, bytes]) -> Iterator[tuple[int, int]]:
         if name[:1] == b"s" and name[1:].isdigit():
             slot, _, amount = value.partition(b":")
             yield int(slot), int(amount)
+
+
+def _frees(account: Account, oldest: int) -> float:
+    return frees(account, oldest) if oldest >= 0 else 0.0
 
 
 def _json(account: Account) -> bytes:

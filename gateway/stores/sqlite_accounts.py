@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.model import Account, Balance, Draw, Drawn, Entry, Lease, Want
 from gateway.stores.bucket import draw
-from gateway.stores.leasing import Window, granted, retires, window_of
+from gateway.stores.leasing import Window, frees, granted, retires, window_of
 
 KEEP = 35 * 86400.0
 """Seconds for which windows that have ended, and lines of the ledger, are kept."""
@@ -31,7 +31,7 @@ def lease(connection: Connection, holder: str, wants: Sequence[Want], now: float
                 "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
                 (row, holder, amount),
             )
-        leases.append(Lease(amount, spent, leased + amount, window.ends))
+        leases.append(Lease(amount, spent, leased + amount, window.ends, _frees(connection, row, want.account, window)))
     return leases
 
 
@@ -122,6 +122,14 @@ def _opened(connection: Connection, account: Account, now: float) -> tuple[int, 
 def _spent(connection: Connection, row: int, window: Window) -> int:
     sql = "SELECT COALESCE(SUM(amount), 0) FROM spent WHERE account = ? AND slot >= ?"
     return int(connection.execute(sql, (row, window.first)).fetchone()[0])
+
+
+def _frees(connection: Connection, row: int, account: Account, window: Window) -> float:
+    if not window.first:
+        return 0.0
+    sql = "SELECT MIN(slot) FROM spent WHERE account = ? AND slot >= ? AND amount > 0"
+    oldest = connection.execute(sql, (row, window.first)).fetchone()[0]
+    return 0.0 if oldest is None else frees(account, oldest)
 
 
 def _leased(connection: Connection, row: int) -> int:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.decide.budgets_text import refusal_of
 from gateway.errors import StoreUnavailable
 from gateway.model import BudgetClaim, BudgetSettings, Hold, Outcome
 from gateway.stores import leases
@@ -349,3 +350,18 @@ async def test_leases_that_nobody_spends_are_given_back_and_forgotten(monkeypatc
     replica.release(kept)
     await replica.budgets.close()
     assert await world.balance() == (50, 0)
+
+
+@pytest.mark.parametrize("written", [False, True])
+async def test_a_rolling_budget_that_is_spent_says_when_some_of_it_comes_back(written):
+    world = World()
+    replica = world.replica()
+    rolling = {"window": "rolling", "seconds": 30.0}
+    replica.settle(await replica.reserve(claim(LIMIT, **rolling)), LIMIT)
+    if written:
+        await replica.budgets.flush()
+    (hold,) = await replica.reserve(claim(1, **rolling))
+    assert not hold.granted
+    assert 30 <= hold.retry_after <= 30.5
+    assert refusal_of(hold).status == 429
+    await replica.budgets.close()

@@ -189,6 +189,28 @@ async def test_a_rolling_window_forgets_a_slot_when_all_of_it_is_out(place: Plac
     assert await standing(state, ROLLING, start + 620) == (0, 0)
 
 
+async def test_a_lease_of_a_rolling_window_tells_when_the_oldest_of_what_was_spent_leaves_it(place: Place) -> None:
+    state = await place.open()
+    start = AT - AT % 10
+
+    async def frees(now: float) -> float:
+        (lease,) = await state.vault.lease(state.holder, [Want(ROLLING, 1, 1)], now)
+        assert lease.ends == 0
+        return lease.frees
+
+    assert await frees(start) == 0
+    await state.vault.settle(state.holder, [Entry(ROLLING, "c-0", 0)], start)
+    assert await frees(start) == 0, "nothing was spent"
+    await state.vault.settle(state.holder, [Entry(ROLLING, "c-1", 300)], start + 10)
+    await state.vault.settle(state.holder, [Entry(ROLLING, "c-2", 100)], start + 345)
+    assert await frees(start + 345) == start + 620
+    assert await frees(start + 619) == start + 620
+    assert await frees(start + 620) == start + 950
+    assert await frees(start + 950) == 0
+    (other,) = await state.vault.lease(state.holder, [Want(DAY, 1, 1)], start)
+    assert other.frees == 0
+
+
 async def test_what_is_leased_of_a_rolling_window_stays_leased(place: Place) -> None:
     state = await place.open()
     await leased(state, ROLLING, 1_000, 1_000)
