@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from gateway.console.desk import Desk
 from gateway.console.pieces import whole
+from gateway.console.records import PATIENCE
 from gateway.console.stream import choice_of, newest
 from gateway.observe.store.found import Filter, RefusalStats, Stretch
 from gateway.observe.store.reader import TraceReader
@@ -18,8 +19,8 @@ _ACTIVE = 60.0
 """Seconds after its last call for which a run counts as running."""
 _SHOWN = 40
 """Calls that the page begins with."""
-_AGAIN = 2.0
-"""Seconds for which the numbers are good: however many look, they are counted once."""
+_AGAIN, _SHARE = 2.0, 10
+"""Seconds for which the numbers are good, however many look; or so many times as long as it took to count them."""
 
 
 class Numbers(Struct, frozen=True):
@@ -50,7 +51,8 @@ class Home:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._numbers: tuple[float, Numbers] = (0.0, Numbers((), []))
+        self._numbers = Numbers((), [])
+        self._good_until = 0.0
 
     async def page(self, request: web.Request) -> web.StreamResponse:
         """``/``"""
@@ -91,9 +93,12 @@ class Home:
 
     async def _hour(self) -> Numbers:
         now = time()
-        if now - self._numbers[0] > _AGAIN:
-            self._numbers = (now, await self._desk.records.ask(lambda reader: _count(reader, now)))
-        return self._numbers[1]
+        if now > self._good_until:
+            self._good_until = now + PATIENCE  # whoever comes meanwhile is shown what there was
+            self._numbers = await self._desk.records.ask(lambda reader: _count(reader, now))
+            took = time() - now
+            self._good_until = time() + max(_AGAIN, took * _SHARE)
+        return self._numbers
 
 
 def _count(reader: TraceReader, now: float) -> Numbers:

@@ -78,6 +78,15 @@ def test_the_feed_shows_what_is_chosen_and_can_be_held(page: Page, night: Night)
     expect(page.locator("#feed-rows tr")).to_have_count(before + 1)
 
 
+def test_what_cannot_be_fetched_leaves_the_page_as_it_is(browser: Browser, night: Night) -> None:
+    with opened(browser, base_url=night.url) as (page, _):
+        page.route("**/parts/feed?*", lambda route: route.fulfill(status=503, body="<p id=away>busy</p>"))
+        page.goto("/")
+        expect(page.locator("#feed-state")).to_have_text("refused; reload the page")
+        expect(page.locator("#feed-rows tr")).not_to_have_count(0)
+        assert page.locator("#away").count() == 0
+
+
 def test_the_cause_of_an_incident_is_told_by_the_page_of_its_run(page: Page, night: Night) -> None:
     page.goto("/runs")
     page.get_by_role("link", name="inv-4711").click()

@@ -50,6 +50,7 @@
 
   document.addEventListener("htmx:sse:after:connection", () => { if (!paused) sayState("live", "live"); });
   document.addEventListener("htmx:sse:error", () => sayState("away, trying again", "away"));
+  document.addEventListener("htmx:response:error", () => sayState("refused; reload the page", "away"));
   document.addEventListener("htmx:sse:close", () => sayState("ended; reload the page", "away"));
   document.addEventListener("htmx:sse:before:message", (event) => {
     if (!paused) return;

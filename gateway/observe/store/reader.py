@@ -91,7 +91,8 @@ class TraceReader:
         return run_of(self._connection, run, agent, now, self._rows)
 
     def tools(self, since: float, until: float, buckets: int = 1) -> list[ToolStats]:
-        """Each tool from ``since`` to ``until``, and in so many equal stretches of that time."""
+        """Each tool from ``since`` to ``until``, and in so many equal stretches of that time. Latencies of very many
+        calls are those of a sample."""
         return tools_of(self._connection, since, until, buckets)
 
     def agents(self, since: float, until: float) -> list[AgentStats]:

@@ -23,38 +23,39 @@ _LATENCIES = f"""
             count(*) OVER (PARTITION BY tool, bucket) AS n
         FROM (
             SELECT tool, {_BUCKET} AS bucket, total_ms FROM calls
-            WHERE {_WINDOW} AND tool IS NOT NULL AND decision = 'allow' AND NOT implied
+            WHERE {_WINDOW} AND id % :stride = 0 AND tool IS NOT NULL AND decision = 'allow' AND NOT implied
         )
     )
     GROUP BY tool, bucket
 """  # noqa: S608 - of constants
 """Quantiles by the nearest rank, without calls that only keep a session going: their streams stay open for hours."""
+_SAMPLED = 100_000
+"""Calls that quantiles are made of, about; of more, every so many are looked at."""
 
 
 def tools_of(connection: sqlite3.Connection, since: float, until: float, buckets: int) -> list[ToolStats]:
     """Each tool, by name; see ``TraceReader.tools``."""
-    whole, parts = _by_bucket(connection, since, until, 1), _by_bucket(connection, since, until, buckets)
-    cost = dict(
-        connection.execute(
-            f"SELECT tool, total(cost_usd) FROM calls WHERE {_WINDOW} AND tool IS NOT NULL GROUP BY tool",  # noqa: S608
-            _times(since, until),
-        ).fetchall()
-    )
+    times = {**_times(since, until), "buckets": buckets}
+    counted = connection.execute(
+        f"SELECT tool, {_BUCKET} AS bucket, {_COUNTS}, total(cost_usd) FROM calls"  # noqa: S608
+        f" WHERE {_WINDOW} AND tool IS NOT NULL GROUP BY tool, bucket",
+        times,
+    ).fetchall()
+    times["stride"] = max(1, sum(row[2] for row in counted) // _SAMPLED)
+    overall = {tool: quantiles for tool, _, *quantiles in connection.execute(_LATENCIES, {**times, "buckets": 1})}
+    latencies = {(tool, bucket): quantiles for tool, bucket, *quantiles in connection.execute(_LATENCIES, times)}
+    parts: defaultdict[str, dict[int, Bucket]] = defaultdict(dict)
+    costs: defaultdict[str, float] = defaultdict(float)
+    for tool, bucket, calls, refused, failed, cost in counted:
+        p50, p95 = latencies.get((tool, bucket), (None, None))
+        parts[tool][bucket] = Bucket(_begin(since, until, buckets, bucket), calls, refused, failed, p50, p95)
+        costs[tool] += cost
     found = []
-    for tool in sorted(whole):
-        (all_of_it,) = whole[tool].values()
-        found.append(
-            ToolStats(
-                tool,
-                all_of_it.calls,
-                all_of_it.refused,
-                all_of_it.failed,
-                cost[tool],
-                all_of_it.p50_ms,
-                all_of_it.p95_ms,
-                tuple(parts[tool].get(number) or _empty(since, until, buckets, number) for number in range(buckets)),
-            )
-        )
+    for tool, mine in sorted(parts.items()):
+        calls, refused, failed = map(sum, zip(*((b.calls, b.refused, b.failed) for b in mine.values()), strict=True))
+        whole = tuple(mine.get(number) or _empty(since, until, buckets, number) for number in range(buckets))
+        p50, p95 = overall.get(tool, (None, None))
+        found.append(ToolStats(tool, calls, refused, failed, costs[tool], p50, p95, whole))
     return found
 
 
@@ -104,23 +105,6 @@ def refusals_of(connection: sqlite3.Connection, asked: Sequence[Condition]) -> l
         values,
     )
     return [RefusalStats(reason, rule, hits, last / 1e3) for reason, rule, hits, last in rows]
-
-
-def _by_bucket(
-    connection: sqlite3.Connection, since: float, until: float, buckets: int
-) -> defaultdict[str, dict[int, Bucket]]:
-    values = {**_times(since, until), "buckets": buckets}
-    latencies = {(tool, bucket): quantiles for tool, bucket, *quantiles in connection.execute(_LATENCIES, values)}
-    rows = connection.execute(
-        f"SELECT tool, {_BUCKET} AS bucket, {_COUNTS} FROM calls WHERE {_WINDOW} AND tool IS NOT NULL"  # noqa: S608
-        " GROUP BY tool, bucket",
-        values,
-    )
-    found: defaultdict[str, dict[int, Bucket]] = defaultdict(dict)
-    for tool, bucket, calls, refused, failed in rows:
-        p50, p95 = latencies.get((tool, bucket), (None, None))
-        found[tool][bucket] = Bucket(_begin(since, until, buckets, bucket), calls, refused, failed, p50, p95)
-    return found
 
 
 def _empty(since: float, until: float, buckets: int, number: int) -> Bucket:
