@@ -230,7 +230,7 @@ NOT_LOOKED_FOR = {
     "artifactory": "eleven letters that begin with AP or AKC are mostly something else",
 }
 LONG_ENOUGH = {
-    "basic_auth": lambda text: re.search(r":[\w.~%!$&()*+,;=-]+@", text, re.ASCII),
+    "basic_auth": lambda text: re.fullmatch(r"://[\w.~%!$*+=-]+:[\w.~%!$&()*+,;=-]+@", text, re.ASCII),
     "jwt": lambda text: re.match(r"[^.]{11,}\.[\w=-]{8,}", text),
     "npm": lambda text: len(text) > 30 and text.isascii() and "npm_" not in text,
     "private_key": bool,
@@ -267,7 +267,7 @@ def others() -> list[tuple[str, re.Pattern[str]]]:
 def test_what_a_well_kept_detector_finds_is_found(name, pattern):
     redactor = Redactor()
 
-    @settings(max_examples=8, suppress_health_check=list(HealthCheck), deadline=None)
+    @settings(max_examples=8, derandomize=True, suppress_health_check=list(HealthCheck), deadline=None)
     @given(st.from_regex(re.compile(pattern.pattern, pattern.flags & ~re.UNICODE | re.ASCII), fullmatch=True))
     def found(text: str) -> None:
         if name == "private_key":
