@@ -58,7 +58,7 @@ def add(app: web.Application, desk: Desk) -> None:
         "/parts/numbers": lambda _, request: home.numbers(request),
     }
     for path, view in routes.items():
-        app.router.add_get(path, _guarded(desk, view))
+        app.router.add_get(path, _guarded(desk, view), allow_head=view is not stream)  # which does not end by itself
     for kind, (named, parts) in _NAMED.items():
         pattern = "/".join(f"{{part{number}}}" for number in range(parts))
         app.router.add_get(f"/{kind}/{pattern}", _guarded(desk, partial(_by_path, named)))

@@ -187,6 +187,11 @@ async def test_the_stream_goes_on_where_the_page_or_the_last_event_ended(tmp_pat
             assert "/calls/c4" not in seen
 
 
+async def test_a_look_at_the_head_of_the_stream_does_not_hold_it_open(tmp_path):
+    async with serving(tmp_path) as place, place.session.head("/parts/feed") as response:
+        assert response.status == 405
+
+
 async def test_streams_end_when_the_gateway_does(tmp_path):
     async with serving(tmp_path) as place, place.session.get("/parts/feed") as response:
         await events(response, b"retry")
