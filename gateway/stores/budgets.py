@@ -26,7 +26,7 @@ class Budgets(Keeper[BudgetClaim]):
 
     def __init__(self, wall: Clock) -> None:
         self.wall = wall
-        self.accounts = Accounts()
+        self.accounts = Accounts(wall)
 
     def look(self, claim: BudgetClaim, now: float) -> Hold:  # noqa: ARG002
         """Granted where what is left covers the claim, or the least that will do; ``left`` is what is left now."""

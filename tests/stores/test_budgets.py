@@ -152,13 +152,69 @@ def test_the_limit_of_the_policies_in_force_counts(till):
 
 def test_an_agents_many_runs_do_not_fill_the_memory_nor_push_out_what_is_reserved(till, monkeypatch):
     budgets = till.ledger.budgets
-    budgets.accounts = accounts.Accounts(most=10)
+    budgets.accounts = accounts.Accounts(lambda: till.now, most=10)
     (kept,) = till.reserve(claim(60, "kept", key="first"))
     for number in range(100):
         till.settle(till.reserve(claim(1, f"c{number}", key=f"run-{number}"))[0], 0.000001)
     assert len(budgets.accounts) <= 11
     till.settle(kept, 0.00006)
     assert till.left(key="first") == 40
+
+
+def spend(till, amount, key, **settings):
+    """A call that costs so much, if it is let through."""
+    (hold,) = till.reserve(claim(amount, key, key=key, **settings))
+    if hold.granted:
+        till.settle(hold, amount / 1e6)
+    return hold.granted
+
+
+def small(till, most=10):
+    till.ledger.budgets.accounts = accounts.Accounts(lambda: till.now, most)
+    return till.ledger.budgets.accounts
+
+
+@pytest.mark.parametrize("window", [{"window": "day"}, {"window": "rolling", "seconds": 600.0}, {"window": "total"}])
+@pytest.mark.parametrize("spent", [100, 30])
+def test_what_a_key_has_spent_is_not_forgotten_for_keys_that_spend_less(till, spent, window):
+    kept = small(till)
+    assert spend(till, spent, "delete", **window)
+    for number in range(500):
+        spend(till, spent // 3, f"made-up-{number}", **window)
+    assert not spend(till, 101 - spent, "delete", **window)
+    assert len(kept) == 10
+
+
+def test_keys_that_have_spent_nothing_are_forgotten_first(till):
+    small(till)
+    for number in range(9):
+        spend(till, 1, f"kept-{number}")
+    for number in range(100):
+        till.ledger.release(till.reserve(claim(1, f"c{number}", key=f"made-up-{number}")), till.now)
+    assert all(
+        till.ledger.look((claim(0, "look", key=f"kept-{number}"),), till.now)[0].left == 99 for number in range(9)
+    )
+
+
+def test_what_was_spent_in_windows_that_have_ended_protects_nothing(till):
+    kept = small(till)
+    for number in range(10):
+        spend(till, 100, f"old-{number}")
+    till.now += HOUR
+    for number in range(10):
+        spend(till, 1, f"new-{number}")
+    assert {account.key[2] for account in kept} == {f"new-{number}" for number in range(10)}
+
+
+def test_accounts_that_calls_under_way_have_reserved_of_are_kept_and_go_when_they_have_ended(till):
+    kept = small(till)
+    holds = [till.reserve(claim(1, f"c{number}", key=f"run-{number}")) for number in range(200)]
+    assert len(kept) == 200
+    for each in holds:
+        till.ledger.release(each, till.now)
+    for number in range(10):
+        spend(till, 1, f"new-{number}")
+    assert len(kept) == 10
 
 
 @pytest.mark.parametrize(
