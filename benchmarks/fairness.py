@@ -15,6 +15,7 @@ from random import Random
 from statistics import mean
 from typing import NamedTuple
 
+from gateway.model import PoolSettings
 from gateway.stores.fairness import FairQueue
 from gateway.stores.tickets import State, Ticket
 
@@ -64,7 +65,7 @@ class Played(NamedTuple):
 def play(scenario: Scenario, *, fair: bool, seed: int = 1, until: float = SECONDS) -> Played:
     """One scenario. Not ``fair``: all calls stand in one line, as if they were one agent's."""
     random = Random(seed)
-    queue = FairQueue(scenario.places, 100_000, 5.0)
+    queue = FairQueue(scenario.places, 100_000, 5.0, share=PoolSettings(1).per_agent if fair else 1.0)
     due: list[tuple[float, int, Ticket, Who]] = []
     order, now = count(), 0.0
     used = {who.name: 0.0 for who in scenario.agents}

@@ -81,7 +81,7 @@ def _run_text(settings: dict[str, Any]) -> str:
 def _pool_text(settings: dict[str, Any]) -> str:
     pool = PoolSettings(**settings)
     places = f"{pool.least} to {pool.concurrency}" if pool.adaptive else f"{pool.concurrency}"
-    return f"{places} calls at once, {pool.queue} wait up to {pool.wait:g} s"
+    return f"{places} calls at once, {pool.per_agent:.0%} of them one agent's, {pool.queue} wait up to {pool.wait:g} s"
 
 
 _TEXTS = {"budget": _budget_text, "loop": _loop_text, "retry": _retry_text, "run": _run_text, "pool": _pool_text}

@@ -238,6 +238,8 @@ class PoolSettings(Struct, frozen=True):
     adaptive: bool = False
     """The number of places follows the tool's latency, between ``least`` and ``concurrency``."""
     least: int = 1
+    per_agent: float = 0.8
+    """The share of the places that one agent has at most; below 1, some are always left to others."""
 
 
 class PoolClaim(Claim, frozen=True):

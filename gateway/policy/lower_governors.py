@@ -102,7 +102,14 @@ def _retry(model: Retry) -> CompiledRetry:
 def _pool(model: Pool) -> CompiledPool:
     spec = model.spec
     settings = PoolSettings(
-        spec.concurrency, spec.queue, spec.max_wait, spec.charge, spec.ageing, spec.adaptive, spec.minimum
+        spec.concurrency,
+        spec.queue,
+        spec.max_wait,
+        spec.charge,
+        spec.ageing,
+        spec.adaptive,
+        spec.minimum,
+        spec.per_agent,
     )
     shares = tuple(CompiledShare(_globs(share.agents), share.weight, share.priority) for share in spec.shares)
     return CompiledPool(model.metadata.name, settings, shares)

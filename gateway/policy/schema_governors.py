@@ -188,6 +188,9 @@ class PoolSpec(Model):
         default=False, description="Let the number of places follow the tool's latency, up to concurrency."
     )
     minimum: int = Field(default=1, ge=1, le=100_000, description="Places that adaptive leaves in any case.")
+    per_agent: Fraction = Field(
+        default=0.8, ge=0.01, description="The share of the places that one agent has at most; 100% lets it have all."
+    )
 
     @model_validator(mode="after")
     def _leaves_some(self) -> PoolSpec:

@@ -10,6 +10,9 @@ else agents that have not been here before, coming without end, would keep one t
 
 An agent of a higher priority goes first; one that has waited ``ageing`` seconds without a place makes up one level, up
 to the highest that waits now, where the counters decide again. Times are arguments, in seconds.
+
+One agent has at most a part of the places (``share``), else one whose calls do not end would shut the others out. An
+agent that has so many is passed over, and its calls wait although places are free.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush, nlargest
 from itertools import count
+from math import ceil, inf
 
 from gateway.stores.tickets import Line, State, Ticket
 
@@ -32,20 +36,21 @@ refused further on would always be next."""
 
 
 class FairQueue:
-    """``places`` calls at once, ``queue`` that wait. No place stays empty while a call waits."""
+    """``places`` calls at once, ``queue`` that wait. No place stays empty while a call waits that may have it."""
 
-    def __init__(self, places: int, queue: int, ageing: float, usual: float = 1.0) -> None:
-        """``usual`` is what a call is taken to use before any has ended. After a change of ``places``, call ``fill``;
-        where there are fewer, no call loses its own."""
-        self.places, self.queue, self.ageing = places, queue, ageing
+    def __init__(self, places: int, queue: int, ageing: float, usual: float = 1.0, share: float = 1.0) -> None:
+        """``usual`` is what a call is taken to use before any has ended."""
+        self.queue, self.ageing = queue, ageing
         self.taken = 0
         self.length = 0
         """Calls that wait."""
         self._lines: dict[str, Line] = {}
         self._queued: dict[str, Line] = {}
         """Those with calls that wait."""
+        self._passed: dict[str, Line] = {}
+        """Those of them that are passed over, since they have as many places as one agent may."""
         self._priorities: dict[int, int] = {}
-        """How many of these have which priority."""
+        """How many of the others have which priority."""
         self._ranks: list[tuple[float, int, int, Line]] = []
         """A heap of these by counter and turn; an entry that is not as its line is now says nothing."""
         self._number = count()
@@ -60,6 +65,25 @@ class FairQueue:
         self._count = 0
         self._usual = usual
         self._sweep_at = 2 * REMEMBERED
+        self.bound(places, share)
+
+    def bound(self, places: int, share: float) -> None:
+        """So many places from now on, of which one agent has at most this share, but always one, and below 1 never the
+        last of several. Where there are fewer than before, no call loses its own. Call ``fill`` afterwards."""
+        self.places = places
+        self.most = inf if share >= 1 or places == 1 else max(1, min(places - 1, ceil(places * share)))
+        """Places that one agent has at most."""
+        for line in self._queued.values():
+            over = line.placed >= self.most
+            if over != (line.agent in self._passed):
+                self._pass_over(line) if over else self._restore(line)
+
+    def free_for(self, agent: str) -> bool:
+        """Whether a call of this agent would have a place at once."""
+        if self.taken >= self.places or self._priorities:
+            return False
+        line = self._lines.get(agent)
+        return line is None or line.placed < self.most
 
     def enter(self, agent: str, weight: float, priority: int, now: float) -> Ticket:
         """A ticket that has a place, waits for one, or is turned away."""
@@ -68,9 +92,12 @@ class FairQueue:
         if line.waiting:
             self._most = max(self._most, _length(line))
             if priority != line.priority:
-                self._unlisted(line)
-                line.priority = priority
-                self._listed(line)
+                if agent in self._passed:
+                    line.priority = priority
+                else:
+                    self._unlisted(line)
+                    line.priority = priority
+                    self._listed(line)
         else:
             line.priority = priority
             start = self._start()
@@ -78,7 +105,7 @@ class FairQueue:
                 line.counter = start
             line.since = now
         ticket = Ticket(line, now, self.length)
-        if self.taken < self.places and not self.length:
+        if self.taken < self.places and line.placed < self.most and not self._priorities:
             self._place(ticket, now)
         elif self.length < self.queue or self._displace(line):
             line.waiting.append(ticket)
@@ -86,8 +113,11 @@ class FairQueue:
             self._most = max(self._most, _length(line))
             if agent not in self._queued:
                 self._queued[agent] = line
-                self._listed(line)
-                self._rank(line)
+                if line.placed >= self.most:
+                    self._passed[agent] = line
+                else:
+                    self._listed(line)
+                    self._rank(line)
         else:
             ticket.state = State.FULL
         return ticket
@@ -111,7 +141,7 @@ class FairQueue:
 
     def fill(self, now: float) -> None:
         """Give out the places that are free."""
-        while self.length and self.taken < self.places:
+        while self._priorities and self.taken < self.places:
             line = self._next(now)
             ticket = line.waiting.popleft()
             self._shorter(line)
@@ -147,17 +177,21 @@ class FairQueue:
 
     def _start(self) -> float:
         """Where the counter of an agent starts that had no call waiting."""
-        if not self.length:
+        if self._priorities:
+            lowest = self._lowest().counter
+        elif self._passed:
+            lowest = min(line.counter for line in self._passed.values())
+        else:
             return max(self._floor, self._reached)
-        self._floor = max(self._floor, self._lowest().counter)
+        self._floor = max(self._floor, lowest)
         return self._floor
 
     def _lowest(self) -> Line:
-        """Of those who wait: the lowest counter, and of the same, who got a place longest ago."""
-        ranks = self._ranks
+        """Of those who are next in turn: the lowest counter, and of the same, who got a place longest ago."""
+        ranks, passed = self._ranks, self._passed
         while True:
             counter, turn, _, line = ranks[0]
-            if line.waiting and line.counter == counter and line.turn == turn:
+            if line.waiting and line.counter == counter and line.turn == turn and line.agent not in passed:
                 return line
             heappop(ranks)
 
@@ -180,12 +214,22 @@ class FairQueue:
         else:
             del self._priorities[line.priority]
 
+    def _pass_over(self, line: Line) -> None:
+        self._passed[line.agent] = line
+        self._unlisted(line)
+
+    def _restore(self, line: Line) -> None:
+        del self._passed[line.agent]
+        self._listed(line)
+        self._rank(line)
+
     def _shorter(self, line: Line) -> None:
         """A call waits no longer."""
         self.length -= 1
         if not line.waiting:
             del self._queued[line.agent]
-            self._unlisted(line)
+            if self._passed.pop(line.agent, None) is None:
+                self._unlisted(line)
 
     def _next(self, now: float) -> Line:
         """Of the highest level, the lowest counter; nobody ages beyond the highest priority that waits."""
@@ -200,7 +244,8 @@ class FairQueue:
                 level = min(top, level + int((now - line.since) / ageing))
             return -level, line.counter, line.turn
 
-        return min(self._queued.values(), key=order)
+        passed = self._passed
+        return min((line for line in self._queued.values() if line.agent not in passed), key=order)
 
     def _place(self, ticket: Ticket, now: float) -> None:
         line = ticket.line
@@ -219,17 +264,23 @@ class FairQueue:
         ticket.charged = line.usual / line.weight
         line.counter += ticket.charged
         if line.waiting:
-            self._rank(line)
+            if line.placed < self.most:
+                self._rank(line)
+            else:
+                self._pass_over(line)
 
     def _free(self, ticket: Ticket, used: float, now: float) -> None:
         line = ticket.line
         ticket.state = State.ENDED
         if ticket.count == self._count:
             line.counter += used / line.weight - ticket.charged
-            if line.waiting:
-                self._rank(line)
         line.placed -= 1
         self.taken -= 1
+        if line.agent not in self._passed:
+            if line.waiting:
+                self._rank(line)
+        elif line.placed < self.most:
+            self._restore(line)
         if self.length:
             self.fill(now)
         elif not self.taken:  # nobody has been kept waiting for what the others used

@@ -40,7 +40,8 @@ class _Pool:
 
     def __init__(self, settings: PoolSettings) -> None:
         self.settings = settings
-        self.line = FairQueue(settings.concurrency, _queue(settings), settings.ageing, _USUAL[settings.charge])
+        usual, share = _USUAL[settings.charge], settings.per_agent
+        self.line = FairQueue(settings.concurrency, _queue(settings), settings.ageing, usual, share)
         self.gradient: Gradient | None = None
         self.seconds = 1.0
         """How long a call usually has its place."""
@@ -66,13 +67,13 @@ class _Pool:
             self.gradient = Gradient(settings.least, settings.concurrency)
         else:
             self.gradient.bound(settings.least, settings.concurrency)
-        self.line.places = settings.concurrency
+        self.line.bound(settings.concurrency, settings.per_agent)
         self.learn()
 
     def learn(self) -> None:
         """As many places as the gradient says; ``fill`` gives out what is more than before."""
-        if self.gradient is not None:
-            self.line.places = int(self.gradient.limit)
+        if self.gradient is not None and (places := int(self.gradient.limit)) != self.line.places:
+            self.line.bound(places, self.settings.per_agent)
 
     def placed(self, claim: PoolClaim, ticket: Ticket) -> Hold:
         """The hold of a ticket that has a place."""
@@ -92,6 +93,8 @@ class _Pool:
         line = self.line
         wait = (line.length + 1) * self.seconds / max(1, line.places)
         detail = f"{line.taken} calls in their places, {line.length} in line, {len(ticket.line.waiting)} of them yours"
+        if ticket.line.placed >= line.most and line.taken < line.places:
+            detail += f"; your agent has {ticket.line.placed} places already, as many as one may have"
         return Hold(claim, False, 0.0, max(1.0, min(LONGEST_RETRY, wait)), why, detail)
 
     def used(self, ticket: Ticket, outcome: Outcome, now: float) -> float:
@@ -130,7 +133,7 @@ class PoolKeeper(Keeper[PoolClaim]):
         """The hold where a place is free, or none can be waited for; None where the call may ``enter`` to wait."""
         pool = self._pools.get(claim.key) or self._made(claim)
         line = pool.line
-        if line.taken >= line.places and line.queue:
+        if line.queue and not line.free_for(claim.agent):
             return None
         ticket = line.enter(claim.agent, claim.weight, claim.priority, now)
         if ticket.state is State.PLACED:
@@ -174,8 +177,10 @@ class PoolKeeper(Keeper[PoolClaim]):
 
     def look(self, claim: PoolClaim, now: float) -> Hold:  # noqa: ARG002
         pool = self._pools.get(claim.key)
-        free = claim.settings.concurrency if pool is None else pool.line.places - pool.line.taken
-        return Hold(claim, free > 0, max(0, free - 1))
+        if pool is None:
+            return Hold(claim, True, claim.settings.concurrency - 1)
+        line = pool.line
+        return Hold(claim, line.free_for(claim.agent), max(0, line.places - line.taken - 1))
 
     def take(self, claim: PoolClaim, hold: Hold, now: float) -> Hold:  # noqa: ARG002
         entered = self.enter(claim, now)

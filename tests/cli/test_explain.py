@@ -149,7 +149,7 @@ def test_governors_of_the_call_are_told(tmp_path: Path) -> None:
         "loop      circles: the same result 3 times, the same error 2 times, 3 rounds; refuses nothing",
         "retry     storms: 5 retries, then 0.1 for each success; failures kept 30 s",
         "run       bounded: steps 200, depth 3",
-        "pool      turns: 1 to 8 calls at once, 100 wait up to 10 s",
+        "pool      turns: 1 to 8 calls at once, 80% of them one agent's, 100 wait up to 10 s",
     ]
     without = CliRunner().invoke(toolgate, ["explain", "-c", str(path), "-"], input=json.dumps({**CALL, "args": {}}))
     assert "budget    day: 5.00 USD in a day; refuses: " in without.stdout

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ POOL = """
 apiVersion: toolgate/v1
 kind: Pool
 metadata: {name: crm}
-spec: {match: {tools: [crm]}, concurrency: %d, queue: 120, max_wait: %s, charge: calls}
+spec: {match: {tools: [crm]}, concurrency: %d, queue: 120, max_wait: %s, charge: calls, per_agent: 100%%}
 """
 
 
@@ -108,6 +109,36 @@ def test_a_greedy_agent_with_a_hundred_calls_keeps_a_polite_one_waiting_for_one_
     queued = [record for record in records if record["guards"][0]["state"] == "queued"]
     assert len(queued) == 100 + rounds - PLACES
     assert all(record["timings"]["queue_ms"] > 0 for record in queued)
+
+
+def test_an_agent_that_reads_no_answers_leaves_a_place_to_the_others(tmp_path: Path, upstream: Upstream) -> None:
+    """By default it has three of four places; its answers are larger than what is kept on the way."""
+    answered: list[str] = []
+
+    def answer(peer: Peer) -> None:
+        message = http1.read_request(peer)
+        agent = (message.get("x-agent-id") or b"").decode()
+        answered.append(agent)
+        with suppress(Ended, OSError):  # nobody reads it
+            peer.send(http1.response("200 OK", body=agent.encode() * (4_000_000 if agent == "greedy" else 1)))
+
+    pool = (ALL + POOL % (PLACES, "20s")).replace(", per_agent: 100%", "")
+    gateway = Gateway(
+        tmp_path, {"crm": {"url": f"http://127.0.0.1:{upstream.port}"}}, pool, identify=[{"header": "x-agent-id"}]
+    ).start()
+    with upstream.playing(answer):
+        greedy = [sent(gateway, GREEDY) for _ in range(PLACES)]
+        eventually(lambda: waiting(gateway) == 1, what="its fourth call waits")
+        for _ in range(5):
+            polite = sent(gateway, POLITE)
+            assert http1.read_response(polite).body == b"polite"
+            polite.close()
+        assert (in_flight(gateway), waiting(gateway)) == (PLACES - 1, 1)
+        for peer in greedy:
+            peer.close()
+        eventually(lambda: in_flight(gateway) == 0, what="all places are free again")
+    gateway.stop()
+    assert answered.count("polite") == 5
 
 
 def test_agents_that_go_while_they_wait_leave_no_call_and_no_place_behind(pooled: Gateway, upstream: Upstream) -> None:

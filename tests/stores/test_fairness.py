@@ -20,6 +20,31 @@ def entered(queue: FairQueue, agent: str, now: float = 0.0, weight: float = 1.0,
     return queue.enter(agent, weight, priority, now)
 
 
+@pytest.mark.parametrize(
+    ("places", "share", "most"),
+    [(1, 0.8, 1), (2, 0.8, 1), (3, 0.8, 2), (5, 0.8, 4), (8, 0.8, 7), (20, 0.8, 16), (8, 0.01, 1), (8, 1.0, 8)],
+)
+def test_one_agent_has_its_part_of_the_places_and_another_the_rest(places, share, most):
+    queue = FairQueue(places, 100, 5.0, share=share)
+    stuck = [entered(queue, "stuck") for _ in range(places)]
+    assert [ticket.state for ticket in stuck].count(State.PLACED) == most
+    other = [entered(queue, "other") for _ in range(places)]
+    assert [ticket.state for ticket in other].count(State.PLACED) == min(most, places - most)
+
+
+def test_who_comes_while_another_is_passed_over_starts_where_that_one_stands():
+    """B, with little to its name, waits for more than its part; C must not be behind it, nor before it."""
+    queue = FairQueue(2, 100, 5.0, share=0.5)
+    rich, _, waiting = entered(queue, "a"), entered(queue, "b"), entered(queue, "b")
+    for _ in range(50):
+        queue.end(rich, 1.0, 0.0)
+        rich = entered(queue, "a")
+    assert (rich.state, waiting.state) == (State.PLACED, State.WAITING)
+    counters = {line.agent: line.counter for line in [entered(queue, "c").line, *queue.lines()]}
+    assert counters["b"] <= counters["c"] < counters["b"] + 1
+    assert counters["a"] > counters["b"] + 40
+
+
 class Backlog:
     """Agents who always have ``depth`` calls waiting, in a pool whose calls end one at a time."""
 
@@ -383,6 +408,7 @@ class Interleavings(RuleBasedStateMachine):
         self.told.append(ticket)
         if ticket.state is State.PLACED:
             assert self.queue.taken <= self.queue.places
+            assert ticket.line.placed <= self.queue.most
             rest = [other for other in ticket.line.waiting if other.arrived < ticket.arrived]
             assert not rest, "first come, first served within an agent"
 
@@ -393,7 +419,8 @@ class Interleavings(RuleBasedStateMachine):
         waiting = {line.agent: (len(line.waiting), line.weight) for line in queue.lines()}
         own = waiting.pop(agent, (0, 0.0))[0]
         longest = max((length / heavy for length, heavy in waiting.values()), default=0.0)
-        if queue.taken < queue.places and not queue.length:
+        placed = sum(line.placed for line in queue.lines() if line.agent == agent)
+        if queue.taken < queue.places and placed < queue.most:
             expected = State.PLACED
         elif queue.length < queue.queue or longest > (own + 1) / weight:
             expected = State.WAITING
@@ -422,9 +449,10 @@ class Interleavings(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule(places=st.integers(1, 5), queue=st.integers(0, 6))
-    def change(self, places: int, queue: int) -> None:
-        self.queue.places, self.queue.queue = places, queue
+    @rule(places=st.integers(1, 5), queue=st.integers(0, 6), share=st.sampled_from([0.2, 0.8, 1.0]))
+    def change(self, places: int, queue: int, share: float) -> None:
+        self.queue.queue = queue
+        self.queue.bound(places, share)
         self.most = max(queue, self.queue.length)
         self.queue.fill(self.now)
 
@@ -437,15 +465,16 @@ class Interleavings(RuleBasedStateMachine):
         queue = self.queue
         assert queue.taken == len(self.of(State.PLACED))
         assert queue.length == len(self.of(State.WAITING)) <= self.most
-        assert not queue.length or queue.taken >= queue.places, "no place is empty while a call waits"
+        ready = [line for line in queue.lines() if line.waiting and line.placed < queue.most]
+        assert not ready or queue.taken >= queue.places, "no place is empty while a call waits that may have it"
         assert sum(line.placed for line in queue.lines()) == queue.taken
         assert sum(len(line.waiting) for line in queue.lines()) == queue.length
         assert queue.idle == (not queue.taken and not queue.length)
         if queue.idle:
             assert not list(queue.lines())
-        if queue.length:
-            assert queue._priorities == Counter(line.priority for line in queue.lines() if line.waiting)
-            assert queue._lowest().counter == min(line.counter for line in queue.lines() if line.waiting)
+        assert queue._priorities == Counter(line.priority for line in ready)
+        if ready:
+            assert queue._lowest().counter == min(line.counter for line in ready)
 
 
 Interleavings.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -22,7 +22,7 @@ TOOL_GONE = Outcome(502, fault="tool")
 
 def pool(agent: str = "a", priority: int = 0, **settings: Any) -> PoolClaim:
     """A claim of a place in the pool of github."""
-    given = PoolSettings(**{"concurrency": 1, "queue": 10, "wait": 5.0, **settings})
+    given = PoolSettings(**{"concurrency": 1, "queue": 10, "wait": 5.0, "per_agent": 1.0, **settings})
     return PoolClaim("shared", ("shared", "github"), agent, 1.0, priority, given)
 
 
@@ -113,6 +113,40 @@ async def test_a_greedy_agents_newest_call_makes_room_for_another_agent(house):
 def test_where_nobody_may_wait_the_answer_comes_at_once(house, settings):
     house.at_once(pool(**settings))
     assert house.at_once(pool(**settings)).state == "full"
+
+
+async def test_an_agent_whose_calls_do_not_end_leaves_places_to_the_others(house):
+    """By default: of five places it has four, whoever else is there."""
+    usual = {"concurrency": 5, "per_agent": PoolSettings(1).per_agent}
+    stuck = [house.at_once(pool("stuck", **usual)) for _ in range(4)]
+    assert all(hold.granted for hold in stuck)
+    looked = house.ledger.look((pool("stuck", **usual), pool("other", **usual)), house.now)
+    assert [hold.granted for hold in looked] == [False, True]
+    (fifth,) = await house.waiting(pool("stuck", **usual))
+    for _ in range(3):
+        other = house.at_once(pool("other", **usual))
+        assert other.granted
+        house.settle(other)
+    assert not fifth.done()
+    house.settle(stuck[0])
+    assert (await fifth).granted
+
+
+async def test_who_waits_in_vain_for_more_than_its_part_is_told_so(house):
+    settings = {"concurrency": 4, "per_agent": 0.5, "wait": 0.001}
+    for _ in range(2):
+        house.at_once(pool(**settings))
+    (turn,) = await house.waiting(pool(**settings))
+    assert (await turn).state == "timeout"
+    assert "has 2 places already, as many as one may have" in turn.result().detail
+
+
+async def test_a_change_of_the_part_lets_those_in_who_waited_for_it(house):
+    house.at_once(pool(concurrency=3, per_agent=0.1))
+    turns = await house.waiting(*[pool(concurrency=3, per_agent=0.1)] * 2)
+    assert house.state.in_flight == 1
+    house.ledger.pools.adopt({"shared": pool(concurrency=3, per_agent=1.0).settings}, house.now)
+    assert [(await turn).granted for turn in turns] == [True, True]
 
 
 async def test_limits_that_wait_go_on_as_before(house):
