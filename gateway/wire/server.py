@@ -17,7 +17,8 @@ import httptools
 from gateway.errors import Refused
 from gateway.model import Call, Request
 from gateway.wire import strict
-from gateway.wire.exchange import RELAYING, Exchange
+from gateway.wire.driver import RELAYING
+from gateway.wire.exchange import Exchange
 from gateway.wire.outbox import Outgoing
 from gateway.wire.upstream import HIGH_WATER
 
@@ -152,7 +153,7 @@ class Connection(asyncio.Protocol):
                     return
         self._size += len(data)
         body_of = self._body_of
-        received = body_of.received if body_of is not None else 0
+        received = body_of.upload.received if body_of is not None else 0
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -183,13 +184,13 @@ class Connection(asyncio.Protocol):
             self._malformed(Malformed("the request head is too large"))
             return
         fed = self._new if going_on is None or going_on in self._new else [going_on, *self._new]
-        chunked = [exchange for exchange in fed if exchange.chunked]
+        chunked = [exchange for exchange in fed if exchange.upload.chunked]
         if not chunked:
             return
         if going_on is None:
             self._overhead = 0
         heads = sum([_head_size(exchange.request.target, exchange.request.fields) for exchange in self._new])
-        self._overhead += read - heads - sum([exchange.received for exchange in fed]) - _FRAMING * self._chunks
+        self._overhead += read - heads - sum([exchange.upload.received for exchange in fed]) - _FRAMING * self._chunks
         self._overhead = max(0, self._overhead)
         self._chunks = 0
         if self._overhead > limits.max_head:
