@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.decide.memo import ClaimMemo
 from gateway.model import Call, CircuitClaim, Claim, Hold, Reason, Refusal
 from gateway.policy.book import PolicyBook
+from gateway.policy.guards import short
 
 
 class Breakers:
@@ -16,7 +17,9 @@ class Breakers:
 
     def _claims(self, call: Call) -> tuple[tuple[Claim, ...], bool]:
         breakers = self._book.breakers(call.tool.name, call.operation, implied=call.implied)
-        return tuple([CircuitClaim(breaker.name, breaker.key(call), breaker.settings) for breaker in breakers]), True
+        agent = short(call.agent.id)
+        claims = [CircuitClaim(breaker.name, breaker.key(call), breaker.settings, agent) for breaker in breakers]
+        return tuple(claims), True
 
     def refusal(self, hold: Hold) -> Refusal:
         claim, wait = hold.claim, hold.retry_after

@@ -60,6 +60,7 @@ class CircuitClaim(Claim, frozen=True):
     """Passage through a circuit breaker, which is told how the call ended."""
 
     settings: CircuitSettings
+    agent: str = ""
 
 
 class BudgetSettings(Struct, frozen=True):

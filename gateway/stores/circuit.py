@@ -5,6 +5,8 @@
     half-open -- ``probes`` calls succeeded --> closed;   one failed or was slow --> open
 
 A probe that is abandoned (the agent left before the tool answered) gives its place back: it must not jam the circuit.
+Nor may an agent that uploads or reads slowly: a probe of which nothing was heard for ``PATIENCE`` is in the way of its
+own agent only, and who has abandoned one is given none for as long, so that another agent's may tell.
 Answers of calls that began before the circuit last changed are counted only while it is closed.
 
 Each probe that fails doubles the time until the next one, up to ``LONGEST``; every time is longer than that
@@ -24,6 +26,12 @@ _SLICES = 10
 LEASE = 60.0
 """Seconds for which a probe holds its place at the least."""
 
+PATIENCE = 5.0
+"""Seconds after which a probe no longer keeps other agents from probing: the tool gets one more in so long at most."""
+
+MOST_BARRED = 64
+"""Agents of which it is remembered that they have abandoned a probe: the last ones, since agents have many names."""
+
 LONGEST = 30.0
 """Seconds up to which the time until the next probe is doubled: a tool that is back is found out within these."""
 
@@ -36,11 +44,13 @@ class Circuit:
 
     __slots__ = (
         "_at",
+        "_barred",
         "_calls",
         "_failed",
         "_half_open_at",
         "_name",
         "_passed",
+        "_probes",
         "_slow",
         "_spread",
         "allowed",
@@ -49,7 +59,6 @@ class Circuit:
         "consecutive",
         "epoch",
         "failed_probes",
-        "inside",
         "open_for",
         "opened_at",
         "settings",
@@ -72,8 +81,10 @@ class Circuit:
         """When to ask whether this replica may probe."""
         self.opened_at = self.asked_at = self._half_open_at = 0.0
         self.consecutive = 0
-        self.inside = 0
-        """Probes under way."""
+        self._probes: list[tuple[str, float]] = []
+        """Of each probe under way, its agent, and since when."""
+        self._barred: dict[str, float] = {}
+        """Agents that have abandoned a probe, and until when they get no other."""
         self.epoch = 0
         """How often the circuit has been half-open: a probe of an earlier time must not pass for one of this."""
         self._passed = 0
@@ -87,8 +98,13 @@ class Circuit:
         """Closed, and the last call did well."""
         return self.state == CLOSED and self.consecutive == 0
 
-    def admits(self, now: float) -> tuple[bool, float]:
-        """Whether a call may pass now, else the seconds until asking again makes sense. Takes nothing."""
+    @property
+    def inside(self) -> int:
+        """Probes under way."""
+        return len(self._probes)
+
+    def admits(self, now: float, agent: str = "") -> tuple[bool, float]:
+        """Whether a call of this agent may pass now, else the seconds until asking again makes sense. Takes nothing."""
         self.asked_at = now
         if self.state == CLOSED:
             return True, 0.0
@@ -99,11 +115,22 @@ class Circuit:
             if self.shared and not self.allowed:
                 return False, ASK_AGAIN
             self._half_open()
-        if self.inside and now - self._half_open_at > max(LEASE, self.settings.open):
+        if self._probes and now - self._half_open_at > max(LEASE, self.settings.open):
             self._half_open()  # probes that never end must not hold the circuit for ever
-        if self.inside + self._passed < self.settings.probes:
+        if self._barred.get(agent, now) > now:
+            return False, self._barred[agent] - now
+        if self._may_probe(agent, now):
             return True, 0.0
         return False, min(1.0, self.settings.open)
+
+    def _may_probe(self, agent: str, now: float) -> bool:
+        heeded = self._passed
+        for whose, since in self._probes:
+            if now - since < PATIENCE:
+                heeded += 1
+            elif whose == agent:
+                return False
+        return heeded < self.settings.probes
 
     def wants(self, now: float) -> bool:
         """Whether to ask if this replica may probe; after that, not again for a while."""
@@ -120,7 +147,7 @@ class Circuit:
 
     def opened(self, at: float, seconds: float, failed_probes: int) -> None:
         """Another replica has opened it, at ``at``, for so long."""
-        self.state, self.inside, self._passed, self.allowed = OPEN, 0, 0, False
+        self.state, self._probes, self._passed, self.allowed = OPEN, [], 0, False
         self.opened_at, self.open_for, self.failed_probes = at, seconds, failed_probes
 
     def closed(self) -> None:
@@ -131,21 +158,24 @@ class Circuit:
         """Whether nothing that is remembered can matter any more."""
         return now - self.asked_at > self.settings.window + max(self.settings.open, self.open_for) + LEASE
 
-    def enter(self) -> int:
-        """Take the passage that ``admits`` offered; the epoch (above 0) where it is a probe's, else 0."""
+    def enter(self, agent: str = "") -> int:
+        """Take the passage that ``admits`` has just offered; the epoch (above 0) where it is a probe's, else 0."""
         if self.state != HALF_OPEN:
             return 0
-        self.inside += 1
+        self._probes.append((agent, self.asked_at))
         return self.epoch
 
-    def leave(self, probe: int, ok: bool | None, slow: bool, now: float, *, ended: bool = True) -> None:
+    def leave(
+        self, probe: int, ok: bool | None, slow: bool, now: float, agent: str = "", *, ended: bool = True
+    ) -> None:
         """Tell how a call ended: ``probe`` is what ``enter`` gave, ``ok`` None means nobody knows (abandoned).
 
         Not ``ended``: only the head of the answer is here, and ``end`` will be told how the rest went.
         """
         if probe == self.epoch and self.state == HALF_OPEN:
-            self.inside = max(0, self.inside - 1)
+            self._out(agent)
             if ok is None:
+                self._bar(agent, now)
                 return
             if not ok or slow:
                 self.failed_probes += 1
@@ -214,7 +244,7 @@ class Circuit:
         return at % _SLICES
 
     def _trip(self, now: float) -> None:
-        self.state, self.opened_at, self.inside, self._passed, self.allowed = OPEN, now, 0, 0, False
+        self.state, self.opened_at, self._probes, self._passed, self.allowed = OPEN, now, [], 0, False
         shortest = self.settings.open
         doubled = min(shortest * 2.0 ** min(self.failed_probes, 32), max(shortest, LONGEST))
         self.open_for = doubled * (1 + self._spread * self._share())
@@ -224,13 +254,27 @@ class Circuit:
         digest = hashlib.blake2b(f"{self._name} {self.epoch}".encode("utf-8", "surrogatepass"), digest_size=4).digest()
         return int.from_bytes(digest) / 2**32
 
+    def _out(self, agent: str) -> None:
+        """A probe of this agent is over: of several the newest, so that none passes for newer than it is."""
+        for number in range(len(self._probes) - 1, -1, -1):
+            if self._probes[number][0] == agent:
+                del self._probes[number]
+                return
+
+    def _bar(self, agent: str, now: float) -> None:
+        self._barred.pop(agent, None)
+        self._barred[agent] = now + PATIENCE
+        if len(self._barred) > MOST_BARRED:
+            del self._barred[next(iter(self._barred))]
+
     def _half_open(self) -> None:
         self._half_open_at = self.asked_at
-        self.state, self.inside, self._passed = HALF_OPEN, 0, 0
+        self.state, self._probes, self._passed = HALF_OPEN, [], 0
         self.epoch += 1
 
     def _close(self) -> None:
         self.state, self.consecutive, self.failed_probes, self.allowed = CLOSED, 0, 0, False
+        self._probes, self._barred = [], {}
         self._forget()
 
     def _forget(self) -> None:

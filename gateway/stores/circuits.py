@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
-from gateway.model import Answered, CircuitClaim, CircuitSettings, Hold, Outcome
+from gateway.model import Answered, CircuitClaim, Hold, Outcome
 from gateway.stores.circuit import CLOSED, OPEN, Circuit
 from gateway.stores.keeper import Keeper
 
@@ -83,7 +83,7 @@ class Circuits(Keeper[CircuitClaim]):
             word, until = found
             left = until - now if word.until else 0.0
             return Hold(claim, word.state == CLOSED, 0.0, left, HELD[word.state], word.reason)
-        ok, wait = circuit.admits(now)
+        ok, wait = circuit.admits(now, claim.agent)
         if not ok and self._sharing is not None and circuit.wants(now):
             self._sharing.ask(claim.key, circuit)
         return Hold(claim, ok, 0.0, wait, circuit.state)
@@ -91,7 +91,7 @@ class Circuits(Keeper[CircuitClaim]):
     def take(self, claim: CircuitClaim, hold: Hold, now: float) -> Hold:  # noqa: ARG002
         if hold.state == HELD[CLOSED]:
             return hold
-        epoch = self._circuits[claim.key].enter()
+        epoch = self._circuits[claim.key].enter(claim.agent)
         return Hold(claim, True, epoch, 0.0, PROBE) if epoch else hold
 
     def answered(self, hold: Hold, answer: Answered, now: float) -> None:
@@ -106,7 +106,7 @@ class Circuits(Keeper[CircuitClaim]):
         if circuit is not None:
             before = circuit.state
             slow = settings.slow > 0 and answer.first_byte >= settings.slow
-            circuit.leave(_probe(hold), answer.status < 500, slow, now, ended=False)
+            circuit.leave(_probe(hold), answer.status < 500, slow, now, claim.agent, ended=False)
             if circuit.state != before:
                 self._changed(claim.key, circuit)
 
@@ -117,27 +117,29 @@ class Circuits(Keeper[CircuitClaim]):
         if circuit is None or not isinstance(claim, CircuitClaim):
             return
         before = circuit.state
-        self._ended(circuit, claim.settings, hold, outcome, now)
+        self._ended(circuit, claim, hold, outcome, now)
         if circuit.state != before:
             self._changed(claim.key, circuit)
 
     @staticmethod
-    def _ended(circuit: Circuit, settings: CircuitSettings, hold: Hold, outcome: Outcome, now: float) -> None:
+    def _ended(circuit: Circuit, claim: CircuitClaim, hold: Hold, outcome: Outcome, now: float) -> None:
+        settings = claim.settings
         broken = outcome.fault == "tool"
         if settings.result_errors and 0 < outcome.upstream < 500:
             slow = settings.slow > 0 and outcome.first_byte >= settings.slow
             failed = broken or outcome.found.is_error
             nobody_knows = outcome.fault and not failed
-            circuit.leave(_probe(hold), None if nobody_knows else not failed, slow, now)
+            circuit.leave(_probe(hold), None if nobody_knows else not failed, slow, now, claim.agent)
         elif not outcome.upstream:
-            circuit.leave(_probe(hold), False if broken else None, False, now)
+            circuit.leave(_probe(hold), False if broken else None, False, now, claim.agent)
         elif outcome.upstream < 500:
             circuit.end(now, broken=broken)
 
     def release(self, hold: Hold, now: float) -> None:
-        circuit = self._circuits.get(hold.claim.key)
-        if circuit is not None:
-            circuit.leave(_probe(hold), None, False, now)
+        claim = hold.claim
+        circuit = self._circuits.get(claim.key)
+        if circuit is not None and isinstance(claim, CircuitClaim):
+            circuit.leave(_probe(hold), None, False, now, claim.agent)
 
     def breakers(self) -> Iterator[tuple[str, str, str]]:
         """Name, key and state of every circuit, as it is for calls, for the metrics."""

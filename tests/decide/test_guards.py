@@ -111,7 +111,7 @@ def test_the_ratelimit_fields_are_whole_numbers_in_range(capacity, per_second, l
 def test_a_breaker_claims_passage_per_tool_or_per_operation(per_operation, key):
     settings = CircuitSettings()
     claims = Breakers(Book(breakers=(CompiledBreaker("fragile", settings, per_operation),))).claims(call())
-    assert claims == (CircuitClaim("fragile", key, settings),)
+    assert claims == (CircuitClaim("fragile", key, settings, "report-1"),)
 
 
 def test_no_breaker_claims_nothing():

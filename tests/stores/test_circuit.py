@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gateway.model import CircuitSettings
-from gateway.stores.circuit import CLOSED, HALF_OPEN, LEASE, OPEN, Circuit
+from gateway.stores.circuit import CLOSED, HALF_OPEN, LEASE, MOST_BARRED, OPEN, PATIENCE, Circuit
 
 SLICES = 10
 
@@ -32,22 +32,29 @@ class Model:
         self.state, self.opened, self.wait = CLOSED, 0.0, settings.open
         self.failed_probes, self.half_open = 0, 0.0
         self.results: list[tuple[int, bool, bool]] = []  # slice of the window, failed, slow
-        self.probes: set[int] = set()
+        self.probes: dict[int, tuple[str, float]] = {}
+        self.abandoned: dict[str, float] = {}
         self.passed = 0
 
-    def admits(self, now: float) -> bool:
+    def admits(self, now: float, agent: str) -> bool:
         if self.state == OPEN and now - self.opened >= self.wait:
-            self.state, self.probes, self.passed, self.half_open = HALF_OPEN, set(), 0, now
+            self.state, self.probes, self.passed, self.half_open = HALF_OPEN, {}, 0, now
         if self.state == HALF_OPEN and self.probes and now - self.half_open > LEASE:
-            self.probes, self.passed, self.half_open = set(), 0, now  # they have never ended
+            self.probes, self.passed, self.half_open = {}, 0, now  # they have never ended
         if self.state == HALF_OPEN:
-            return len(self.probes) + self.passed < self.settings.probes
+            late = [whose for whose, since in self.probes.values() if now - since >= PATIENCE]
+            if agent in late or now < self.abandoned.get(agent, now):
+                return False
+            return len(self.probes) - len(late) + self.passed < self.settings.probes
         return self.state == CLOSED
 
-    def left(self, call: int, ok: bool | None, slow: bool, now: float) -> None:
+    def left(self, call: int, agent: str, ok: bool | None, slow: bool, now: float) -> None:
         if self.state == HALF_OPEN and call in self.probes:
-            self.probes.discard(call)
+            newest = max((since, each) for each, (whose, since) in self.probes.items() if whose == agent)[1]
+            self.probes[newest] = self.probes[call]  # none of the others passes for newer than it is
+            del self.probes[call]
             if ok is None:
+                self.abandoned[agent] = now + PATIENCE
                 return
             if not ok or slow:
                 self.failed_probes += 1
@@ -93,63 +100,70 @@ class CircuitLife(RuleBasedStateMachine):
     def begin(self, settings: CircuitSettings, start: float) -> None:
         self.circuit, self.model = Circuit(settings), Model(settings)
         self.now = start
-        self.calls: dict[int, int] = {}  # call -> what `enter` gave
+        self.calls: dict[int, tuple[int, str]] = {}  # call -> what `enter` gave, and its agent
         self.number = 0
 
     @rule(seconds=st.sampled_from([0.01, 0.3, 1.0, 2.5, 5.0, 11.0, 40.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule()
-    def a_call_comes(self) -> None:
-        admitted, wait = self.circuit.admits(self.now)
-        assert admitted == self.model.admits(self.now)
-        assert self.circuit.admits(self.now)[0] == admitted, "asking takes nothing"
+    @rule(agent=st.sampled_from("abc"))
+    def a_call_comes(self, agent: str) -> None:
+        admitted, wait = self.circuit.admits(self.now, agent)
+        assert admitted == self.model.admits(self.now, agent)
+        assert self.circuit.admits(self.now, agent)[0] == admitted, "asking takes nothing"
         assert (wait > 0) != admitted
         if admitted:
             self.number += 1
-            probe = self.circuit.enter()
+            probe = self.circuit.enter(agent)
             assert bool(probe) == (self.model.state == HALF_OPEN)
             if probe:
-                self.model.probes.add(self.number)
-            self.calls[self.number] = probe
+                self.model.probes[self.number] = agent, self.now
+            self.calls[self.number] = probe, agent
+
+    def ends(self, call: int, ok: bool | None, slow: bool) -> None:
+        probe, agent = self.calls.pop(call)
+        self.circuit.leave(probe, ok, slow, self.now, agent)
+        self.model.left(call, agent, ok, slow, self.now)
 
     @precondition(lambda self: self.calls)
     @rule(pick=st.integers(0, 100), ok=st.sampled_from([True, False, False, None]), slow=st.booleans())
     def a_call_ends(self, pick: int, ok: bool | None, slow: bool) -> None:
-        call = sorted(self.calls)[pick % len(self.calls)]
-        slow = slow and ok is not None
-        self.circuit.leave(self.calls.pop(call), ok, slow, self.now)
-        self.model.left(call, ok, slow, self.now)
+        self.ends(sorted(self.calls)[pick % len(self.calls)], ok, slow and ok is not None)
 
     @rule(count=st.integers(1, 6), ok=st.booleans(), slow=st.booleans())
     def calls_come_and_end_at_once(self, count: int, ok: bool, slow: bool) -> None:
         for _ in range(count):
             before = set(self.calls)
-            self.a_call_comes()
+            self.a_call_comes("a")
             for call in set(self.calls) - before:
-                self.circuit.leave(self.calls.pop(call), ok, slow, self.now)
-                self.model.left(call, ok, slow, self.now)
+                self.ends(call, ok, slow)
 
     @precondition(lambda self: self.model.state == OPEN)
     @rule()
     def what_an_open_circuit_says_of_the_wait_is_true(self) -> None:
         admitted, wait = self.circuit.admits(self.now)
-        assert self.model.admits(self.now) == admitted
+        assert self.model.admits(self.now, "") == admitted
         if not admitted:
             assert 0 < wait <= self.model.wait <= max(30.0, self.circuit.settings.open)
-            assert not self.model.admits(self.now + wait * 0.999)
+            assert not self.model.admits(self.now + wait * 0.999, "")
             self.now += wait * (1 + 1e-9) + 1e-6
             assert self.circuit.admits(self.now)[0]
-            assert self.model.admits(self.now)
+            assert self.model.admits(self.now, "")
 
     @precondition(lambda self: self.model.state == HALF_OPEN)
     @rule()
     def everybody_leaves_and_it_is_not_jammed(self) -> None:
         for call in sorted(self.calls):
-            self.circuit.leave(self.calls.pop(call), None, False, self.now)
-            self.model.left(call, None, False, self.now)
-        assert self.circuit.admits(self.now)[0]
+            self.ends(call, None, False)
+        assert self.circuit.admits(self.now, "who has abandoned none")[0]
+
+    @precondition(lambda self: self.model.state == HALF_OPEN)
+    @rule()
+    def after_a_while_whoever_has_no_probe_may_have_one(self) -> None:
+        self.now += PATIENCE
+        assert self.circuit.admits(self.now, "somebody else")[0]
+        assert self.model.admits(self.now, "somebody else")
 
     @invariant()
     def it_is_in_the_models_state(self) -> None:
@@ -157,10 +171,11 @@ class CircuitLife(RuleBasedStateMachine):
             assert self.circuit.state == self.model.state
 
     @invariant()
-    def no_more_probes_inside_than_allowed(self) -> None:
+    def no_more_probes_at_a_time_than_allowed(self) -> None:
         if hasattr(self, "circuit") and self.circuit.state == HALF_OPEN:
             assert self.circuit.inside == len(self.model.probes)
-            assert self.circuit.inside <= self.circuit.settings.probes
+            new = [since for _, since in self.model.probes.values() if self.now - since < PATIENCE]
+            assert len(new) <= self.circuit.settings.probes
 
 
 CircuitLife.TestCase.settings = profile(max_examples=200, stateful_step_count=40)
@@ -265,3 +280,41 @@ def test_what_another_replica_says_is_taken_over():
     circuit.closed()
     assert circuit.admits(142.0) == (True, 0.0)
     assert tripped(circuit, 143.0) == 10.0
+
+
+def half_open(**settings: float) -> Circuit:
+    """At 101.0 it may be probed."""
+    circuit = closed(failures=1, open=1.0, **settings)
+    circuit.leave(0, False, False, 100.0)
+    assert circuit.admits(101.0, "slow")[0]
+    return circuit
+
+
+def test_a_probe_that_says_nothing_is_in_the_way_of_its_own_agent_only():
+    """An agent that uploads slowly has the probe for as long as it likes; others find out meanwhile."""
+    circuit = half_open()
+    slow = circuit.enter("slow")
+    assert not circuit.admits(101.0 + PATIENCE - 0.1, "other")[0]
+    assert not circuit.admits(101.0 + PATIENCE, "slow")[0]
+    assert circuit.admits(101.0 + PATIENCE, "other")[0]
+    circuit.leave(circuit.enter("other"), True, False, 107.0, "other")
+    assert circuit.state == CLOSED
+    circuit.leave(slow, None, False, 108.0, "slow")
+    assert circuit.state == CLOSED
+
+
+def test_who_abandons_probes_one_after_the_other_does_not_keep_the_others_out():
+    circuit = half_open()
+    circuit.leave(circuit.enter("slow"), None, False, 102.0, "slow")
+    admitted, wait = circuit.admits(102.0, "slow")
+    assert (admitted, wait) == (False, PATIENCE)
+    assert circuit.admits(102.0, "other")[0]
+    assert circuit.admits(102.0 + PATIENCE, "slow")[0], "where nobody else asks, it may try again"
+
+
+def test_agents_with_many_names_that_abandon_probes_do_not_fill_the_memory():
+    circuit = half_open()
+    for number in range(3 * MOST_BARRED):
+        assert circuit.admits(101.0, f"a{number}")[0]
+        circuit.leave(circuit.enter(f"a{number}"), None, False, 101.0, f"a{number}")
+    assert len(circuit._barred) == MOST_BARRED

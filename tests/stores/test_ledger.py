@@ -328,13 +328,22 @@ def test_an_open_circuit_says_when_to_ask_again_and_then_lets_probes_in(ledger):
 def test_an_abandoned_probe_does_not_jam_the_circuit(ledger):
     claim = circuit(failures=1, open=10, probes=1, rate=0)
     call_through(ledger, 1.0, 500, claim)
-    for _ in range(3):
-        probe = ledger.reserve((claim,), 20.0)
+    for number in range(3):
+        mine = structs.replace(claim, agent=f"a{number}")
+        probe = ledger.reserve((mine,), 20.0)
         assert granted(probe) == [True]
         assert granted(ledger.reserve((claim,), 20.0)) == [False]
         ledger.settle(probe, GONE, 20.0)
+        assert granted(ledger.reserve((mine,), 20.0)) == [False], "others have the next one"
     assert call_through(ledger, 20.0, 200, claim)
     assert all(call_through(ledger, 20.0, 200, claim) for _ in range(3))
+
+
+def test_a_probe_that_was_not_made_after_all_is_given_back(ledger):
+    claim = structs.replace(circuit(failures=1, open=10, probes=1, rate=0), agent="a")
+    call_through(ledger, 1.0, 500, claim)
+    ledger.release(ledger.reserve((claim,), 20.0), 20.0)
+    assert granted(ledger.reserve((structs.replace(claim, agent="b"),), 20.0)) == [True]
 
 
 def test_a_probe_that_is_slow_to_its_first_byte_opens_it_again(ledger):
@@ -498,7 +507,7 @@ def test_a_probe_is_judged_by_its_result_and_gives_its_place_back(ledger, outcom
     breaker = circuit(failures=1, open=5, probes=1, result_errors=True)
     assert opens(ledger, breaker, Outcome(200, 200, found=FAILED))
     assert told(ledger, 20.0, breaker, outcome)
-    (hold,) = ledger.look((breaker,), 20.0)
+    (hold,) = ledger.look((structs.replace(breaker, agent="another"),), 20.0)
     assert hold.state == state
     assert hold.granted is (state != "open")
 
