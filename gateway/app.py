@@ -451,7 +451,7 @@ def _buckets_of(state: State) -> SharedBuckets | None:
 def _budgets_of(state: State) -> WaitingBudgets:
     if state.vault is None:
         return WaitingBudgets(time.time, time.monotonic)
-    return LeasedBudgets(time.time, time.monotonic, state.vault, state.holder)
+    return LeasedBudgets(time.time, time.monotonic, state.vault, state.holder, state.board)
 
 
 def _wire_limits(wire: Wire) -> WireLimits:

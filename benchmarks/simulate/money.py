@@ -16,6 +16,7 @@ from benchmarks.simulate.plot import Panel, lines
 from benchmarks.simulate.tools import Served, Tool
 from benchmarks.simulate.world import World, wall
 from gateway.model import Call
+from gateway.stores.memory_state import MemoryBoard
 from gateway.stores.memory_vault import MemoryVault
 
 TITLE = "Money"
@@ -61,8 +62,8 @@ class Play:
     async def run(self) -> Measured:
         """Until every call has its answer. The bill is the provider's, not the gateway's."""
         tools = {"model": Tool(1000, 3.0, self._answers)}
-        vault = MemoryVault(wall) if self._replicas > 1 else None
-        worlds = [World(self._policies, tools, CONFIG, vault, f"replica-{n}") for n in range(self._replicas)]
+        shared = (MemoryVault(wall), MemoryBoard(wall)) if self._replicas > 1 else None
+        worlds = [World(self._policies, tools, CONFIG, shared, f"replica-{n}") for n in range(self._replicas)]
         agents = [Agent(world, "team", "run-1", self._random) for world in worlds]
         await asyncio.gather(*[self._ask(agents[number % len(agents)], number) for number in range(self._count)])
         for world in worlds:

@@ -21,7 +21,7 @@ from gateway.errors import ClientGone, UpstreamError
 from gateway.identify.header import HeaderIdentity
 from gateway.model import Answered, Fields, Outcome, Reason, Request, Trace
 from gateway.pipeline import Pipeline
-from gateway.ports import Vault
+from gateway.ports import Board, Vault
 from gateway.rehearse.stage import Stage
 from gateway.stores.leases import LeasedBudgets
 from gateway.stores.lineage import TracedRuns
@@ -67,15 +67,15 @@ class World:
         policies: str,
         tools: Mapping[str, Tool],
         config: str = "",
-        vault: Vault | None = None,
+        shared: tuple[Vault, Board] | None = None,
         holder: str = "replica",
     ) -> None:
-        """``config`` are the ``tools:`` of the configuration file; by default each is plain HTTP. ``vault``: the
+        """``config`` are the ``tools:`` of the configuration file; by default each is plain HTTP. ``shared``: the
         budgets are those that other replicas spend too; this one is called ``holder``."""
         self.tools = tools
         with TemporaryDirectory() as folder:
             self.loaded = load(_written(Path(folder), policies, config or _plain(tools)))
-        self._budgets = LeasedBudgets(wall, now, vault, holder) if vault else WaitingBudgets(wall, now)
+        self._budgets = LeasedBudgets(wall, now, shared[0], holder, shared[1]) if shared else WaitingBudgets(wall, now)
         stage = _Live(self.loaded, EPOCH)
         stage.ledger = MemoryLedger(now, wall, self._budgets)
         self.ledger, self.runs, self.quarantines = stage.ledger, stage.runs, stage.quarantines

@@ -3,7 +3,8 @@
 A lease counts as spent until it is given back, so that two replicas never spend the same, and one that dies forgets
 nothing. Calls wait for the vault only where the lease does not cover them: more is asked for ahead of need, in one
 request for all accounts; what calls came to is written down a few times a second. A window that ends takes its leases
-with it. Where the vault is away, what is leased is spent; then calls are refused.
+with it. What a replica lacks while others have leases of it is told to them (``wanted.py``), and they give back what no
+call under way has reserved. Where the vault is away, what is leased is spent; then calls are refused.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from gateway import model
 from gateway.errors import StoreUnavailable
 from gateway.model import BudgetClaim, Hold
 from gateway.model.standing import Standing
-from gateway.ports import Clock, Vault
+from gateway.ports import Board, Clock, Vault
 from gateway.stores.accounts import Account
 from gateway.stores.budgets import UNAVAILABLE, sufficient, window_text
 from gateway.stores.leasing import frees, window_of
 from gateway.stores.waiting import Line, WaitingBudgets
+from gateway.stores.wanted import Key, Wanted
 
 FLUSH = 0.2
 """Seconds after which what calls came to is written down."""
@@ -128,11 +130,13 @@ class _Batch:
 
 
 class LeasedBudgets(WaitingBudgets):
-    """``holder`` is this replica's name in the vault. ``close`` must be awaited at the end."""
+    """``holder`` is this replica's name in the vault, ``board`` that of all replicas. ``close`` must be awaited at the
+    end."""
 
-    def __init__(self, wall: Clock, clock: Clock, vault: Vault, holder: str) -> None:
+    def __init__(self, wall: Clock, clock: Clock, vault: Vault, holder: str, board: Board) -> None:
         super().__init__(wall, clock)
         self._vault, self._holder = vault, holder
+        self._shared_wants = Wanted(board, holder, clock, self._called)
         self._leased: set[Account] = set()
         """Those of which something is leased."""
         self._entries: list[tuple[_Lease, model.Entry]] = []
@@ -211,7 +215,8 @@ class LeasedBudgets(WaitingBudgets):
     def _ahead(self, account: Account, room: int) -> None:
         lease = self._lease(account)
         lease.used = now = self._clock()
-        if room < account.settings.limit // (4 * PART) and now - lease.thin_at > AWAY and now >= self._away_until:
+        low = room < account.settings.limit // (4 * PART) and now - lease.thin_at > AWAY and now >= self._away_until
+        if low and not self._shared_wants.elsewhere(account.key):
             self._ask(account, 0)
 
     def _wanted(self, account: Account) -> None:
@@ -268,6 +273,7 @@ class LeasedBudgets(WaitingBudgets):
             self._lease(account).asked = False
         for account, answer in zip(wants, answers, strict=False):
             self._granted(account, answer)
+            self._tell_of(account, answer, wants[account])
         for account in wants:
             self._wake(account)
             lacking = self._lacking(account)
@@ -287,10 +293,25 @@ class LeasedBudgets(WaitingBudgets):
         wants[account] += unused
         return lease.account, unused
 
+    def _tell_of(self, account: Account, answer: model.Lease, least: int) -> None:
+        """Tell the others where a call lacks what they may have leased and not spent."""
+        lease = self._lease(account)
+        theirs = answer.leased - lease.amount - lease.pending
+        if answer.granted:
+            self._shared_wants.had(account.key)
+        elif least and theirs > 0 and least <= account.settings.limit - answer.spent - answer.leased + theirs:
+            self._shared_wants.want(account.key)
+
+    def _called(self, keys: frozenset[Key]) -> None:
+        """Another replica wants these."""
+        if not self._closing.is_set() and (called := [each for each in self._leased if each.key in keys]):
+            self._start(self._give_back(called))
+
     def _wish(self, account: Account, least: int) -> int:
         line: Line | None = account.waiting
         waiting = sum(waiter.claim.amount for waiter in line.waiters) if line is not None else 0
-        return max(1, least, account.settings.limit // PART, waiting)
+        ahead = 0 if self._shared_wants.elsewhere(account.key) else account.settings.limit // PART
+        return max(1, least, ahead, waiting)
 
     def _granted(self, account: Account, answer: model.Lease) -> None:
         lease = self._lease(account)
@@ -396,6 +417,8 @@ class LeasedBudgets(WaitingBudgets):
             self._sweeping = False
 
     def _idle(self, account: Account) -> float:
+        if self._shared_wants.elsewhere(account.key):
+            return 0.0
         lease = self._lease(account)
         scarce = account.settings.limit - lease.spent - lease.leased < account.settings.limit // PART
         return IDLE_DRY if scarce else IDLE
@@ -422,6 +445,7 @@ class LeasedBudgets(WaitingBudgets):
     async def close(self) -> None:
         """Write down what calls came to, and give back what is left. Nothing is reserved after this."""
         self._closing.set()
+        await self._shared_wants.close()
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=PATIENCE)
         await self.flush()

@@ -16,6 +16,7 @@ from gateway.model import BudgetClaim, BudgetSettings, Hold, Outcome
 from gateway.stores import leases
 from gateway.stores.leases import FLUSH, LeasedBudgets
 from gateway.stores.memory import MemoryLedger
+from gateway.stores.memory_state import MemoryBoard
 from gateway.stores.memory_vault import MemoryVault
 
 LIMIT = 10_000
@@ -28,6 +29,7 @@ class World:
     def __init__(self) -> None:
         self.wall = 1_000_000 * HOUR
         self.vault = Counting(lambda: self.wall)
+        self.board = MemoryBoard(lambda: self.wall)
         self.names = count(1)
 
     def replica(self) -> Replica:
@@ -75,7 +77,7 @@ class Replica:
     def __init__(self, world: World, holder: str) -> None:
         self.world = world
         self.clock = asyncio.get_running_loop().time
-        self.budgets = LeasedBudgets(lambda: world.wall, self.clock, world.vault, holder)
+        self.budgets = LeasedBudgets(lambda: world.wall, self.clock, world.vault, holder, world.board)
         self.ledger = MemoryLedger(self.clock, lambda: world.wall, self.budgets)
 
     async def reserve(self, *claims: BudgetClaim) -> tuple[Hold, ...]:
