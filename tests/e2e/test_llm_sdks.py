@@ -377,8 +377,8 @@ def test_a_denied_proposal_is_a_text_in_every_sdk(gateway: Gateway) -> None:
     assert (claude["content"][2]["text"], claude["stop_reason"]) == (DENIED, "tool_use")
     got = record(gateway, "proposal")
     assert got["proposed"] == [
-        {"name": "get_weather", "refused": None},
-        {"name": "delete_all", "refused": "tools/no-delete"},
+        {"name": "get_weather", "refused": None, "id": "toolu_0"},
+        {"name": "delete_all", "refused": "tools/no-delete", "id": "toolu_1"},
     ]
     chat = programs.chat(f"{gateway.url}/openai-judged", told)["choices"][0]["message"]
     assert ([call["function"]["name"] for call in chat["tool_calls"]], chat["content"]) == (["get_weather"], DENIED)
