@@ -213,6 +213,15 @@ def _exploring(dice: random.Random) -> list[Made]:
     return [_read(name) for name in names]
 
 
+def _patient(dice: random.Random) -> list[Made]:
+    """Tries again what stands behind the tool was not ready for, as it was told to."""
+    calls = []
+    for number in range(dice.randint(1, 4)):
+        busy = Made("crm", {"q": number}, "upstream request timed out, try again later", error=True, readOnly=True)
+        calls += [busy] * dice.randint(1, 2) + [Made("crm", {"q": number}, f"customer {number}", readOnly=True)]
+    return calls
+
+
 def _same(dice: random.Random) -> list[Made]:
     """Makes one call for ever."""
     return [_read(f"f{n}") for n in range(dice.randint(0, 5))] + [_read("x")] * dice.randint(5, 80)
@@ -225,6 +234,13 @@ def _failing(dice: random.Random) -> list[Made]:
         Made("db", {"sql": "selct"}, f"request {dice.getrandbits(40):x}: syntax error", error=True)
         for _ in range(dice.randint(4, 60))
     ]
+
+
+def _hoping(dice: random.Random) -> list[Made]:
+    """Tries for ever what is not going to be ready."""
+    begun = [_read(f"f{n}") for n in range(dice.randint(0, 5))]
+    busy = Made("crm", {"q": 1}, "HTTP 503: service unavailable", error=True, readOnly=True)
+    return begun + [busy] * dice.randint(4, 60)
 
 
 def _circling(dice: random.Random) -> list[Made]:
@@ -245,8 +261,8 @@ def _wandering(dice: random.Random) -> list[Made]:
     return [_read(f"x{dice.randrange(few)}") for _ in range(dice.randint(10 * few, 80))]
 
 
-HONEST: tuple[Family, ...] = (_editing, _testing, _waiting, _sending, _recovering, _exploring)
-STUCK: tuple[Family, ...] = (_same, _failing, _circling, _rewriting, _wandering)
+HONEST: tuple[Family, ...] = (_editing, _testing, _waiting, _sending, _recovering, _exploring, _patient)
+STUCK: tuple[Family, ...] = (_same, _failing, _circling, _rewriting, _wandering, _hoping)
 
 
 def made_up(seed: int, each: int, *, hints: bool = True) -> Iterator[Recorded]:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 from gateway.model import Outcome
 
 PASSING = frozenset({408, 409, 423, 425, 429})
 """Statuses of the 4xx that say nothing against the call: it may succeed later (RFC 9110, 4918, 8470, 6585)."""
+
+
+_PASSING_WORDS = re.compile(
+    r"too many requests|rate[ -]limited|rate[ -]?limit (was |has been |is )?(exceeded|reached|hit)"
+    r"|(temporarily|currently|service) (unavailable|overloaded)|server is (busy|overloaded)|overloaded_error"
+    r"|bad gateway|gateway time-?out|connection (was |has been )?(reset|aborted|timed out)|econnreset|etimedout"
+    r"|(request|connect|read|upstream|gateway|server|socket|network) (has )?timed out|deadline exceeded"
+    r"|(try|retry) (again )?(later|shortly|after \d|in \d|in a (moment|minute|while|few))"
+    r"|\b(http|status|status code|error|error code)[ :=(]{1,3}(429|502|503|504)\b",
+    re.IGNORECASE,
+)
+"""What tools write of troubles that pass, and hardly of calls that are wrong. "timeout" alone is as often the name of
+an argument, and a command that times out does so again."""
 
 
 class Ended(Enum):
@@ -18,6 +32,9 @@ class Ended(Enum):
     """The caller's: the same call will fail again."""
     TROUBLE = "trouble"
     """The tool's: the same call may succeed later."""
+    PASSING = "passing"
+    """A result that says that it failed, in words of a trouble that passes: the same call may succeed later, if what a
+    tool writes is true."""
     UNKNOWN = "unknown"
     """Its agent left before the end, or the gateway cut it, or nothing is known of it."""
 
@@ -37,9 +54,11 @@ def ended(outcome: Outcome, *, by_result: bool) -> Ended:
         return Ended.UNKNOWN
     if status >= 400:
         return Ended.FAULT
-    if outcome.found.is_error:
-        return Ended.FAULT if by_result else Ended.TROUBLE
-    return Ended.UNKNOWN
+    if not outcome.found.is_error:
+        return Ended.UNKNOWN
+    if not by_result:
+        return Ended.TROUBLE
+    return Ended.PASSING if _PASSING_WORDS.search(outcome.found.complaint) else Ended.FAULT
 
 
 def result_of(outcome: Outcome, how: Ended) -> str:

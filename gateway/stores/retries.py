@@ -94,8 +94,8 @@ class Retries(Keeper[RetryClaim]):
         if how is Ended.UNKNOWN:
             return
         throttle, outage = self._throttles.get(claim.key), self._outages.get(_tool(claim))
-        if how is Ended.TROUBLE and outcome.upstream not in _AT_ODDS:
-            self._troubled(hold, claim, throttle, outage, now)
+        if how is Ended.PASSING or (how is Ended.TROUBLE and outcome.upstream not in _AT_ODDS):
+            self._troubled(hold, claim, throttle, now, how)
             return
         if outage is not None:
             outage.worked(now, drew=_drew(hold))
@@ -108,13 +108,14 @@ class Retries(Keeper[RetryClaim]):
         elif how is Ended.WELL:
             self._well(claim)
 
-    def _troubled(
-        self, hold: Hold, claim: RetryClaim, throttle: Throttle | None, outage: Outage | None, now: float
-    ) -> None:
+    def _troubled(self, hold: Hold, claim: RetryClaim, throttle: Throttle | None, now: float, how: Ended) -> None:
         if throttle is None:
             throttle = Throttle(claim.settings.tokens)
             self._throttles.put(claim.key[1], claim.key, throttle)
         throttle.failed(_names(claim), now)
+        if how is Ended.PASSING and not _drew(hold):
+            return  # words, which may be an argument of the call come back, make no outage for others
+        outage = self._outages.get(_tool(claim))
         if outage is None:
             outage = self._outages[_tool(claim)] = Outage()
         outage.failed(claim.key[1], now, drew=_drew(hold))

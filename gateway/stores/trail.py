@@ -106,11 +106,11 @@ class Trail:
 
     def _again(self, claim: LoopClaim, seen: _Seen, waiting: int) -> Circle | None:
         """The call was made before, and nothing that has happened since makes another result likely."""
-        settings, failed = claim.settings, seen.how is Ended.FAULT
+        settings, failed = claim.settings, seen.how is not Ended.WELL
         if claim.polls and not failed:
             bound, count = self._bound(settings.poll_repeats), seen.count + waiting
         else:
-            bound = self._bound(settings.errors if failed else settings.repeats)
+            bound = self._bound(_errors(settings, seen.how) if failed else settings.repeats)
             count = max(0, seen.count - (self._progress - seen.mark)) + waiting
         kind = "errors" if failed else "repeats"
         what = "and failed in the same way" if failed else "with the same result"
@@ -236,6 +236,12 @@ class Trail:
     def busy(self) -> bool:
         """Whether calls of the run are under way."""
         return bool(self._pending)
+
+
+def _errors(settings: LoopSettings, how: Ended) -> int:
+    """How often the same error may come. One that says that it passes is as good a reason to go on as any result that
+    is not new, and no better: tools may write what they like."""
+    return max(settings.errors, settings.repeats) if settings.errors and how is Ended.PASSING else settings.errors
 
 
 def memory_of(claim: LoopClaim) -> float:

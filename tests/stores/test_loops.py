@@ -32,14 +32,16 @@ class Agent:
         self.last = holds[0]
         return holds[0]
 
-    def call(self, asked: str, result: str = "same", *, error: bool = False, status: int = 200, **more: bool) -> bool:
+    def call(
+        self, asked: str, result: str = "same", *, error: bool = False, status: int = 200, said: str = "", **more: bool
+    ) -> bool:
         """Make one call; whether it was let through."""
         self.now += 1
         hold = self.reserve(self.claim(asked, **more))
         if not hold.granted:
             return False
         self.made += 1
-        found = Findings(digest=result, is_error=error)
+        found = Findings(digest=result, is_error=error, complaint=said)
         self.ledger.settle((hold,), Outcome(status, status, sent=1, found=found), self.now)
         return True
 
@@ -195,6 +197,25 @@ def test_a_cycle_with_polling_in_it_is_none():
     for _ in range(20):
         assert agent.call("sleep")
         assert agent.call("P", polls=True)
+
+
+@pytest.mark.parametrize(("settings", "most"), [({}, 3), ({"repeats": 5}, 5), ({"errors": 4}, 4), ({"errors": 1}, 3)])
+def test_an_error_that_says_that_it_passes_counts_as_any_result_that_is_not_new(settings, most):
+    agent = Agent(cycles=0, **settings)
+    agent.call("first")
+    agent.call("second")
+    made = [agent.call("A", error=True, said="service temporarily unavailable") for _ in range(most + 1)]
+    assert made == [True] * most + [False]
+    assert agent.state == "errors"
+
+
+def test_a_run_that_only_fails_makes_a_streak_for_each_refusal_and_no_more():
+    agent = Agent(streak=4, refusals=3)
+    for number in range(40):
+        agent.call(f"new {number}", f"error {number}", error=True)
+        if agent.last.escalate:
+            break
+    assert agent.made == 12
 
 
 def test_errors_in_a_row_are_refused_once_whatever_the_calls():

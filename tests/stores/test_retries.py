@@ -116,6 +116,24 @@ def test_of_an_mcp_server_only_results_speak_of_the_call():
     assert (hold.granted, hold.status) == (False, 200)
 
 
+def test_a_result_that_tells_of_a_passing_trouble_may_be_asked_for_again_as_often_as_what_failed_by_the_tools_fault():
+    world, passing = World(), Outcome(200, 200, found=Findings(is_error=True, complaint="request timed out"))
+    down, fails = World(), Outcome(503, 503)
+    for _ in range(30):
+        world.call("x", passing, by_result=True)
+        down.call("x", fails)
+    assert world.reached == down.reached <= 7
+
+
+def test_words_in_results_make_no_outage_for_other_agents():
+    world, passing = World(), Outcome(200, 200, found=Findings(is_error=True, complaint="request timed out"))
+    for agent in "abcdef":
+        for _ in range(20):
+            world.call("x", passing, agent, by_result=True)
+    assert not any(outage.down for outage in world.keeper._outages.values())
+    assert [world.call("x", passing, "fresh", by_result=True).granted for _ in range(3)] == [True] * 3
+
+
 def test_faults_may_go_unremembered():
     world = World(teach=0)
     world.call("x", BAD)
