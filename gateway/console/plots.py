@@ -99,4 +99,5 @@ def top(values: Iterable[float | None]) -> float:
     if most <= 0:
         return 1.0
     power = 10.0 ** floor(log10(most))
-    return float(next(step * power for step in (1, 2, 5, 10) if step * power >= most))
+    # Of numbers too small or too large for powers of ten there is none: the number itself then.
+    return float(next((step * power for step in (1, 2, 5, 10) if step * power >= most), most))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.console.plots import bars, line, stairs, stay, top
@@ -50,6 +50,7 @@ def test_a_call_lies_within_its_run(first, length, share, waited, total):
 
 
 @given(st.lists(st.floats(0, 1e9), min_size=1))
+@example([5e-324])
 def test_the_top_of_a_plot_is_round_and_not_below_its_values(values):
     most = top(values)
     assert most >= max(values)
