@@ -4,7 +4,8 @@ With a token: whoever shows it, or the cookie of a session that was begun with i
 whoever is on this machine, and no page in a browser on it. A page can send requests to any port of the loopback, under
 a name that resolves to it if need be (DNS rebinding): so the Host must be one of the loopback's own or the configured
 address. Where a browser needs no token with each request, what changes something needs a field that no page can send to
-another origin without being allowed to (a CORS preflight, which is never answered).
+another origin without being allowed to (a CORS preflight, which is never answered); with a cookie, which other servers
+on this host may come to see, also the key of its session.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from gateway.admin.sessions import COOKIE, Sessions
 from gateway.config.fields import Address
 
 PROOF = "X-Toolgate-Admin"
-"""The field that says a change does not come from another origin's page: ``1``. Not asked for with the token itself."""
+"""The field that says a change does not come from another origin's page: ``1``, or in a session its key. Not asked
+for with the token itself."""
 
 _RELAYED = ("Forwarded", "X-Forwarded-For", "Via")
 _READING = frozenset({"GET", "HEAD"})
@@ -38,8 +40,9 @@ class Gate:
         Failure: the request may not be made.
         """
         if self._token is not None:
-            if self.in_session(request):
-                _check_change(request)
+            if self.sessions is not None and self.in_session(request):
+                key = self.sessions.key(request.cookies[COOKIE])
+                _check_change(request, key, "log in again, and make it on a page of the console")
             else:
                 self._authorize(request, self._token)
             return
@@ -52,7 +55,7 @@ class Gate:
             raise Failure(
                 403, f"Host {host[:100]!r} is no name of this machine's loopback", "use 127.0.0.1 or localhost"
             )
-        _check_change(request)
+        _check_change(request, "1", f"send {PROOF}: 1")
 
     def in_session(self, request: web.Request) -> bool:
         """Whether the request comes with the cookie of a session, and nothing that counts for more."""
@@ -68,12 +71,13 @@ class Gate:
             raise Failure(401, "the admin token is missing or wrong", "send Authorization: Bearer TOKEN")
 
 
-def _check_change(request: web.Request) -> None:
-    """Raises Failure where something is to be changed, and a page of another origin may be behind it."""
+def _check_change(request: web.Request, proof: str, advice: str) -> None:
+    """Raises Failure where something is to be changed, and a page or server of another origin may be behind it."""
     if request.method in _READING:
         return
-    if request.headers.get(PROOF) != "1":
-        raise Failure(403, "a change must say that no web page asks for it", f"send {PROOF}: 1")
+    shown = request.headers.get(PROOF, "").encode("utf-8", "surrogateescape")
+    if not hmac.compare_digest(shown, proof.encode()):
+        raise Failure(403, "a change must show that no page of another origin asks for it", advice)
     if not same_origin(request):
         raise Failure(403, "a page of another origin may change nothing here")
 

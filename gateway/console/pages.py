@@ -123,10 +123,10 @@ async def _login(gate: Gate, request: web.Request) -> web.Response:
     if not isinstance(token, str) or not gate.sessions.opens(token.strip()):
         log.warning("console: a wrong token from %s", request.remote)
         return page("login.html", 401, wrong=True)
-    response = web.Response(status=303, headers={**PAGE_HEADERS, "Location": "/"})
-    response.set_cookie(
-        COOKIE, gate.sessions.new(), max_age=LIFE, httponly=True, samesite="Strict", secure=request.secure, path="/"
-    )
+    cookie = gate.sessions.new()
+    # A fragment stays in the browser: console.js keeps the key, and takes it out of the address.
+    response = web.Response(status=303, headers={**PAGE_HEADERS, "Location": f"/#key={gate.sessions.key(cookie)}"})
+    response.set_cookie(COOKIE, cookie, max_age=LIFE, httponly=True, samesite="Strict", secure=request.secure, path="/")
     return response
 
 

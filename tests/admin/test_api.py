@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from gateway.admin.api import MOST_BYTES, answer, body_of, changed, make_api
-from gateway.admin.gate import Gate
+from gateway.admin.gate import PROOF, Gate
 from gateway.admin.server import start
 from gateway.admin.sessions import COOKIE, Sessions
 from gateway.config.fields import Address
@@ -187,14 +187,15 @@ async def test_changes_are_logged_with_who_what_and_why_and_without_tricks(caplo
 
 async def test_a_session_reads_and_changes_only_what_its_own_pages_ask_for():
     async with serving(TOKEN) as (session, done):
-        cookie = {"Cookie": f"{COOKIE}={Sessions(TOKEN).new()}", "Host": "ops.example"}
+        value = Sessions(TOKEN).new()
+        cookie, key = {"Cookie": f"{COOKIE}={value}", "Host": "ops.example"}, {PROOF: Sessions(TOKEN).key(value)}
         async with session.get("/api/thing", headers=cookie) as response:
             assert response.status == 200
-        for wrong in ({}, {**CHANGE, "Origin": "http://evil.example"}, {**CHANGE, "Origin": "null"}):
+        for wrong in ({}, CHANGE, {**key, "Origin": "http://evil.example"}, {**key, "Origin": "null"}):
             async with session.post("/api/thing", json={"name": "a"}, headers={**cookie, **wrong}) as response:
                 assert response.status == 403
         assert not done
-        own = {**cookie, **CHANGE, "Origin": "https://ops.example"}
+        own = {**cookie, **key, "Origin": "https://ops.example"}
         async with session.post("/api/thing", json={"name": "a"}, headers=own) as response:
             assert response.status == 201
 
@@ -204,6 +205,7 @@ def test_a_session_is_the_tokens_and_ends(monkeypatch):
     until, _, mac = cookie.partition(".")
     assert Sessions(TOKEN).valid(cookie)
     assert not Sessions(TOKEN + "x").valid(cookie)
+    assert len({Sessions(TOKEN).key(cookie), Sessions(TOKEN + "x").key(cookie), Sessions(TOKEN).key("1."), mac}) == 4
     for forged in ("", "x", f"{until}.", f"{int(until) + 1}.{mac}", f"{until}.{mac[:-1]}", f"\u0661.{mac}", "9" * 400):
         assert not Sessions(TOKEN).valid(forged)
     monkeypatch.setattr("gateway.admin.sessions.time.time", lambda: float(until))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.console.browser import CHROMIUM, PHONE, chromium, opened
 from tests.console.scene import HOSTILE_AGENT, HOSTILE_RUN, Night
+from tests.e2e.harness.gateway import Gateway
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium here: install it, or name one in TOOLGATE_CHROMIUM"
@@ -129,6 +131,44 @@ def test_strings_of_agents_do_nothing(page: Page, night: Night) -> None:
         assert page.locator("main script, main img, svg[onload]").count() == 0
 
 
+def test_who_has_logged_in_may_change_something_and_a_copied_cookie_may_not(browser: Browser, tmp_path: Path) -> None:
+    """The same cookie in a window without the session's key, as another server on this host may come to have it."""
+    gateway = Gateway(tmp_path, {"bank": {"url": "http://127.0.0.1:9"}})
+    gateway.config["admin"] = {"listen": gateway.config["admin"], "token": "0123456789abcdef-token"}
+    gateway.start()
+    url = f"http://127.0.0.1:{gateway.admin}"
+    try:
+        with opened(browser, base_url=url) as (page, complaints):
+            page.goto("/tools/bank")
+            page.fill("[name=token]", "0123456789abcdef-token")
+            page.get_by_role("button", name="Log in").click()
+            expect(page.locator("#feed-state")).to_have_text("live")
+            assert page.url == f"{url}/", "the key does not stay in the address"
+            cookies = page.context.cookies()
+            stop_the_bank(page)
+            expect(page.locator("main")).to_contain_text("quarantined by ann")
+            page.locator("form[data-method=DELETE] [name=by]").fill("ann")
+            page.get_by_role("button", name="Lift").click()
+            expect(page.get_by_text("Quarantine this tool")).to_be_visible()
+            assert [said for said in complaints if not said.startswith("verbose:")] == []
+        with opened(browser, base_url=url) as (page, _):
+            page.context.add_cookies(cookies)
+            stop_the_bank(page)
+            expect(page.locator("form[data-method=POST] output").first).to_contain_text("log in again")
+    finally:
+        gateway.stop()
+
+
+def stop_the_bank(page: Page) -> None:
+    """Asked for on the page of the tool."""
+    page.goto("/tools/bank")
+    page.get_by_text("Quarantine this tool").click()
+    form = page.locator("form[data-method=POST]").filter(has=page.get_by_role("button", name="Quarantine"))
+    form.locator("[name=by]").fill("ann")
+    form.locator("[name=reason]").fill("it looks odd")
+    form.get_by_role("button", name="Quarantine").click()
+
+
 def test_a_person_stops_a_run_and_lets_it_go_on(page: Page, night: Night) -> None:
     night.call("researcher", "report-1", "GET", "/web/pages/more")
     page.goto("/runs/researcher/report-1")
@@ -171,6 +211,7 @@ def test_the_keyboard_is_enough(page: Page, night: Night) -> None:
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(f"/calls/{night.calls['page']}$"))
+    page.wait_for_load_state()  # keys are heard once the page's script has run
     page.keyboard.press("/")
     expect(page).to_have_url(re.compile("/search$"))
     expect(page.locator("#q")).to_be_focused()

@@ -223,11 +223,14 @@ async def test_with_a_token_there_is_a_login(tmp_path):
             assert "Set-Cookie" not in response.headers
         jar = get.cookie_jar
         async with get.post("/login", data={"token": TOKEN}, allow_redirects=False) as response:
-            assert (response.status, response.headers["Location"]) == (303, "/")
+            assert response.status == 303
+            address, _, key = response.headers["Location"].partition("#key=")
+            assert (address, len(key)) == ("/", 64)
             cookie = response.headers["Set-Cookie"]
             assert "HttpOnly" in cookie
             assert "SameSite=Strict" in cookie
             assert TOKEN not in cookie
+            assert key not in cookie
             value = response.cookies["toolgate_console"].value
         jar.clear()
         session = {"Cookie": f"toolgate_console={value}"}
@@ -236,8 +239,18 @@ async def test_with_a_token_there_is_a_login(tmp_path):
             assert response.status == 404, "the API knows the session too"
         async with get.post("/api/nothing", headers=session) as response:
             assert response.status == 403
-        async with get.post("/api/nothing", headers={**session, PROOF: "1"}) as response:
+        assert key not in await text_of(get, "/", headers=session)
+        for shown in ("1", key[:-1], TOKEN):
+            async with get.post("/api/nothing", headers={**session, PROOF: shown}) as response:
+                assert response.status == 403, "a server on another port gets the cookie: it must not do for changes"
+                assert "log in again" in (await response.json())["advice"]
+        async with get.post("/api/nothing", headers={PROOF: key}) as response:
+            assert response.status == 401, "nor does the key alone"
+        async with get.post("/api/nothing", headers={**session, PROOF: key}) as response:
             assert response.status == 404
+        elsewhere = {**session, PROOF: key, "Origin": "http://evil.example"}
+        async with get.post("/api/nothing", headers=elsewhere) as response:
+            assert response.status == 403
         async with get.get(
             "/runs", headers={"Cookie": f"toolgate_console={value}x"}, allow_redirects=False
         ) as response:

@@ -66,6 +66,13 @@
 
   /* -- changes: a form's members as JSON, or as a query, to the admin API ------------------------------------------ */
 
+  /* The key of the session, which changes show beside its cookie; kept for this origin, as its cookie is not. */
+  const KEY = "toolgate-session-key";
+  if (location.hash.startsWith("#key=")) {
+    localStorage.setItem(KEY, location.hash.slice("#key=".length));
+    history.replaceState(null, "", location.pathname + location.search);
+  }
+
   async function change(form) {
     const told = form.querySelector("output");
     const members = {};
@@ -77,7 +84,7 @@
       else members[name] = value;
     }
     const method = form.dataset.method;
-    const options = { method, headers: { "X-Toolgate-Admin": "1" }, credentials: "same-origin" };
+    const options = { method, headers: { "X-Toolgate-Admin": localStorage.getItem(KEY) || "1" }, credentials: "same-origin" };
     let address = form.dataset.api;
     if (method === "DELETE") {
       const query = new URLSearchParams(members);
