@@ -17,6 +17,7 @@ from gateway.config.build import LLM_PROTOCOLS, tools_of
 from gateway.config.documents import Document, problems_of, read_documents
 from gateway.config.files import Files
 from gateway.config.model_errors import Mistake, mistakes
+from gateway.config.packages import missing
 from gateway.config.pins import read_pins
 from gateway.config.policies import Policies
 from gateway.config.problems import in_order
@@ -168,7 +169,7 @@ class _Reading:
         self.tools = built.tools
         self.arguments |= built.arguments
         self.errors += [document.mistake(mistake) for mistake in built.errors]
-        self.warnings += [document.mistake(mistake) for mistake in built.warnings]
+        self.warnings += [document.mistake(mistake) for mistake in (*built.warnings, *missing(config))]
         for name, tool in config.tools.items():
             if tool.protocol == "mcp":
                 pinned = self.pinnings[name] = self._pinning(document, name, tool.pins)

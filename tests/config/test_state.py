@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.load import load
+from gateway.config import packages
+from gateway.config.load import attempt, load
 from gateway.errors import ConfigError
 from gateway.model.state_url import read_state_url
 from tests.config.support import CONFIG, GRANT, written
@@ -86,3 +87,23 @@ def test_passwords_come_from_the_environment_and_do_not_show_in_the_version(
     assert load(plain).version == loaded.version
     other = written(tmp_path, f"{CONFIG}state: redis://:second@other/0\n", p=GRANT)
     assert load(other).version != loaded.version
+
+
+@pytest.mark.parametrize(
+    ("config", "package", "expected"),
+    [
+        ("state: redis://:secret@host/1", "redis", "toolgate.yaml:1:8: redis://host:6379/1 needs the package redis"),
+        ("trace: {otlp: {endpoint: http://a, protocol: grpc}}", "grpc", "protocol: grpc needs the package grpcio"),
+    ],
+)
+def test_a_package_that_is_not_installed_here_is_warned_of(tmp_path, monkeypatch, config, package, expected):
+    path = written(tmp_path, f"{config}\n{CONFIG}")
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == package else object())
+    made = attempt(path)
+    assert made.errors == []
+    (warning,) = map(str, made.warnings)
+    assert expected in warning
+    assert "pip install 'toolgate[" in warning
+    assert "secret" not in warning
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name != package else object())
+    assert attempt(path).warnings == []

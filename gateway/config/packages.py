@@ -1,0 +1,25 @@
+"""Packages that a configuration needs and that are not installed here. Only warned of: it may be meant to run elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+from gateway.config.model_errors import Mistake
+from gateway.config.schema import Config
+from gateway.model.state_url import read_state_url
+
+
+def missing(config: Config) -> Iterator[Mistake]:
+    """What a gateway with this configuration would not start for, if it were started here."""
+    url = read_state_url(config.state)
+    if url.kind == "redis" and find_spec("redis") is None:
+        yield _mistake(("state",), str(url), "redis", "redis")
+    otlp = config.trace.otlp
+    if otlp is not None and otlp.protocol == "grpc" and find_spec("grpc") is None:
+        yield _mistake(("trace", "otlp", "protocol"), "protocol: grpc", "grpcio", "otel")
+
+
+def _mistake(path: tuple[str, ...], what: str, package: str, extra: str) -> Mistake:
+    message = f"{what} needs the package {package}, which is not installed here: a gateway would not start"
+    return Mistake(path, message, f"pip install 'toolgate[{extra}]', or '.[{extra}]' in a checkout")
