@@ -17,8 +17,8 @@ from gateway.model import Call, Reason, Refusal, Request, Tool
 from gateway.pipeline import Pipeline
 from gateway.understand.http import title_of
 from gateway.wire.outbox import Outbox
+from gateway.wire.pool import Pool, Pools
 from gateway.wire.server import Connection
-from gateway.wire.upstream import Pool, Pools
 
 log = logging.getLogger("toolgate.wire")
 

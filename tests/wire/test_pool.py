@@ -10,7 +10,8 @@ import pytest
 
 from gateway.errors import UpstreamError
 from gateway.model import Reason
-from gateway.wire.upstream import Pool, Pools, UpstreamConnection
+from gateway.wire.pool import Pool, Pools
+from gateway.wire.upstream import UpstreamConnection
 from tests.builders import tool
 from tests.wire.rig import BANK, Side
 
