@@ -1,4 +1,4 @@
-"""Packages that a configuration needs and that are not installed here. Only warned of: it may be meant to run elsewhere."""
+"""Packages that a configuration needs and that are not installed here. Only warned of: it may run elsewhere."""
 
 from __future__ import annotations
 
