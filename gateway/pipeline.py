@@ -21,13 +21,10 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from gateway.cost.pricer import Pricer
-from gateway.decide.budgets import Budgets
 from gateway.decide.engine import AskHuman, Look, Pace, Reserve, decide
 from gateway.decide.loops import advice_of
-from gateway.decide.results import ResultJudge, Results
+from gateway.decide.results import ResultJudge
 from gateway.decide.rules import labels_of, quarantines_of
-from gateway.decide.shapes import Check, Quota
 from gateway.effects import Await, Collect, Effect, ReadBody, Relay, Reply, Send, Way
 from gateway.errors import ClientGone, Refused, UpstreamError
 from gateway.identify import Source, identify, run_of
@@ -36,24 +33,22 @@ from gateway.model import (
     Answered,
     Call,
     Decision,
-    Findings,
     Hold,
     Outcome,
     Permit,
     Reason,
     Refusal,
     Request,
-    Run,
     Spoke,
-    Tool,
     Trace,
 )
 from gateway.ports import Clock, Ledger, Lineage, Pacer, Quarantines, Recorder, Runs
 from gateway.replies import Hide, broken, broken_off, hidden, quarantined, refusal_of, reply_to, timed, told
 from gateway.story import Story
+from gateway.street import Street
 from gateway.understand.cutting import cut_where
 from gateway.understand.intents import with_intent
-from gateway.understand.reader import Answer, Reader
+from gateway.understand.reader import Answer
 from gateway.understand.route import Router
 from gateway.understand.why import FIELD, with_why
 
@@ -66,53 +61,6 @@ _UNREAD = frozenset({"HEAD", "CONNECT"})
 _SWITCHED = 101
 
 ABANDONED = Outcome(499, fault="agent", error="the agent closed its connection")
-
-
-class Street(Struct, frozen=True):
-    """What stands along the way of calls to one tool."""
-
-    tool: Tool
-    reader: Reader
-    checks: tuple[Check, ...]
-    quotas: tuple[Quota, ...]
-    results: Results | None = None
-    """None where no answer of the tool is ever read."""
-    pricer: Pricer | None = None
-    """None where nothing of the tool has a price."""
-    reads_cost: bool = False
-    """Some rule reads what the run has cost so far."""
-    reads_time: bool = False
-    """Some rule reads when the call arrived."""
-    reads_labels: bool = False
-    """Some rule reads what the run is marked with."""
-    counts: bool = False
-    """Some rule reads how many calls the run has made, how many of the last have failed, or since when."""
-    compares: bool = False
-    """Some guard compares calls, and their results, with earlier ones."""
-    traces: bool = False
-    """Calls are traced through the tool: it is told which call it serves, and calls that it makes are known by that."""
-    tells: Callable[[Call, bytes | None], Call] | None = None
-    """Tells the tool in the message itself too which call it serves; None where messages have no place for that."""
-    budgets: Budgets | None = None
-    """None where no budget can count calls of the tool."""
-    reads_budgets: bool = False
-    """Some rule reads what is left of the budgets."""
-
-    @property
-    def reads_run(self) -> bool:
-        """Whether some rule reads what the run has done so far."""
-        return self.reads_cost or self.reads_labels or self.counts
-
-    @property
-    def priced(self) -> bool:
-        """Whether the price of a call depends on its result."""
-        return self.pricer is not None and not self.pricer.references.isdisjoint(("result", "response.isError"))
-
-    def price(self, call: Call, found: Findings) -> float | None:
-        """What the tokens of a call cost, while its answer is still on its way."""
-        if self.pricer is None or found.usage is None:
-            return None
-        return self.pricer.tokens(call, found.usage).usd
 
 
 class Pipeline(Struct, frozen=True):
@@ -311,7 +259,7 @@ class Pipeline(Struct, frozen=True):
             if street.traces:
                 run = story.run = self.lineage.place(request.lookup, agent, run)
             if street.reads_run and (run.id or run.root):
-                run = story.run = so_far(run, run.root or (agent.id, run.id), street, self.runs, self.clock())
+                run = story.run = street.so_far(run, run.root or (agent.id, run.id), self.runs, self.clock())
             reader = story.reader = street.reader
             body = None
             if reader.wants_body(request):
@@ -336,7 +284,7 @@ class Pipeline(Struct, frozen=True):
         if not run.root:
             run = self.lineage.place(carried, call.agent, run)
             if run.root and street.reads_run:
-                run = so_far(run, run.root, street, self.runs, self.clock())
+                run = street.so_far(run, run.root, self.runs, self.clock())
         if not run.parent and b"traceparent" in carried:
             run = structs.replace(run, parent=carried[b"traceparent"].decode("latin-1"))
         story.run = run
@@ -450,14 +398,6 @@ def _read_whole(answer: Answer, body: bytes) -> tuple[bytes, Refusal | None]:
         raise UpstreamError(
             Reason.RESULT_UNREADABLE, 502, f"the answer could not be read: {type(error).__name__}"
         ) from error
-
-
-def so_far(run: Run, tree: tuple[str, str], street: Street, runs: Runs, now: float) -> Run:
-    """The run with what the rules of this street read of what its tree has done."""
-    steps, errors, age = runs.tally(tree, now) if street.counts else (0, 0, 0.0)
-    cost = runs.cost(tree) if street.reads_cost else 0.0
-    labels = runs.labels(tree) if street.reads_labels else ()
-    return structs.replace(run, cost_usd=cost, labels=labels, steps=steps, errors_in_row=errors, age=age)
 
 
 def failed(outcome: Outcome) -> bool:

@@ -31,7 +31,7 @@ from gateway.model import (
     Refusal,
     Run,
 )
-from gateway.pipeline import Street, failed, so_far
+from gateway.pipeline import failed
 from gateway.ports import Clock
 from gateway.rehearse.requests import request_of
 from gateway.replies import quarantined, refusal_of
@@ -39,6 +39,7 @@ from gateway.stores.bucket import spend, take
 from gateway.stores.memory import MemoryLedger
 from gateway.stores.quarantines import Register
 from gateway.stores.runs import RunBook
+from gateway.street import Street
 from gateway.streets import Kept, Streets
 from gateway.understand.masking import masked_call
 from gateway.understand.route import Router
@@ -140,7 +141,7 @@ class Stage:
         street, tree = self.streets[call.tool.name], call.tree
         if not (street.reads_run and tree[1]):
             return call
-        return structs.replace(call, run=so_far(call.run, tree, street, self.runs, self.now))
+        return structs.replace(call, run=street.so_far(call.run, tree, self.runs, self.now))
 
     def began(self, call: Call, at: float) -> None:
         """The call was permitted at ``at``: its run has one step more."""

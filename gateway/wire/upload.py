@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gateway.effects import ReadBody
 from gateway.errors import Refused
 from gateway.execute.forward import Forwarder
 from gateway.model import Reason
-from gateway.pipeline import ReadBody
 from gateway.wire.answer import lines
 from gateway.wire.outbox import Outgoing
 

@@ -1,0 +1,72 @@
+"""What stands along the way of calls to one tool. ``streets.py`` builds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct, structs
+
+from gateway.cost.pricer import Pricer
+from gateway.decide.budgets import Budgets
+from gateway.decide.results import Results
+from gateway.decide.shapes import Check, Quota
+from gateway.model import Call, Findings, Run, Tool
+from gateway.ports import Runs
+from gateway.understand.reader import Reader
+
+
+class Street(Struct, frozen=True):
+    """What stands along the way of calls to one tool."""
+
+    tool: Tool
+    reader: Reader
+    checks: tuple[Check, ...]
+    quotas: tuple[Quota, ...]
+    results: Results | None = None
+    """None where no answer of the tool is ever read."""
+    pricer: Pricer | None = None
+    """None where nothing of the tool has a price."""
+    reads_cost: bool = False
+    """Some rule reads what the run has cost so far."""
+    reads_time: bool = False
+    """Some rule reads when the call arrived."""
+    reads_labels: bool = False
+    """Some rule reads what the run is marked with."""
+    counts: bool = False
+    """Some rule reads how many calls the run has made, how many of the last have failed, or since when."""
+    compares: bool = False
+    """Some guard compares calls, and their results, with earlier ones."""
+    traces: bool = False
+    """Calls are traced through the tool: it is told which call it serves, and calls that it makes are known by that."""
+    tells: Callable[[Call, bytes | None], Call] | None = None
+    """Tells the tool in the message itself too which call it serves; None where messages have no place for that."""
+    budgets: Budgets | None = None
+    """None where no budget can count calls of the tool."""
+    reads_budgets: bool = False
+    """Some rule reads what is left of the budgets."""
+
+    @property
+    def reads_run(self) -> bool:
+        """Whether some rule reads what the run has done so far."""
+        return self.reads_cost or self.reads_labels or self.counts
+
+    def so_far(self, run: Run, tree: tuple[str, str], runs: Runs, now: float) -> Run:
+        """The run with what the rules read of what its tree has done. ``now``: by the pipeline's clock."""
+        steps, errors, age = runs.tally(tree, now) if self.counts else (0, 0, 0.0)
+        cost = runs.cost(tree) if self.reads_cost else 0.0
+        labels = runs.labels(tree) if self.reads_labels else ()
+        return structs.replace(run, cost_usd=cost, labels=labels, steps=steps, errors_in_row=errors, age=age)
+
+    @property
+    def priced(self) -> bool:
+        """Whether the price of a call depends on its result."""
+        return self.pricer is not None and not self.pricer.references.isdisjoint(("result", "response.isError"))
+
+    def price(self, call: Call, found: Findings) -> float | None:
+        """What the tokens of a call cost, while its answer is still on its way."""
+        if self.pricer is None or found.usage is None:
+            return None
+        return self.pricer.tokens(call, found.usage).usd
+
+
+__all__ = ["Street"]
