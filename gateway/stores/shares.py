@@ -18,8 +18,9 @@ class Shares(Generic[K, V]):
         self._capacity = capacity
         self._values: OrderedDict[K, tuple[str, V]] = OrderedDict()
         self._keys: dict[str, OrderedDict[K, None]] = {}
-        self._by_size: dict[int, OrderedDict[str, None]] = {}
-        """Agents by how many keys they have: to find who has most must not cost more the more agents there are."""
+        self._by_size: dict[int, OrderedDict[str, None]] | None = None
+        """Agents by how many keys they have: to find who has most must not cost more the more agents there are. None
+        until that is asked for the first time, so that no call pays for it before."""
         self._most = 0
 
     def get(self, key: K) -> V | None:
@@ -38,19 +39,24 @@ class Shares(Generic[K, V]):
 
     def put(self, agent: str, key: K, value: V) -> None:
         """Keep a value for this agent, as used just now. A key is always of one agent."""
-        known = key in self._values
-        self._values[key] = (agent, value)
-        own = self._keys.get(agent)
+        values, own = self._values, self._keys.get(agent)
         if own is None:
             own = self._keys[agent] = OrderedDict()
-        own[key] = None
-        if known:
-            self._values.move_to_end(key)
+        elif key in own:
+            values[key] = (agent, value)
+            values.move_to_end(key)
             own.move_to_end(key)
             return
-        self._resized(agent, len(own) - 1, len(own))
-        if len(self._values) > self._capacity:
-            self._push_out(own)
+        having = len(own) + 1
+        full = len(values) >= self._capacity
+        if full and 1 < having and having * len(self._keys) > self._capacity:
+            del values[own.popitem(last=False)[0]]
+            values[key], own[key] = (agent, value), None
+            return
+        values[key], own[key] = (agent, value), None
+        self._resized(agent, having - 1, having)
+        if full:  # somebody else has more than a share
+            self.pop(next(iter(self._keys[self._who_has_most()])))
 
     def pop(self, key: K) -> V | None:
         """Forget it; what it was."""
@@ -70,24 +76,29 @@ class Shares(Generic[K, V]):
         key = next(iter(self._values), None)
         return None if key is None else (key, self._values[key][1])
 
-    def _push_out(self, own: OrderedDict[K, None]) -> None:
-        if len(own) == 1 or len(own) * len(self._keys) <= self._capacity:  # then somebody else has more than a share
-            own = self._keys[next(iter(self._by_size[self._most]))]
-        self.pop(next(iter(own)))
+    def _who_has_most(self) -> str:
+        if self._by_size is None:
+            self._by_size = {}
+            for agent, own in self._keys.items():
+                self._resized(agent, 0, len(own))
+        return next(iter(self._by_size[self._most]))
 
     def _resized(self, agent: str, before: int, after: int) -> None:
         """The agent has one key more, or one less."""
+        by_size = self._by_size
+        if by_size is None:
+            return
         if before:
-            same = self._by_size[before]
+            same = by_size[before]
             del same[agent]
             if not same:
-                del self._by_size[before]
+                del by_size[before]
         if after:
-            others = self._by_size.get(after)
+            others = by_size.get(after)
             if others is None:
-                others = self._by_size[after] = OrderedDict()
+                others = by_size[after] = OrderedDict()
             others[agent] = None
-        if after > self._most or self._most not in self._by_size:
+        if after > self._most or self._most not in by_size:
             self._most = after
 
     def __iter__(self) -> Iterator[tuple[K, V]]:
