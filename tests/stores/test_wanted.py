@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import random
 
 import msgspec
 import pytest
@@ -15,7 +16,7 @@ from gateway.stores.memory import MemoryLedger
 from gateway.stores.memory_state import MemoryBoard
 from gateway.stores.wanted import KIND, STANDS, Wanted
 from tests.stores.opening import AT, Place
-from tests.stores.test_leases import LIMIT, World, claim
+from tests.stores.test_leases import LIMIT, Replica, World, claim
 
 LONG = {"wait": 5.0}
 
@@ -115,6 +116,64 @@ async def test_two_replicas_that_both_lack_what_the_other_has_do_not_stand_in_ea
 
     assert await asyncio.gather(*map(big, replicas)) == [True, True]
     assert now() < 3.0
+
+
+class Crowd:
+    """Agents of three replicas whose calls are large and small. Notes refusals of calls that were first in line of
+    their replica for two seconds, while what they needed was reserved by none."""
+
+    def __init__(self, seed: int) -> None:
+        self.dice, self.world = random.Random(seed), World()
+        self.replicas = [self.world.replica() for _ in range(3)]
+        self.seen: list[tuple[int, set[int]]] = []
+        self.refused = self.in_vain = self.spent = 0
+
+    async def play(self) -> None:
+        watch = asyncio.create_task(self.watch())
+        calls = []
+        for _ in range(self.dice.randint(5, 60)):
+            amount = self.dice.randint(1_500, 5_000) if self.dice.random() < 0.4 else self.dice.randint(1, 200)
+            calls.append(asyncio.create_task(self.call(self.dice.choice(self.replicas), amount)))
+            await asyncio.sleep(self.dice.choice([0, 0.01, 0.3, 1.0]))
+        await asyncio.gather(*calls)
+        watch.cancel()
+        for replica in self.replicas:
+            await replica.budgets.close()
+
+    async def call(self, replica: Replica, amount: int) -> None:
+        holds = await replica.reserve(claim(amount, **LONG))
+        if holds[0].granted:
+            await asyncio.sleep(self.dice.uniform(0.05, 3))
+            came_to = self.dice.randint(0, amount)
+            replica.settle(holds, came_to)
+            self.spent += came_to
+            return
+        self.refused += 1
+        lately = self.seen[-20:]
+        self.in_vain += len(lately) == 20 and all(amount <= there and amount in first for there, first in lately)
+
+    async def watch(self) -> None:
+        """Ten times a second: how much no call has reserved, and what the first in line need."""
+        while True:
+            accounts = [(each.budgets, account) for each in self.replicas for account in each.budgets.accounts]
+            there = LIMIT - sum(await self.world.balance())
+            there += sum(budgets.state_of(account)[1] for budgets, account in accounts)
+            lines = [account.waiting.waiters for _, account in accounts if account.waiting is not None]
+            self.seen.append((there, {line[0].claim.amount for line in lines if line}))
+            await asyncio.sleep(0.1)
+
+
+@virtually
+async def test_no_call_is_refused_while_what_it_needs_lies_idle():
+    refused = 0
+    for seed in range(40):
+        crowd = Crowd(seed)
+        await crowd.play()
+        assert crowd.in_vain == 0, seed
+        assert await crowd.world.balance() == (crowd.spent, 0)
+        assert crowd.spent <= LIMIT
+        refused += crowd.refused
+    assert refused > 100
 
 
 @virtually
