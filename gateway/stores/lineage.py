@@ -67,19 +67,22 @@ class TracedRuns:
         """``traceparent`` with a new span of the agent's trace, or of a new one where it has none (its ``tracestate``
         then goes: nothing is, W3C Trace Context 4.3); and ``baggage`` with the token."""
         lookup, now, run = call.request.lookup, self._wall(), call.run
-        came = self._came(call)
-        span = self._fresh(8).hex()
-        agent, own = call.agent.id, (call.agent.id, short(run.id))
-        place = Place(call.tree, own, run.depth, span)
+        agent, came = call.agent.id, None
+        if call.carried or b"traceparent" in lookup:
+            came = self._came(call)
+        fresh = self._fresh(8 if came is not None else 24).hex()
+        span, own = fresh[:16], (agent, short(run.id))
+        place = Place(run.root or (agent, run.id), own, run.depth, span)
         self._spans.put(agent, span, (place, now))
         if came is None:
-            context = TraceContext(self._fresh(16).hex(), span, SAMPLED | RANDOM)
+            text = b"00-%b-%b-%02x" % (fresh[16:].encode(), span.encode(), SAMPLED | RANDOM)
         else:
-            context = TraceContext(came.trace, span, came.flags)
-        fields: Fields = ((b"traceparent", context.text()),)
+            text = TraceContext(came.trace, span, came.flags).text()
         token = token_of(place, self._keys[0], now)
-        if token:
-            fields += ((b"baggage", with_member(lookup.get(b"baggage"), MEMBER, token)),)
+        if not token:
+            fields: Fields = ((b"traceparent", text),)
+        else:
+            fields = ((b"traceparent", text), (b"baggage", with_member(lookup.get(b"baggage"), MEMBER, token)))
         if came is None and b"tracestate" in lookup:
             fields += ((b"tracestate", b""),)
         return fields

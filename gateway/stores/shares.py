@@ -49,7 +49,7 @@ class Shares(Generic[K, V]):
             return
         having = len(own) + 1
         full = len(values) >= self._capacity
-        if full and 1 < having and having * len(self._keys) > self._capacity:
+        if full and having > 1 and having * len(self._keys) > self._capacity:
             del values[own.popitem(last=False)[0]]
             values[key], own[key] = (agent, value), None
             return
