@@ -70,12 +70,11 @@ class TracedRuns:
         agent, came = call.agent.id, None
         if call.carried or b"traceparent" in lookup:
             came = self._came(call)
-        fresh = self._fresh(8 if came is not None else 24).hex()
-        span, own = fresh[:16], (agent, short(run.id))
+        span, own = self._fresh(8).hex(), (agent, short(run.id))
         place = Place(run.root or (agent, run.id), own, run.depth, span)
         self._spans.put(agent, span, (place, now))
         if came is None:
-            text = b"00-%b-%b-%02x" % (fresh[16:].encode(), span.encode(), SAMPLED | RANDOM)
+            text = b"00-%b-%b-%02x" % (self._fresh(16).hex().encode(), span.encode(), SAMPLED | RANDOM)
         else:
             text = TraceContext(came.trace, span, came.flags).text()
         token = token_of(place, self._keys[0], now)
