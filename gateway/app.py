@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import itertools
 import logging
 import os
 import signal
@@ -18,12 +17,11 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import uvloop
 from aiohttp import web
 
-from gateway import __version__
+from gateway import __version__, parts
 from gateway.admin import breakers, budgets, quarantines, runs
 from gateway.admin import pools as admin_pools
 from gateway.admin import server as admin_server
@@ -31,25 +29,19 @@ from gateway.admin.api import make_api
 from gateway.admin.gate import Gate
 from gateway.config.load import Loaded, load
 from gateway.config.reload import watch
-from gateway.config.schema import Identify, Wire
 from gateway.console import pages
 from gateway.console.desk import Desk, Explain, Sights
 from gateway.console.feed import Feed
 from gateway.console.records import Records
 from gateway.errors import ConfigError, Problem
-from gateway.identify import Source
-from gateway.identify.api_key import ApiKeyIdentity, Key
-from gateway.identify.header import Anonymous, HeaderIdentity
 from gateway.model import Quarantine, Trace
 from gateway.model.state_url import read_state_url
 from gateway.observe.audit import TraceLog
-from gateway.observe.chain.writer import AuditLog
 from gateway.observe.exposition import Gauges, registry_of
 from gateway.observe.keeping import keeping
 from gateway.observe.links import Links
 from gateway.observe.logs import RedactedFormatter
 from gateway.observe.metrics import Metrics
-from gateway.observe.otel import Exporter, Peer, exporter_to
 from gateway.observe.redact import Redactor
 from gateway.observe.runs_now import RunsNow
 from gateway.observe.store.thread import TraceStore
@@ -58,7 +50,6 @@ from gateway.policy.governors import CompiledPool
 from gateway.ports import Ledger, Pacer, Recorder, State
 from gateway.replies import quarantined
 from gateway.stores.breaker_notices import BreakerNotices
-from gateway.stores.leases import LeasedBudgets
 from gateway.stores.lineage import TracedRuns
 from gateway.stores.lineage_key import SharedKey
 from gateway.stores.lines import Lines
@@ -67,14 +58,11 @@ from gateway.stores.pacer import WaitingRoom
 from gateway.stores.quarantine_notices import QuarantineNotices
 from gateway.stores.quarantines import Register, covers, told
 from gateway.stores.runs import RunBook
-from gateway.stores.shared_buckets import SharedBuckets
 from gateway.stores.shares import Shares
 from gateway.stores.state import open_state
 from gateway.stores.unguessable import Unguessable
-from gateway.stores.waiting import WaitingBudgets
 from gateway.streets import Kept, Streets
 from gateway.understand.route import Router
-from gateway.wire.listener import Limits as WireLimits
 from gateway.wire.listener import Listener
 
 log = logging.getLogger("toolgate")
@@ -93,7 +81,7 @@ def run(path: str, explain: Explain = _nothing) -> None:
         ConfigError: it cannot start: every mistake in its files, or an address that cannot be had.
     """
     loaded = load(path)
-    redactor = _redactor_of(loaded)
+    redactor = parts.redactor_of(loaded)
     told = logging.StreamHandler(sys.stderr)
     told.setFormatter(RedactedFormatter(redactor))
     logging.basicConfig(handlers=[told], level=loaded.config.log.level.upper())
@@ -123,8 +111,8 @@ class App:
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
         self._state: State = open_state(read_state_url(loaded.config.state), time.time)
-        self._budgets = _budgets_of(self._state)
-        self._ledger = MemoryLedger(budgets=self._budgets, buckets=_buckets_of(self._state))
+        self._budgets = parts.budgets_of(self._state)
+        self._ledger = MemoryLedger(budgets=self._budgets, buckets=parts.buckets_of(self._state))
         self._pacer = Lines(WaitingRoom(), self._ledger.pools)
         self._runs = RunBook()
         self._lineage = TracedRuns(os.urandom(32), time.time, Unguessable())
@@ -140,17 +128,13 @@ class App:
         self._metrics = Metrics()
         self._runs_now = RunsNow(Shares(MOST_RUNS), time.time)
         self._metrics.started(loaded.version)
-        self._ident = _idents()
+        self._ident = parts.idents()
         trace = loaded.config.trace
         kept = trace.store
         self._store = None if kept is None else TraceStore(kept.path, kept.keep, kept.max_size)
-        otlp = trace.otlp
-        self._exporter: Exporter | None = None
-        if otlp is not None:
-            self._exporter = exporter_to(otlp.protocol, otlp.endpoint, otlp.headers, otlp.sample, otlp.resource)
-            self._exporter.peers = _peers(loaded)
+        self._exporter = parts.exporter_of(loaded)
         self._feed = Feed()
-        self._audit = _audit_of(loaded)
+        self._audit = parts.audit_of(loaded)
         self._traces = TraceLog(
             trace.file,
             trace.on_failure,
@@ -163,7 +147,7 @@ class App:
             links=Links(Shares(MOST_LINKED)),
             followers=(self._feed.put,) if self._exporter is None else (self._feed.put, self._exporter.put),
         )
-        self._listener = Listener(self._pipeline(loaded), _wire_limits(loaded.config.wire))
+        self._listener = Listener(self._pipeline(loaded), parts.limits_of(loaded.config.wire))
 
     async def serve(self) -> None:
         """Listen, watch the files, and drain when told to stop.
@@ -190,38 +174,7 @@ class App:
             loop.add_signal_handler(name, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         config = self._loaded.config
-        gauges = Gauges(
-            self._listener.in_flight,
-            self._ledger.breakers,
-            self._connections,
-            self._kept.unapproved,
-            lambda: self._traces.dropped,
-            self._quarantines.counts,
-            self._quarantines.refused.items,
-            pools=self._ledger.pools.states,
-            budgets=self._budgets.standings,
-            store=self._stored,
-            audit=self._audited,
-            runs=self._runs_now.counts,
-            exported=self._exported,
-        )
-        listen = config.admin.listen
-        gate = Gate(listen, config.admin.token)
-        api = make_api(gate, self._noted)
-        quarantines.add(api, self._quarantines, lambda: self._listener.pipeline.streets, self._notices.said)
-        names = lambda: self._loaded.book.breaker_names  # noqa: E731 - a reload brings others
-        breakers.add(api, self._ledger.circuits, self._breakers.say, names, self._breakers.said)
-        runs.add(api, self._runs, self._quarantines)
-        admin_pools.add(api, self._ledger.pools)
-        budgets.add(api, self._budgets.all_standings)
-        operators = await admin_server.start(
-            (listen.host, listen.port),
-            self._status,
-            registry_of(self._metrics, gauges),
-            api,
-            hide=self._redactor.page,
-            pages=self._pages(gate),
-        )
+        operators = await self._operators()
         try:
             host, port = await self._listener.start(config.listen.host, config.listen.port)
         except OSError as error:
@@ -259,13 +212,13 @@ class App:
         for key in ("listen", "admin", "state", "trace", "audit", "log"):
             if getattr(self._started_with, key) != getattr(after, key):
                 log.warning("%s is not as it was at the start, in %s: that needs a restart", key, self._path)
-        self._redactor.adopt(_credentials(loaded))
-        self._listener.limits = _wire_limits(after.wire)
+        self._redactor.adopt(parts.credentials(loaded))
+        self._listener.limits = parts.limits_of(after.wire)
         self._listener.pipeline = self._pipeline(loaded)
         self._listener.pools.keep(loaded.tools)
         self._kept.keep(loaded.tools)
         if self._exporter is not None:
-            self._exporter.peers = _peers(loaded)
+            self._exporter.peers = parts.peers_of(loaded)
         pools = {pool.name: pool.settings for pool in loaded.book.every(CompiledPool)}
         self._ledger.pools.adopt(pools, time.monotonic())
         self._loaded, self._loaded_at, self._reload_error = loaded, _now(), None
@@ -293,7 +246,7 @@ class App:
         recorder: Recorder = self._traces
         return Pipeline(
             loaded.version,
-            tuple(_source(each) for each in config.identify),
+            tuple(parts.source_of(each) for each in config.identify),
             config.run_header.lower().encode("ascii"),
             Router(loaded.tools),
             Streets(loaded, self._kept, time.time).all(),
@@ -334,6 +287,48 @@ class App:
             log.warning("quarantine of %s: %d calls were ended", quarantine.scope, ended)
 
     # -- what operators see -------------------------------------------------------------------------------------
+
+    async def _operators(self) -> web.AppRunner:
+        """The admin address: probes, metrics, the API and the console.
+
+        Raises:
+            ConfigError: the address cannot be had.
+        """
+        config = self._loaded.config.admin
+        listen = config.listen
+        gate = Gate(listen, config.token)
+        api = make_api(gate, self._noted)
+        quarantines.add(api, self._quarantines, lambda: self._listener.pipeline.streets, self._notices.said)
+        names = lambda: self._loaded.book.breaker_names  # noqa: E731 - a reload brings others
+        breakers.add(api, self._ledger.circuits, self._breakers.say, names, self._breakers.said)
+        runs.add(api, self._runs, self._quarantines)
+        admin_pools.add(api, self._ledger.pools)
+        budgets.add(api, self._budgets.all_standings)
+        return await admin_server.start(
+            (listen.host, listen.port),
+            self._status,
+            registry_of(self._metrics, self._gauges()),
+            api,
+            hide=self._redactor.page,
+            pages=self._pages(gate),
+        )
+
+    def _gauges(self) -> Gauges:
+        return Gauges(
+            self._listener.in_flight,
+            self._ledger.breakers,
+            self._connections,
+            self._kept.unapproved,
+            lambda: self._traces.dropped,
+            self._quarantines.counts,
+            self._quarantines.refused.items,
+            pools=self._ledger.pools.states,
+            budgets=self._budgets.standings,
+            store=self._stored,
+            audit=self._audited,
+            runs=self._runs_now.counts,
+            exported=self._exported,
+        )
 
     def _status(self) -> Mapping[str, Any]:
         return {
@@ -386,91 +381,6 @@ class App:
     def _connections(self) -> Iterator[tuple[str, int]]:
         yield "agent", len(self._listener.connections)
         yield "upstream", self._listener.pools.open()
-
-
-def _redactor_of(loaded: Loaded) -> Redactor:
-    detect = loaded.config.trace.detect
-    redactor = Redactor(secrets=detect.secrets, personal=detect.pii)
-    redactor.adopt(_credentials(loaded))
-    return redactor
-
-
-def _audit_of(loaded: Loaded) -> AuditLog | None:
-    """The audit that the configuration asks for. Raises ConfigError where it cannot be kept."""
-    config = loaded.config.audit
-    if config is None:
-        return None
-    about = {"version": __version__, "policy": loaded.version}
-    key = None if config.key is None else config.key.encode()
-    refuses = config.on_failure == "refuse"
-    return AuditLog(config.dir, key, config.segment, config.sync, refuses=refuses, about=about)
-
-
-def _credentials(loaded: Loaded) -> Iterator[tuple[str, str]]:
-    """All that the gateway holds and nobody should read, with what it is for."""
-    for tool in loaded.tools:
-        for _, value in tool.inject:
-            yield tool.name, value.decode("latin-1")
-    config = loaded.config
-    for header in config.trace.otlp.headers.values() if config.trace.otlp is not None else ():
-        yield "otlp", header
-    if config.admin.token is not None:
-        yield "admin", config.admin.token
-    if config.audit is not None and config.audit.key is not None:
-        yield "audit", config.audit.key
-    if config.lineage.key is not None:
-        yield "lineage", config.lineage.key
-    if password := urlsplit(config.state).password:
-        yield "state", unquote(password)
-
-
-def _source(source: Identify) -> Source:
-    if source.header is not None:
-        return HeaderIdentity(source.header)
-    if source.api_key is not None:
-        keys = [Key(key.sha256, key.agent, tuple(key.roles)) for key in source.api_key.keys]
-        return ApiKeyIdentity(source.api_key.header, keys)
-    return Anonymous(source.anonymous or "")
-
-
-def _peers(loaded: Loaded) -> dict[str, Peer]:
-    """What the records of calls do not say of the tools that they name."""
-    return {
-        tool.name: Peer(tool.protocol, tool.origin.host, tool.origin.port, frozenset(tool.operations))
-        for tool in loaded.tools
-    }
-
-
-def _buckets_of(state: State) -> SharedBuckets | None:
-    """Rate limits that replicas share, where they share a store."""
-    if state.vault is None or not state.shared:
-        return None
-    return SharedBuckets(state.vault, lambda: state.replicas, time.monotonic, time.time)
-
-
-def _budgets_of(state: State) -> WaitingBudgets:
-    if state.vault is None:
-        return WaitingBudgets(time.time, time.monotonic)
-    return LeasedBudgets(time.time, time.monotonic, state.vault, state.holder, state.board)
-
-
-def _wire_limits(wire: Wire) -> WireLimits:
-    return WireLimits(
-        wire.head_timeout,
-        wire.body_idle,
-        wire.keep_alive,
-        wire.half_close_grace,
-        wire.max_head,
-        wire.max_headers,
-        wire.max_connections,
-        wire.drain,
-    )
-
-
-def _idents() -> Iterator[str]:
-    """Ids of calls: unlike those of any other process, and in the order of arrival."""
-    start = f"{int(time.time()):08x}{os.urandom(4).hex()}"
-    return (f"{start}-{number:06x}" for number in itertools.count(1))
 
 
 def _settle_garbage() -> None:

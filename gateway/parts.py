@@ -1,0 +1,127 @@
+"""What the process is made of, part by part, as its configuration has it. ``app.py`` puts the parts together."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from urllib.parse import unquote, urlsplit
+
+from gateway import __version__
+from gateway.config.load import Loaded
+from gateway.config.schema import Identify, Wire
+from gateway.identify import Source
+from gateway.identify.api_key import ApiKeyIdentity, Key
+from gateway.identify.header import Anonymous, HeaderIdentity
+from gateway.observe.chain.writer import AuditLog
+from gateway.observe.otel import Exporter, Peer, exporter_to
+from gateway.observe.redact import Redactor
+from gateway.ports import State
+from gateway.stores.leases import LeasedBudgets
+from gateway.stores.shared_buckets import SharedBuckets
+from gateway.stores.waiting import WaitingBudgets
+from gateway.wire.listener import Limits as WireLimits
+
+
+def redactor_of(loaded: Loaded) -> Redactor:
+    """Masks what must not be read, and all that the gateway itself holds."""
+    detect = loaded.config.trace.detect
+    redactor = Redactor(secrets=detect.secrets, personal=detect.pii)
+    redactor.adopt(credentials(loaded))
+    return redactor
+
+
+def audit_of(loaded: Loaded) -> AuditLog | None:
+    """The audit that the configuration asks for.
+
+    Raises:
+        ConfigError: it cannot be kept.
+    """
+    config = loaded.config.audit
+    if config is None:
+        return None
+    about = {"version": __version__, "policy": loaded.version}
+    key = None if config.key is None else config.key.encode()
+    refuses = config.on_failure == "refuse"
+    return AuditLog(config.dir, key, config.segment, config.sync, refuses=refuses, about=about)
+
+
+def credentials(loaded: Loaded) -> Iterator[tuple[str, str]]:
+    """All that the gateway holds and nobody should read, with what it is for."""
+    for tool in loaded.tools:
+        for _, value in tool.inject:
+            yield tool.name, value.decode("latin-1")
+    config = loaded.config
+    for header in config.trace.otlp.headers.values() if config.trace.otlp is not None else ():
+        yield "otlp", header
+    if config.admin.token is not None:
+        yield "admin", config.admin.token
+    if config.audit is not None and config.audit.key is not None:
+        yield "audit", config.audit.key
+    if config.lineage.key is not None:
+        yield "lineage", config.lineage.key
+    if password := urlsplit(config.state).password:
+        yield "state", unquote(password)
+
+
+def source_of(source: Identify) -> Source:
+    """What tells who is asking."""
+    if source.header is not None:
+        return HeaderIdentity(source.header)
+    if source.api_key is not None:
+        keys = [Key(key.sha256, key.agent, tuple(key.roles)) for key in source.api_key.keys]
+        return ApiKeyIdentity(source.api_key.header, keys)
+    return Anonymous(source.anonymous or "")
+
+
+def exporter_of(loaded: Loaded) -> Exporter | None:
+    """What sends spans to a collector, where the configuration names one."""
+    otlp = loaded.config.trace.otlp
+    if otlp is None:
+        return None
+    exporter = exporter_to(otlp.protocol, otlp.endpoint, otlp.headers, otlp.sample, otlp.resource)
+    exporter.peers = peers_of(loaded)
+    return exporter
+
+
+def peers_of(loaded: Loaded) -> dict[str, Peer]:
+    """What the records of calls do not say of the tools that they name."""
+    return {
+        tool.name: Peer(tool.protocol, tool.origin.host, tool.origin.port, frozenset(tool.operations))
+        for tool in loaded.tools
+    }
+
+
+def buckets_of(state: State) -> SharedBuckets | None:
+    """Rate limits that replicas share, where they share a store."""
+    if state.vault is None or not state.shared:
+        return None
+    return SharedBuckets(state.vault, lambda: state.replicas, time.monotonic, time.time)
+
+
+def budgets_of(state: State) -> WaitingBudgets:
+    """Accounts of budgets: leased from a vault, where the state has one."""
+    if state.vault is None:
+        return WaitingBudgets(time.time, time.monotonic)
+    return LeasedBudgets(time.time, time.monotonic, state.vault, state.holder, state.board)
+
+
+def limits_of(wire: Wire) -> WireLimits:
+    """What a connection may take."""
+    return WireLimits(
+        wire.head_timeout,
+        wire.body_idle,
+        wire.keep_alive,
+        wire.half_close_grace,
+        wire.max_head,
+        wire.max_headers,
+        wire.max_connections,
+        wire.drain,
+    )
+
+
+def idents() -> Iterator[str]:
+    """Ids of calls: unlike those of any other process, and in the order of arrival."""
+    start = f"{int(time.time()):08x}{os.urandom(4).hex()}"
+    return (f"{start}-{number:06x}" for number in itertools.count(1))
