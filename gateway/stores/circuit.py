@@ -9,7 +9,7 @@ Nor may an agent that uploads or reads slowly: a probe of which nothing was hear
 own agent only, and who has abandoned one is given none for as long, so that another agent's may tell.
 Answers of calls that began before the circuit last changed are counted only while it is closed.
 
-Each probe that fails doubles the time until the next one, up to ``LONGEST``; every time is longer than that
+Each probe that fails doubles the time until the next one, up to a bound; every time is longer than that
 by a share of its own (``spread``), so that circuits which opened together do not probe together. Where replicas share a
 circuit (``shared``), only one of them may probe: it stays open here until ``allow`` is called.
 """
@@ -32,8 +32,10 @@ PATIENCE = 5.0
 MOST_BARRED = 64
 """Agents of which it is remembered that they have abandoned a probe: the last ones, since agents have many names."""
 
+DOUBLED = 3
+"""So often the time until the next probe is doubled at most..."""
 LONGEST = 30.0
-"""Seconds up to which the time until the next probe is doubled: a tool that is back is found out within these."""
+"""... and up to so many seconds: a tool that is back is found out within these."""
 
 ASK_AGAIN = 1.0
 """Seconds after which a circuit that may not probe asks again whether it may."""
@@ -246,7 +248,7 @@ class Circuit:
     def _trip(self, now: float) -> None:
         self.state, self.opened_at, self._probes, self._passed, self.allowed = OPEN, now, [], 0, False
         shortest = self.settings.open
-        doubled = min(shortest * 2.0 ** min(self.failed_probes, 32), max(shortest, LONGEST))
+        doubled = min(shortest * 2 ** min(self.failed_probes, DOUBLED), max(shortest, LONGEST))
         self.open_for = doubled * (1 + self._spread * self._share())
 
     def _share(self) -> float:

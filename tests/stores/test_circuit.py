@@ -71,7 +71,7 @@ class Model:
     def trip(self, now: float) -> None:
         self.state, self.opened = OPEN, now
         self.wait = self.settings.open
-        for _ in range(self.failed_probes):
+        for _ in range(min(3, self.failed_probes)):
             self.wait = max(self.settings.open, min(2 * self.wait, 30.0))
 
     def too_many(self, now: float, *, just_failed: bool) -> bool:
@@ -236,6 +236,14 @@ def test_each_failed_probe_doubles_the_wait_up_to_half_a_minute_and_a_good_one_e
     assert circuit.admits(now)[0]
     circuit.leave(circuit.enter(), True, False, now)
     assert tripped(circuit, now) == 4.0
+
+
+def test_a_short_wait_is_doubled_three_times_at_most():
+    circuit, now, waits = closed(failures=1, open=2.0), 100.0, []
+    for _ in range(5):
+        waits.append(tripped(circuit, now))
+        now += waits[-1]
+    assert waits == [2.0, 4.0, 8.0, 16.0, 16.0]
 
 
 def test_a_wait_that_is_set_longer_than_that_is_not_doubled():
