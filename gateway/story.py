@@ -73,8 +73,10 @@ class Story:
 
     def hold(self, holds: tuple[Hold, ...]) -> None:
         """Note what was granted: all of it, or nothing was."""
-        if all(hold.granted for hold in holds):
-            self.holds += holds
+        for hold in holds:
+            if not hold.granted:
+                return
+        self.holds += holds
 
     def redact(self, call: Call, fields: tuple[str, ...]) -> Call:
         """The call with these fields masked in what the tool gets; see ``Reader.redact``."""

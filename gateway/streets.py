@@ -29,6 +29,7 @@ from gateway.decide.retries import Retries
 from gateway.decide.rules import Rules
 from gateway.decide.runs import Bounds
 from gateway.decide.shapes import Check, Quota
+from gateway.decide.together import Together
 from gateway.model import Agent, Caps, Origin, Tool
 from gateway.pipeline import Street
 from gateway.policy.governors import CompiledBudget, CompiledLoop, CompiledPool, CompiledRetry, CompiledRun
@@ -154,7 +155,7 @@ class Streets:
             tool,
             reader,
             (*self._before, *priced, self._rules),
-            quotas,
+            Together(quotas),
             results if reads_results or results.compares or tool.protocol != "http" else None,
             pricer,
             "run.cost_usd" in reads,

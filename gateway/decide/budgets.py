@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec import structs
@@ -10,7 +11,7 @@ from msgspec import structs
 from gateway.cost.bounds import MICRO, affordable, dearest, read_at_most
 from gateway.cost.pricer import Pricer, asks_nothing
 from gateway.decide.budgets_text import cut_text, refusal_of
-from gateway.decide.memo import OF_THE_KIND, ClaimMemo
+from gateway.decide.memo import OF_THE_KIND, ClaimMemo, Prepared
 from gateway.errors import Refused
 from gateway.model import Agent, BudgetClaim, Call, Claim, Extent, Findings, Hold, Reason, Refusal
 from gateway.policy.book import PolicyBook
@@ -43,7 +44,7 @@ class Budgets:
         self, book: PolicyBook, pricer: Pricer | None = None, *, models: bool = False, shorten: Shorten | None = None
     ) -> None:
         self._book, self._pricer, self._models, self._shorten = book, pricer, models, shorten
-        self._kinds = ClaimMemo(self._of_the_kind).of
+        self._memo = ClaimMemo(self._of_the_kind)
 
     def claims(self, call: Call) -> tuple[Claim, ...]:
         """One claim for each budget and unit.
@@ -51,9 +52,19 @@ class Budgets:
         Raises:
             Refused: 403 UNPRICED, nobody can say what the call costs, and a hard budget counts it.
         """
+        return self._own(self._counting(call), call)
+
+    def of_the_kind(self, call: Call) -> Prepared:
+        """What adds to the claims of the kind what a call can cost; see ``claims``."""
+        kinds = self._memo.of_the_kind(call)
+        if not isinstance(kinds, tuple):
+            return self.claims
+        return partial(self._own, _budgets_in(kinds)) if kinds else ()
+
+    def _own(self, kinds: Sequence[BudgetClaim], call: Call) -> tuple[Claim, ...]:
         found: list[Claim] = []
         amounts: dict[str, tuple[int | None, int]] = {}
-        for kind in self._counting(call):
+        for kind in kinds:
             settings = kind.settings
             unit = settings.unit
             if unit not in amounts:
@@ -155,7 +166,7 @@ class Budgets:
 
     def _counting(self, call: Call) -> list[BudgetClaim]:
         """A claim without call and amount for each budget that counts the call, once for each unit."""
-        return [kind for kind in self._kinds(call) if isinstance(kind, BudgetClaim)]
+        return _budgets_in(self._memo.of(call))
 
     def _of_the_kind(self, call: Call) -> tuple[tuple[Claim, ...], bool]:
         """The same for all calls of one kind."""
@@ -173,6 +184,10 @@ class Budgets:
     def refusal(self, hold: Hold) -> Refusal:
         """Worded in ``budgets_text.py``."""
         return refusal_of(hold)
+
+
+def _budgets_in(claims: Sequence[Claim]) -> list[BudgetClaim]:
+    return [claim for claim in claims if isinstance(claim, BudgetClaim)]
 
 
 def unbounded(call: Call, budget: str, unit: str) -> Refused:

@@ -15,6 +15,8 @@ class Bulkhead:
         # What keeps a session going (a stream that stays open for hours) takes no place from the calls.
         return () if call.implied else self._claims
 
+    of_the_kind = claims
+
     def refusal(self, hold: Hold) -> Refusal:
         claim = hold.claim
         if not isinstance(claim, SlotClaim):

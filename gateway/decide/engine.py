@@ -8,11 +8,12 @@ refusal has nothing to undo. The pipeline answers each effect with ``send``; a t
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 from msgspec import Struct
 
 from gateway.decide.shapes import Check, Fit, Quota, Redact
+from gateway.decide.together import Waiting, claims_of
 from gateway.errors import Refused
 from gateway.model import (
     Call,
@@ -34,10 +35,6 @@ class AskHuman(Struct, frozen=True):
     """Answered with the approver's name, or None where nobody approved."""
 
     question: Question
-
-
-Waiting = RateClaim | PoolClaim
-"""Claims that are waited for in line."""
 
 
 class Pace(Struct, frozen=True):
@@ -99,7 +96,7 @@ def decide(
         if not isinstance((yield AskHuman(question)), str):
             return _with(_unapproved(question), spoke, ())
 
-    paced, claimed = _claims(call, quotas)
+    paced, claimed = claims_of(call, quotas)
     refusal = _beyond([*paced, *claimed]) if call.parts else None
     if refusal is not None:
         return _with(refusal, spoke, ())
@@ -195,60 +192,6 @@ def _refused(claimed: list[tuple[Quota, Claim]], holds: tuple[Hold, ...]) -> Ref
         if not hold.granted:
             return quota.refusal(hold)
     return None
-
-
-def _claims(call: Call, quotas: Sequence[Quota]) -> tuple[list[tuple[Quota, Waiting]], list[tuple[Quota, Claim]]]:
-    """What the quotas ask for: claims that may wait for room, and claims that must be granted at once."""
-    if call.parts:
-        return _claims_of_all(call.parts, quotas)
-    paced: list[tuple[Quota, Waiting]] = []
-    claimed: list[tuple[Quota, Claim]] = []
-    for quota in quotas:
-        for claim in quota.claims(call):
-            if waits(claim):
-                paced.append((quota, claim))
-            else:
-                claimed.append((quota, claim))
-    return paced, claimed
-
-
-def waits(claim: Claim) -> TypeGuard[Waiting]:
-    """Whether the claim is waited for in line, before the others are asked for."""
-    kind = type(claim)
-    return kind is PoolClaim or (kind is RateClaim and claim.wait > 0)  # type: ignore[attr-defined]
-
-
-def _claims_of_all(
-    parts: Sequence[Call], quotas: Sequence[Quota]
-) -> tuple[list[tuple[Quota, Waiting]], list[tuple[Quota, Claim]]]:
-    """The claims of a batch, each counter once: the tokens of its calls add up; it is one request to the tool, which
-    takes one place and one passage."""
-    # By kind too: a limit and a breaker may have one name, and then keys that are the same.
-    merged: dict[tuple[type[Claim], tuple[str, ...]], tuple[Quota, Claim]] = {}
-    for part in parts:
-        for quota in quotas:
-            for claim in quota.claims(part):
-                counter = (type(claim), claim.key)
-                held = merged.get(counter)
-                if held is None:
-                    merged[counter] = (quota, claim)
-                else:
-                    merged[counter] = (quota, held[1].joined(claim))
-    paced: list[tuple[Quota, Waiting]] = []
-    claimed: list[tuple[Quota, Claim]] = []
-    for quota, claim in merged.values():
-        if waits(claim):
-            paced.append((quota, claim))
-        else:
-            claimed.append((quota, claim))
-    # As for a single call: limits first, then pools by name, whatever the order of the calls (see Pools).
-    paced.sort(key=_place_in_line)
-    return paced, claimed
-
-
-def _place_in_line(entry: tuple[Quota, Waiting]) -> tuple[bool, tuple[str, ...]]:
-    claim = entry[1]
-    return isinstance(claim, PoolClaim), claim.key
 
 
 def _beyond(claims: Sequence[tuple[Quota, Claim]]) -> Refusal | None:

@@ -14,7 +14,8 @@ class Limits:
 
     def __init__(self, book: PolicyBook) -> None:
         self._book = book
-        self.claims = ClaimMemo(self._claims).of
+        memo = ClaimMemo(self._claims)
+        self.claims, self.of_the_kind = memo.of, memo.of_the_kind
 
     def _claims(self, call: Call) -> tuple[tuple[Claim, ...], bool]:
         limits = self._book.limits(call.tool.name, call.operation, implied=call.implied)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from gateway.decide.changes import may_change
-from gateway.decide.memo import ClaimMemo
+from gateway.decide.memo import ClaimMemo, Prepared
 from gateway.model import UNREAD, Call, Claim, Hold, LoopClaim, Mode, Reason, Refusal, Spoke, Verdict
 from gateway.policy.book import PolicyBook
 from gateway.policy.fingerprints import of_values
@@ -47,8 +48,14 @@ class Loops:
     def claims(self, call: Call) -> tuple[Claim, ...]:
         """One for each guard, with what the call asks for as the guard sees it."""
         kinds = self._kinds(call)
-        if not kinds:
-            return ()
+        return self._own(kinds, call) if kinds else ()
+
+    def of_the_kind(self, call: Call) -> Prepared:
+        """What adds to the claims of the kind what a call asks for."""
+        kinds = self._kinds(call)
+        return partial(self._own, kinds) if kinds else ()
+
+    def _own(self, kinds: tuple[Claim, ...], call: Call) -> tuple[Claim, ...]:
         changes = may_change(call)
         return tuple([self._claim(call, kind, changes=changes) for kind in kinds if isinstance(kind, LoopClaim)])
 

@@ -20,7 +20,8 @@ class Pools:
 
     def __init__(self, book: PolicyBook) -> None:
         self._book = book
-        self.claims = ClaimMemo(self._claims).of
+        memo = ClaimMemo(self._claims)
+        self.claims, self.of_the_kind = memo.of, memo.of_the_kind
 
     def _claims(self, call: Call) -> tuple[tuple[Claim, ...], bool]:
         tool = call.tool.name

@@ -3,8 +3,10 @@ as agents would."""
 
 from __future__ import annotations
 
+from functools import partial
+
 from gateway.decide.changes import may_change
-from gateway.decide.memo import ClaimMemo
+from gateway.decide.memo import ClaimMemo, Prepared
 from gateway.model import Call, Claim, Hold, Reason, Refusal, RetryClaim
 from gateway.policy.book import PolicyBook
 from gateway.policy.governors import CompiledRetry
@@ -24,10 +26,12 @@ class Retries:
     def claims(self, call: Call) -> tuple[Claim, ...]:
         """One for each guard."""
         kinds = self._kinds(call)
-        if not kinds:
-            return ()
-        changes = may_change(call)
-        return tuple([_claim(kind, call.intent, changes=changes) for kind in kinds if isinstance(kind, RetryClaim)])
+        return _own(kinds, call) if kinds else ()
+
+    def of_the_kind(self, call: Call) -> Prepared:
+        """What adds to the claims of the kind what a call asks for."""
+        kinds = self._kinds(call)
+        return partial(_own, kinds) if kinds else ()
 
     def _of_the_kind(self, call: Call) -> tuple[tuple[Claim, ...], bool]:
         """Claims without an intent: all else is the same for calls of one kind."""
@@ -72,6 +76,11 @@ class Retries:
             detail = f"the same call has just failed, and was not made again{said}"
             advice = "it will fail again as it is: change the arguments, or do something else"
         return Refusal(Reason.REPEATED_FAILURE, status, detail, rule, advice=advice)
+
+
+def _own(kinds: tuple[Claim, ...], call: Call) -> tuple[Claim, ...]:
+    changes = may_change(call)
+    return tuple([_claim(kind, call.intent, changes=changes) for kind in kinds if isinstance(kind, RetryClaim)])
 
 
 def _claim(kind: RetryClaim, intent: str, *, changes: bool) -> RetryClaim:
