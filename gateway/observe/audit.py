@@ -32,6 +32,8 @@ LINGER = 0.05
 MOST_BYTES = 64 << 20
 """Encoded and unwritten bytes, at most, whatever ``capacity`` says: long lines must not eat the memory."""
 
+_NOTHING = b"", None, False
+
 log = logging.getLogger("toolgate.trace")
 
 Observer = Callable[[Trace], None]
@@ -113,22 +115,22 @@ class TraceLog:
         # calls in flight, and they are what it promised to keep. Refusals are not, and may be many.
         room = 0 if self._full() else self._capacity - (self._accepted - self._writer.written)
         lines: list[bytes] = []
-        told: list[Trace | None] = []
-        """None where the line says less than the trace."""
+        kept: list[Stored] = []
         audited: list[Written] = []
         for trace in traces:
             keep = len(lines) < room or (self._refuses and isinstance(trace.decision, Permit))
-            masked, known = self._masked(trace) if keep or self._audit is not None else (b"", None)
+            masked, known, usual = self._masked(trace) if keep or self._audit is not None else _NOTHING
             audited.append((known, masked or b'{"call":"%b"}' % trace.id.encode()))
             if keep and masked:
                 lines.append(masked)
-                told.append(known)
+                if self._store is not None:
+                    kept.append(_stored(known, masked, usual))
             else:
                 self.dropped += 1
         if self._audit is not None:
             self._audit.put(audited)
-        if self._store is not None and lines:
-            self._store.put([_stored(trace, line) for trace, line in zip(told, lines, strict=True)])
+        if self._store is not None and kept:
+            self._store.put(kept)
         if lines:
             for follow in self._followers:
                 follow(lines)
@@ -164,15 +166,16 @@ class TraceLog:
             log.error("%d traces were not written to %s before the end", lost, self._writer.path)
         return lost
 
-    def _masked(self, trace: Trace) -> tuple[bytes, Trace | None]:
-        """The line without secrets, nothing where it cannot be made; and the trace, None where the line says less."""
+    def _masked(self, trace: Trace) -> tuple[bytes, Trace | None, bool]:
+        """The line without secrets, nothing where it cannot be made; the trace, None where the line says less; and
+        whether it is a usual one."""
         try:
             link = self._links.linked(trace) if self._links is not None else None
-            line, unmasked = masked_line(trace, self._settings, link, self._redactor)
+            line, unmasked, usual = masked_line(trace, self._settings, link, self._redactor)
         except (TypeError, ValueError, OverflowError, RecursionError):
             log.exception("the trace of call %s cannot be encoded", trace.id)
-            return b"", None
-        return line, trace if unmasked else None
+            return _NOTHING
+        return line, trace if unmasked else None, usual
 
     def _full(self) -> bool:
         if self._accepted + len(self._pending) - self._writer.written >= self._capacity:
@@ -192,5 +195,5 @@ class TraceLog:
         del held[:done]
 
 
-def _stored(trace: Trace | None, line: bytes) -> Stored:
-    return stored_record(orjson.loads(line), line) if trace is None else stored(trace, line)
+def _stored(trace: Trace | None, line: bytes, usual: bool) -> Stored:
+    return stored_record(orjson.loads(line), line) if trace is None else stored(trace, line, usual=usual)

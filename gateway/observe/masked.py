@@ -11,8 +11,8 @@ from gateway.observe.targets import path_of
 from gateway.observe.trace import line_of, timestamp
 
 
-def masked_line(trace: Trace, settings: Keeping, link: Link | None, redactor: Redactor) -> tuple[bytes, bool]:
-    """The line, and whether it is as it would be without masks.
+def masked_line(trace: Trace, settings: Keeping, link: Link | None, redactor: Redactor) -> tuple[bytes, bool, bool]:
+    """The line; whether it is as it would be without masks; and whether it is a usual one that keeps nothing.
 
     Raises:
         TypeError, ValueError, OverflowError, RecursionError: it cannot be made, or not be looked through.
@@ -21,10 +21,10 @@ def masked_line(trace: Trace, settings: Keeping, link: Link | None, redactor: Re
     if link is None and not settings.keeps:
         usual = usual_line(trace, timestamp(trace.wall), settings)
         if usual is not None and redactor.passes(_from_outside(trace), own):
-            return usual, True
+            return usual, True, True
     line = line_of(trace, settings, link)
     masked = redactor.line(line, own)
-    return masked, masked is line
+    return masked, masked is line, False
 
 
 def _from_outside(trace: Trace) -> bytes:

@@ -12,8 +12,9 @@ from gateway.observe.store.rows import COLUMNS
 
 APPLICATION = 0x54474154
 """``TGAT`` in the file's header (SQLite's application_id): tells a trace store from other databases."""
-VERSION = 1
-"""Of the tables below (SQLite's user_version)."""
+VERSION = 2
+"""Of the tables below (SQLite's user_version). Version 1 had no ``records.text``: it is read as it is, and made a 2
+to be written."""
 _BUSY = 5.0
 """Seconds to wait for another process that writes."""
 
@@ -23,14 +24,15 @@ CREATE INDEX calls_by_time ON calls (ms);
 CREATE INDEX calls_by_call ON calls (call);
 CREATE INDEX calls_by_tree ON calls (tree_run);
 CREATE INDEX calls_by_inner_run ON calls (run) WHERE run IS NOT tree_run;
-CREATE TABLE records (id INTEGER PRIMARY KEY, line TEXT NOT NULL);
+CREATE TABLE records (id INTEGER PRIMARY KEY, line TEXT NOT NULL, text TEXT);
 CREATE TABLE said (id INTEGER, at INTEGER, policy, rule, verdict, mode, PRIMARY KEY (id, at)) WITHOUT ROWID;
-CREATE VIRTUAL TABLE words USING fts5 (text);
+CREATE VIRTUAL TABLE words USING fts5 (text, columnsize=0);
 CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO marks VALUES ('worded', 0);
 """  # noqa: S608 - of constants
 """``records`` lie apart, so that a scan of ``calls`` reads 150 bytes a call instead of 1,000. ``id`` grows in the order
-in which calls ended, and is never used again. ``words`` is filled later: see ``writing.word``."""
+in which calls ended, and is never used again. ``words`` is filled later (``writing.word``), from ``text`` or, where
+that is null, from ``line``; nobody asks it for a rank, so it counts no words."""
 
 
 class StoreError(ToolgateError):
@@ -90,7 +92,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 def temporary() -> sqlite3.Connection:
     """An empty store of this process alone, in memory and from some size on in a temporary file."""
     connection = sqlite3.connect("", isolation_level=None)
-    connection.executescript(_TABLES)
+    connection.executescript(f"{_TABLES} PRAGMA user_version = {VERSION};")
     return connection
 
 
@@ -110,8 +112,17 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
+    elif _stamp(connection) == (APPLICATION, 1):
+        connection.execute("ALTER TABLE records ADD COLUMN text TEXT")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
     _check(connection, path)
+
+
+def _stamp(connection: sqlite3.Connection) -> tuple[int, int]:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return application, version
 
 
 def _tables(connection: sqlite3.Connection) -> int:
@@ -120,13 +131,12 @@ def _tables(connection: sqlite3.Connection) -> int:
 
 
 def _check(connection: sqlite3.Connection, path: str) -> None:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    application, version = _stamp(connection)
     if not _tables(connection):
         raise StoreError(f"{path} is empty; a gateway that keeps its records there makes a store of it")
     if application != APPLICATION:
         raise StoreError(f"{path} is a database, but no trace store")
-    if version != VERSION:
+    if version not in (1, VERSION):
         raise StoreError(f"{path} is a trace store of version {version}, not {VERSION}")
     connection.execute("SELECT max(id) FROM calls").fetchone()
     connection.execute("SELECT value FROM marks").fetchone()

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from gateway.model import NOTHING_FOUND, Permit, Refusal, Spoke, Trace
 from gateway.observe.placing import placed
+from gateway.observe.targets import path_of
 from gateway.observe.trace import LONGEST
 
 COLUMNS = (
@@ -28,15 +29,18 @@ Said = tuple[str, str, str, str]
 
 
 class Stored(Struct, frozen=True):
-    """One record to be stored: its line, the values of ``COLUMNS``, and the rules that spoke."""
+    """One record to be stored: its line, the values of ``COLUMNS``, the rules that spoke, and the text that is searched
+    (None: what ``writing.FOUND_TEXT`` finds in the line)."""
 
     line: bytes
     values: tuple[Any, ...]
     said: tuple[Said, ...] = ()
+    text: str | None = None
 
 
-def stored(trace: Trace, line: bytes) -> Stored:
-    """What is stored of a trace; ``line`` is its record, as it was encoded for the log."""
+def stored(trace: Trace, line: bytes, *, usual: bool = False) -> Stored:
+    """What is stored of a trace; ``line`` is its record, as it was encoded for the log, ``usual`` whether it is a
+    ``lines.usual_line`` that keeps nothing: then there is nothing in it to search but what was called."""
     decision, outcome, run = trace.decision, trace.outcome, trace.run
     refusal = decision if type(decision) is Refusal else None
     found = outcome.found
@@ -67,7 +71,8 @@ def stored(trace: Trace, line: bytes) -> Stored:
         placed(trace)["trace_id"],
         call is not None and call.implied,
     )
-    return Stored(line, values, tuple([_said(one) for one in spoke]) if spoke else ())
+    text = f"{trace.operation} {path_of(trace.request.target)}" if usual else None
+    return Stored(line, values, tuple([_said(one) for one in spoke]) if spoke else (), text)
 
 
 def stored_record(record: Mapping[str, Any], line: bytes) -> Stored:

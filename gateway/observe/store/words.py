@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from gateway.observe.store.selection import Condition
-from gateway.observe.store.writing import TEXT
+from gateway.observe.store.writing import FOUND_TEXT, TEXT
 
 _MATCHING = "SELECT rowid FROM words WHERE words MATCH ? UNION ALL SELECT rowid FROM temp.tail WHERE tail MATCH ?"
 
@@ -16,6 +16,8 @@ class Words:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._to: int | None = None
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        self._text = TEXT if version > 1 else FOUND_TEXT
 
     def having(self, text: str) -> Condition:
         """Calls whose records have all these words, in any order; ``begin*`` means words that begin so."""
@@ -27,7 +29,7 @@ class Words:
         connection = self._connection
         if self._to is None:
             connection.execute("PRAGMA temp_store = MEMORY")
-            connection.execute("CREATE VIRTUAL TABLE temp.tail USING fts5 (text)")
+            connection.execute("CREATE VIRTUAL TABLE temp.tail USING fts5 (text, columnsize=0)")
             self._to = 0
         (worded,) = connection.execute("SELECT value FROM marks WHERE name = 'worded'").fetchone()
         (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM records").fetchone()
@@ -35,7 +37,7 @@ class Words:
         after = max(worded, self._to)
         if newest > after:
             connection.execute(
-                f"INSERT INTO temp.tail (rowid, text) SELECT id, {TEXT} FROM records WHERE id > ? AND id <= ?",  # noqa: S608
+                f"INSERT INTO temp.tail (rowid, text) SELECT id, {self._text} FROM records WHERE id > ? AND id <= ?",  # noqa: S608
                 (after, newest),
             )
             self._to = newest

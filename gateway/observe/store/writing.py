@@ -29,13 +29,15 @@ _RULES = """coalesce((
     )
     FROM json_each(line, '$.rules')
 ), '')"""
-TEXT = " || ' ' || ".join(
+FOUND_TEXT = " || ' ' || ".join(
     [
         *(f"coalesce(json_extract(line, '$.{key}'), '')" for key in _PARTS),
         _RULES,
     ]
 )
-"""The text of a record, in SQL, so that it is made without the interpreter."""
+"""The text of a record, found in its line by SQL, so without the interpreter: for 8 us."""
+TEXT = f"coalesce(text, {FOUND_TEXT})"
+"""The same, where most calls have come with it."""
 
 
 @contextmanager
@@ -62,7 +64,7 @@ def insert(connection: sqlite3.Connection, batch: Sequence[Stored]) -> None:
         for at in range(0, len(batch), _ROWS):
             part = list(enumerate(batch[at : at + _ROWS], first + at))
             _insert(connection, "calls", 1 + len(COLUMNS), [(ident, *one.values) for ident, one in part])
-            _insert(connection, "records", 2, [(ident, one.line.decode()) for ident, one in part])
+            _insert(connection, "records", 3, [(ident, one.line.decode(), one.text) for ident, one in part])
         said = [(first + at, number, *one) for at, each in enumerate(batch) for number, one in enumerate(each.said)]
         for at in range(0, len(said), _ROWS):
             _insert(connection, "said", 6, said[at : at + _ROWS])

@@ -288,7 +288,7 @@ def test_kill_9_loses_the_tail_only(tmp_path, start, reader):
         (b"not a database at all, by far" * 50, "file is not a database"),
         (b"", ""),
         ("CREATE TABLE users (id)", "is a database, but no trace store"),
-        ("PRAGMA application_id = 1413955924; PRAGMA user_version = 99; CREATE TABLE calls (id)", "version 99, not 1"),
+        ("PRAGMA application_id = 1413955924; PRAGMA user_version = 99; CREATE TABLE calls (id)", "version 99, not 2"),
     ],
 )
 def test_a_file_that_is_no_store_is_told_at_the_start(tmp_path, content, said):
