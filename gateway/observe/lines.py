@@ -11,8 +11,8 @@ from functools import lru_cache
 import orjson
 from msgspec import structs
 
-from gateway.model import NOTHING_FOUND, BudgetClaim, Findings, Permit, Trace
-from gateway.observe.guards import guard_of
+from gateway.cost.charges import MICRO, charge
+from gateway.model import NOTHING_FOUND, BudgetClaim, Findings, Hold, Outcome, Permit, Trace
 from gateway.observe.keeping import NOTHING, Keeping, args_digest, values_of
 from gateway.observe.links import Link
 from gateway.observe.placing import placed_text
@@ -75,7 +75,7 @@ def usual_line(trace: Trace, timestamp: str, settings: Keeping = NOTHING, link: 
                 [
                     _guard(hold.claim.guard, hold.granted, hold.left, hold.state, hold.retry_after)
                     if type(hold.claim) is not BudgetClaim
-                    else orjson.dumps(guard_of(hold, trace))
+                    else _budget(hold, hold.claim, outcome)
                     for hold in permit.holds
                 ]
             ),
@@ -122,6 +122,32 @@ def _guard(guard: str, granted: bool, left: float, state: str, wait: float) -> b
         _text(state),
         wait,
         _NOTHING_MORE,
+    )
+
+
+def _budget(hold: Hold, claim: BudgetClaim, outcome: Outcome) -> bytes:
+    """The same of a budget, with what was set aside and spent; see ``guards.guard_of``."""
+    settings = claim.settings
+    left: float
+    reserved: float
+    spent: float
+    reserved, spent = (claim.amount, charge(claim, outcome)) if hold.granted else (0, 0)
+    if settings.unit == "usd":
+        left, reserved, spent = round(hold.left / MICRO, 6), reserved / MICRO, spent / MICRO
+    else:
+        left = round(hold.left, 3)
+    before, between, after = _of_the_budget(claim.guard, hold.granted, hold.state, settings.unit, settings.limit)
+    return f'{before}{left!r}{between}{hold.retry_after:.3f}{after}{reserved!r},"spent":{spent!r}}}}}'.encode()
+
+
+@lru_cache(KEPT)
+def _of_the_budget(guard: str, granted: bool, state: str, unit: str, limit: int) -> tuple[str, str, str]:
+    """What stands before, between and after the numbers."""
+    shown = {"unit": unit, "limit": limit / MICRO if unit == "usd" else limit}
+    return (
+        f'{{"guard":{_text(guard).decode()},"granted":{str(granted).lower()},"left":',
+        f',"state":{_text(state).decode()},"retry_after":',
+        f',"detail":null,"escalate":false,"budget":{orjson.dumps(shown).decode()[:-1]},"reserved":',
     )
 
 
