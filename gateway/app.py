@@ -277,7 +277,8 @@ class App:
         """A quarantine has come to stand. What it ends is ended after this turn: it may be a call that imposes it."""
         log.warning("%s", told(quarantine))
         if self._audit is not None:
-            self._audit.note("quarantine", by=quarantine.by, what=self._redactor.text(told(quarantine)))
+            hide = self._redactor.text
+            self._audit.note("quarantine", by=hide(quarantine.by), what=hide(told(quarantine)))
         asyncio.get_running_loop().call_soon(self._cut, quarantine)
 
     def _cut(self, quarantine: Quarantine) -> None:

@@ -66,7 +66,7 @@ def gateway(tmp_path: Path, upstream: Upstream) -> Iterator[Gateway]:
         },
         "gone": {"url": "http://127.0.0.1:1", "credential": {"header": "X-Token", "value": TOKEN}},
     }
-    process = Gateway(tmp_path, tools, ALL + RULES, log={"level": "debug"})
+    process = Gateway(tmp_path, tools, ALL + RULES, log={"level": "debug"}, audit={})
     process.config["identify"] = [
         {"api_key": {"header": "x-agent-key", "keys": [{"sha256": digest(AGENT_KEY), "agent": "keyed"}]}},
         {"header": "x-agent"},
@@ -85,7 +85,8 @@ def digest(key: str) -> str:
 def forms(secret: str) -> list[bytes]:
     raw = secret.encode()
     stable = len(raw) * 8 // 6
-    written = [secret, quote(secret, safe=""), json.dumps(secret)[1:-1], raw.hex()]
+    once = quote(secret, safe="")
+    written = [secret, once, quote(once, safe=""), json.dumps(secret)[1:-1], raw.hex()]
     return [form.encode() for form in written] + [base64.b64encode(raw)[:stable]]
 
 
@@ -124,21 +125,26 @@ def test_nothing_that_is_secret_can_be_read_anywhere(gateway: Gateway, upstream:
         with upstream.recording(http1.response("500 X", body=secret.encode())):
             call(gateway, "GET", f"/bank/fails/{in_url}", texts)
             ask("open", "GET", f"/bank/fails/{in_url}", texts)
+            twice = quote(in_url, safe="")  # as it comes to the key of a breaker
+            names = [("X-Run-Id", twice), ("X-Agent", twice)]
+            call(gateway, "GET", f"/bank/fails/{quote(twice, safe='')}", names)
         with upstream.playing(broken):
             ask("broken", "GET", f"/bank/broken/{in_url}", texts)
         ask("gone", "GET", f"/gone/{in_url}", texts)
     impose = [("X-Toolgate-Admin", "1"), ("Content-Type", "application/json")]
-    _admin(gateway, "POST", "/api/quarantines", impose, {"scope": "agent", "key": [TOKEN], "reason": TOKEN})
-    calls = 9 * len(SECRETS)
+    _admin(
+        gateway, "POST", "/api/quarantines", impose, {"scope": "agent", "key": [TOKEN], "reason": TOKEN, "by": PASSWORD}
+    )
+    calls = 10 * len(SECRETS)
     eventually(lambda: len(gateway.traces()) >= calls, what="every call is recorded")
     for page in ("/metrics", "/readyz", "/api/runs", "/api/breakers", "/api/quarantines", "/api/budgets", "/api/pools"):
         status, told[page] = gateway.ask(page)
         assert status == 200, (page, told[page])
     gateway.stop()
-    for file in gateway.folder.iterdir():
-        if file.name.startswith(("output", "trace")):
+    for file in (*gateway.folder.iterdir(), *(gateway.folder / "audit").iterdir()):
+        if file.name.startswith(("output", "trace", "audit-", "salts-")):
             told[file.name] = file.read_bytes()
-    assert {"output.log", "trace.jsonl", "traces.db"} <= told.keys()
+    assert {"output.log", "trace.jsonl", "traces.db", "audit-00000001.jsonl", "salts-00000001.jsonl"} <= told.keys()
     assert not leaked(told, SECRETS)
     assert not leaked({name: data for name, data in told.items() if name.startswith("trace")}, (AGENT_KEY,))
     assert not leaked(agents, HELD), "what an agent sent itself it may be told"
