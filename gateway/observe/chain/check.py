@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from msgspec import Struct
 
-from gateway.observe.chain.records import CHECKPOINT, GENESIS, Link, canonical, signed
+from gateway.observe.chain.records import CHECKPOINT, GENESIS, OPENED, Link, canonical, signed
 
 _START = b'{"hash":"'
 _MIDDLE = b'","record":'
@@ -95,6 +95,8 @@ class Checker:
 
     def _follows(self, where: str, record: dict[str, Any]) -> None:
         seq, prev = record["seq"], record.get("prev")
+        if self.closed and record.get("kind") != OPENED:
+            self.flaw(where, f"record {seq} was added: the gateway had ended, and had not begun again")
         if self.records == 0:
             if self._begins is None:
                 return
@@ -127,7 +129,7 @@ class Checker:
     def _torn_before(self, where: str, record: dict[str, Any]) -> None:
         """A torn end must be what the gateway found when it started again."""
         torn, self._torn = self._torn, None
-        told = record.get("torn") if record.get("kind") == "opened" else None
+        told = record.get("torn") if record.get("kind") == OPENED else None
         if torn is None and told is None:
             return
         if torn is None:

@@ -20,6 +20,7 @@ GENESIS = "0" * 64
 """What the first record follows."""
 
 CHECKPOINT = "checkpoint"
+OPENED = "opened"
 
 
 class Link(Struct, frozen=True):

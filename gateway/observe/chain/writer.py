@@ -23,7 +23,7 @@ from gateway.errors import ConfigError, Problem
 from gateway.model import Permit, Trace
 from gateway.observe.chain.entries import commitment, entry_of, entry_of_record
 from gateway.observe.chain.folder import HEAD, LOCK, last_of, salts_name, segment_name, segments
-from gateway.observe.chain.records import Link, checkpoint, head, read_head, seal
+from gateway.observe.chain.records import OPENED, Link, checkpoint, head, read_head, seal
 from gateway.observe.trace import timestamp
 
 _PAUSE = 0.2
@@ -91,7 +91,7 @@ class AuditLog:
         except (OSError, ValueError) as error:
             raise ConfigError([_problem(self.folder, error)]) from None
         self._dirty = False
-        self._queue.put(Note("opened", {**opened, **(about or {})}))
+        self._queue.put(Note(OPENED, {**opened, **(about or {})}))
         self._thread = threading.Thread(target=self._work, name="toolgate-audit", daemon=True)
         self._thread.start()
 
@@ -232,8 +232,13 @@ class AuditLog:
     def _synced(self) -> None:
         os.fsync(self._file)
         os.fsync(self._salts)
+        self._write_head(self._link)
+
+    def _write_head(self, link: Link) -> None:
+        """As a whole, or not at all."""
         fresh = self.folder / f"{HEAD}.new"
-        fresh.write_bytes(head(self._link, self._key))
+        fresh.touch(0o640)
+        fresh.write_bytes(head(link, self._key))
         fresh.replace(self.folder / HEAD)
 
     def _persist(self, lines: list[bytes], salts: list[bytes]) -> bool:
@@ -308,7 +313,7 @@ class AuditLog:
         if not stated.exists():
             if link.seq:
                 raise ValueError(f"{HEAD} is missing")
-            stated.write_bytes(head(link, self._key))
+            self._write_head(link)
         try:
             return read_head(stated.read_bytes(), self._key)
         except ValueError as error:

@@ -226,9 +226,18 @@ def test_a_torn_end_is_told_by_the_next_process_and_stays_as_it_was(tmp_path: Pa
     assert any("does not say so" in flaw for flaw in found(folder))
 
 
-def test_records_after_the_last_checkpoint_are_counted(copy: Path) -> None:
+def test_a_record_after_the_end_of_a_gateway_is_found_unless_another_began(copy: Path) -> None:
     last = segments(copy)[-1][1]
     line, _ = seal({"kind": "call", "call": "late"}, verify(copy, KEY).last)
+    last.write_bytes(last.read_bytes() + line)
+    (flaw,) = found(copy)
+    assert flaw.startswith(f"{last.name}:{len(last.read_bytes().splitlines())}: ")
+    assert "was added" in flaw
+
+
+def test_records_after_the_last_checkpoint_are_counted(copy: Path) -> None:
+    last = segments(copy)[-1][1]
+    line, _ = seal({"kind": "opened", "after": "close"}, verify(copy, KEY).last)
     last.write_bytes(last.read_bytes() + line)
     report = verify(copy, KEY)
     assert (report.whole, report.closed, report.tail) == (True, False, 1)
