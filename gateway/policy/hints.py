@@ -111,7 +111,11 @@ def no_overload(operator: str, types: str) -> tuple[str, str]:
     if {"int", "double"} <= kinds:
         hint = "ints and doubles do not mix: write 1000.0 beside a double, or convert with double(x)"
     elif {"string", "int"} <= kinds or {"string", "double"} <= kinds:
-        hint = "convert with string(x), or write the number in quotes"
+        hint = "text and numbers do not mix: write a number without quotes beside a number, or convert with string(x)"
+    elif plain == "contains" and types.startswith("(list("):
+        hint = 'write "x" in list'
+    elif kinds == {"timestamp", "string"}:
+        hint = 'write timestamp("2026-12-31T00:00:00Z")'
     elif plain in {"&&", "||", "!", "?:"}:
         hint = "conditions must be true or false; compare with ==, or test a field with has(args.x)"
     return f"{plain} cannot be applied to ({types.strip('()')})", hint

@@ -23,7 +23,7 @@ from gateway.policy.engine import (
     CelType,
     EvaluationError,
 )
-from gateway.policy.tokens import Token, tokenize
+from gateway.policy.tokens import Token, place, tokenize
 
 _LIST = CelType("list", (DYN,))
 _TIMINGS = ("read_ms", "queue_ms", "decide_ms", "upstream_first_byte_ms", "answer_ms", "total_ms")
@@ -47,6 +47,22 @@ VARIABLES: dict[str, CelType] = {
 
 _EMPTY: dict[str, Any] = {"string": "", "int": 0, "bool": False, "dyn": 0.0, "list": [], "map": {}, "timestamp": ""}
 
+_WHY = dict.fromkeys(("step", "parent", "reason", "goal", "kind"), "")
+_DECISIONS = ("allow", "refuse", "")
+_MEANT = {
+    **dict.fromkeys(("cost", "usd", "price"), "cost_usd"),
+    **dict.fromkeys(("duration", "duration_ms", "latency", "latency_ms", "took", "ms"), "timings.total_ms"),
+    **dict.fromkeys(("time", "date"), "ts"),
+    **dict.fromkeys(("tokens", "input_tokens", "output_tokens"), "usage.input or usage.output"),
+    **dict.fromkeys(("message", "msg"), "detail or error"),
+    "call_id": "call",
+    "run_id": "run",
+    "agent_id": "agent",
+    "model": "usage.model",
+    "label": "labels",
+}
+"""What people write who have not looked it up, and what is meant."""
+
 _TEXTS = frozenset(("call", "run", "agent", "tool", "operation", "decision", "reason", "rule", "fault"))
 _NUMBERS = {name: name for name in ("status", "upstream_status", "cost_usd")} | {"timings.total_ms": "total_ms"}
 _SWAPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
@@ -65,7 +81,10 @@ class Where:
         """
         self.source = _with_decisions(source)
         self._engine = engine
-        self._program = engine.compile(self.source, VARIABLES)
+        try:
+            self._program = engine.compile(self.source, VARIABLES)
+        except CelError as error:
+            raise _with_names(error) from None
         if self._program.type not in (BOOL, DYN):
             hint = "compare it with something"
             raise CelError(f"gives {self._program.type}, not true or false", hint=hint)
@@ -92,27 +111,46 @@ def _value(record: Mapping[str, Any], name: str) -> Any:
     if inner:
         value = (value or {}).get(inner)
     kind = VARIABLES[name]
+    if name == "why":  # a member that was not said is "", as it is for rules
+        return _WHY | {member: said for member, said in (value or {}).items() if said is not None}
     if value is None:
         return _EMPTY[kind.name]
     # whole numbers in JSON, floating ones elsewhere
     return float(value) if kind is DYN else value
 
 
+def _with_names(error: CelError) -> CelError:
+    """The error, with the key that is meant where a record calls it otherwise."""
+    name = error.message.removeprefix("unknown variable ")
+    meant = _MEANT.get(name, "") if name != error.message else ""
+    return CelError(error.message, error.line, error.column, f"write {meant}") if meant else error
+
+
 def _with_decisions(source: str) -> str:
-    """The source, where ``decision == "deny"`` means what a record calls ``refuse``."""
+    """The source, where ``decision == "deny"`` means what a record calls ``refuse``.
+
+    Raises:
+        CelError: it asks for a decision that no record has.
+    """
     tokens = tokenize(source)
     for at, token in enumerate(tokens):
-        if token.text not in ('"deny"', "'deny'"):
+        if token.kind != "string" or not _is_decision(tokens, at) or token.text[1:-1] in _DECISIONS:
             continue
-        before = [one.text for one in tokens[max(0, at - 4) : at]]
-        after = [one.text for one in tokens[at + 1 : at + 5]]
-        if (before[-3:] in (["decision", "=", "="], ["decision", "!", "="]) and before[:-3] != ["."]) or (
-            after[:3] in (["=", "=", "decision"], ["!", "=", "decision"]) and after[3:] != ["."]
-        ):
-            quote = token.text[0]
-            changed = source[: token.start] + f"{quote}refuse{quote}" + source[token.end :]
-            return _with_decisions(changed)
+        if token.text not in ('"deny"', "'deny'"):
+            hint = 'it is "allow" or "refuse", or "" where the agent left before; why it was refused is in reason'
+            raise CelError(f"no call has the decision {token.text}", *place(source, token.start), hint)
+        quote = token.text[0]
+        return _with_decisions(source[: token.start] + f"{quote}refuse{quote}" + source[token.end :])
     return source
+
+
+def _is_decision(tokens: Sequence[Token], at: int) -> bool:
+    """Whether the token is compared with ``decision``."""
+    before = [one.text for one in tokens[max(0, at - 4) : at]]
+    after = [one.text for one in tokens[at + 1 : at + 5]]
+    return (before[-3:] in (["decision", "=", "="], ["decision", "!", "="]) and before[:-3] != ["."]) or (
+        after[:3] in (["=", "=", "decision"], ["!", "=", "decision"]) and after[3:] != ["."]
+    )
 
 
 def _asked_of_sql(tokens: Sequence[Token]) -> list[tuple[str, Any]]:

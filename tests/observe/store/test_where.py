@@ -145,6 +145,40 @@ def test_deny_is_understood_as_what_records_call_refuse(source, means):
     assert Where(source, ENGINE).source == means
 
 
+@pytest.mark.parametrize("source", ['decision == "hold"', "tool == 'x' && 'denied' != decision"])
+def test_a_decision_that_no_call_has_is_a_mistake(source):
+    with pytest.raises(CelError, match="no call has the decision"):
+        Where(source, ENGINE)
+
+
+def test_a_decision_of_something_else_may_be_any():
+    assert Where('args.decision == "hold" && decision == ""', ENGINE).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("cost > 1.0", "cost_usd"),
+        ("agent == 'a' && latency > 100", "timings.total_ms"),
+        ("status == '503'", "without quotes"),
+        ("labels.contains('tainted')", '"x" in list'),
+        ("ts > '2026-11-30T03:00:00Z'", 'timestamp("'),
+    ],
+)
+def test_what_people_write_who_have_not_looked_it_up_is_told_how_it_is_written(source, hint):
+    with pytest.raises(CelError) as caught:
+        Where(source, ENGINE)
+    assert hint in caught.value.hint
+
+
+def test_what_an_agent_did_not_say_of_a_call_is_empty():
+    said = record_of(made(facts=NO_FACTS | {"why.step": "2"}))
+    for source, fits in (('why.step == "2" && why.reason == ""', True), ('why.goal.contains("x")', False)):
+        where = Where(source, ENGINE)
+        assert (where.fits(said), where.failed) == (fits, 0)
+    assert Where('why.reason == ""', ENGINE).fits(record_of(made()))
+
+
 @pytest.mark.parametrize("source", ["tol == 'x'", "status", "status == 'x'", "tool ==", "", "cost_usd + 1"])
 def test_what_is_no_condition_is_a_mistake_with_a_place(source):
     with pytest.raises(CelError):
