@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_LOOPS = ("near", "repeats", "errors", "pending", "cycle", "stalled", "streak")
-_CIRCUITS = ("closed", "half-open", "open", "probe", "held open", "held closed")
-_NO_AMOUNT = frozenset((*_LOOPS, *_CIRCUITS))
-"""Nothing is used up in these states, and ``left`` tells something else, or nothing."""
+from gateway.observe.guards import counts
 
 
 def left_text(guard: Mapping[str, Any]) -> str:
@@ -16,7 +13,7 @@ def left_text(guard: Mapping[str, Any]) -> str:
 
     ``guard`` is one of the ``guards`` of a record.
     """
-    if guard["state"] in _NO_AMOUNT:
+    if not counts(guard):
         return ""
     budget = guard.get("budget")  # records of older versions have none
     unit = {"usd": " USD", "tokens": " tokens", "calls": " calls"}[budget["unit"]] if budget else ""

@@ -17,6 +17,8 @@ from gateway.observe.runstate import RunState, Transition
 from gateway.observe.store.found import RunSummary
 from gateway.observe.store.runs import Step, Story
 
+_LONGEST = 240
+"""Characters of arguments that a story tells; the record has them all."""
 _STATES = {RunState.ACTIVE.value: "green", RunState.FINISHED.value: "dim"}
 
 
@@ -97,6 +99,9 @@ def _told(step: Step) -> Iterator[Text]:
     if why := record.get("why"):
         said = "; ".join(f"{name} {why[name]}" for name in ("goal", "step", "reason", "kind") if why.get(name))
         yield Text(f"the agent says: {plain(said)}", "cyan")
+    if args := record.get("args"):
+        text = _value(args)
+        yield Text(f"with {plain(text if len(text) <= _LONGEST else text[:_LONGEST] + '...')}")
     for rule in record.get("rules") or ():
         yield _rule(rule)
     for guard in record.get("guards") or ():

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from gateway.admin.problems import HEADERS
 from gateway.console import plots
+from gateway.observe.guards import counts
 from gateway.policy.visible import visible
 
 PAGE_HEADERS = {
@@ -66,6 +67,7 @@ def environment() -> Environment:
         "json": as_json,
         "compact": compact,
     }
+    made.tests["counting"] = counts
     made.globals |= {"link": link, "query": query, "plots": plots}
     return made
 

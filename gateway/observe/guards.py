@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.cost.charges import MICRO, charge
@@ -9,6 +10,15 @@ from gateway.model import BudgetClaim, Hold, Permit, Trace
 
 _LONGEST = 2048
 """Characters kept of what was found."""
+_LOOPS = ("near", "repeats", "errors", "pending", "cycle", "stalled", "streak")
+_CIRCUITS = ("closed", "half-open", "open", "probe", "held open", "held closed")
+_NO_AMOUNT = frozenset((*_LOOPS, *_CIRCUITS))
+"""Nothing is used up in these states, and ``left`` tells something else, or nothing."""
+
+
+def counts(guard: Mapping[str, Any]) -> bool:
+    """Whether ``left`` of one of the ``guards`` of a record tells what is left."""
+    return guard["state"] not in _NO_AMOUNT
 
 
 def guard_of(hold: Hold, trace: Trace) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from gateway.model import Agent, Findings, Hold, Outcome, Permit, Proposal, Reas
 from gateway.observe.store.file import open_for_reading, open_for_writing
 from gateway.observe.store.found import Filter
 from gateway.observe.store.reader import TraceReader
+from gateway.observe.store.rows import stored
 from gateway.observe.store.writing import insert
 from gateway.observe.trace import line_of
 from tests.builders import call
@@ -264,3 +265,16 @@ def test_agents_of_inner_runs_are_named_in_the_tree(tmp_path):
     output = ran("run", "show", "r1", "--store", tmp_path / "t.db")
     assert "run r1 of treasurer and 1 more" in output
     assert "helper (sub)  bank POST /transfers" in output
+
+
+def test_arguments_are_told_in_the_story_as_far_as_there_is_room(tmp_path):
+    connection = open_for_writing(str(tmp_path / "t.db"))
+    for number, args in enumerate(({"to": "EVIL99"}, {"note": "x" * 1000})):
+        one = made(number)
+        line = json.dumps(json.loads(line_of(one)) | {"args": args}).encode() + b"\n"
+        insert(connection, [stored(one, line)])
+    connection.close()
+    output = ran("run", "show", "r1", "--store", tmp_path / "t.db")
+    assert 'with {"to":"EVIL99"}' in output
+    assert "x" * 200 + "..." in output.replace("\n", "")
+    assert "x" * 250 not in output

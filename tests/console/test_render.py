@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -10,7 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.console.pieces import whole
-from gateway.console.render import as_json, link, measure, milliseconds, moment, page, query, render, size, took, usd
+from gateway.console.render import (
+    as_json,
+    environment,
+    link,
+    measure,
+    milliseconds,
+    moment,
+    page,
+    query,
+    render,
+    size,
+    took,
+    usd,
+)
 from gateway.policy.visible import visible
 
 NASTY = st.one_of(
@@ -134,3 +148,20 @@ def test_a_time_tells_its_instant_to_the_script():
     assert str(moment(0.25)) == (
         '<time datetime="1970-01-01T00:00:00.250Z" data-form="moment">1970-01-01 00:00:00 UTC</time>'
     )
+
+
+@pytest.mark.parametrize(
+    ("guard", "said"),
+    [
+        ({"left": 3, "state": "repeats"}, "circles: refused, repeats"),
+        ({"left": 2, "state": None}, "circles: refused, 2 left"),
+        (
+            {"left": 0.25, "state": "warn", "budget": {"unit": "usd", "limit": 2.5, "reserved": 0, "spent": 0}},
+            "circles: refused: $0.25 left of $2.50, warn",
+        ),
+    ],
+)
+def test_a_guard_says_what_is_left_where_something_can_be_used_up(guard, said):
+    whole = {"guard": "circles", "granted": False, "retry_after": 0, "detail": None} | guard
+    macro = environment().from_string('{% import "macros.html" as m %}{{ m.guard_words(guard) }}')
+    assert re.sub(r"<[^>]*>", "", macro.render(guard=whole)) == said
