@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from gateway.errors import CutShort, UpstreamError
 from gateway.model import Fields, Reason
 from gateway.understand.reader import Answer
 from gateway.wire.answer import Head, lines
-
-if TYPE_CHECKING:
-    from gateway.wire.server import Connection
+from gateway.wire.outbox import Outgoing
 
 log = logging.getLogger("gateway.wire")
 
@@ -20,7 +17,7 @@ _JOIN_BELOW = 16 * 1024
 
 
 class Download:
-    """What an agent gets of an answer. ``connection`` is the agent's."""
+    """What an agent gets of an answer. ``agent`` leads there."""
 
     # Class attributes stand for the usual case: a download is made for each call.
     sent = 0
@@ -35,8 +32,8 @@ class Download:
     _kept: list[bytes]
     """What was gathered."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, agent: Outgoing) -> None:
+        self._agent = agent
         self._out: list[bytes] = []
 
     # -- passed on as it comes ----------------------------------------------------------------------------------
@@ -71,9 +68,9 @@ class Download:
         if out:
             self._out = []
             if self._size < _JOIN_BELOW:
-                self._connection.write(b"".join(out))
+                self._agent.write(b"".join(out))
             else:
-                self._connection.writelines(out)
+                self._agent.writelines(out)
             self._size = 0
 
     def end(self, trailers: Fields) -> None:
@@ -157,7 +154,7 @@ class Download:
     def write_whole(self, head: list[bytes], body: bytes) -> None:
         """Write head and body at once."""
         self.sent = len(body)
-        self._connection.write(b"".join([*head, body]))
+        self._agent.write(b"".join([*head, body]))
 
 
 __all__ = ["Download"]

@@ -48,7 +48,7 @@ class Exchange(Caller):
         super().__init__(connection, request, Upload(request.length, expect))
         self.keep_alive = keep_alive
         self.upgrade = upgrade
-        self.download = Download(connection)
+        self.download = Download(connection.transport)
 
     @property
     def complete(self) -> bool:

@@ -192,9 +192,6 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         self.transport.write(data)
 
-    def writelines(self, data: list[bytes]) -> None:
-        self.transport.writelines(data)
-
     def pause_reading(self) -> None:
         if not self._paused and not self.transport.is_closing():
             self._paused = True
