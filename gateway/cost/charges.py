@@ -16,22 +16,18 @@ an amount which a store cannot write: nothing else would be written then."""
 
 def charge(claim: BudgetClaim, outcome: Outcome) -> int:
     """Micro-dollars (rounded up), tokens or calls. What nobody knows counts as all that was reserved."""
-    return min(_came_to(claim, outcome), MOST)
-
-
-def _came_to(claim: BudgetClaim, outcome: Outcome) -> int:
     if outcome.unsent:
         return 0
-    if claim.settings.unit == "calls":
-        return claim.amount
-    usage = outcome.found.usage
-    spent = _usd(outcome) if claim.settings.unit == "usd" else _tokens(outcome)
-    if spent is not None and usage is not None and usage.estimated:
-        return max(spent, claim.amount)
-    if spent is not None:
-        return spent
-    # Errors of providers cost nothing; an answer that never came, or broke off unread, may have cost anything.
-    return 0 if usage is None and outcome.upstream >= 400 else claim.amount
+    unit, usage = claim.settings.unit, outcome.found.usage
+    if unit == "calls":
+        return min(claim.amount, MOST)
+    spent = _usd(outcome) if unit == "usd" else _tokens(outcome)
+    if spent is None:
+        # Errors of providers cost nothing; an answer that never came, or broke off unread, may have cost anything.
+        spent = 0 if usage is None and outcome.upstream >= 400 else claim.amount
+    elif usage is not None and usage.estimated and spent < claim.amount:
+        spent = claim.amount
+    return min(spent, MOST)
 
 
 def _usd(outcome: Outcome) -> int | None:

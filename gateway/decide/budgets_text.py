@@ -84,26 +84,28 @@ def _per(settings: BudgetSettings) -> str:
 
 
 @lru_cache(1024)
-def _around(budget: str, unit: str, limit: int) -> tuple[bytes, bytes]:
+def _around(budget: str, unit: str, limit: int) -> tuple[str, str]:
     """What stands before and after what is left."""
     shown = usd(limit) if unit == "usd" else str(limit)
-    return f'X-Toolgate-Budget: "{budget}";unit={unit};left='.encode(), f";limit={shown}\r\n".encode()
+    return f'X-Toolgate-Budget: "{budget}";unit={unit};left=', f";limit={shown}\r\n"
 
 
 def told(holds: Sequence[Hold]) -> bytes:
     """Field lines of an answer: what is left of each budget that counted the call, and warnings of those that are
     nearly spent."""
-    lines: list[bytes] = []
+    lines = ""
     for hold in holds:
         claim = hold.claim
         if type(claim) is not BudgetClaim:
             continue
-        settings, left = claim.settings, max(0, int(hold.left))
+        settings, left = claim.settings, int(hold.left)
+        if left < 0:
+            left = 0
         before, after = _around(claim.guard, settings.unit, settings.limit)
-        lines.append(before + (usd(left) if settings.unit == "usd" else str(left)).encode() + after)
+        lines += f"{before}{usd(left) if settings.unit == 'usd' else left}{after}"
         if hold.state:
-            lines.append(f"X-Toolgate-Warning: {_warning(claim, hold)}\r\n".encode())
-    return b"".join(lines)
+            lines += f"X-Toolgate-Warning: {_warning(claim, hold)}\r\n"
+    return lines.encode()
 
 
 def _warning(claim: BudgetClaim, hold: Hold) -> str:

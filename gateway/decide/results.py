@@ -38,10 +38,10 @@ class Results:
         """Whether a guard that compares calls matches this one; of a batch, whether one may match some part."""
         if call.parts:
             return True
-        governors, where = self.book.governors, (call.tool.name, call.operation)
+        governors, tool, operation, implied = self.book.governors, call.tool.name, call.operation, call.implied
         return bool(
-            governors(CompiledLoop, *where, implied=call.implied)
-            or governors(CompiledRetry, *where, implied=call.implied)
+            governors(CompiledLoop, tool, operation, implied=implied)
+            or governors(CompiledRetry, tool, operation, implied=implied)
         )
 
     def of(

@@ -7,7 +7,7 @@ tool's own credential is put in at this last step. Everything else keeps its cas
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gateway.model import Call, Fields, Permit, Request, Tool
 
@@ -45,6 +45,10 @@ _LONGEST_HOST = 256
 """Heads for longer hosts (no name is) are made each time, so that agents cannot fill the memory."""
 
 
+_Sort = tuple[bytes, bool, bool, tuple[bytes, ...]]
+"""Name of the field with the agent's credential, plain, another body, names of fields that the gateway writes."""
+
+
 class Forwarder:
     """Writes request heads for one tool."""
 
@@ -59,6 +63,8 @@ class Forwarder:
         self._base = tool.base_path
         self._origin_text = f"{tool.origin.scheme}://{tool.origin.authority}".lower()
         self._tails: dict[tuple[str, str], bytes] = {}
+        self._sorts: dict[_Sort, frozenset[bytes]] = {}
+        """The fields that are dropped, by what of a request decides on them but its Connection field."""
 
     def head(
         self, permit: Permit, *, chunked: bool, upgrade: bytes = b"", expect: bool = False, plain: bool = False
@@ -104,18 +110,13 @@ class Forwarder:
 
     def _dropped(self, call: Call, *, plain: bool) -> frozenset[bytes]:
         """The fields of this request that the tool does not get, lower-cased."""
-        drop = self._drop
-        agent = call.agent.credential
         named = call.request.lookup.get(b"connection")
-        if agent or named:
-            drop = drop | {agent} | connection_options(named or b"")
-        if plain:
-            drop = drop | _OF_A_PART
-        if call.body is not None:
-            drop = drop | _OF_THE_BODY
-        if call.onward:
-            drop = drop | {name for name, _ in call.onward}
-        return drop
+        onward = tuple([name for name, _ in call.onward]) if call.onward else ()
+        sort = (call.agent.credential, plain, call.body is not None, onward)
+        drop = self._sorts.get(sort)
+        if drop is None:
+            drop = self._sorts[sort] = self._drop.union(*_besides(*sort))
+        return drop if named is None else drop | connection_options(named)
 
     def location(self, call: Call, location: bytes) -> bytes:
         """Where a redirect leads by the agent's map: into the tool, still through the gateway.
@@ -167,6 +168,15 @@ class Forwarder:
                     self._tails.clear()
                 self._tails[key] = tail
         return tail
+
+
+def _besides(credential: bytes, plain: bool, changed: bool, onward: tuple[bytes, ...]) -> Iterator[Iterable[bytes]]:
+    """What a request of this sort loses beside what all do."""
+    yield (credential, *onward)
+    if plain:
+        yield _OF_A_PART
+    if changed:
+        yield _OF_THE_BODY
 
 
 def _folded(name: bytes) -> bytes:
