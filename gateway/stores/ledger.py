@@ -59,19 +59,27 @@ class KeptLedger:
 
     def settle(self, holds: Sequence[Hold], outcome: Outcome, now: float) -> None:
         """The call was made, and this came of it."""
-        ending = self._ending
-        for hold in holds:
+        ending, rest = self._ending, iter(holds)
+        for hold in rest:
             keeper = ending.get(type(hold.claim))
             if keeper is not None:
-                keeper.settle(hold, outcome, now)
+                try:
+                    keeper.settle(hold, outcome, now)
+                except Exception:
+                    self.settle(tuple(rest), outcome, now)  # one that breaks keeps no other from hearing of it
+                    raise
 
     def release(self, holds: Sequence[Hold], now: float) -> None:
         """The call was not made after all."""
-        ending = self._ending
-        for hold in holds:
+        ending, rest = self._ending, iter(holds)
+        for hold in rest:
             keeper = ending.get(type(hold.claim))
             if keeper is not None:
-                keeper.release(hold, now)
+                try:
+                    keeper.release(hold, now)
+                except Exception:
+                    self.release(tuple(rest), now)
+                    raise
 
     def _reserve(self, claims: Sequence[Claim], now: float) -> tuple[Hold, ...]:
         keepers = self._keepers
@@ -81,7 +89,14 @@ class KeptLedger:
         for hold in holds:
             if not hold.granted:
                 return self._refused(holds, now)
-        return tuple([keepers[type(hold.claim)].take(hold.claim, hold, now) for hold in holds])
+        taken: list[Hold] = []
+        try:
+            for hold in holds:
+                taken.append(keepers[type(hold.claim)].take(hold.claim, hold, now))  # noqa: PERF401 - known where one breaks
+        except Exception:
+            self.release(taken, now)
+            raise
+        return tuple(taken)
 
     def _refused(self, holds: Sequence[Hold], now: float) -> tuple[Hold, ...]:
         """The holds, of which some are not granted, once the keepers of these know."""

@@ -7,7 +7,8 @@ from collections.abc import Awaitable
 
 import pytest
 
-from gateway.model import Answered, Hold, Outcome, RateClaim, SlotClaim
+from gateway.model import Answered, BudgetClaim, BudgetSettings, Hold, Outcome, RateClaim, SlotClaim
+from gateway.stores.budgets import Budgets
 from gateway.stores.keeper import Keeper
 from gateway.stores.ledger import ROUNDS, KeptLedger
 from gateway.stores.places import Places
@@ -162,3 +163,54 @@ def test_releasing_gives_places_back_and_tells_nobody_how_a_call_ended():
     assert len(places) == 0
     ledger.settle(ledger.reserve((slot(),), 12.0), OK, 13.0)
     assert len(places) == 0
+
+
+class Broken(Keeper[SlotClaim]):
+    """Grants anything, and breaks where it should take it, or give it back."""
+
+    ends = True
+
+    def __init__(self, at: str) -> None:
+        self.at = at
+
+    def look(self, claim: SlotClaim, now: float) -> Hold:
+        return Hold(claim, True)
+
+    def take(self, claim: SlotClaim, hold: Hold, now: float) -> Hold:
+        return self._break("take", hold)
+
+    def settle(self, hold: Hold, outcome: Outcome, now: float) -> None:
+        self._break("settle", hold)
+
+    def release(self, hold: Hold, now: float) -> None:
+        self._break("release", hold)
+
+    def _break(self, at: str, hold: Hold) -> Hold:
+        if at == self.at:
+            raise ZeroDivisionError(at)
+        return hold
+
+
+def broken(at: str) -> tuple[KeptLedger, Budgets]:
+    budgets = Budgets(lambda: 1_000_000.0)
+    return KeptLedger({BudgetClaim: budgets, SlotClaim: Broken(at)}, lambda: 99.0), budgets
+
+
+def calls(name: str) -> BudgetClaim:
+    return BudgetClaim(name, (name, "calls"), "call-7", 1, BudgetSettings(10, unit="calls"))
+
+
+@pytest.mark.parametrize("end", ["settle", "release"])
+def test_a_keeper_that_breaks_at_the_end_of_a_call_keeps_no_other_from_hearing_of_it(end):
+    ledger, budgets = broken(end)
+    holds = ledger.reserve((calls("before"), slot(), calls("after")), 10.0)
+    with pytest.raises(ZeroDivisionError):
+        ledger.settle(holds, OK, 11.0) if end == "settle" else ledger.release(holds, 11.0)
+    assert [account.reserved for account in budgets.accounts] == [0, 0]
+
+
+def test_what_was_taken_before_a_keeper_breaks_is_given_back():
+    ledger, budgets = broken("take")
+    with pytest.raises(ZeroDivisionError):
+        ledger.reserve((calls("before"), slot(), calls("after")), 10.0)
+    assert [account.reserved for account in budgets.accounts] == [0, 0]
