@@ -96,8 +96,10 @@ class WaitingBudgets(Budgets):
         """Its turn, where others have reserved what this call needs."""
         account = self.accounts.of(claim)
         line: Line | None = account.waiting
-        if line is not None and line.promises:
+        if line is not None and claim.call in line.promises:
             line.redeem(claim.call)
+            # Taken in this turn of the loop, or the next one's: the call may wait for another account, or be refused.
+            asyncio.get_running_loop().call_soon(self._wake, account)
         spendable, room, _ = self.state_of(account)
         crowded = line is not None and (line.waiters or line.promised)
         if not claim.settings.hard or (claim.amount <= room and not crowded):
@@ -153,7 +155,7 @@ class WaitingBudgets(Budgets):
             ticket.over = True
         except asyncio.CancelledError:
             self._tickets.pop(claim.call, None)
-            line.redeem(claim.call)
+            self._lapse(account, claim.call)
             raise
         finally:
             if waiter in line.waiters:

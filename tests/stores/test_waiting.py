@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Awaitable
 from itertools import count
 
-from gateway.model import BudgetClaim, BudgetSettings, Hold, Outcome
+from gateway.model import BudgetClaim, BudgetSettings, Claim, Hold, Outcome
 from gateway.stores.memory import MemoryLedger
 from gateway.stores.waiting import WaitingBudgets
+from tests.builders import slot
 
 LIMIT = 100
 _CALLS = count(1)
@@ -21,14 +22,14 @@ class Process:
         self.ledger = MemoryLedger(self.clock, lambda: 1_000_000.0, budgets)
         self.order: list[str] = []
 
-    async def reserve(self, *claims: BudgetClaim) -> tuple[Hold, ...]:
+    async def reserve(self, *claims: Claim) -> tuple[Hold, ...]:
         held = self.ledger.reserve(claims, self.clock())
         holds = await held if isinstance(held, Awaitable) else held
         if all(hold.granted for hold in holds):
             self.order.append(claims[0].call)
         return holds
 
-    def later(self, *claims: BudgetClaim) -> asyncio.Task[tuple[Hold, ...]]:
+    def later(self, *claims: Claim) -> asyncio.Task[tuple[Hold, ...]]:
         return asyncio.ensure_future(self.reserve(*claims))
 
     def settle(self, holds: tuple[Hold, ...], amount: int) -> None:
@@ -160,3 +161,26 @@ async def test_to_look_ahead_says_whether_waiting_may_help():
     assert process.ledger.look((claim(80),), process.clock())[0].granted
     assert not process.ledger.look((claim(80, wait=0.0),), process.clock())[0].granted
     assert not process.ledger.look((claim(101),), process.clock())[0].granted
+
+
+async def test_what_was_promised_to_a_call_that_goes_is_the_next_ones():
+    process = Process()
+    first = await process.reserve(claim(80))
+    gone, behind = process.later(claim(90)), process.later(claim(40))
+    await turns()
+    process.settle(first, 0)
+    gone.cancel()
+    await turns()
+    assert behind.done()
+
+
+async def test_what_was_promised_to_a_call_that_another_guard_refuses_is_the_next_ones():
+    process = Process()
+    first = await process.reserve(claim(80))
+    process.ledger.reserve((slot(1),), process.clock())
+    refused, behind = process.later(claim(90), slot(1)), process.later(claim(40))
+    await turns()
+    process.settle(first, 0)
+    await turns()
+    assert [hold.granted for hold in refused.result()] == [True, False]
+    assert behind.done()
