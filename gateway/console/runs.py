@@ -10,6 +10,7 @@ from gateway.console import plots
 from gateway.console.desk import Desk
 from gateway.console.errors import Missing
 from gateway.console.pieces import number_of
+from gateway.console.render import PAGE_HEADERS, link
 from gateway.console.story import told, troubles
 from gateway.console.windows import SPANS, window_of
 from gateway.observe.store.found import Filter
@@ -51,10 +52,14 @@ async def one(desk: Desk, request: web.Request, agent: str, run: str) -> web.Str
 
     Raises:
         Missing: there is no such run, or not yet, or not any more.
+        HTTPSeeOther: another run led to it, on whose page it is told.
     """
     now = time()
     stories = await desk.records.ask(lambda reader: reader.run(run, now, agent))
     story = next((one for one in stories if (one.summary.agent or "") == agent), None)
+    if story is None and agent and stories:
+        root = stories[0].summary
+        raise web.HTTPSeeOther(link("runs", root.agent, root.run), headers=PAGE_HEADERS)
     if story is None:
         raise Missing(
             f"No call of run {run!r} of {agent or 'nobody who was recognised'} is on record. It may be too old for the"

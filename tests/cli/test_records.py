@@ -265,6 +265,8 @@ def test_agents_of_inner_runs_are_named_in_the_tree(tmp_path):
     output = ran("run", "show", "r1", "--store", tmp_path / "t.db")
     assert "run r1 of treasurer and 1 more" in output
     assert "helper (sub)  bank POST /transfers" in output
+    assert ran("run", "show", "sub", "--agent", "helper", "--store", tmp_path / "t.db") == output
+    assert "there is no run" in ran("run", "show", "sub", "--agent", "bob", "--store", tmp_path / "t.db", code=1)
 
 
 def test_arguments_are_told_in_the_story_as_far_as_there_is_room(tmp_path):

@@ -57,6 +57,16 @@ async def text_of(session, path, status=200, **options):
     return body
 
 
+async def test_the_address_of_a_run_that_another_led_to_leads_to_the_page_that_tells_it(tmp_path):
+    root, other = traces()[:2]
+    inner = Run("sub", root=("ann", "r1"), led=("ann", "r1"), depth=1, lineage="token")
+    async with serving(tmp_path, [root, structs.replace(other, agent=Agent("helper"), run=inner)]) as place:
+        async with place.session.get("/runs/helper/sub", allow_redirects=False) as response:
+            assert (response.status, response.headers["Location"]) == (303, "/runs/ann/r1")
+        assert 'id="c-c1"' in await text_of(place.session, "/runs/helper/sub")
+        await text_of(place.session, "/runs/bob/sub", 404)
+
+
 @pytest.mark.parametrize("path", LISTS)
 async def test_pages_without_anything_to_show_say_so(tmp_path, path):
     async with serving(tmp_path) as place:

@@ -80,16 +80,19 @@ def summaries(connection: sqlite3.Connection, asked: Sequence[Condition], now: f
 
 
 def run_of(connection: sqlite3.Connection, run: str, agent: str, now: float, rows: Rows) -> list[Story]:
-    """The stories of the trees that the run is, or is in."""
-    trees = connection.execute(
-        "SELECT DISTINCT tree_agent, tree_run FROM calls WHERE tree_run = :run"
-        " UNION SELECT tree_agent, tree_run FROM calls WHERE run IS NOT tree_run AND run = :run",
+    """The stories of the trees that the run is, or is in; of one agent's run where ``agent`` says whose."""
+    found = connection.execute(
+        "SELECT tree_agent, tree_run, iif(run = :run, agent, tree_agent) FROM calls WHERE tree_run = :run"
+        " UNION SELECT tree_agent, tree_run, agent FROM calls WHERE run IS NOT tree_run AND run = :run",
         {"run": run},
     ).fetchall()
+    trees = dict.fromkeys(
+        (tree_agent, tree_run)
+        for tree_agent, tree_run, whose in found
+        if not agent or agent == whose or (agent, run) == (tree_agent, tree_run)
+    )
     stories = []
     for tree_agent, tree_run in trees:
-        if agent and tree_agent != agent:
-            continue
         mine: list[Condition] = [("tree_run = ? AND tree_agent IS ?", (tree_run, tree_agent))]
         steps = _steps(rows(mine, "ORDER BY ms, calls.id", MOST_STEPS))
         labels = dict.fromkeys(label for step in steps for label in step.record.get("labels") or ())
