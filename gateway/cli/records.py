@@ -133,7 +133,7 @@ def _configured(config: Path) -> Path:
     trace = written.get("trace") if isinstance(written, dict) else None
     store = trace.get("store") if isinstance(trace, dict) else None
     if store is None:
-        hint = "write trace: {store: {}} there, or read a log with --log"
+        hint = "write trace: {store: {}} there; all but tail can also read a log, with --log"
         raise click.ClickException(f"no trace store is configured in {config} ({hint})")
     try:
         return config.parent / TraceStoreConfig.model_validate(store).path
