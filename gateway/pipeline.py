@@ -29,7 +29,6 @@ from gateway.effects import Await, Collect, Effect, ReadBody, Relay, Reply, Send
 from gateway.errors import ClientGone, Refused, UpstreamError
 from gateway.identify import Source, identify, run_of
 from gateway.model import (
-    NO_FACTS,
     Answered,
     Call,
     Decision,
@@ -40,7 +39,6 @@ from gateway.model import (
     Refusal,
     Request,
     Spoke,
-    Trace,
 )
 from gateway.ports import Clock, Ledger, Lineage, Pacer, Quarantines, Recorder, Runs
 from gateway.replies import Hide, broken, broken_off, hidden, quarantined, refusal_of, reply_to, timed, told
@@ -189,38 +187,20 @@ class Pipeline(Struct, frozen=True):
             self._settle(story, outcome, ended)
 
     def _settle(self, story: Story, outcome: Outcome, ended: float) -> None:
-        call = story.call
         try:
             if story.sent:
                 self.ledger.settle(story.holds, outcome, ended)
             elif story.holds:
                 self.ledger.release(story.holds, ended)
-            if story.counted and call is not None:
-                self.runs.ended(call.tree, ended, failed=failed(outcome))
         finally:
-            self.recorder.record(
-                Trace(
-                    story.ident,
-                    self.wall() - (ended - story.began),
-                    story.began,
-                    story.decided,
-                    story.opened,
-                    ended,
-                    story.request,
-                    story.agent,
-                    story.run,
-                    story.tool,
-                    story.operation,
-                    self.version,
-                    story.decision,
-                    outcome,
-                    story.queued,
-                    NO_FACTS if call is None else call.facts,
-                    () if call is None else call.amendments,
-                    call,
-                    story.read,
-                )
-            )
+            self._ended(story, outcome, ended)
+
+    def _ended(self, story: Story, outcome: Outcome, ended: float) -> None:
+        try:
+            if story.counted and story.call is not None:
+                self.runs.ended(story.call.tree, ended, failed=failed(outcome))
+        finally:
+            self.recorder.record(story.trace(self.version, self.wall() - (ended - story.began), outcome, ended))
 
     def _read(self, story: Story, outcome: Outcome) -> Outcome:
         """The outcome with what was read in the answer and what the call cost, which its run is told."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 
 from gateway.decide.results import ResultJudge
 from gateway.identify import NO_RUN
-from gateway.model import Agent, Answered, Call, Decision, Hold, Request, Run
+from gateway.model import NO_FACTS, Agent, Answered, Call, Decision, Hold, Outcome, Request, Run, Trace
 from gateway.understand.reader import Answer, Reader
 
 
@@ -83,3 +83,28 @@ class Story:
         if self.reader is None:
             raise TypeError("a call that nobody has read")
         return self.reader.redact(call, fields, self.body)
+
+    def trace(self, version: str, wall: float, outcome: Outcome, ended: float) -> Trace:
+        """The record. ``version`` of the policies decided; it arrived at ``wall`` (seconds since the epoch)."""
+        call = self.call
+        return Trace(
+            self.ident,
+            wall,
+            self.began,
+            self.decided,
+            self.opened,
+            ended,
+            self.request,
+            self.agent,
+            self.run,
+            self.tool,
+            self.operation,
+            version,
+            self.decision,
+            outcome,
+            self.queued,
+            NO_FACTS if call is None else call.facts,
+            () if call is None else call.amendments,
+            call,
+            self.read,
+        )

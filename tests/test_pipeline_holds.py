@@ -193,6 +193,17 @@ def test_permitted_calls_are_steps_of_their_run_and_failures_in_a_row_are_counte
     assert drive.runs.tally(TREE, drive.world.now)[:2] == (len(answers), errors)
 
 
+def test_a_step_ends_for_its_run_where_the_ledger_breaks():
+    drive = Drive(counts=True)
+    drive.world.settle = lambda *given: 1 / 0
+    drive.go(IN_RUN)
+    drive.answer(Answered(500, 0.1))
+    with pytest.raises(ZeroDivisionError):
+        drive.answer(Outcome(500, upstream=500))
+    assert drive.runs.tally(TREE, drive.world.now)[:2] == (1, 1)
+    assert len(drive.world.traces) == 1
+
+
 def test_a_refused_call_is_no_step():
     drive = Drive(counts=True)
     drive.world.grants = False
