@@ -118,6 +118,11 @@ class Accounts:
         table.levels[account.level].move_to_end(key)
         return account
 
+    def known(self, claim: BudgetClaim) -> Account:
+        """The same, right after it was asked for: this is no use of its own."""
+        latest = self._latest.get(claim.key)
+        return latest[0] if latest is not None and latest[0].settings is claim.settings else self.of(claim)
+
     def _find(self, claim: BudgetClaim) -> tuple[Account, _Table]:
         settings = claim.settings
         name = (claim.guard, settings.unit, settings.window, settings.seconds)

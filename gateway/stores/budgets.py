@@ -54,8 +54,7 @@ class Budgets(Keeper[BudgetClaim]):
 
     def take(self, claim: BudgetClaim, hold: Hold, now: float) -> Hold:  # noqa: ARG002
         """Set aside what was granted; ``left`` is what is left then."""
-        account = self.accounts.of(claim)
-        account.reserve(claim.call, claim.amount)
+        self.accounts.known(claim).reserve(claim.call, claim.amount)
         return Hold(claim, True, hold.left - claim.amount, 0.0, hold.state)
 
     def settle(self, hold: Hold, outcome: Outcome, now: float) -> None:  # noqa: ARG002
@@ -63,7 +62,7 @@ class Budgets(Keeper[BudgetClaim]):
         claim = hold.claim
         if not isinstance(claim, BudgetClaim):
             raise TypeError(f"not a claim on a budget: {claim!r}")
-        account = self.accounts.of(claim)
+        account = self.accounts.known(claim)
         if account.free(claim.call) is not None:
             self._charge(account, claim, charge(claim, outcome))
             self._freed(account)

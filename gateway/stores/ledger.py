@@ -34,9 +34,18 @@ class KeptLedger:
 
     def reserve(self, claims: Sequence[Claim], now: float) -> tuple[Hold, ...] | Awaitable[tuple[Hold, ...]]:
         """One hold for each claim, all granted or none taken; later where something must be fetched first."""
-        if self._fetching and (missing := self._missing(claims, now)):
-            return self._later(claims, missing)
-        return self._reserve(claims, now)
+        keepers, fetching = self._keepers, self._fetching
+        for keeper in self._tidying:
+            keeper.tidy(now)
+        holds: list[Hold] = []
+        missing: list[Awaitable[None]] = []
+        for claim in claims:
+            kind = type(claim)
+            if kind in fetching and (lacks := fetching[kind].missing(claim, now)) is not None:
+                missing.append(lacks)
+            elif not missing:
+                holds.append(keepers[kind].look(claim, now))
+        return self._later(claims, missing) if missing else self._taken(holds, now)
 
     def look(self, claims: Sequence[Claim], now: float) -> tuple[Hold, ...]:
         """What ``reserve`` would answer by what is known here, without taking anything."""
@@ -85,18 +94,15 @@ class KeptLedger:
         keepers = self._keepers
         for keeper in self._tidying:
             keeper.tidy(now)
-        holds = [keepers[type(claim)].look(claim, now) for claim in claims]
+        return self._taken([keepers[type(claim)].look(claim, now) for claim in claims], now)
+
+    def _taken(self, holds: Sequence[Hold], now: float) -> tuple[Hold, ...]:
+        """What was looked for, taken, where all of it is there."""
         for hold in holds:
             if not hold.granted:
                 return self._refused(holds, now)
-        taken: list[Hold] = []
-        try:
-            for hold in holds:
-                taken.append(keepers[type(hold.claim)].take(hold.claim, hold, now))  # noqa: PERF401 - known where one breaks
-        except Exception:
-            self.release(taken, now)
-            raise
-        return tuple(taken)
+        keepers = self._keepers
+        return tuple([keepers[type(hold.claim)].take(hold.claim, hold, now) for hold in holds])
 
     def _refused(self, holds: Sequence[Hold], now: float) -> tuple[Hold, ...]:
         """The holds, of which some are not granted, once the keepers of these know."""

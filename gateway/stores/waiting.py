@@ -94,7 +94,7 @@ class WaitingBudgets(Budgets):
 
     def missing(self, claim: BudgetClaim, now: float) -> Awaitable[None] | None:
         """Its turn, where others have reserved what this call needs."""
-        account = self.accounts.of(claim)
+        account = self.accounts.known(claim)
         line: Line | None = account.waiting
         if line is not None and claim.call in line.promises:
             line.redeem(claim.call)
