@@ -100,13 +100,14 @@ class BreakerNotices:
         self._trips.say(_text(key), msgspec.json.encode(Trip(self._holder, self._wall())), LEASE)
 
     def _hear_trip(self, text: str, value: bytes | None) -> None:
-        if value is None:  # its time on the board is over, which says nothing of the tool
-            return
         try:
             key = msgspec.json.decode(text, type=tuple[str, ...])
-            trip = msgspec.json.decode(value, type=Trip)
+            trip = None if value is None else msgspec.json.decode(value, type=Trip)
         except msgspec.DecodeError:
             log.warning("a circuit in the state cannot be read: %.200r", text)
+            return
+        if trip is None:  # its time on the board is over, which says nothing of the tool
+            self._circuits.forget_heard(key)
             return
         if trip.holder == self._holder:
             return

@@ -179,6 +179,10 @@ class Circuits(Keeper[CircuitClaim]):
         if circuit is not None:
             circuit.closed()
 
+    def forget_heard(self, key: Key) -> None:
+        """What another replica said of this circuit is of no use any more to who has not asked for it until now."""
+        self._heard.pop(key, None)
+
     def tidy(self, now: float) -> None:
         """A closed circuit without a failure to remember is as good as a new one, and so is one long unasked."""
         if len(self._circuits) > self._sweep_at:

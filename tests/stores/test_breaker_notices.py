@@ -9,6 +9,7 @@ import pytest
 from gateway.errors import StoreUnavailable
 from gateway.model import Answered, Outcome
 from gateway.stores.breaker_notices import MOST_TOLD, TRIPS, WORDS, BreakerNotices
+from gateway.stores.circuit import LEASE
 from gateway.stores.circuits import Word
 from gateway.stores.memory import MemoryLedger
 from gateway.stores.memory_state import MemoryBoard
@@ -165,6 +166,15 @@ async def test_agents_that_fail_ever_new_operations_do_not_fill_the_board(time, 
     here.call(key="another")
     await told()
     assert len(board.entries(TRIPS)) == 1, "those that have been forgotten make room"
+
+
+async def test_one_that_nobody_asked_for_here_is_forgotten_when_its_time_on_the_board_is_over(time, board):
+    here, there = Replica("a", board, time), Replica("b", board, time)
+    here.call()
+    await told()
+    time.now += 10 + 2 * LEASE + 1
+    board.copy.expire()
+    assert there.call(200).state == "closed"
 
 
 async def test_an_operators_word_beats_what_circuits_do_by_themselves(time, board):
