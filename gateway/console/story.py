@@ -81,6 +81,7 @@ def told(story: Story) -> list[Told]:
     for number, (step, depth) in enumerate(_flat(story.steps, 0), 1):
         row, record = step.row, whole(step.record)
         timings = record["timings"]
+        guards = [one for one in record["guards"] if unusual(one)]
         waited = (timings["queue_ms"] or 0.0) + (timings["decide_ms"] or 0.0)
         found.append(
             Told(
@@ -91,9 +92,9 @@ def told(story: Story) -> list[Told]:
                 row.at - summary.first,
                 outcome_of(record),
                 plots.stay(summary.first, summary.last, row.at, waited, row.total_ms),
-                [one for one in record["guards"] if unusual(one)],
+                guards,
                 moves.get(row.call, []),
-                (content := _content(step, depth)) == before,
+                (content := _content(step, depth, guards)) == before,
             )
         )
         before = content
@@ -119,9 +120,10 @@ _CONTENT = (
 )
 
 
-def _content(step: Step, depth: int) -> tuple[Any, ...]:
+def _content(step: Step, depth: int, guards: list[dict[str, Any]]) -> tuple[Any, ...]:
     """What the page tells of a call beside when it was: two in a row that are the same are told once."""
-    return depth, step.children, step.proposals, [step.record.get(key) for key in _CONTENT]
+    spoke = [(one["guard"], one["granted"], one["state"], one.get("detail")) for one in guards]
+    return depth, spoke, step.children, step.proposals, [step.record.get(key) for key in _CONTENT]
 
 
 def _flat(steps: Iterator[Step] | tuple[Step, ...] | list[Step], depth: int) -> Iterator[tuple[Step, int]]:

@@ -11,7 +11,20 @@ from msgspec import structs
 
 from gateway.admin.gate import PROOF
 from gateway.console import records as console_records
-from gateway.model import Agent, Mode, Outcome, Permit, Quarantine, Reason, Refusal, Run, Spoke, Verdict
+from gateway.model import (
+    Agent,
+    Hold,
+    Mode,
+    Outcome,
+    Permit,
+    Quarantine,
+    Reason,
+    Refusal,
+    Run,
+    SlotClaim,
+    Spoke,
+    Verdict,
+)
 from gateway.observe.store.file import open_for_writing
 from gateway.observe.store.writing import insert
 from gateway.observe.trace import line_of
@@ -55,6 +68,17 @@ async def text_of(session, path, status=200, **options):
         assert response.headers["Content-Security-Policy"].startswith("default-src 'self'")
         assert response.headers["Cache-Control"] == "no-store"
     return body
+
+
+async def test_the_call_in_which_a_guard_warns_is_told_and_not_only_that_it_is_the_same_again(tmp_path):
+    usual = {"agent": Agent("ann"), "tool": "bank", "run": Run("r1")}
+    near = Hold(SlotClaim("circles", ("circles",), 3), True, 3.0, state="near", detail="the next one is refused")
+    listed = [made(number, Permit(call(), holds=holds), **usual) for number, holds in enumerate(((), (), (near,)))]
+    async with serving(tmp_path, listed) as place:
+        run = await text_of(place.session, "/runs/ann/r1")
+        assert run.count("again, the same as the call before") == 1
+        assert "the next one is refused" in run
+        assert "again, the same" not in await text_of(place.session, "/runs/ann/r1?only=notable")
 
 
 async def test_the_address_of_a_run_that_another_led_to_leads_to_the_page_that_tells_it(tmp_path):
