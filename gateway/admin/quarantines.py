@@ -55,7 +55,8 @@ def add(app: web.Application, register: Register, tools: Callable[[], Collection
         until = now + wanted.seconds if wanted.seconds else 0.0
         reason = wanted.reason or "by an operator"
         quarantine = Quarantine(wanted.scope, key, reason, wanted.by, now, until, wanted.cut)
-        what = f"quarantine {' '.join((wanted.scope, *key))} for {wanted.seconds:g} s{', cut' if wanted.cut else ''}"
+        end = f"for {wanted.seconds:g} s" if wanted.seconds else "until it is lifted"
+        what = f"quarantine {' '.join((wanted.scope, *key))} {end}{', cut' if wanted.cut else ''}"
         changed(request, wanted.by, what, wanted.reason)
         register.put(quarantine)
         return answer({**shown(quarantine, now), "stored": await said()}, 201)

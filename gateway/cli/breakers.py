@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gateway.cli.operate import alone, gateway_at, gateway_options, me, warn_unless_stored
-from gateway.cli.quarantine import for_option, json_option, reason_option
+from gateway.cli.quarantine import for_option, json_option, reason_option, unsaid_reason_option
 
 key_argument = click.argument("key", nargs=-1, metavar="[TOOL [OPERATION]]")
 
@@ -47,7 +47,7 @@ def open_(name: str, key: tuple[str, ...], seconds: float, reason: str, path: Pa
 @click.argument("name")
 @key_argument
 @for_option
-@reason_option
+@unsaid_reason_option
 @gateway_options
 def close(name: str, key: tuple[str, ...], seconds: float, reason: str, path: Path | None, admin: str | None) -> None:
     """Hold a breaker closed: its calls are made, however many of them fail."""
@@ -57,7 +57,7 @@ def close(name: str, key: tuple[str, ...], seconds: float, reason: str, path: Pa
 @breakers.command()
 @click.argument("name")
 @key_argument
-@reason_option
+@unsaid_reason_option
 @gateway_options
 def auto(name: str, key: tuple[str, ...], reason: str, path: Path | None, admin: str | None) -> None:
     """Take an operator's word back: the breaker opens and closes by itself again."""

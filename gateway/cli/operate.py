@@ -51,7 +51,9 @@ class Gateway:
             data = response.read()
         except (OSError, HTTPException) as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise click.ClickException(f"no gateway answers at {self.url}: {why}; is it running?") from None
+            raise click.ClickException(
+                f"no gateway answers at {self.url}: {why}; is it running? Its address comes from -c FILE or --admin URL"
+            ) from None
         finally:
             connection.close()
         return _told(response.status, data, self.url)

@@ -13,6 +13,7 @@ from gateway.cli.operate import alone, gateway_at, gateway_options, me, warn_unl
 _SCOPES = click.Choice(["agent", "run", "tool", "all"])
 json_option = click.option("--json", "as_json", is_flag=True, help="Tell it as JSON.")
 reason_option = click.option("--reason", default="", metavar="TEXT", help="Why; agents are told, too.")
+unsaid_reason_option = click.option("--reason", default="", metavar="TEXT", help="Why; for the log and the audit.")
 
 
 def seconds(_: click.Context, option: click.Parameter, text: str | None) -> float:
@@ -69,7 +70,7 @@ def add(
 @quarantine.command()
 @click.argument("scope", type=_SCOPES)
 @click.argument("key", nargs=-1, metavar="[AGENT | AGENT RUN | TOOL]")
-@reason_option
+@unsaid_reason_option
 @gateway_options
 def lift(scope: str, key: tuple[str, ...], reason: str, path: Path | None, admin: str | None) -> None:
     """Let it make calls again."""

@@ -137,6 +137,8 @@ def usd(value: float | None) -> str:
     """US dollars; as many digits as it takes to see something."""
     if value is None:
         return "-"
+    if value < 0:
+        return f"-{usd(-value)}"  # a budget that was overdrawn
     if value == 0 or value >= 0.01:
         return f"${value:,.2f}"
     return f"${value:.3g}" if value >= 0.0001 else f"${value:.1e}"

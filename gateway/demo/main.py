@@ -8,6 +8,7 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
+from shutil import which
 
 import aiohttp
 from msgspec import Struct
@@ -155,13 +156,14 @@ def _goodbye(table: Table, place: Place, once: bool) -> None:
     table.say(f"Every call left a line in {place.folder / 'trace.jsonl'}")
     if once:
         return
+    toolgate = "toolgate" if which("toolgate") else shlex.quote(str(Path(sys.executable).with_name("toolgate")))
     key = f"-H 'Authorization: Bearer {TREASURER_KEY}'"
     order = """-H 'Content-Type: application/json' -d '{"recipient": "XX66", "amount": 2500}'"""
     assistant = "-H 'x-agent-id: assistant' -H 'Content-Type: application/json'"
     call = '{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "delete_all"}}'
     prompt = '{"model": "demo-large", "messages": [{"role": "user", "content": "hello"}]}'
     table.say()
-    table.say(f"Look at it in a browser: http://{place.admin}/", "1")
+    table.say(f"Look at it in a browser, the console: http://{place.admin}/", "1")
     table.say()
     table.say("Try it yourself; the tools and the gateway stay up until Ctrl-C:", "1")
     for line in (
@@ -174,13 +176,12 @@ def _goodbye(table: Table, place: Place, once: bool) -> None:
         f"curl -s http://{place.admin}/readyz",
         f"curl -s http://{place.admin}/metrics | grep toolgate_calls_total",
         f"tail -n 1 {trace} | {sys.executable} -m json.tool",
-        f"toolgate runs --store {store}",
-        f"toolgate run show stuck --store {store}",
-        f"toolgate calls --store {store} --where 'decision == \"refuse\"'",
-        f"toolgate tail --store {store}",
-        f"toolgate budgets --admin {place.admin}",
-        f"toolgate quarantine --admin {place.admin}",
+        f"{toolgate} runs --store {store}",
+        f"{toolgate} run show stuck --store {store}",
+        f"{toolgate} calls --store {store} --where 'decision == \"refuse\"'",
+        f"{toolgate} tail --store {store}",
+        f"{toolgate} budgets --admin {place.admin}",
+        f"{toolgate} quarantine --admin {place.admin}",
     ):
         table.say(f"  {line}")
-    table.say(f"The same in a browser, the console: http://{place.admin}/")
     table.say(f"Change a policy in {place.folder / 'policies'}: the next call follows it.")

@@ -50,6 +50,14 @@ async def test_imposing_listing_and_lifting(caplog):
     ]
 
 
+async def test_one_without_an_end_is_logged_as_such(caplog):
+    caplog.set_level(logging.INFO, "toolgate.audit")
+    wanted = {"scope": "all", "reason": "incident 41", "by": "ada"}
+    async with serving() as (session, _), session.post("/api/quarantines", json=wanted, headers=CHANGE) as response:
+        assert response.status == 201
+    assert "by ada from 127.0.0.1: quarantine all until it is lifted (incident 41)" in caplog.text
+
+
 async def test_a_run_is_named_with_its_agent_and_long_names_are_kept_short():
     async with serving() as (session, _):
         wanted = {"scope": "run", "key": ["a", "x" * 5000]}

@@ -158,7 +158,8 @@ def test_where_nothing_listens(asked: Asked) -> None:
     done = run(asked, "quarantine", "list")
     assert done.exit_code == 1
     assert done.stderr == (
-        f"Error: no gateway answers at http://127.0.0.1:{asked.port}: Connection refused; is it running?\n"
+        f"Error: no gateway answers at http://127.0.0.1:{asked.port}: Connection refused; is it running? "
+        "Its address comes from -c FILE or --admin URL\n"
     )
 
 

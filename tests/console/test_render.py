@@ -127,6 +127,8 @@ def test_a_page_forbids_what_it_does_not_need():
         (usd(0), "$0.00"),
         (usd(12.5), "$12.50"),
         (usd(0.002), "$0.002"),
+        (usd(-0.001), "-$0.001"),
+        (usd(-12.5), "-$12.50"),
         (usd(None), "-"),
         (milliseconds(0.4), "0.4 ms"),
         (milliseconds(450), "450 ms"),
