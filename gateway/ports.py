@@ -137,7 +137,7 @@ class Vault(Protocol):
 
     async def give_back(self, holder: str, amounts: Sequence[tuple[Account, int]], now: float) -> None:
         """What was leased and will not be spent, in the window that ``now`` lies in: of no use once the lease has
-        ended. Where it fails, leave it: it may have been done, and doing it twice would let the account be overspent."""
+        ended. Where it fails, leave it: it may have been done, and twice would let the account be overspent."""
 
     async def balances(self, now: float) -> Sequence[Balance]:
         """Every account with something spent or leased in its present window."""

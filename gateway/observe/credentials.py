@@ -39,8 +39,8 @@ def _basic(encoded: str) -> list[str]:
 
 
 def forms_of(secret: str) -> set[bytes]:
-    """How a secret may be written: as it is, percent-encoded once or twice, in base64 (also within a longer text, at any
-    offset), in hex, and as JSON, HTML and Python write it within quotes."""
+    """How a secret may be written: as it is, percent-encoded once or twice, in base64 (also within a longer text, at
+    any offset), in hex, and as JSON, HTML and Python write it within quotes."""
     raw = secret.encode()
     forms = {raw, b64encode(raw), urlsafe_b64encode(raw), raw.hex().encode(), raw.hex().upper().encode()}
     forms |= {form.encode() for form in _percent(secret)}
