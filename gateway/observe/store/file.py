@@ -13,16 +13,19 @@ from gateway.observe.store.rows import COLUMNS
 APPLICATION = 0x54474154
 """``TGAT`` in the file's header (SQLite's application_id): tells a trace store from other databases."""
 VERSION = 2
-"""Of the tables below (SQLite's user_version). Version 1 had no ``records.text``: it is read as it is, and made a 2
-to be written."""
+"""Of the tables below (SQLite's user_version)."""
 _BUSY = 5.0
 """Seconds to wait for another process that writes."""
 
+_TREES = "CREATE TABLE trees (tree INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE)"
+_BY_TREE = "CREATE INDEX calls_by_tree ON calls (tree)"
+
 _TABLES = f"""
-CREATE TABLE calls (id INTEGER PRIMARY KEY AUTOINCREMENT, {", ".join(COLUMNS)});
+{_TREES};
+CREATE TABLE calls (id INTEGER PRIMARY KEY AUTOINCREMENT, {", ".join(COLUMNS)}, tree INTEGER);
 CREATE INDEX calls_by_time ON calls (ms);
 CREATE INDEX calls_by_call ON calls (call);
-CREATE INDEX calls_by_tree ON calls (tree_run);
+{_BY_TREE};
 CREATE INDEX calls_by_inner_run ON calls (run) WHERE run IS NOT tree_run;
 CREATE TABLE records (id INTEGER PRIMARY KEY, line TEXT NOT NULL, text TEXT);
 CREATE TABLE said (id INTEGER, at INTEGER, policy, rule, verdict, mode, PRIMARY KEY (id, at)) WITHOUT ROWID;
@@ -32,7 +35,20 @@ INSERT INTO marks VALUES ('worded', 0);
 """  # noqa: S608 - of constants
 """``records`` lie apart, so that a scan of ``calls`` reads 150 bytes a call instead of 1,000. ``id`` grows in the order
 in which calls ended, and is never used again. ``words`` is filled later (``writing.word``), from ``text`` or, where
-that is null, from ``line``; nobody asks it for a rank, so it counts no words."""
+that is null, from ``line``; nobody asks it for a rank, so it counts no words. ``trees`` number the runs at
+the roots: numbers of runs that are going on lie together, so that a call's entry in ``calls_by_tree`` falls on a page
+that is written anyway, where names as agents make them up fall on a page of their own each."""
+
+_TO_VERSION_2 = (
+    "ALTER TABLE records ADD COLUMN text TEXT",
+    "ALTER TABLE calls ADD COLUMN tree INTEGER",
+    "DROP INDEX calls_by_tree",
+    _TREES,
+    "INSERT INTO trees (run) SELECT tree_run FROM calls WHERE tree_run IS NOT NULL GROUP BY tree_run ORDER BY min(id)",
+    "UPDATE calls SET tree = (SELECT trees.tree FROM trees WHERE trees.run = tree_run)",
+    _BY_TREE,
+    f"PRAGMA user_version = {VERSION}",
+)
 
 
 class StoreError(ToolgateError):
@@ -113,8 +129,8 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
     elif _stamp(connection) == (APPLICATION, 1):
-        connection.execute("ALTER TABLE records ADD COLUMN text TEXT")
-        connection.execute(f"PRAGMA user_version = {VERSION}")
+        for statement in _TO_VERSION_2:
+            connection.execute(statement)
     connection.execute("COMMIT")
     _check(connection, path)
 
@@ -136,7 +152,9 @@ def _check(connection: sqlite3.Connection, path: str) -> None:
         raise StoreError(f"{path} is empty; a gateway that keeps its records there makes a store of it")
     if application != APPLICATION:
         raise StoreError(f"{path} is a database, but no trace store")
-    if version not in (1, VERSION):
+    if version == 1:
+        raise StoreError(f"{path} is of version 1; a gateway that starts with it makes it version {VERSION}")
+    if version != VERSION:
         raise StoreError(f"{path} is a trace store of version {version}, not {VERSION}")
     connection.execute("SELECT max(id) FROM calls").fetchone()
     connection.execute("SELECT value FROM marks").fetchone()

@@ -12,7 +12,7 @@ from msgspec import Struct
 from gateway.observe.links import names_of, plain
 from gateway.observe.runstate import RunState, Transition, ended_in, history
 from gateway.observe.store.found import Row, RunSummary
-from gateway.observe.store.selection import FAILED, REFUSED, Condition, joined
+from gateway.observe.store.selection import FAILED, OF_TREE, REFUSED, Condition, joined
 
 MOST_STEPS = 10_000
 """Calls of a run that are told of, the first ones."""
@@ -82,9 +82,9 @@ def summaries(connection: sqlite3.Connection, asked: Sequence[Condition], now: f
 def run_of(connection: sqlite3.Connection, run: str, agent: str, now: float, rows: Rows) -> list[Story]:
     """The stories of the trees that the run is, or is in; of one agent's run where ``agent`` says whose."""
     found = connection.execute(
-        "SELECT tree_agent, tree_run, iif(run = :run, agent, tree_agent) FROM calls WHERE tree_run = :run"
-        " UNION SELECT tree_agent, tree_run, agent FROM calls WHERE run IS NOT tree_run AND run = :run",
-        {"run": run},
+        f"SELECT tree_agent, tree_run, iif(run = tree_run, agent, tree_agent) FROM calls WHERE {OF_TREE}"  # noqa: S608
+        " UNION SELECT tree_agent, tree_run, agent FROM calls WHERE run IS NOT tree_run AND run = ?",
+        (run, run),
     ).fetchall()
     trees = dict.fromkeys(
         (tree_agent, tree_run)
@@ -93,7 +93,7 @@ def run_of(connection: sqlite3.Connection, run: str, agent: str, now: float, row
     )
     stories = []
     for tree_agent, tree_run in trees:
-        mine: list[Condition] = [("tree_run = ? AND tree_agent IS ?", (tree_run, tree_agent))]
+        mine: list[Condition] = [(f"{OF_TREE} AND tree_agent IS ?", (tree_run, tree_agent))]
         steps = _steps(rows(mine, "ORDER BY ms, calls.id", MOST_STEPS))
         labels = dict.fromkeys(label for step in steps for label in step.record.get("labels") or ())
         summary = _summary(connection, tree_agent, tree_run, now)
@@ -104,7 +104,7 @@ def run_of(connection: sqlite3.Connection, run: str, agent: str, now: float, row
 
 
 def _summary(connection: sqlite3.Connection, agent: str | None, run: str, now: float) -> RunSummary:
-    mine, values = "tree_run = ? AND tree_agent IS ?", (run, agent)
+    mine, values = f"{OF_TREE} AND tree_agent IS ?", (run, agent)
     first, last, calls, refused, failed, cost, agents = connection.execute(
         f"SELECT min(ms), max(ms + total_ms), count(*), sum({REFUSED}), sum({FAILED}), total(cost_usd),"  # noqa: S608
         f" count(DISTINCT agent) FROM calls WHERE {mine}",
@@ -131,7 +131,7 @@ def _summary(connection: sqlite3.Connection, agent: str | None, run: str, now: f
 
 def _state(connection: sqlite3.Connection, agent: str | None, run: str, now: float) -> RunState:
     last = connection.execute(
-        "SELECT line FROM calls JOIN records USING (id) WHERE tree_run = ? AND tree_agent IS ?"
+        f"SELECT line FROM calls JOIN records USING (id) WHERE {OF_TREE} AND tree_agent IS ?"  # noqa: S608
         " ORDER BY id DESC LIMIT ?",
         (run, agent, _LAST),
     ).fetchall()

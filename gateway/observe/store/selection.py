@@ -16,6 +16,8 @@ FAILED = (
 )
 """As ``Row.failed``."""
 REFUSED = "(decision IS 'refuse')"
+OF_TREE = "tree = (SELECT trees.tree FROM trees WHERE trees.run = ?)"
+"""Calls of the trees with this run at their root."""
 
 
 def conditions(wanted: Filter) -> list[Condition]:
@@ -42,7 +44,7 @@ def conditions(wanted: Filter) -> list[Condition]:
 
 def of_run(run: str) -> Condition:
     """Calls of a run, and of those that it led to."""
-    return "(tree_run = ? OR (run IS NOT tree_run AND run = ?))", (run, run)
+    return f"({OF_TREE} OR (run IS NOT tree_run AND run = ?))", (run, run)
 
 
 def joined(asked: Sequence[Condition]) -> Condition:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from gateway.observe.store.selection import Condition
-from gateway.observe.store.writing import FOUND_TEXT, TEXT
+from gateway.observe.store.writing import TEXT
 
 _MATCHING = "SELECT rowid FROM words WHERE words MATCH ? UNION ALL SELECT rowid FROM temp.tail WHERE tail MATCH ?"
 
@@ -16,8 +16,6 @@ class Words:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._to: int | None = None
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        self._text = TEXT if version > 1 else FOUND_TEXT
 
     def having(self, text: str) -> Condition:
         """Calls whose records have all these words, in any order; ``begin*`` means words that begin so."""
@@ -37,7 +35,7 @@ class Words:
         after = max(worded, self._to)
         if newest > after:
             connection.execute(
-                f"INSERT INTO temp.tail (rowid, text) SELECT id, {self._text} FROM records WHERE id > ? AND id <= ?",  # noqa: S608
+                f"INSERT INTO temp.tail (rowid, text) SELECT id, {TEXT} FROM records WHERE id > ? AND id <= ?",  # noqa: S608
                 (after, newest),
             )
             self._to = newest

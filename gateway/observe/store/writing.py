@@ -17,6 +17,7 @@ from gateway.observe.store.rows import COLUMNS, Stored
 
 _ROWS = 64
 """Rows of one statement, at most."""
+_TREE_RUN = COLUMNS.index("tree_run")
 SLICE = 512
 """Calls that are deleted, or whose words are indexed, in one transaction."""
 
@@ -61,13 +62,28 @@ def insert(connection: sqlite3.Connection, batch: Sequence[Stored]) -> None:
     with transaction(connection):
         found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'calls'").fetchone()
         first = (found[0] if found else 0) + 1
+        trees = _trees(connection, [one.values[_TREE_RUN] for one in batch])
         for at in range(0, len(batch), _ROWS):
             part = list(enumerate(batch[at : at + _ROWS], first + at))
-            _insert(connection, "calls", 1 + len(COLUMNS), [(ident, *one.values) for ident, one in part])
+            rows = [(ident, *one.values, trees.get(one.values[_TREE_RUN])) for ident, one in part]
+            _insert(connection, "calls", 2 + len(COLUMNS), rows)
             _insert(connection, "records", 3, [(ident, one.line.decode(), one.text) for ident, one in part])
         said = [(first + at, number, *one) for at, each in enumerate(batch) for number, one in enumerate(each.said)]
         for at in range(0, len(said), _ROWS):
             _insert(connection, "said", 6, said[at : at + _ROWS])
+
+
+def _trees(connection: sqlite3.Connection, runs: Iterable[Any]) -> dict[Any, int]:
+    """The numbers of trees by the runs at their roots, made where there are none."""
+    names = {run: _valid(run) for run in runs if isinstance(run, str)}
+    distinct = list(dict.fromkeys(names.values()))
+    numbers: dict[str, int] = {}
+    for at in range(0, len(distinct), _ROWS):
+        part = distinct[at : at + _ROWS]
+        values, marks = ", ".join(["(?)"] * len(part)), ", ".join("?" * len(part))
+        connection.execute(f"INSERT OR IGNORE INTO trees (run) VALUES {values}", part)  # noqa: S608
+        numbers.update(connection.execute(f"SELECT run, tree FROM trees WHERE run IN ({marks})", part))  # noqa: S608
+    return {run: numbers[name] for run, name in names.items()}
 
 
 def _insert(connection: sqlite3.Connection, table: str, width: int, rows: Sequence[Sequence[Any]]) -> None:
@@ -75,8 +91,12 @@ def _insert(connection: sqlite3.Connection, table: str, width: int, rows: Sequen
     try:
         connection.execute(_statement(table, width, len(rows)), values)
     except UnicodeEncodeError:  # a lone surrogate: it gets "?" in its place, as in the line
-        valid = [one.encode("utf-8", "replace").decode() if isinstance(one, str) else one for one in values]
+        valid = [_valid(one) if isinstance(one, str) else one for one in values]
         connection.execute(_statement(table, width, len(rows)), valid)
+
+
+def _valid(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 @lru_cache(maxsize=3 * _ROWS)
@@ -122,14 +142,15 @@ def shrink(connection: sqlite3.Connection, most: int) -> int:
 def _delete(connection: sqlite3.Connection, idents: Sequence[int]) -> int:
     if not idents:
         return 0
+    among = f"({', '.join(map(str, idents))})"
     with transaction(connection):
+        asked = f"SELECT DISTINCT tree FROM calls WHERE id IN {among} AND tree IS NOT NULL"  # noqa: S608
+        trees = ", ".join([str(tree) for (tree,) in connection.execute(asked)])
         for table, key in (("calls", "id"), ("records", "id"), ("said", "id"), ("words", "rowid")):
-            _among(connection, f"DELETE FROM {table} WHERE {key} IN", idents)  # noqa: S608
+            connection.execute(f"DELETE FROM {table} WHERE {key} IN {among}")  # noqa: S608
+        left = "EXISTS (SELECT 1 FROM calls WHERE calls.tree = trees.tree)"
+        connection.execute(f"DELETE FROM trees WHERE tree IN ({trees}) AND NOT {left}")  # noqa: S608
     return len(idents)
-
-
-def _among(connection: sqlite3.Connection, statement: str, idents: Iterable[int]) -> None:
-    connection.execute(f"{statement} ({', '.join(map(str, idents))})")
 
 
 def release(connection: sqlite3.Connection, pages: int = 1024) -> bool:

@@ -14,14 +14,12 @@ from gateway.observe.keeping import NOTHING
 from gateway.observe.masked import masked_line
 from gateway.observe.redact import Redactor
 from gateway.observe.store import writing
-from gateway.observe.store.file import open_for_reading, open_for_writing, temporary
-from gateway.observe.store.found import Filter
-from gateway.observe.store.reader import TraceReader
+from gateway.observe.store.file import temporary
 from gateway.observe.store.rows import Stored, stored
 from gateway.observe.store.writing import insert
 from tests.builders import call, request
 
-from .support import kept, made
+from .support import made
 
 REDACTOR = Redactor()
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="?#\0"), max_size=20)
@@ -62,20 +60,3 @@ def test_the_words_that_come_with_a_call_are_those_of_its_record(operation, path
 def test_a_usual_call_brings_its_words_and_others_do_not():
     assert usual().text == "POST /orders /orders/4711"
     assert usual(outcome=Outcome(502, fault="tool", error="connection reset")).text is None
-
-
-def test_a_store_of_the_version_before_is_read_as_it_is_and_can_be_written_again(tmp_path):
-    path = tmp_path / "traces.db"
-    with closing(open_for_writing(str(path))) as old:
-        insert(old, kept(made(0), made(1)))
-        old.execute("ALTER TABLE records DROP COLUMN text")
-        old.execute("PRAGMA user_version = 1")
-    asked = Filter(text="transfers")
-    with closing(TraceReader(open_for_reading(path))) as reader:
-        assert [row.call for row in reader.calls(asked)] == ["c1", "c0"]
-        with closing(open_for_writing(str(path))) as connection:
-            insert(connection, [*kept(made(2)), usual("GET /transfers")])
-            assert connection.execute("PRAGMA user_version").fetchone() == (2,)
-        assert [row.call for row in reader.calls(asked)] == ["c2", "c1", "c0", "c0"]
-    with closing(TraceReader(open_for_reading(path))) as reader:
-        assert [row.call for row in reader.calls(asked)] == ["c2", "c1", "c0", "c0"]
