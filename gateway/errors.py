@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.model import Fields, Reason
+from gateway.model import Fields, Reason, Refusal
 
 
 class ToolgateError(Exception):
@@ -39,7 +39,7 @@ class ConfigError(ToolgateError):
 
 
 class Refused(ToolgateError):  # noqa: N818 - a verdict, not a fault
-    """A step before the decision cannot go on; the pipeline turns it into a refusal. The agent's fault unless 5xx."""
+    """A step cannot go on with a call; it becomes a refusal (``refusal_of``). The agent's fault unless 5xx."""
 
     def __init__(
         self,
@@ -54,6 +54,20 @@ class Refused(ToolgateError):  # noqa: N818 - a verdict, not a fault
         super().__init__(detail)
         self.reason, self.status, self.detail, self.advice = reason, status, detail, advice
         self.fields, self.retry_after, self.rule = fields, retry_after, rule
+
+
+def refusal_of(refused: Refused) -> Refusal:
+    """What becomes of a call with which a step cannot go on."""
+    return Refusal(
+        refused.reason,
+        refused.status,
+        refused.detail,
+        refused.rule,
+        retry_after=refused.retry_after,
+        retryable=refused.retry_after > 0,
+        advice=refused.advice,
+        fields=refused.fields,
+    )
 
 
 class UpstreamError(ToolgateError):

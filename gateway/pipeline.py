@@ -26,7 +26,7 @@ from gateway.decide.loops import advice_of
 from gateway.decide.results import ResultJudge
 from gateway.decide.rules import labels_of, quarantines_of
 from gateway.effects import Await, Collect, Effect, ReadBody, Relay, Reply, Send, Way
-from gateway.errors import ClientGone, Refused, UpstreamError
+from gateway.errors import ClientGone, Refused, UpstreamError, refusal_of
 from gateway.identify import Source, identify, run_of
 from gateway.model import (
     Answered,
@@ -41,7 +41,7 @@ from gateway.model import (
     Spoke,
 )
 from gateway.ports import Clock, Ledger, Lineage, Pacer, Quarantines, Recorder, Runs
-from gateway.replies import Hide, broken, broken_off, hidden, quarantined, refusal_of, reply_to, timed, told
+from gateway.replies import Hide, broken, broken_off, hidden, quarantined, reply_to, timed, told
 from gateway.story import Story
 from gateway.street import Street
 from gateway.understand.cutting import cut_where

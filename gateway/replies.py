@@ -72,20 +72,6 @@ def _one_line(text: str) -> bytes:
     return "".join(c if " " <= c <= "~" else "?" for c in text[:500]).encode("ascii")
 
 
-def refusal_of(refused: Refused) -> Refusal:
-    """What becomes of a call that a step before the decision cannot read or place."""
-    return Refusal(
-        refused.reason,
-        refused.status,
-        refused.detail,
-        refused.rule,
-        retry_after=refused.retry_after,
-        retryable=refused.retry_after > 0,
-        advice=refused.advice,
-        fields=refused.fields,
-    )
-
-
 _OVER = "make no more calls; an operator decides how it goes on"
 
 

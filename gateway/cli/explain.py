@@ -66,8 +66,7 @@ def _described(config: Path, path: Path, as_json: bool) -> str:
 
     from gateway.cli.call import call_of, described
     from gateway.cli.explanation import explanation_of, refused_early
-    from gateway.errors import ConfigError, Refused
-    from gateway.replies import refusal_of
+    from gateway.errors import ConfigError, Refused, refusal_of
 
     loaded = _loaded(config)
     try:

@@ -13,8 +13,8 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.decide.shapes import Check, Fit, Quota, Redact
-from gateway.decide.together import Waiting, claims_of
-from gateway.errors import Refused
+from gateway.decide.together import Claimed, Paced, Waiting, claims_of
+from gateway.errors import Refused, refusal_of
 from gateway.model import (
     Call,
     Claim,
@@ -96,10 +96,10 @@ def decide(
         if not isinstance((yield AskHuman(question)), str):
             return _with(_unapproved(question), spoke, ())
 
-    paced, claimed = claims_of(call, quotas)
-    refusal = _beyond([*paced, *claimed]) if call.parts else None
-    if refusal is not None:
-        return _with(refusal, spoke, ())
+    asked = _asked(call, quotas)
+    if isinstance(asked, Refusal):
+        return _with(asked, spoke, ())
+    paced, claimed = asked
     waited: tuple[Hold, ...] = ()
     if paced:
         refusal, waited = yield from _queue(paced, claimed)
@@ -115,6 +115,16 @@ def decide(
     if isinstance(fitted, Refusal):
         return _with(fitted, spoke, waited + holds)
     return Permit(fitted, grant, waited + holds, spoke)
+
+
+def _asked(call: Call, quotas: Sequence[Quota]) -> tuple[Paced, Claimed] | Refusal:
+    """What the quotas claim; a refusal where one of them cannot tell, or would never grant it."""
+    try:
+        paced, claimed = claims_of(call, quotas)
+    except Refused as refused:
+        return refusal_of(refused)
+    beyond = _beyond([*paced, *claimed]) if call.parts else None
+    return (paced, claimed) if beyond is None else beyond
 
 
 def _fitted(call: Call, holds: tuple[Hold, ...], fit: Fit | None) -> Call | Refusal:
@@ -162,9 +172,7 @@ def _checked(call: Call, checks: Sequence[Check]) -> _Checked:
     return None, spoke, grant, questions, fields
 
 
-def _queue(
-    paced: list[tuple[Quota, Waiting]], claimed: list[tuple[Quota, Claim]]
-) -> Generator[Effect, Any, tuple[Refusal | None, tuple[Hold, ...]]]:
+def _queue(paced: Paced, claimed: Claimed) -> Generator[Effect, Any, tuple[Refusal | None, tuple[Hold, ...]]]:
     """Wait in line for limits that wait and for places, but not for what would be refused at the end of it (an open
     circuit). A place is held from then on; the pipeline gives it back where the call goes no further."""
     claims = tuple([claim for _, claim in claimed])
@@ -187,7 +195,7 @@ def _queue(
     return None, waited
 
 
-def _refused(claimed: list[tuple[Quota, Claim]], holds: tuple[Hold, ...]) -> Refusal | None:
+def _refused(claimed: Claimed, holds: tuple[Hold, ...]) -> Refusal | None:
     for (quota, _), hold in zip(claimed, holds, strict=True):
         if not hold.granted:
             return quota.refusal(hold)

@@ -11,11 +11,10 @@ from typing import Any
 from msgspec import Struct, structs
 
 from gateway.config.build import LLM_PROTOCOLS
-from gateway.errors import Refused
+from gateway.errors import Refused, refusal_of
 from gateway.model import UNREAD, Agent, Call, Extent, Question, Reason, Refusal, Request, Route, Run
 from gateway.pipeline import Street
 from gateway.rehearse.records import Record, RecordedFlaw, RecordedPart, RecordedRun
-from gateway.replies import refusal_of
 from gateway.understand.route import Router
 
 CUT = 2048

@@ -19,7 +19,7 @@ from gateway.config.load import Loaded
 from gateway.decide.engine import AskHuman, Deciding, Look, Pace, Reserve, decide
 from gateway.decide.rules import Rules, judgement_of, labels_of
 from gateway.decide.shapes import NOTHING, Check, Judgement, Quota
-from gateway.errors import Refused
+from gateway.errors import Refused, refusal_of
 from gateway.model import (
     Answered,
     Call,
@@ -43,7 +43,6 @@ from gateway.rehearse.needs import Need, Needs
 from gateway.rehearse.rebuild import NOT_OURS, Rebuilder
 from gateway.rehearse.records import Record
 from gateway.rehearse.stage import Stage
-from gateway.replies import refusal_of
 from gateway.stores.bucket import paced
 from gateway.stores.circuits import SPREAD
 from gateway.understand.llm import USAGE, allows_model

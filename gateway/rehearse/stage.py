@@ -16,7 +16,7 @@ from gateway.config.described import Described
 from gateway.config.load import Loaded
 from gateway.decide.engine import AskHuman, Effect, Look, Pace, Reserve, decide
 from gateway.decide.rules import labels_of, quarantines_of
-from gateway.errors import Refused
+from gateway.errors import Refused, refusal_of
 from gateway.model import (
     Agent,
     Answered,
@@ -34,7 +34,7 @@ from gateway.model import (
 from gateway.pipeline import failed
 from gateway.ports import Clock
 from gateway.rehearse.requests import request_of
-from gateway.replies import quarantined, refusal_of
+from gateway.replies import quarantined
 from gateway.stores.bucket import spend, take
 from gateway.stores.memory import MemoryLedger
 from gateway.stores.quarantines import Register

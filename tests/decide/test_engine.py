@@ -77,6 +77,19 @@ def test_a_permit_says_which_grant_and_carries_what_was_said_and_held():
     assert decision == Permit(CALL, "readers", granted(slot()), (WARNING,))
 
 
+class CannotCount(Counts):
+    """A quota that cannot tell what the call counts by."""
+
+    def claims(self, call):
+        raise Refused(Reason.UNPRICED, 403, "no price", "ask another model", rule="budget/daily")
+
+
+def test_what_rules_said_is_kept_where_a_quota_refuses_before_it_claims():
+    decision = play(CALL, [Says(Judgement(spoke=(WARNING,)))], [Counts(slot()), CannotCount()])
+    refusal = Refusal(Reason.UNPRICED, 403, "no price", "budget/daily", advice="ask another model", spoke=(WARNING,))
+    assert decision == refusal
+
+
 def test_the_first_refusal_ends_it_and_no_counter_moves():
     later = Says()
     decision = play(

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from gateway.errors import refusal_of
 from gateway.model import Findings, Mode, Outcome, Permit, Quarantine, Reason, Refusal, Spoke, Verdict
 from gateway.observe.runstate import IDLE, Ended, RunState, Transition, ended_in, ended_of, history
 from gateway.observe.trace import line_of
-from gateway.replies import quarantined, refusal_of
+from gateway.replies import quarantined
 from tests.builders import call
 from tests.observe.support import trace
 
