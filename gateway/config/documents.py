@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -16,6 +16,8 @@ from gateway.config.problems import Found, ShownProblem, excerpt_of, lines_of
 from gateway.config.scalars import place_in
 from gateway.errors import Problem
 
+_NO_SECRET = frozenset({"header", "agent"})
+"""Keys beside secrets."""
 _OF_POLICIES = re.compile(r"^apiVersion:", re.MULTILINE)
 
 
@@ -46,8 +48,24 @@ class Document(Struct, frozen=True):
         if value.raw is not None and value.value:
             # What a reference stands for may be a secret; what the file says is not.
             message, hint = message.replace(value.value, value.raw), hint.replace(value.value, value.raw)
-        shown = "" if SECRET & set(path) else excerpt_of(self.text, line, column)
+        shown = "" if SECRET & set(path) or self._betrays(line) else excerpt_of(self.text, line, column)
         return ShownProblem(self.file, line, column, message, hint, shown, kind=kind)
+
+    def _betrays(self, line: int) -> bool:
+        """Whether a secret stands in this line as it is: a mistake beside it must not show it."""
+        return any(
+            node.raw is None and 0 <= line - node.line <= self.text.count("\n", node.start, node.end)
+            for node in _secrets(self.root)
+        )
+
+
+def _secrets(node: Node, within: bool = False) -> Iterator[Node]:
+    """The scalars that may be secrets, by the names of their keys."""
+    for key, item in node.items.items():
+        inside = within or key in SECRET
+        if inside and key not in _NO_SECRET and not isinstance(item.value, dict | list):
+            yield item
+        yield from _secrets(item, inside)
 
 
 def read_documents(path: Path, files: Files) -> tuple[list[Document], list[Problem]]:

@@ -106,6 +106,37 @@ def test_messages_and_excerpts_betray_no_secret(
         assert "4711081547" not in str(problem) + getattr(problem, "excerpt", "")
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        'tools: {x: {url: "http://a", credential: {header: A, value: SECRET}, bogus: 1}}',
+        'tools: {x: {url: "http://a"}}\nadmin: {listen: nonsense, token: "SECRET-SECRET-SECRET"}',
+        'tools: {x: {url: "http://a"}}\naudit: {bogus: 1, key: "SECRET-SECRET-SECRET-SECRET-SECRET-SECRET"}',
+        'tools: {x: {url: "http://a"}}\nlineage: {key: SECRET}',
+        'tools: {x: {url: "http://a"}}\ntrace: {otlp: {endpoint: "http://b", headers: {a: SECRET}, bogus: 1}}',
+        'tools: {x: {url: "http://a", credential: {header: A, value: "one\n  SECRET"}, bogus: 1}}',
+    ],
+)
+def test_a_mistake_beside_a_secret_does_not_show_it(config: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, config))
+    assert caught.value.problems
+    for problem in caught.value.problems:
+        assert "SECRET" not in str(problem) + getattr(problem, "excerpt", "")
+
+
+def test_a_mistake_beside_the_reference_of_a_secret_shows_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "4711081547")
+    config = 'tools: {x: {url: "http://a", credential: {header: A, value: "${env:TOKEN}"}, bogus: 1}}'
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, config))
+    (shown,) = [getattr(problem, "excerpt", "") for problem in caught.value.problems]
+    assert "${env:TOKEN}" in shown
+    assert "4711081547" not in shown
+
+
 def test_messages_show_a_reference_and_not_what_it_stands_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHERE", "ftp://hidden.example")
     (message,) = told(written(tmp_path, "tools: {a: {url: '${env:WHERE}'}}\n", a="# nothing\n"))
