@@ -160,7 +160,7 @@ class App:
             self._notices.start(self._quarantines)
             self._breakers.start(shared=self._state.shared)
             if self._loaded.config.lineage.key is None:
-                self._shared_key.start()
+                await self._shared_key.start()
             await self._serve()
         finally:
             await self._shared_key.close()

@@ -16,6 +16,8 @@ log = logging.getLogger("toolgate")
 KIND, KEY = "key", "lineage"
 RETRY = 1.0
 """Seconds between two tries to find a key on the board, or to put one there."""
+PATIENCE = 2.0
+"""Seconds that a replica waits for a key before it takes calls."""
 _TURN = 10.0
 """Seconds that a replica has for posting one."""
 
@@ -28,10 +30,12 @@ class SharedKey:
         self._runs = runs
         self._looking: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Follow the board from now on; until it has a key, this replica signs with one of its own."""
+    async def start(self, patience: float = PATIENCE) -> None:
+        """Follow the board from now on. Waits ``patience`` seconds at most until there is a key: the calls of a replica
+        that begins before that are signed with a key of its own, which no other knows."""
         self._board.watch(KIND, self._heed)
         self._looking = asyncio.create_task(self._agree())
+        await asyncio.wait({self._looking}, timeout=patience)
 
     async def close(self) -> None:
         """Look no more."""

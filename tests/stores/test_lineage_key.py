@@ -61,9 +61,9 @@ async def test_replicas_that_begin_together_agree_on_one_key():
     board = Board(lambda: NOW)
     made = [replica(board, number) for number in range(3)]
     assert not knows(made[0][0], token(made[1][0]))
-    for _, key in made:
-        key.start()
-    await agreed(*[runs for runs, _ in made])
+    await asyncio.gather(*[key.start() for _, key in made])
+    everyone = [runs for runs, _ in made]
+    assert all(knows(one, token(other)) for one in everyone for other in everyone), "before the first call"
     for _, key in made:
         await key.close()
     assert len(board.entries("key")) == 1
@@ -72,14 +72,11 @@ async def test_replicas_that_begin_together_agree_on_one_key():
 async def test_one_that_comes_later_takes_the_key_that_there_is():
     board = Board(lambda: NOW)
     (first, one), (second, two) = replica(board, 1), replica(board, 2)
-    one.start()
-    async with asyncio.timeout(5):
-        while not board.entries("key"):
-            await asyncio.sleep(0.001)
+    await one.start()
     told = token(first)
-    two.start()
-    await agreed(first, second)
+    await two.start()
     assert knows(second, told)
+    await agreed(first, second)
     for key in (one, two):
         await key.close()
 
@@ -88,9 +85,8 @@ async def test_a_board_that_is_away_is_asked_again(caplog: pytest.LogCaptureFixt
     board = Board(lambda: NOW)
     board.away = True
     (first, one), (second, two) = replica(board, 1), replica(board, 2)
-    one.start()
-    two.start()
-    await asyncio.sleep(0.02)
+    await one.start(patience=0.02)
+    await two.start(patience=0.02)
     assert knows(first, token(first)), "it signs with its own meanwhile"
     assert len(caplog.records) == 2, "each says so once"
     board.away = False
