@@ -135,7 +135,7 @@ class Streets:
         book, config = self._loaded.book, self._loaded.config.tools[tool.name]
         pricer = self._pricer(tool, config)
         reads = book.reads(tool.name) | (pricer.references if pricer is not None else frozenset())
-        priced = (Unpriced(pricer),) if pricer is not None else ()
+        priced = (Unpriced(pricer),) if pricer is not None and pricer.refuses else ()
         reads_results = "response" in book.phases(tool.name) or not reads.isdisjoint(_OF_ANSWERS)
         quotas = (*self._counting, Bulkhead(tool)) if tool.concurrency else self._counting
         if book.governs(CompiledRun, tool.name):

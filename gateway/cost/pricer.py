@@ -42,6 +42,11 @@ class Pricer:
         """The variables that prices read, as in CallPrice."""
         self._foreseen = self.references.isdisjoint(ANSWER)
 
+    @property
+    def refuses(self) -> bool:
+        """Whether ``admits`` may refuse a call."""
+        return self._unknown == "refuse" and self._book is not None
+
     def admits(self, call: Call) -> Refusal | None:
         """A refusal where the call asks a model without a price, and such models are to be refused."""
         if self._unknown != "refuse" or self._book is None or "llm.model" not in call.facts:

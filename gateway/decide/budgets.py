@@ -45,6 +45,8 @@ class Budgets:
     ) -> None:
         self._book, self._pricer, self._models, self._shorten = book, pricer, models, shorten
         self._memo = ClaimMemo(self._of_the_kind)
+        self._cutting = False
+        """Whether a budget that has counted calls cuts answers."""
 
     def claims(self, call: Call) -> tuple[Claim, ...]:
         """One claim for each budget and unit.
@@ -58,7 +60,7 @@ class Budgets:
         """What adds to the claims of the kind what a call can cost; see ``claims``."""
         kinds = self._memo.of_the_kind(call)
         if not isinstance(kinds, tuple):
-            return self.claims
+            return None
         return partial(self._own, _budgets_in(kinds)) if kinds else ()
 
     def _own(self, kinds: Sequence[BudgetClaim], call: Call) -> tuple[Claim, ...]:
@@ -87,7 +89,9 @@ class Budgets:
             most = self._pricer.bound(call)
         else:
             most = 0
-        return (None, 0) if most is None else (most, self._least(call, unit, most))
+        if most is None or call.extent is None or self._shorten is None:
+            return most, 0
+        return most, self._least(call, call.extent, unit, most)
 
     def _tokens(self, call: Call) -> int | None:
         if call.extent is not None:
@@ -95,10 +99,7 @@ class Budgets:
             return read_at_most(call.extent, rates) + call.extent.output
         return None if self._models and not asks_nothing(call.request) else 0
 
-    def _least(self, call: Call, unit: str, most: int) -> int:
-        extent = call.extent
-        if extent is None or self._shorten is None:
-            return 0
+    def _least(self, call: Call, extent: Extent, unit: str, most: int) -> int:
         shortest = (SHORTEST + extent.besides) * extent.answers
         if extent.output <= shortest:
             return 0
@@ -118,8 +119,10 @@ class Budgets:
             Refused: the request cannot be brought under that bound.
         """
         extent = call.extent
+        if extent is None or self._shorten is None:
+            return call
         short = [hold.claim for hold in holds if hold.state == SHORT and isinstance(hold.claim, BudgetClaim)]
-        if not short or extent is None or self._shorten is None:
+        if not short:
             return call
         afforded = min(self._afforded(call, extent, claim) for claim in short)
         return self._shorten(call, afforded // extent.answers - extent.besides)
@@ -134,7 +137,7 @@ class Budgets:
 
     def cuts(self, holds: Sequence[Hold]) -> bool:
         """Whether an answer is cut where it comes to cost more than these holds have set aside."""
-        return any(isinstance(hold.claim, BudgetClaim) and hold.claim.settings.cut for hold in holds)
+        return self._cutting and any(isinstance(hold.claim, BudgetClaim) and hold.claim.settings.cut for hold in holds)
 
     def beyond(self, call: Call, holds: Sequence[Hold], found: Findings) -> Refusal | None:
         """A refusal where an answer has come to cost more than was reserved of a budget that cuts it."""
@@ -179,6 +182,7 @@ class Budgets:
         for budget in budgets:
             name, *parts = budget.key(call)
             claims += [BudgetClaim(budget.name, (name, each.unit, *parts), "", 0, each) for each in budget.settings]
+            self._cutting = self._cutting or any(each.cut for each in budget.settings)
         return tuple(claims), all(budget.references <= OF_THE_KIND for budget in budgets)
 
     def refusal(self, hold: Hold) -> Refusal:

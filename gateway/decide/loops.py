@@ -28,13 +28,11 @@ NEAR = "near"
 
 def advice_of(holds: Iterable[Hold]) -> tuple[Spoke, ...]:
     """What the agent is told with the answer of a call that is close to a loop."""
-    return tuple(
-        [
-            Spoke("loop", hold.claim.guard, Verdict.WARN, Mode.ENFORCE, hold.detail)
-            for hold in holds
-            if hold.state == NEAR and isinstance(hold.claim, LoopClaim) and hold.claim.settings.enforced
-        ]
-    )
+    advice: tuple[Spoke, ...] = ()
+    for hold in holds:
+        if hold.state == NEAR and isinstance(hold.claim, LoopClaim) and hold.claim.settings.enforced:
+            advice += (Spoke("loop", hold.claim.guard, Verdict.WARN, Mode.ENFORCE, hold.detail),)
+    return advice
 
 
 class Loops:
@@ -57,11 +55,21 @@ class Loops:
 
     def _own(self, kinds: tuple[Claim, ...], call: Call) -> tuple[Claim, ...]:
         changes = may_change(call)
-        return tuple([self._claim(call, kind, changes=changes) for kind in kinds if isinstance(kind, LoopClaim)])
-
-    def _claim(self, call: Call, kind: LoopClaim, *, changes: bool) -> LoopClaim:
-        return LoopClaim(
-            kind.guard, kind.key, self._intent(call, kind.guard), changes, kind.polls, kind.settings, kind.by_result
+        ignored, intent = self._ignored, call.intent
+        return tuple(
+            [
+                LoopClaim(
+                    each.guard,
+                    each.key,
+                    self._intent(call, each.guard) if ignored.get(each.guard) else intent,
+                    changes,
+                    each.polls,
+                    each.settings,
+                    each.by_result,
+                )
+                for each in kinds
+                if isinstance(each, LoopClaim)
+            ]
         )
 
     def _intent(self, call: Call, guard: str) -> str:

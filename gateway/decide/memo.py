@@ -17,8 +17,9 @@ OF_THE_KIND = frozenset({"agent.id", "run.id", "tool.name", "tool.operation", "t
 """Variables that are the same for all calls of a kind."""
 
 
-Prepared = tuple[Claim, ...] | Callable[[Call], tuple[Claim, ...]]
-"""What a quota claims for all calls of a kind (``of_the_kind``), or what tells it for each of them."""
+Prepared = tuple[Claim, ...] | Callable[[Call], tuple[Claim, ...]] | None
+"""What a quota claims for all calls of a kind (``of_the_kind``), or what tells it for each of them where none of its
+claims is ever waited for. None where it must be asked for each call."""
 
 V = TypeVar("V")
 
@@ -71,6 +72,6 @@ class ClaimMemo:
         return claims
 
     def of_the_kind(self, call: Call) -> Prepared:
-        """The claims of all calls of this one's kind; ``of`` where they depend on more."""
+        """The claims of all calls of this one's kind; None where they depend on more."""
         claims, by_kind = self._claims(call)
-        return claims if by_kind else self.of
+        return claims if by_kind else None

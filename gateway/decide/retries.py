@@ -80,8 +80,11 @@ class Retries:
 
 def _own(kinds: tuple[Claim, ...], call: Call) -> tuple[Claim, ...]:
     changes = may_change(call)
-    return tuple([_claim(kind, call.intent, changes=changes) for kind in kinds if isinstance(kind, RetryClaim)])
-
-
-def _claim(kind: RetryClaim, intent: str, *, changes: bool) -> RetryClaim:
-    return RetryClaim(kind.guard, kind.key, kind.tree, kind.operation, intent, changes, kind.settings, kind.by_result)
+    intent = call.intent
+    return tuple(
+        [
+            RetryClaim(each.guard, each.key, each.tree, each.operation, intent, changes, each.settings, each.by_result)
+            for each in kinds
+            if isinstance(each, RetryClaim)
+        ]
+    )

@@ -31,6 +31,8 @@ class _Step(Struct, frozen=True):
     claimed: tuple[tuple[Quota, Claim], ...] = ()
     quota: Quota | None = None
     asked: Callable[[Call], tuple[Claim, ...]] | None = None
+    waits: bool = False
+    """Whether what it then claims may be waited for."""
 
 
 class Together(tuple[Quota, ...]):
@@ -58,11 +60,10 @@ class Together(tuple[Quota, ...]):
                 paced += step.paced
                 claimed += step.claimed
                 continue
-            for claim in asked(call):
-                if waits(claim):
-                    paced.append((quota, claim))
-                else:
-                    claimed.append((quota, claim))
+            if step.waits:
+                _sort(quota, asked(call), paced, claimed)
+            else:
+                claimed += [(quota, claim) for claim in asked(call)]
         return paced, claimed
 
 
@@ -72,11 +73,12 @@ def _steps(quotas: Sequence[Quota], call: Call) -> tuple[_Step, ...]:
     claimed: Claimed = []
     for quota in quotas:
         of_the_kind: Callable[[Call], Prepared] | None = getattr(quota, "of_the_kind", None)
-        prepared = quota.claims if of_the_kind is None else of_the_kind(call)
+        prepared = None if of_the_kind is None else of_the_kind(call)
         if isinstance(prepared, tuple):
             _sort(quota, prepared, paced, claimed)
             continue
-        steps += [_Step(tuple(paced), tuple(claimed)), _Step(quota=quota, asked=prepared)]
+        asked = _Step((), (), quota, prepared or quota.claims, prepared is None)
+        steps += [_Step(tuple(paced), tuple(claimed)), asked]
         paced, claimed = [], []
     steps.append(_Step(tuple(paced), tuple(claimed)))
     return tuple([step for step in steps if step.paced or step.claimed or step.asked])

@@ -41,11 +41,6 @@ class Account:
         self.lease: Any = None
         """Of budgets that are leased: see ``leases.py``."""
 
-    def spendable(self, at: float) -> int:
-        """What is left if no call under way spends anything. Below 0 where calls cost more than was foreseen."""
-        self.spending.roll(at)
-        return self.settings.limit - self.spending.spent
-
     def level_at(self, at: float) -> int:
         """How much keeps it from being forgotten."""
         if self.holds or (self.waiting is not None and self.waiting.waiters):
@@ -53,17 +48,10 @@ class Account:
         self.spending.roll(at)
         return min(_SPENT, (self.spending.spent * 1024 // max(1, self.settings.limit)).bit_length())
 
-    def reserve(self, call: str, amount: int) -> None:
-        """Set so much aside for the call."""
-        self.holds[call] = self.holds.get(call, 0) + amount
-        self.reserved += amount
-
-    def free(self, call: str) -> int | None:
-        """What was set aside for the call, no longer; None where nothing is."""
-        amount = self.holds.pop(call, None)
-        if amount is not None:
-            self.reserved -= amount
-        return amount
+    @property
+    def least_room(self) -> int:
+        """What can be reserved at least: where a window has ended since something was spent, it is more."""
+        return self.settings.limit - self.spending.spent - self.reserved
 
 
 class _Table:

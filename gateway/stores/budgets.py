@@ -45,7 +45,9 @@ class Budgets(Keeper[BudgetClaim]):
     def state_of(self, account: Account) -> tuple[int, int, int]:
         """What is left if no call under way spends anything; what can be reserved now; and what is left if all spend
         what they have reserved."""
-        spendable = account.spendable(self.wall())
+        spending = account.spending
+        spending.roll(self.wall())
+        spendable = account.settings.limit - spending.spent
         room = spendable - account.reserved
         return spendable, room, room
 
@@ -54,7 +56,9 @@ class Budgets(Keeper[BudgetClaim]):
 
     def take(self, claim: BudgetClaim, hold: Hold, now: float) -> Hold:  # noqa: ARG002
         """Set aside what was granted; ``left`` is what is left then."""
-        self.accounts.known(claim).reserve(claim.call, claim.amount)
+        account, call, amount = self.accounts.known(claim), claim.call, claim.amount
+        account.holds[call] = account.holds.get(call, 0) + amount
+        account.reserved += amount
         return Hold(claim, True, hold.left - claim.amount, 0.0, hold.state)
 
     def settle(self, hold: Hold, outcome: Outcome, now: float) -> None:  # noqa: ARG002
@@ -63,8 +67,12 @@ class Budgets(Keeper[BudgetClaim]):
         if not isinstance(claim, BudgetClaim):
             raise TypeError(f"not a claim on a budget: {claim!r}")
         account = self.accounts.known(claim)
-        if account.free(claim.call) is not None:
-            self._charge(account, claim, charge(claim, outcome))
+        reserved = account.holds.pop(claim.call, None)
+        if reserved is None:
+            return
+        account.reserved -= reserved
+        self._charge(account, claim, charge(claim, outcome))
+        if account.waiting is not None:
             self._freed(account)
 
     def _charge(self, account: Account, claim: BudgetClaim, amount: int) -> None:  # noqa: ARG002
@@ -77,11 +85,14 @@ class Budgets(Keeper[BudgetClaim]):
         if not isinstance(claim, BudgetClaim):
             raise TypeError(f"not a claim on a budget: {claim!r}")
         account = self.accounts.of(claim)
-        if account.free(claim.call) is not None:
-            self._freed(account)
+        reserved = account.holds.pop(claim.call, None)
+        if reserved is not None:
+            account.reserved -= reserved
+            if account.waiting is not None:
+                self._freed(account)
 
     def _freed(self, account: Account) -> None:
-        """Something that was reserved is not any more."""
+        """Something that was reserved is not any more, of an account that calls wait for."""
 
     async def all_standings(self) -> list[Standing]:
         """As ``standings``; for all replicas where they share budgets."""

@@ -133,6 +133,8 @@ class LeasedBudgets(WaitingBudgets):
     """``holder`` is this replica's name in the vault, ``board`` that of all replicas. ``close`` must be awaited at the
     end."""
 
+    _alone = False
+
     def __init__(self, wall: Clock, clock: Clock, vault: Vault, holder: str, board: Board) -> None:
         super().__init__(wall, clock)
         self._vault, self._holder = vault, holder

@@ -51,7 +51,7 @@ class TracedRuns:
 
         What a tool passed on counts for more than what an agent says of its own runs, unless both lie in one tree.
         """
-        found, how = self._passed_on(lookup)
+        found, how = self._passed_on(lookup) if b"baggage" in lookup or b"traceparent" in lookup else (None, "")
         own = (agent.id, short(run.id))
         if run.id and (len(self._declared) or self.parent_header in lookup):
             declared = self._said(own, lookup.get(self.parent_header))

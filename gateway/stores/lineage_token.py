@@ -7,7 +7,8 @@ tree of runs that it names, for a day. It is not secret: it shows the ids of age
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
+from binascii import b2a_base64
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
@@ -30,6 +31,9 @@ _SKEW = 300.0
 
 _MAC = 16
 """Bytes of the signature: keyed BLAKE2b (RFC 7693), which costs a fifth of HMAC-SHA256."""
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+"""RFC 4648, 5."""
 
 _TOKEN_VERSION = 2
 
@@ -58,7 +62,7 @@ _decode = msgspec.msgpack.Decoder(_Body).decode
 def token_of(place: Place, key: bytes, now: float) -> bytes:
     """The token for this place, or nothing where it would be too long. ``now`` is in seconds since the epoch."""
     body = _encode(_Body(_TOKEN_VERSION, int(now), place))
-    token = urlsafe_b64encode(body + _mac(key, body)).rstrip(b"=")
+    token = b2a_base64(body + _mac(key, body), newline=False).translate(_URL_SAFE, b"=")
     return token if len(token) <= LONGEST else b""
 
 

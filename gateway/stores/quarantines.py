@@ -54,12 +54,17 @@ class Register:
         """What keeps this call from being made, if anything."""
         if not self._standing:
             return None
-        for scope in SCOPES:
-            place = place_of(call, scope)
+        agent, run = call.tree
+        for place in (
+            EVERYTHING,
+            ("agent", (call.agent.id,)),
+            ("tool", (call.tool.name,)),
+            ("run", (agent, short(run))),
+        ):
             found = self._standing.get(place)
             if found is not None:
                 if self._stands(found):
-                    self.refused[scope] += 1
+                    self.refused[place[0]] += 1
                     return found
                 del self._standing[place]
         return None

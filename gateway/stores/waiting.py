@@ -74,6 +74,8 @@ class WaitingBudgets(Budgets):
     """``clock`` is the ledger's."""
 
     fetches = True
+    _alone = True
+    """Whether what is left of an account is what is known here."""
 
     async def close(self) -> None:
         """Nothing is reserved after this."""
@@ -96,6 +98,8 @@ class WaitingBudgets(Budgets):
         """Its turn, where others have reserved what this call needs."""
         account = self.accounts.known(claim)
         line: Line | None = account.waiting
+        if line is None and self._alone and claim.amount <= account.least_room:
+            return None
         if line is not None and claim.call in line.promises:
             line.redeem(claim.call)
             # Taken in this turn of the loop, or the next one's: the call may wait for another account, or be refused.
@@ -166,8 +170,7 @@ class WaitingBudgets(Budgets):
         """Somebody waits for the account."""
 
     def _freed(self, account: Account) -> None:
-        if account.waiting is not None:
-            self._wake(account)
+        self._wake(account)
 
     def _wake(self, account: Account) -> None:
         """Call those whose turn it is, and those for whom there will be nothing."""
