@@ -33,7 +33,6 @@ from gateway.model import (
     RateClaim,
     Reason,
     Refusal,
-    SlotClaim,
 )
 from gateway.pipeline import Street
 from gateway.policy.rules import RuleSet
@@ -304,7 +303,7 @@ class Simulation:
             answer = Answered(record.upstream_status, first_byte)
             opened = min(at + first_byte, ended)
             self._at(opened, lambda now: self._stage.answered(permit, answer, now))
-        if SlotClaim in kinds or circuits or counts or record.cost_usd:
+        if kinds - {RateClaim} or counts or record.cost_usd:  # a limit is not told how a call ended
             outcome = _outcome(record)
             self._at(ended, lambda now: self._stage.settle(call, permit, outcome, now))
 

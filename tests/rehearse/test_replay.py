@@ -22,6 +22,7 @@ from gateway.rehearse.replay import Replay
 from gateway.rehearse.stage import Stage
 from gateway.rehearse.timeline import Timeline
 from gateway.stores.circuits import SPREAD
+from tests.rehearse.support import document
 
 CONFIG = """
 identify: [{header: x-agent-id}]
@@ -228,3 +229,16 @@ def test_a_run_whose_cost_is_not_known_any_more_makes_its_calls_unknown(
     assert {unknown["why"] for unknown in report["unknowns"]} == {"not in the record: run.cost_usd"}
     assert report["newly_allowed"] > 0
     assert any("are allowed now" in note for note in report["notes"])
+
+
+def test_a_budget_without_prices_is_renewed_with_its_window(tmp_path: Path) -> None:
+    policies = document("Grant", "all", "{agents: ['*'], tools: ['*']}") + document(
+        "Budget", "two", "{per: [], window: hour, calls: 2}"
+    )
+    loaded = version(tmp_path, policies)
+    play = Performance(Stage(loaded, EPOCH))
+    acts = [play.begin(Described(agent="clerk-1", tool="queue"), AnswerPart(), 1000.0 * number) for number in range(10)]
+    play.until()
+    assert [act.trace and kind(act.trace) for act in acts].count("deny") == 4
+    report = replayed(log_of([act.trace for act in acts if act.trace is not None]), loaded)
+    assert named(report) == {}
