@@ -22,6 +22,7 @@ from gateway.decide.shapes import NOTHING, Check, Judgement, Quota
 from gateway.errors import Refused, refusal_of
 from gateway.model import (
     Answered,
+    BudgetClaim,
     Call,
     CircuitClaim,
     Decision,
@@ -33,6 +34,7 @@ from gateway.model import (
     RateClaim,
     Reason,
     Refusal,
+    SlotClaim,
 )
 from gateway.pipeline import Street
 from gateway.policy.rules import RuleSet
@@ -303,7 +305,7 @@ class Simulation:
             answer = Answered(record.upstream_status, first_byte)
             opened = min(at + first_byte, ended)
             self._at(opened, lambda now: self._stage.answered(permit, answer, now))
-        if kinds - {RateClaim} or counts or record.cost_usd:  # a limit is not told how a call ended
+        if circuits or counts or record.cost_usd or not kinds.isdisjoint((SlotClaim, BudgetClaim)):
             outcome = _outcome(record)
             self._at(ended, lambda now: self._stage.settle(call, permit, outcome, now))
 
