@@ -1,8 +1,9 @@
 """From call to decision, as a generator that asks for effects and performs none.
 
 Checks first, then people, then queues, then counters: nothing is held while somebody thinks, only places of pools while
-a call waits for another place or for budgets, and no counter moves for a call that was never going to run. All claims go
-in one reserve, all or nothing: a refusal has nothing to undo but such places, which the pipeline gives back. The pipeline answers each effect with ``send``; a test answers by hand.
+a call waits for another place or a budget, and no counter moves for a call that was never going to run. All claims go
+in one reserve, all or nothing: a refusal has nothing to undo but such places, which the pipeline gives back. The
+pipeline answers each effect with ``send``; a test answers by hand.
 """
 
 from __future__ import annotations
