@@ -19,6 +19,10 @@ PROBE = "probe"
 SWEEP = 10_000
 """Circuits at which those that say nothing are forgotten."""
 
+MOST = 50_000
+"""Circuits that are kept then, the newest: agents may think of ever new operations, and make them fail. Those that are
+not closed are kept before all others."""
+
 SPREAD = 0.2
 """The spread of circuits in a process, see ``Circuit``; cases of policies have none, so that their times are round."""
 
@@ -191,6 +195,9 @@ class Circuits(Keeper[CircuitClaim]):
                 for key, circuit in self._circuits.items()
                 if not circuit.healthy and not circuit.quiet(now)
             }
+            if len(self._circuits) > MOST:
+                newest = sorted(self._circuits.items(), key=_is_closed, reverse=True)[-MOST:]
+                self._circuits = dict(newest)
             self._sweep_at = max(SWEEP, 2 * len(self._circuits))
 
     def __len__(self) -> int:
@@ -230,3 +237,7 @@ class Circuits(Keeper[CircuitClaim]):
 
 def _probe(hold: Hold) -> int:
     return int(hold.left) if hold.state == PROBE else 0
+
+
+def _is_closed(entry: tuple[Key, Circuit]) -> bool:
+    return entry[1].state == CLOSED
