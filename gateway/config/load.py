@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from gateway.config.build import LLM_PROTOCOLS, tools_of
 from gateway.config.documents import Document, problems_of, read_documents
 from gateway.config.files import Files
+from gateway.config.folders import without_folder
 from gateway.config.model_errors import Mistake, mistakes
 from gateway.config.packages import missing
 from gateway.config.pins import read_pins
@@ -169,7 +170,10 @@ class _Reading:
         self.tools = built.tools
         self.arguments |= built.arguments
         self.errors += [document.mistake(mistake) for mistake in built.errors]
-        self.warnings += [document.mistake(mistake) for mistake in (*built.warnings, *missing(config))]
+        self.warnings += [
+            document.mistake(mistake)
+            for mistake in (*built.warnings, *missing(config), *without_folder(config, self.base))
+        ]
         for name, tool in config.tools.items():
             if tool.protocol == "mcp":
                 pinned = self.pinnings[name] = self._pinning(document, name, tool.pins)

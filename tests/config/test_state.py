@@ -10,7 +10,7 @@ from gateway.config import packages
 from gateway.config.load import attempt, load
 from gateway.errors import ConfigError
 from gateway.model.state_url import read_state_url
-from tests.config.support import CONFIG, GRANT, written
+from tests.config.support import CONFIG, GRANT, told, written
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_the_parts_of_a_url_are_decoded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "problem"),
     [
         ("", "not a URL of a store"),
         ("memory", "not a URL of a store"),
@@ -63,11 +63,11 @@ def test_the_parts_of_a_url_are_decoded() -> None:
         ("unix:///run/redis.sock?db=x", "the database is a number"),
     ],
 )
-def test_a_url_that_is_none_is_told_without_its_secrets(text: str, told: str, tmp_path: Path) -> None:
+def test_a_url_that_is_none_is_told_without_its_secrets(text: str, problem: str, tmp_path: Path) -> None:
     path = written(tmp_path, f"{CONFIG}state: '{text}'\n", p=GRANT)
     with pytest.raises(ConfigError) as caught:
         load(path)
-    assert told in str(caught.value)
+    assert problem in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
@@ -107,3 +107,28 @@ def test_a_package_that_is_not_installed_here_is_warned_of(tmp_path, monkeypatch
     assert "secret" not in warning
     monkeypatch.setattr(packages, "find_spec", lambda name: None if name != package else object())
     assert attempt(path).warnings == []
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ("state: sqlite:///var/state.db", "toolgate.yaml:1:8: the folder var of var/state.db does not exist"),
+        ("trace: {file: log/trace.jsonl}", "toolgate.yaml:1:15: the folder log of log/trace.jsonl does not exist"),
+        ("trace: {store: {path: var/traces.db}}", "toolgate.yaml:1:23: the folder var of var/traces.db does not exist"),
+    ],
+)
+def test_a_folder_that_is_not_there_is_warned_of(tmp_path, config, expected):
+    path = written(tmp_path, f"{config}\n{CONFIG}")
+    (warning,) = told(path)
+    assert warning.startswith(expected)
+    (tmp_path / "var").mkdir()
+    (tmp_path / "log").mkdir()
+    assert told(path) == []
+
+
+def test_whole_paths_are_not_looked_at_since_they_may_be_those_of_another_machine(tmp_path):
+    away = tmp_path / "elsewhere"
+    config = (
+        f"state: sqlite:///{away}/state.db\ntrace: {{file: {away}/t.jsonl, store: {{path: {away}/t.db}}}}\n{CONFIG}"
+    )
+    assert told(written(tmp_path, config)) == []
