@@ -181,7 +181,9 @@ def origin_of(url: str) -> tuple[Origin, str]:
     if parts.scheme not in ("http", "https") or not host or not re.fullmatch(r"[^\s\x00-\x1f]+", url):
         raise ValueError(f"not a URL: {url!r}; {_LOOKS}")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("a URL must not hold a user name or password; write a credential: for a tool, headers: for a collector")
+        raise ValueError(
+            "a URL must not hold a user name or password; write a credential: for a tool, headers: for a collector"
+        )
     if parts.query or parts.fragment or "?" in url or "#" in url:
         raise ValueError("a URL must not hold a query or a fragment; " + _LOOKS)
     if not _HOST.fullmatch(f"[{host}]" if ":" in host else host):
