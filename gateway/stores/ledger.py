@@ -102,7 +102,14 @@ class KeptLedger:
             if not hold.granted:
                 return self._refused(holds, now)
         keepers = self._keepers
-        return tuple([keepers[type(hold.claim)].take(hold.claim, hold, now) for hold in holds])
+        taken: list[Hold] = []
+        try:
+            for hold in holds:
+                taken.append(keepers[type(hold.claim)].take(hold.claim, hold, now))  # noqa: PERF401 - known where one breaks
+        except Exception:
+            self.release(taken, now)
+            raise
+        return tuple(taken)
 
     def _refused(self, holds: Sequence[Hold], now: float) -> tuple[Hold, ...]:
         """The holds, of which some are not granted, once the keepers of these know."""
