@@ -35,9 +35,9 @@ INSERT INTO marks VALUES ('worded', 0);
 """  # noqa: S608 - of constants
 """``records`` lie apart, so that a scan of ``calls`` reads 150 bytes a call instead of 1,000. ``id`` grows in the order
 in which calls ended, and is never used again. ``words`` is filled later (``writing.word``), from ``text`` or, where
-that is null, from ``line``; nobody asks it for a rank, so it counts no words. ``trees`` number the runs at
-the roots: numbers of runs that are going on lie together, so that a call's entry in ``calls_by_tree`` falls on a page
-that is written anyway, where names as agents make them up fall on a page of their own each."""
+that is null, from ``line``; nobody asks it for a rank, so it counts no words. ``trees`` number the runs at the roots:
+numbers of runs that are going on lie together, so that a call's entry in ``calls_by_tree`` falls on a page that is
+written anyway; names as agents make them up fall on a page of their own each."""
 
 _TO_VERSION_2 = (
     "ALTER TABLE records ADD COLUMN text TEXT",
