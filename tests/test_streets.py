@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 from gateway.config.load import Loaded, load
+from gateway.decide.prices import Unpriced
 from gateway.decide.runs import Bounds
 from gateway.model import Agent, Run
 from gateway.pipeline import Street
@@ -125,6 +126,20 @@ def test_models_have_prices_and_other_tools_only_where_one_is_given(tmp_path: Pa
     assert street(tmp_path, "protocol: mcp").pricer is None
     assert street(tmp_path, "protocol: mcp\ncost: 0.1").pricer is not None
     assert street(tmp_path, "protocol: openai").pricer is not None
+
+
+@pytest.mark.parametrize(
+    ("config", "refuses"),
+    [
+        ("cost: 0.01", False),
+        ("protocol: openai", False),
+        ("protocol: openai\nprices: {unknown: refuse}", True),
+    ],
+)
+def test_calls_are_asked_for_their_price_only_where_one_without_is_refused(
+    config: str, refuses: bool, tmp_path: Path
+) -> None:
+    assert any(type(check) is Unpriced for check in street(tmp_path, config).checks) is refuses
 
 
 def test_known_prices_are_loaded_only_for_tools_that_are_models(tmp_path: Path) -> None:
