@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -163,10 +164,12 @@ class App:
                 await self._shared_key.start()
             await self._serve()
         finally:
-            await self._shared_key.close()
-            await asyncio.gather(self._notices.close(), self._breakers.close())
-            await self._budgets.close()
-            await self._state.close()
+            async with AsyncExitStack() as ends:  # the last first, and each whatever becomes of the others
+                ends.push_async_callback(self._state.close)
+                ends.push_async_callback(self._budgets.close)
+                ends.push_async_callback(self._breakers.close)
+                ends.push_async_callback(self._notices.close)
+                ends.push_async_callback(self._shared_key.close)
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()

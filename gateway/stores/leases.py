@@ -271,8 +271,9 @@ class LeasedBudgets(WaitingBudgets):
             self._answered()
         except StoreUnavailable as error:
             self._lost(error)
-        for account in wants:
-            self._lease(account).asked = False
+        finally:  # whatever broke: an account that is not marked so is never asked for again
+            for account in wants:
+                self._lease(account).asked = False
         for account, answer in zip(wants, answers, strict=False):
             self._granted(account, answer)
             self._tell_of(account, answer, wants[account])

@@ -104,9 +104,9 @@ class Driver(ABC):
 
     def _awaited(self, task: asyncio.Future[Any]) -> None:
         self._await = self._waits = None
-        if task.cancelled() or self.phase == DONE:
+        if self.phase == DONE:
             return
-        error = task.exception()
+        error = InterruptedError("what the call waited for was given up") if task.cancelled() else task.exception()
         if error is not None:
             self._advance(None, error)
         else:
