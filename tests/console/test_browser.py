@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.console.browser import CHROMIUM, PHONE, chromium, opened
 from tests.console.scene import HOSTILE_AGENT, HOSTILE_RUN, Night
@@ -48,6 +48,17 @@ PAGES = (
     *("/", "/runs", "/runs/treasurer/inv-4711", "/search", "/tools", "/tools/search", "/agents", "/agents/treasurer"),
     "/policies",
 )
+
+
+@pytest.mark.parametrize("late", ["hx-sse.min.js", "console.js"])
+def test_the_feed_is_live_whichever_script_comes_late(page: Page, night: Night, late: str) -> None:
+    def hold(route: Route) -> None:
+        page.wait_for_timeout(300)
+        route.continue_()
+
+    page.route(f"**/static/{late}", hold)
+    page.goto("/")
+    expect(page.locator("#feed-state")).to_have_text("live")
 
 
 def test_calls_show_up_as_they_end(page: Page, night: Night) -> None:
