@@ -24,7 +24,8 @@ from gateway.model.standing import Standing
 from gateway.ports import Board, Clock, Vault
 from gateway.stores.accounts import Account
 from gateway.stores.budgets import UNAVAILABLE, sufficient, window_text
-from gateway.stores.leasing import frees, window_of
+from gateway.stores.lease import NEVER, Lease, frees_at
+from gateway.stores.unwritten import Unwritten
 from gateway.stores.waiting import Line, WaitingBudgets
 from gateway.stores.wanted import Key, Wanted
 
@@ -47,86 +48,7 @@ THIN = 1000
 MOST_ENTRIES = 100_000
 """Calls whose cost waits to be written down. The vault is away for long where there are more: leases are long spent."""
 
-NEVER = float("-inf")
-
 log = logging.getLogger("toolgate.budgets")
-
-
-class _Lease:
-    """What this replica has of an account: ``amount`` is leased and not spent; the rest is as the vault last said."""
-
-    __slots__ = (
-        "account",
-        "amount",
-        "asked",
-        "dry_at",
-        "ends",
-        "free",
-        "frees",
-        "heard",
-        "leased",
-        "pending",
-        "spent",
-        "thin_at",
-        "tried",
-        "used",
-        "window",
-    )
-
-    def __init__(self, account: model.Account) -> None:
-        self.account = account
-        self.amount = self.spent = self.leased = 0
-        self.pending = 0
-        """Spent here, and not yet written down."""
-        self.tried = 0
-        """That of it which the vault was sent in this window, without an answer until now."""
-        self.window = 0
-        """How many windows have ended."""
-        self.free = 0
-        """What the vault had left to lease when it last said something."""
-        self.ends = self.frees = 0.0
-        self.used = 0.0
-        self.asked = False
-        self.heard = self.dry_at = self.thin_at = NEVER
-        """When the vault last said something; had nothing to lease; had so little that asking ahead is no use."""
-
-    def roll(self, at: float) -> None:
-        """The window ends, and takes with it what is leased, and what was sent in it."""
-        if not self.ends or at < self.ends:
-            return
-        self.pending -= self.tried
-        self.amount = -self.pending  # which will be written down in the new window, out of what is leased there
-        self.spent = self.leased = self.tried = self.free = 0
-        self.ends = 0.0
-        self.dry_at = self.thin_at = NEVER
-        self.window += 1
-
-
-class _Batch:
-    """What calls came to, as it was first sent to the vault: each lease, which of its windows that was, and the entry.
-    ``at`` is in seconds since the epoch. Sent again as of the same time, so that what was written down although the
-    answer got lost is not written to the next window, too."""
-
-    __slots__ = ("at", "sent")
-
-    def __init__(self, entries: Iterable[tuple[_Lease, model.Entry]], at: float) -> None:
-        self.at = at
-        self.sent: list[tuple[_Lease, int, model.Entry]] = []
-        for lease, entry in entries:
-            lease.roll(at)
-            lease.tried += entry.spent
-            self.sent.append((lease, lease.window, entry))
-
-    def written(self) -> None:
-        """The vault has it."""
-        for lease, window, entry in self.sent:
-            if lease.window == window:
-                lease.pending -= entry.spent
-                lease.tried -= entry.spent
-                lease.spent += entry.spent
-                if entry.spent and entry.account.window == "rolling" and lease.frees <= self.at:
-                    lease.frees = _frees(entry.account, self.at)
-                lease.leased = max(0, lease.leased - entry.spent)
 
 
 class LeasedBudgets(WaitingBudgets):
@@ -141,9 +63,7 @@ class LeasedBudgets(WaitingBudgets):
         self._shared_wants = Wanted(board, holder, clock, self._called)
         self._leased: set[Account] = set()
         """Those of which something is leased."""
-        self._entries: list[tuple[_Lease, model.Entry]] = []
-        self._batch: _Batch | None = None
-        """What the vault was sent and has not confirmed; it goes before the entries."""
+        self._unwritten = Unwritten(vault, holder, wall)
         self._wants: dict[Account, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking = self._flushing = self._sweeping = False
@@ -167,15 +87,15 @@ class LeasedBudgets(WaitingBudgets):
         if settings.window != "rolling":
             return lease.ends
         if not lease.frees and lease.pending:  # the vault will know of it in a moment
-            return _frees(lease.account, self.wall())
+            return frees_at(lease.account, self.wall())
         return lease.frees
 
-    def _lease(self, account: Account) -> _Lease:
-        lease: _Lease | None = account.lease
+    def _lease(self, account: Account) -> Lease:
+        lease: Lease | None = account.lease
         settings = account.settings
         if lease is None:
             kept = model.Account(account.key, settings.limit, settings.window, settings.seconds)
-            lease = account.lease = _Lease(kept)
+            lease = account.lease = Lease(kept)
         elif lease.account.limit != settings.limit:
             lease.account = structs.replace(lease.account, limit=settings.limit)
         lease.roll(self.wall())
@@ -361,10 +281,10 @@ class LeasedBudgets(WaitingBudgets):
             return
         lease.amount -= amount
         lease.pending += amount
-        if self._unwritten >= MOST_ENTRIES:
+        if len(self._unwritten) >= MOST_ENTRIES:
             log.error("budget %s: %d are not written down, the store is away for too long", account.key[0], amount)
             return
-        self._entries.append((lease, model.Entry(lease.account, claim.call, amount)))
+        self._unwritten.add(lease, model.Entry(lease.account, claim.call, amount))
         if not self._flushing:
             self._flushing = True
             self._start(self._flush_later())
@@ -381,27 +301,11 @@ class LeasedBudgets(WaitingBudgets):
 
     async def flush(self) -> None:
         """Write down now what calls came to; it is kept where the vault is away."""
-        if self._batch is not None:
-            await self._send(self._batch)
-        if self._batch is None and self._entries:
-            self._batch, self._entries = _Batch(self._entries, self.wall()), []
-            await self._send(self._batch)
-
-    async def _send(self, batch: _Batch) -> None:
         try:
-            await self._vault.settle(self._holder, [entry for _, _, entry in batch.sent], batch.at)
+            if await self._unwritten.write():
+                self._answered()
         except StoreUnavailable as error:
             self._lost(error)
-            return
-        self._answered()
-        if self._batch is batch:
-            self._batch = None
-            batch.written()
-
-    @property
-    def _unwritten(self) -> int:
-        """Costs of calls that the vault has not confirmed."""
-        return len(self._entries) + (len(self._batch.sent) if self._batch is not None else 0)
 
     # -- giving back ---------------------------------------------------------------------------------------------
 
@@ -454,7 +358,7 @@ class LeasedBudgets(WaitingBudgets):
         await self.flush()
         await self._give_back(self._leased)
         if self._unwritten:
-            log.error("%d costs of calls could not be written down: their leases count as spent", self._unwritten)
+            log.error("%d costs of calls could not be written down: their leases count as spent", len(self._unwritten))
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, but not beyond ``close``."""
@@ -465,8 +369,3 @@ class LeasedBudgets(WaitingBudgets):
         task = asyncio.get_running_loop().create_task(doing)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _frees(account: model.Account, at: float) -> float:
-    """When what is spent at that time leaves a window that rolls."""
-    return frees(account, window_of(account, at).slot)

@@ -12,25 +12,13 @@ from typing import Any
 
 import pytest
 
-from .harness.gateway import ALL, Gateway, call, problem_of
+from .harness.gateway import Gateway, call, no_wiping, problem_of
 from .harness.net import eventually
 from .harness.upstream import Upstream
 
 KEY = "k" * 40
 ROOT = Path(__file__).parents[2]
-RULES = (
-    ALL
-    + """
----
-apiVersion: toolgate/v1
-kind: Policy
-metadata: {name: safety}
-spec:
-  match: {tools: [raw]}
-  rules:
-    - {name: no-wiping, when: 'request.path.startsWith("/wipe")', then: deny, message: nothing is wiped here}
-"""
-)
+RULES = no_wiping("raw")
 
 
 def started(folder: Path, upstream: Upstream, **audit: Any) -> Gateway:

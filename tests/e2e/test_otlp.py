@@ -10,23 +10,11 @@ import pytest
 
 from tests.observe.otel.collector import Collector, named
 
-from .harness.gateway import ALL, Gateway, call
+from .harness.gateway import Gateway, call, no_wiping
 from .harness.net import eventually
 from .harness.upstream import Upstream
 
-POLICIES = (
-    ALL
-    + """
----
-apiVersion: toolgate/v1
-kind: Policy
-metadata: {name: safety}
-spec:
-  match: {tools: [raw]}
-  rules:
-    - {name: no-wiping, when: 'request.path.startsWith("/wipe")', then: deny, message: nothing is wiped here}
-"""
-)
+POLICIES = no_wiping("raw")
 SECRET = "held-by-the-gateway-0123456789"
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "b7ad6b7169203331"
 

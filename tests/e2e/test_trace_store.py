@@ -11,23 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from .harness.gateway import ALL, Gateway, call
+from .harness.gateway import Gateway, call, no_wiping
 from .harness.net import eventually
 from .harness.upstream import Upstream
 
-POLICIES = (
-    ALL
-    + """
----
-apiVersion: toolgate/v1
-kind: Policy
-metadata: {name: safety}
-spec:
-  match: {tools: [raw]}
-  rules:
-    - {name: no-wiping, when: 'request.path.startsWith("/wipe")', then: deny, message: nothing is wiped here}
-"""
-)
+POLICIES = no_wiping("raw")
 ROOT = Path(__file__).parents[2]
 
 

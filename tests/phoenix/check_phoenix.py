@@ -16,26 +16,14 @@ from typing import Any
 import pytest
 
 from tests.e2e.harness import http1
-from tests.e2e.harness.gateway import ALL, Gateway, call
+from tests.e2e.harness.gateway import Gateway, call, no_wiping
 from tests.e2e.harness.net import eventually, free_port
 from tests.e2e.harness.upstream import Upstream, answering
 
 PHOENIX = Path(__file__).parents[2] / ".venv-phoenix" / "bin" / "phoenix"
 STARTS = 180.0
 """Seconds that Phoenix may take to start."""
-POLICIES = (
-    ALL
-    + """
----
-apiVersion: toolgate/v1
-kind: Policy
-metadata: {name: safety}
-spec:
-  match: {tools: [bank]}
-  rules:
-    - {name: no-wiping, when: 'request.path.startsWith("/wipe")', then: deny, message: nothing is wiped here}
-"""
-)
+POLICIES = no_wiping("bank")
 JSON = ("Content-Type", "application/json")
 CHAT = {
     "id": "c", "object": "chat.completion", "model": "gpt-5-2026",

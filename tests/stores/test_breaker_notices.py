@@ -6,14 +6,13 @@ import asyncio
 
 import pytest
 
-from gateway.errors import StoreUnavailable
 from gateway.model import Answered, Outcome
 from gateway.stores.breaker_notices import MOST_TOLD, TRIPS, WORDS, BreakerNotices
 from gateway.stores.circuit import LEASE
 from gateway.stores.circuits import Word
 from gateway.stores.memory import MemoryLedger
-from gateway.stores.memory_state import MemoryBoard
 from tests.builders import circuit
+from tests.stores.boards import Board
 
 EPOCH = 1_000_000.0
 KEY = ("fragile", "bank")
@@ -27,24 +26,6 @@ class Time:
 
     def wall(self) -> float:
         return EPOCH + self.now
-
-
-class Board(MemoryBoard):
-    """May be away."""
-
-    away = False
-
-    async def post(self, *args):
-        await asyncio.sleep(0)
-        if self.away:
-            raise StoreUnavailable("nobody answers")
-        await super().post(*args)
-
-    async def seize(self, *args):
-        await asyncio.sleep(0)
-        if self.away:
-            raise StoreUnavailable("nobody answers")
-        return await super().seize(*args)
 
 
 class Replica:

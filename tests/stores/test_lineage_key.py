@@ -7,26 +7,14 @@ import asyncio
 import pytest
 from msgspec import structs
 
-from gateway.errors import StoreUnavailable
 from gateway.model import Agent, Run
 from gateway.stores import lineage_key
 from gateway.stores.lineage import TracedRuns
 from gateway.stores.lineage_key import SharedKey
-from gateway.stores.memory_state import MemoryBoard
 from tests.builders import call
+from tests.stores.boards import Board
 
 NOW = 1_700_000_000.0
-
-
-class Board(MemoryBoard):
-    """A board in memory that can be away."""
-
-    away = False
-
-    async def seize(self, key: str, seconds: float) -> bool:
-        if self.away:
-            raise StoreUnavailable("away")
-        return await super().seize(key, seconds)
 
 
 def replica(board: Board, number: int) -> tuple[TracedRuns, SharedKey]:

@@ -6,13 +6,12 @@ import asyncio
 
 import pytest
 
-from gateway.errors import StoreUnavailable
 from gateway.model import Agent, Quarantine, Run
-from gateway.stores.memory_state import MemoryBoard
 from gateway.stores.notices import AGAIN, Notices
 from gateway.stores.quarantine_notices import KIND, QuarantineNotices
 from gateway.stores.quarantines import MOST_RUNS, Register, covers, told
 from tests.builders import call, tool
+from tests.stores.boards import Board
 
 
 class Wall:
@@ -138,24 +137,6 @@ class Replica:
         self.notices = QuarantineNotices(board, wall)
         self.register = Register(wall, self.notices.announce, self.heeded.append)
         self.notices.start(self.register)
-
-
-class Board(MemoryBoard):
-    """May be away."""
-
-    away = False
-
-    async def post(self, *args):
-        await asyncio.sleep(0)
-        if self.away:
-            raise StoreUnavailable("nobody answers")
-        await super().post(*args)
-
-    async def remove(self, *args):
-        await asyncio.sleep(0)
-        if self.away:
-            raise StoreUnavailable("nobody answers")
-        return await super().remove(*args)
 
 
 async def settled(*replicas):

@@ -25,6 +25,20 @@ spec: {agents: ["*"], tools: ["*"]}
 """A policy that lets everybody do everything."""
 
 
+def no_wiping(tool: str) -> str:
+    """Policies that let everybody do everything but ``/wipe...`` of this tool."""
+    return f"""{ALL}
+---
+apiVersion: toolgate/v1
+kind: Policy
+metadata: {{name: safety}}
+spec:
+  match: {{tools: [{tool}]}}
+  rules:
+    - {{name: no-wiping, when: 'request.path.startsWith("/wipe")', then: deny, message: nothing is wiped here}}
+"""
+
+
 class Gateway:
     """One gateway process with its folder: ``toolgate.yaml``, ``policies/``, ``trace.jsonl``, its output."""
 
