@@ -123,7 +123,7 @@ def _configured(config: Path) -> Path:
     from gateway.config.documents import read_documents
     from gateway.config.files import Files
     from gateway.config.references import expand
-    from gateway.config.schema import TraceStoreConfig
+    from gateway.config.schema_record import TraceStoreConfig
 
     documents, problems = read_documents(config, Files())
     if problems or len(documents) != 1:

@@ -23,7 +23,8 @@ from gateway.config.pins import read_pins
 from gateway.config.policies import Policies
 from gateway.config.problems import in_order
 from gateway.config.references import expand
-from gateway.config.schema import Config, PinAction, PinsConfig, TraceConfig
+from gateway.config.schema import Config, PinAction, PinsConfig
+from gateway.config.schema_record import TraceConfig
 from gateway.cost.calls import CallPrice, compile_price
 from gateway.cost.genai import load as model_prices
 from gateway.cost.rates import Catalogue

@@ -13,19 +13,8 @@ from pydantic import BaseModel
 
 from gateway.config import marks
 from gateway.config.load import attempt
-from gateway.config.schema import (
-    AuditConfig,
-    Config,
-    Identify,
-    Lineage,
-    Log,
-    ModelRates,
-    OtlpConfig,
-    ToolConfig,
-    TraceConfig,
-    TraceStoreConfig,
-    Wire,
-)
+from gateway.config.schema import Config, Identify, Lineage, Log, ModelRates, ToolConfig, Wire
+from gateway.config.schema_record import AuditConfig, OtlpConfig, TraceConfig, TraceStoreConfig
 from gateway.model import Reason
 from gateway.policy.engine import EXPANDED_CAP, LOOP_CAP, NESTING_CAP, SOURCE_CAP
 from gateway.policy.functions_net import URL_CAP

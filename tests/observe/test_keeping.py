@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from gateway.config.schema import SECRETS
+from gateway.config.schema_record import SECRETS
 from gateway.model import UNREAD, Agent, Call, Mode, Permit, Question, Reason, Refusal
 from gateway.observe.keeping import Keeping, keeping
 from gateway.observe.trace import line_of

@@ -13,7 +13,7 @@ import pytest
 from gateway.config.case_schema import AnswerPart
 from gateway.config.described import Described
 from gateway.config.load import Loaded, load
-from gateway.config.schema import SECRETS
+from gateway.config.schema_record import SECRETS
 from gateway.model import Permit, Trace
 from gateway.observe.keeping import Keeping, keeping
 from gateway.observe.trace import line_of
