@@ -24,6 +24,7 @@ from gateway.understand.extent import extent_of
 from gateway.understand.http import HttpReader
 from gateway.understand.jsonrpc import lookalike
 from gateway.understand.llm_answers import answer_of
+from gateway.understand.llm_draft import Draft
 from gateway.understand.llm_exchange import Exchange
 from gateway.understand.masking import impossible, masked_call
 from gateway.understand.members import capped, dump, load
@@ -137,58 +138,59 @@ class LlmReader:
                 f"the body has a member {other[:64]!r}, which some servers take for {other.casefold()!r}",
                 "write the members as the provider's API documents them",
             )
-        first = asked = endpoint.asked(args, params)
-        sent = raw
-        amendments: tuple[str, ...] = ()
-        flaw: Refusal | None = None
-        for cap in self._caps(plain.agent, self.tool.name, endpoint.operation) or _NO_CAPS:
-            try:
-                if cap.models and not allows_model(cap.models, asked.model):
-                    what = f"the model {asked.model[:200]!r} may not be asked"
-                    raise capped(cap, what, f"ask one of {', '.join(cap.models)}")
-                sent, said = endpoint.amend(args, sent, asked, cap)
-            except Refused as refused:  # told once it is known that the agent may ask this tool at all
-                if refused.reason is not Reason.CAPPED:
-                    raise
-                flaw = Refusal(refused.reason, refused.status, refused.detail, f"cap/{cap.name}", advice=refused.advice)
-                break
-            if said:  # no words, other bytes: only what the gateway needs for itself, which ``args`` then has too
-                amendments = (*amendments, *said)
-                args = load(sent)
-                asked = endpoint.asked(args, params)
-        extent: Extent | None = None
-        bound = self._bound(plain.agent, self.tool.name, endpoint.operation) if self._bound is not None else 0
-        if bound and flaw is None:
-            if endpoint.metered == "both" and not asked.max_tokens:
-                sent, said = _bounded(endpoint, args, sent, asked, bound)
-                amendments = (*amendments, *said)
-                args = load(sent) if said else args
-                asked = endpoint.asked(args, params)
-            extent = extent_of(args, sent, asked, endpoint.metered)
-        if sent is not raw and not amendments:
-            amendments = (USAGE,)
+        draft = Draft(endpoint, params, args, raw)
+        first = draft.asked
+        flaw = self._capped(draft, plain)
+        extent = self._extent(draft, plain) if flaw is None else None
+        if draft.sent is not raw and not draft.amendments:
+            draft.amendments = (USAGE,)
         return ModelCall(
             plain.id,
             plain.agent,
             plain.run,
             self.tool,
             endpoint.operation,
-            args,
+            draft.args,
             params,
             plain.request,
             plain.target,
             plain.path,
             query,
             plain.host,
-            {**self._facts(asked), **of_metadata(args.get("metadata"))},
+            {**self._facts(draft.asked), **of_metadata(draft.args.get("metadata"))},
             flaw=flaw,
-            body=None if sent is raw else sent,
-            amendments=amendments,
+            body=None if draft.sent is raw else draft.sent,
+            amendments=draft.amendments,
             extent=extent,
             endpoint=endpoint,
             asked=first,
             raw=raw,
         )
+
+    def _capped(self, draft: Draft, plain: Call) -> Refusal | None:
+        """Hold the request to the caps that apply. What they forbid is told once it is known that the agent may ask
+        this tool at all."""
+        for cap in self._caps(plain.agent, self.tool.name, draft.endpoint.operation) or _NO_CAPS:
+            try:
+                if cap.models and not allows_model(cap.models, draft.asked.model):
+                    what = f"the model {draft.asked.model[:200]!r} may not be asked"
+                    raise capped(cap, what, f"ask one of {', '.join(cap.models)}")
+                draft.take(draft.endpoint.amend(draft.args, draft.sent, draft.asked, cap))
+            except Refused as refused:
+                if refused.reason is not Reason.CAPPED:
+                    raise
+                return Refusal(refused.reason, refused.status, refused.detail, f"cap/{cap.name}", advice=refused.advice)
+        return None
+
+    def _extent(self, draft: Draft, plain: Call) -> Extent | None:
+        """How much the request may come to, where a budget asks; an answer without a bound is given one for that."""
+        endpoint = draft.endpoint
+        bound = self._bound(plain.agent, self.tool.name, endpoint.operation) if self._bound is not None else 0
+        if not bound:
+            return None
+        if endpoint.metered == "both" and not draft.asked.max_tokens:
+            draft.bound(bound)
+        return extent_of(draft.args, draft.sent, draft.asked, endpoint.metered)
 
     def redact(self, call: Call, fields: Sequence[str], body: bytes | None) -> Call:
         """The call with these fields masked in what the model is sent, which its facts then tell of.
@@ -300,17 +302,6 @@ class LlmReader:
                 self._known.clear()
             self._known[key] = found
         return found
-
-
-def _bounded(
-    endpoint: Endpoint, args: dict[str, Any], sent: bytes, asked: Asked, most: int
-) -> tuple[bytes, tuple[str, ...]]:
-    """The body with a bound of the answer, for a budget; as it is where it cannot have that one: then the bound of the
-    endpoint's largest answers counts."""
-    try:
-        return endpoint.amend(args, sent, asked, Caps("budget", max_tokens=most))
-    except Refused:
-        return sent, ()
 
 
 def _endpoint(dialect: Dialect, method: str, path: str) -> _Found | None:
