@@ -28,6 +28,8 @@ from gateway.admin import pools as admin_pools
 from gateway.admin import server as admin_server
 from gateway.admin.api import make_api
 from gateway.admin.gate import Gate
+from gateway.approvals.desk import Desk as ApprovalDesk
+from gateway.approvals.docket import Docket
 from gateway.config.load import Loaded, load
 from gateway.config.reload import watch
 from gateway.console import pages
@@ -123,6 +125,8 @@ class App:
         self._breakers = BreakerNotices(
             self._state.board, self._state.holder, self._ledger.circuits, time.monotonic, time.time
         )
+        self._docket = Docket(self._state.cabinet, time.time, parts.approval_ids())
+        self._desk = ApprovalDesk(self._docket, time.monotonic)
         self._kept = Kept()
         self._told_revision = 0
         self._told: set[str] = set()
@@ -160,6 +164,7 @@ class App:
         try:
             self._notices.start(self._quarantines)
             self._breakers.start(shared=self._state.shared)
+            await self._docket.start()
             if self._loaded.config.lineage.key is None:
                 await self._shared_key.start()
             await self._serve()
@@ -170,6 +175,8 @@ class App:
                 ends.push_async_callback(self._breakers.close)
                 ends.push_async_callback(self._notices.close)
                 ends.push_async_callback(self._shared_key.close)
+                ends.push_async_callback(self._docket.close)
+                ends.push_async_callback(self._desk.close)
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -263,6 +270,8 @@ class App:
             self._lineage,
             self._quarantines,
             self._redactor.held,
+            self._desk,
+            frozenset(name.lower().encode("ascii") for name in config.approvals.ignore_headers),
         )
 
     def _tell(self, trace: Trace) -> None:  # noqa: ARG002 - a call has ended, so a list of tools may have passed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import unquote, urlsplit
 
 from gateway import __version__
@@ -119,6 +119,11 @@ def limits_of(wire: Wire) -> WireLimits:
         wire.max_connections,
         wire.drain,
     )
+
+
+def approval_ids() -> Callable[[], str]:
+    """Ids of approvals, which nobody can guess: who knows one may ask how it stands."""
+    return lambda: f"apr-{os.urandom(12).hex()}"
 
 
 def idents() -> Iterator[str]:

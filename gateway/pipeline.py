@@ -21,12 +21,12 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from gateway.decide.engine import AskHuman, Look, Pace, Reserve, decide
+from gateway.decide.engine import AskHuman, Look, Pace, Reserve, decide, unedited
 from gateway.decide.loops import advice_of
 from gateway.decide.results import ResultJudge
 from gateway.decide.rules import labels_of, quarantines_of
 from gateway.effects import Await, Collect, Effect, ReadBody, Relay, Reply, Send, Way
-from gateway.errors import ClientGone, Refused, UpstreamError, refusal_of
+from gateway.errors import ClientGone, Refused, StoreUnavailable, UpstreamError, refusal_of
 from gateway.identify import Source, identify, run_of
 from gateway.model import (
     Answered,
@@ -38,14 +38,17 @@ from gateway.model import (
     Reason,
     Refusal,
     Request,
+    Ruling,
     Spoke,
+    Verdict,
 )
-from gateway.ports import Clock, Ledger, Lineage, Pacer, Quarantines, Recorder, Runs
+from gateway.ports import Clock, Desk, Ledger, Lineage, Pacer, Quarantines, Recorder, Runs
 from gateway.replies import Hide, broken, broken_off, hidden, quarantined, reply_to, timed, told
 from gateway.story import Story
 from gateway.street import Street
 from gateway.understand.cutting import cut_where
 from gateway.understand.intents import with_intent
+from gateway.understand.petitions import Unbound, petition_of
 from gateway.understand.reader import Answer
 from gateway.understand.route import Router
 from gateway.understand.why import FIELD, with_why
@@ -83,6 +86,10 @@ class Pipeline(Struct, frozen=True):
     quarantines: Quarantines
     hide: Hide = bytes
     """Takes credentials that the gateway holds out of what it tells agents."""
+    desk: Desk | None = None
+    """Where people decide; None: nobody can be asked, and what rules ask about is refused."""
+    ignored: frozenset[bytes] = frozenset()
+    """Lower-cased names of fields that differ each time the same call is made; see ``understand/petitions.py``."""
 
     def run(self, request: Request) -> Way:
         """The way of one call. Ends when the agent has its answer, or has gone."""
@@ -93,6 +100,8 @@ class Pipeline(Struct, frozen=True):
             story.decided = story.opened = self.clock()
             if decision.spoke:
                 self._hear(story, decision.spoke)
+            if isinstance(decision, Permit) and decision.ruling is not None and decision.ruling.approval:
+                decision = story.decision = yield from self._claim(decision, decision.ruling, story)
             if isinstance(decision, Permit):
                 story.call = decision.call
                 self._begin(story, decision.call)
@@ -145,6 +154,24 @@ class Pipeline(Struct, frozen=True):
         relayed = yield Relay(told(story, answered, spoke, counted, self.hide), None, body)
         return relayed
 
+    def _claim(self, permit: Permit, ruling: Ruling, story: Story) -> Generator[Effect, Any, Decision]:
+        """Take what a person approved, now that nothing else stands in the way: once, whoever else makes the call."""
+        if self.desk is None:
+            raise TypeError("an approval without a desk")
+        try:
+            if (yield Await(story.claim(self.desk.claim(ruling, story.ident), ruling), permit.call)):
+                return permit
+            why, advice = "what was approved has been used, or is not there any more", "make the call again to ask anew"
+            reason, status = Reason.APPROVAL_REQUIRED, 403
+        except StoreUnavailable as error:
+            why, advice = f"what was approved cannot be taken now: {error}", "repeat exactly the same call later"
+            reason, status = Reason.STATE_UNAVAILABLE, 503
+        except Refused as refused:
+            return structs.replace(refusal_of(refused), spoke=permit.spoke, holds=permit.holds, ruling=ruling)
+        return Refusal(
+            reason, status, why, _asking(permit), advice=advice, spoke=permit.spoke, holds=permit.holds, ruling=ruling
+        )
+
     def _begin(self, story: Story, call: Call) -> None:
         """The call is about to be made: its run has one step more, which counts before it ends."""
         if not call.implied and call.tree[1]:
@@ -192,6 +219,18 @@ class Pipeline(Struct, frozen=True):
                 self.ledger.settle(story.holds, outcome, ended)
             elif story.holds:
                 self.ledger.release(story.holds, ended)
+        finally:
+            self._return(story, outcome, ended)
+
+    def _return(self, story: Story, outcome: Outcome, ended: float) -> None:
+        """What was approved is used up, unless nothing of the call can have reached its tool."""
+        try:
+            if story.claimed is None or self.desk is None:
+                return
+            if story.sent and not outcome.unsent:
+                self.desk.settle(story.claimed, story.ident, outcome)
+            else:
+                self.desk.release(story.claimed, story.ident)
         finally:
             self._ended(story, outcome, ended)
 
@@ -244,8 +283,8 @@ class Pipeline(Struct, frozen=True):
             body = None
             if reader.wants_body(request):
                 body = story.body = yield from self._body(ReadBody(route.tool.body_limit, route.tool.head_only), story)
-            elif street.compares and request.length:
-                body = yield from self._body(ReadBody(route.tool.body_limit, True), story)
+            elif (street.compares or street.asks is not None) and request.length:
+                body = story.raw = yield from self._body(ReadBody(route.tool.body_limit, True), story)
             call = reader.read(story.ident, request, route, agent, run, body)
             if call.carried and street.traces:
                 call = self._placed(call, street, story)
@@ -304,7 +343,8 @@ class Pipeline(Struct, frozen=True):
     def _decide(self, call: Call, street: Street, story: Story) -> Generator[Effect, Any, Decision]:
         """Drive the deciding generator: answer what can be answered at once, pass on what must be waited for."""
         fit = street.budgets.fit if street.budgets is not None else None
-        deciding = decide(call, street.checks, street.quotas, story.redact, fit)
+        edit = partial(_edited, street, story) if street.edit is not None else unedited
+        deciding = decide(call, street.checks, street.quotas, story.redact, fit, edit)
         answer: object = None
         while True:
             try:
@@ -326,9 +366,37 @@ class Pipeline(Struct, frozen=True):
             elif isinstance(effect, Pace):
                 answer = yield from self._pace(effect, story)
             elif isinstance(effect, AskHuman):
-                answer = None  # no approval desk yet: nobody approved
+                answer = yield from self._ask(effect, street, story)
             else:
                 raise TypeError(f"decide asked for {effect!r}")
+
+    def _ask(self, effect: AskHuman, street: Street, story: Story) -> Generator[Effect, Any, Ruling | None]:
+        """What a person says of the call. It waits here, before any counter, for as long as its terms say."""
+        if street.asks is None or self.desk is None:
+            return None
+        call, body = effect.call, story.body if story.body is not None else story.raw
+        terms = street.asks.terms(call, effect.questions)
+        editable = street.edit is not None and not call.parts and body is not None
+        try:
+            petition = petition_of(
+                call,
+                effect.questions,
+                body,
+                self.version,
+                terms,
+                self.ignored,
+                editable=editable,
+                answerable=street.answers and not call.parts,
+            )
+        except Unbound as unbound:
+            return Ruling(False, message=f"a person must approve this call, and cannot: {unbound}")
+        began, queued = self.clock(), story.queued
+        try:
+            ruling: Ruling = yield from self._wait(story, self.desk.ask(call, petition))
+        finally:
+            story.asked += self.clock() - began
+            story.queued = queued
+        return ruling
 
     def _body(self, wanted: ReadBody, story: Story) -> Generator[Effect, Any, bytes | None]:
         began = self.clock()
@@ -368,6 +436,21 @@ class Pipeline(Struct, frozen=True):
         quarantine = self.quarantines.standing(call)
         if quarantine is not None:
             raise quarantined(quarantine, self.wall())
+
+
+def _asking(permit: Permit) -> str:
+    """The first rule that asked."""
+    asks = (said for said in permit.spoke if said.verdict is Verdict.APPROVE)
+    return next((f"{said.policy}/{said.rule}" for said in asks), "pins")
+
+
+def _edited(street: Street, story: Story, call: Call, args: Mapping[str, Any]) -> Call:
+    """The call with other arguments, and what guards read of it made anew."""
+    if street.edit is None:
+        return unedited(call, args)
+    body = story.body if story.body is not None else story.raw
+    edited = street.edit(call, args, body)
+    return with_intent(edited, edited.body) if street.compares else edited
 
 
 def _read_whole(answer: Answer, body: bytes) -> tuple[bytes, Refusal | None]:

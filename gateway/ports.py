@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
+from msgspec import Struct
+
 from gateway.model import (
     Account,
     Agent,
@@ -19,9 +21,11 @@ from gateway.model import (
     Hold,
     Lease,
     Outcome,
+    Petition,
     PoolClaim,
     Quarantine,
     RateClaim,
+    Ruling,
     Run,
     Trace,
     Want,
@@ -166,12 +170,57 @@ class Board(Protocol):
         """Be the only one of all replicas who has this for so long (a probe of a circuit). Raises StoreUnavailable."""
 
 
+class Paper(Struct, frozen=True):
+    """One document in a cabinet. ``version`` grows with each change of it; ``value`` is None where it is gone."""
+
+    key: str
+    version: int
+    value: bytes | None
+
+
+class Cabinet(Protocol):
+    """Documents that all replicas share, changed only by who has seen what stands (compare and set). Durable where the
+    store is: what is written is stored when ``swap`` returns. Raises StoreUnavailable where it cannot be reached."""
+
+    async def swap(self, kind: str, key: str, seen: int, value: bytes | None, seconds: float = 0.0) -> int:
+        """Put ``value`` in the place of what stands (None: of which nothing is left), for so long; 0 is for ever.
+
+        Only where its version is still ``seen`` (0: there is none, or it has ended). Gives the new version; 0 where
+        somebody else was faster, and nothing has changed."""
+
+    async def read(self, kind: str, key: str) -> Paper | None:
+        """What stands; None for nothing."""
+
+    async def changes(self, kind: str, after: int) -> tuple[int, Sequence[Paper]]:
+        """What has changed since revision ``after`` (0: all that stands), the newest state of each document once, and
+        the revision to ask from next. Where the store has lost what it had (its revision is behind), all that stands,
+        and a revision below ``after``."""
+
+
+class Desk(Protocol):
+    """Where people decide on calls."""
+
+    def ask(self, call: Call, petition: Petition) -> Awaitable[Ruling]:
+        """A ruling: at once, or when somebody has decided, or when the agent has been held for long enough."""
+
+    async def claim(self, ruling: Ruling, call: str) -> bool:
+        """Take what the ruling approved for the call with this id, which is about to be made: once. False: it is not
+        there any more. Raises StoreUnavailable."""
+
+    def settle(self, ruling: Ruling, call: str, outcome: Outcome) -> None:
+        """The call that had claimed it has ended."""
+
+    def release(self, ruling: Ruling, call: str) -> None:
+        """The call that had claimed it has not been made, for certain: it may be claimed again."""
+
+
 class State(Protocol):
     """Where all that outlives a process is kept. One of ``memory:``, ``sqlite:///PATH``, ``redis://...``."""
 
     vault: Vault | None
     """None: budgets live in this process only."""
     board: Board
+    cabinet: Cabinet
     holder: str
     """This replica's name, unlike any other's, and of any earlier process."""
     shared: bool

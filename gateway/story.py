@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 
 from gateway.decide.results import ResultJudge
 from gateway.identify import NO_RUN
-from gateway.model import NO_FACTS, Agent, Answered, Call, Decision, Hold, Outcome, Request, Run, Trace
+from gateway.model import NO_FACTS, Agent, Answered, Call, Decision, Hold, Outcome, Request, Ruling, Run, Trace
 from gateway.understand.reader import Answer, Reader
 
 
@@ -17,9 +17,11 @@ class Story:
         "agent",
         "answer",
         "answered",
+        "asked",
         "began",
         "body",
         "call",
+        "claimed",
         "counted",
         "decided",
         "decision",
@@ -29,6 +31,7 @@ class Story:
         "opened",
         "operation",
         "queued",
+        "raw",
         "read",
         "reader",
         "request",
@@ -48,12 +51,19 @@ class Story:
         self.queued = self.read = 0.0
         self.reader: Reader | None = None
         self.body: bytes | None = None
+        """What the reader was given."""
+        self.raw: bytes | None = None
+        """What was read ahead, where the reader did not want it."""
         self.call: Call | None = None
         self.judge: ResultJudge | None = None
         self.answer: Answer | None = None
         self.answered: Answered | None = None
         self.holds: tuple[Hold, ...] = ()
         """What has been taken for it so far, and must be given back whatever becomes of it."""
+        self.claimed: Ruling | None = None
+        """The approval that has been taken for it, and is to be settled or given back."""
+        self.asked = 0.0
+        """Seconds that it waited for a person."""
         self.counted = False
         """Whether its run has counted it as a step."""
         self.sent = False
@@ -64,6 +74,13 @@ class Story:
         holds = await reserving
         self.hold(holds)
         return holds
+
+    async def claim(self, claiming: Awaitable[bool], ruling: Ruling) -> bool:
+        """Take what was approved, and note it in the same step, as ``keep``."""
+        taken = await claiming
+        if taken:
+            self.claimed = ruling
+        return taken
 
     async def queue(self, pacing: Awaitable[Hold]) -> Hold:
         """Wait for a turn, as ``keep``."""
@@ -107,4 +124,5 @@ class Story:
             () if call is None else call.amendments,
             call,
             self.read,
+            self.asked,
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from msgspec import Struct, structs
 
 from gateway.cost.pricer import Pricer
+from gateway.decide.approvals import Asks
 from gateway.decide.budgets import Budgets
 from gateway.decide.results import Results
 from gateway.decide.shapes import Check, Quota
@@ -42,6 +44,12 @@ class Street(Struct, frozen=True):
     """Tells the tool in the message itself too which call it serves; None where messages have no place for that."""
     budgets: Budgets | None = None
     """None where no budget can count calls of the tool."""
+    asks: Asks | None = None
+    """None where nothing of the tool is ever asked about."""
+    edit: Callable[[Call, Mapping[str, Any], bytes | None], Call] | None = None
+    """Puts other arguments into a call; None where the protocol's reader cannot."""
+    answers: bool = False
+    """A person's own answer can take the place of the tool's."""
     reads_budgets: bool = False
     """Some rule reads what is left of the budgets."""
 

@@ -15,6 +15,7 @@ from gateway.config.load import Loaded
 from gateway.config.schema import ModelRates, Prices, ToolConfig
 from gateway.cost.pricer import Pricer, Unknown
 from gateway.cost.rates import PriceBook, Rates
+from gateway.decide.approvals import Asks
 from gateway.decide.breakers import Breakers
 from gateway.decide.budgets import UNBOUNDED, Budgets, default_bound
 from gateway.decide.bulkhead import Bulkhead
@@ -124,6 +125,7 @@ class Streets:
         self._bounds = Bounds(book)
         self._pools = Pools(book)
         self._loops, self._retries = Loops(book), Retries(book)
+        self._asks = Asks(book)
         self._traces = _traces(loaded)
 
     def all(self) -> dict[str, Street]:
@@ -166,6 +168,9 @@ class Streets:
             traces=self._traces,
             tells=getattr(reader, "traced", None) if self._traces else None,
             budgets=budgets,
+            asks=self._asks if book.asks(tool.name) or tool.protocol == "mcp" else None,
+            edit=getattr(reader, "edit", None),
+            answers=bool(getattr(reader, "answers", False)),
             reads_budgets=not reads.isdisjoint(UNBOUNDED),
         )
 

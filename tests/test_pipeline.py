@@ -113,7 +113,7 @@ def test_a_full_counter_refuses_and_settles_nothing():
 
 
 def test_without_an_approval_desk_nobody_approves():
-    told, _ = refused_at_once(Drive(Judgement(question=Question("p/large", "transfer of 5000?"))))
+    told, _ = refused_at_once(Drive(Judgement(questions=(Question("p/large", "transfer of 5000?"),))))
     assert (told["status"], told["reason"], told["detail"]) == (403, "approval_required", "transfer of 5000?")
 
 

@@ -15,6 +15,7 @@ from ipaddress import ip_address
 
 from aiohttp import web
 
+from gateway.admin.principals import ROLES, Principal, enter
 from gateway.admin.problems import Failure
 from gateway.admin.sessions import COOKIE, Sessions
 from gateway.config.fields import Address
@@ -36,15 +37,19 @@ class Gate:
         self._names = {str(listen).lower(), listen.host.lower()}
 
     def check(self, request: web.Request) -> None:
-        """Raises:
-        Failure: the request may not be made.
+        """Note who makes the request (``principals.principal_of``).
+
+        Raises:
+            Failure: it may not be made.
         """
         if self._token is not None:
             if self.sessions is not None and self.in_session(request):
                 key = self.sessions.key(request.cookies[COOKIE])
                 _check_change(request, key, "log in again, and make it on a page of the console")
+                enter(request, Principal("admin", frozenset(ROLES), "session"))
             else:
                 self._authorize(request, self._token)
+                enter(request, Principal("admin", frozenset(ROLES), "token"))
             return
         if not _is_loopback(request.remote or "") or any(name in request.headers for name in _RELAYED):
             raise Failure(
@@ -56,6 +61,7 @@ class Gate:
                 403, f"Host {host[:100]!r} is no name of this machine's loopback", "use 127.0.0.1 or localhost"
             )
         _check_change(request, "1", f"send {PROOF}: 1")
+        enter(request, Principal("operator", frozenset(ROLES), "loopback"))
 
     def in_session(self, request: web.Request) -> bool:
         """Whether the request comes with the cookie of a session, and nothing that counts for more."""

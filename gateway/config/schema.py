@@ -267,6 +267,19 @@ class Lineage(Model):
     )
 
 
+class Approvals(Model):
+    """How people are asked about calls. On which terms is said by policy documents of kind Approval."""
+
+    ignore_headers: Listed[FreeHeaderName] = Field(
+        default=(),
+        description="Headers that differ each time an agent makes the same call; all others are part of what is"
+        " approved.",
+    )
+    url: Url | None = Field(
+        default=None, description="Where people reach the console, for links in messages: https://toolgate.example.org."
+    )
+
+
 class Log(Model):
     """The gateway's own log, on standard error."""
 
@@ -335,6 +348,7 @@ class Config(Model):
     run_header: HeaderName = Field(default="x-run-id", description="The header in which agents name their run.")
     lineage: Lineage = Lineage()
     tools: dict[ToolName, ToolConfig] = Field(min_length=1, description="The tools, by name.")
+    approvals: Approvals = Approvals()
     wire: Wire = Wire()
     trace: TraceConfig = TraceConfig()
     audit: AuditConfig | None = Field(

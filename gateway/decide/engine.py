@@ -8,12 +8,12 @@ pipeline answers each effect with ``send``; a test answers by hand.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
-from gateway.decide.shapes import Check, Fit, Quota, Redact
+from gateway.decide.shapes import Check, Edit, Fit, Quota, Redact
 from gateway.decide.together import Claimed, Paced, Waiting, claims_of
 from gateway.errors import Refused, refusal_of
 from gateway.model import (
@@ -28,14 +28,17 @@ from gateway.model import (
     RateClaim,
     Reason,
     Refusal,
+    Ruling,
     Spoke,
 )
 
 
 class AskHuman(Struct, frozen=True):
-    """Answered with the approver's name, or None where nobody approved."""
+    """Answered with a Ruling; anything else is no approval. All questions about a call are one matter for a
+    person."""
 
-    question: Question
+    questions: tuple[Question, ...]
+    call: Call
 
 
 class Pace(Struct, frozen=True):
@@ -71,18 +74,69 @@ def unredacted(call: Call, fields: tuple[str, ...]) -> Call:  # noqa: ARG001 - a
     raise Refused(Reason.REDACTION_FAILED, 403, "fields of this call are to be masked, and nothing here can do it")
 
 
+def unedited(call: Call, args: Mapping[str, Any]) -> Call:  # noqa: ARG001 - an Edit
+    """Stands in where nobody can put other arguments into a call: refuses."""
+    raise Refused(Reason.APPROVAL_REQUIRED, 403, "other arguments were approved, and nothing here can put them in")
+
+
 def decide(
     call: Call,
     checks: Sequence[Check],
     quotas: Sequence[Quota],
     redact: Redact = unredacted,
     fit: Fit | None = None,
+    edit: Edit = unedited,
 ) -> Deciding:
     """Decide on one call, or on a batch as a whole: a Permit, or a Refusal that carries every rule that spoke.
 
-    The permit's call has masks where rules ask for them (``redact``), and is cut down to what was granted of it
-    (``fit``); everything here is decided by what was there.
+    The permit's call has the arguments that a person has put into it (``edit``), masks where rules ask for them
+    (``redact``), and is cut down to what was granted of it (``fit``); everything here is decided by what was there.
     """
+    checked = _looked_at(call, checks, redact)
+    if isinstance(checked, Refusal):
+        return checked
+    ruling: Ruling | None = None
+    if checked.questions:
+        approved = yield from _ask(call, checked, checks, redact, edit)
+        if isinstance(approved, Refusal):
+            return approved
+        call, checked, ruling = approved
+    spoke, grant = checked.spoke, checked.grant
+
+    asked = _asked(call, quotas)
+    if isinstance(asked, Refusal):
+        return _with(asked, spoke, (), ruling)
+    paced, claimed = asked
+    waited: tuple[Hold, ...] = ()
+    if paced:
+        refusal, waited = yield from _queue(paced, claimed)
+        if refusal is not None:
+            return _with(refusal, spoke, waited, ruling)
+    if not claimed:
+        return Permit(checked.permitted, grant, waited, spoke, ruling)
+    holds: tuple[Hold, ...] = yield Reserve(tuple([claim for _, claim in claimed]))
+    refusal = _refused(claimed, holds)
+    if refusal is not None:
+        return _with(refusal, spoke, waited + holds, ruling)
+    fitted = _fitted(checked.permitted, holds, fit)
+    if isinstance(fitted, Refusal):
+        return _with(fitted, spoke, waited + holds, ruling)
+    return Permit(fitted, grant, waited + holds, spoke, ruling)
+
+
+class _Checked(Struct, frozen=True):
+    """What the checks made of a call: ``permitted`` has the masks that rules want."""
+
+    permitted: Call
+    spoke: tuple[Spoke, ...]
+    grant: str
+    questions: tuple[Question, ...]
+
+
+_Approved = tuple[Call, _Checked, Ruling]
+
+
+def _looked_at(call: Call, checks: Sequence[Check], redact: Redact) -> _Checked | Refusal:
     refusal, spoke, grant, questions, fields = _checked(call, checks)
     if refusal is not None:
         return _with(refusal, spoke, ())
@@ -92,30 +146,41 @@ def decide(
         if isinstance(masked, Refusal):
             return _with(masked, spoke, ())
         permitted = masked
+    return _Checked(permitted, spoke, grant, tuple(questions))
 
-    for question in questions:
-        if not isinstance((yield AskHuman(question)), str):
-            return _with(_unapproved(question), spoke, ())
 
-    asked = _asked(call, quotas)
-    if isinstance(asked, Refusal):
-        return _with(asked, spoke, ())
-    paced, claimed = asked
-    waited: tuple[Hold, ...] = ()
-    if paced:
-        refusal, waited = yield from _queue(paced, claimed)
-        if refusal is not None:
-            return _with(refusal, spoke, waited)
-    if not claimed:
-        return Permit(permitted, grant, waited, spoke)
-    holds: tuple[Hold, ...] = yield Reserve(tuple([claim for _, claim in claimed]))
-    refusal = _refused(claimed, holds)
-    if refusal is not None:
-        return _with(refusal, spoke, waited + holds)
-    fitted = _fitted(permitted, holds, fit)
-    if isinstance(fitted, Refusal):
-        return _with(fitted, spoke, waited + holds)
-    return Permit(fitted, grant, waited + holds, spoke)
+def _ask(
+    call: Call, checked: _Checked, checks: Sequence[Check], redact: Redact, edit: Edit
+) -> Generator[Effect, Any, _Approved | Refusal]:
+    """Ask a person. What comes back with other arguments is decided again from the start: a rule that refuses it
+    refuses it, and one that asks and had not asked before is a new matter."""
+    answer: Any = yield AskHuman(checked.questions, call)
+    if not isinstance(answer, Ruling) or not answer.granted:
+        return _with(_unapproved(checked.questions[0], answer), checked.spoke, (), _ruling(answer))
+    if answer.edited is None:
+        return call, checked, answer
+    try:
+        edited = edit(call, answer.edited)
+    except Refused as refused:
+        return _with(refusal_of(refused), checked.spoke, (), answer)
+    again = _looked_at(edited, checks, redact)
+    if isinstance(again, Refusal):
+        return _with(again, again.spoke, (), answer)
+    asked = {question.rule for question in checked.questions}
+    if new := [question for question in again.questions if question.rule not in asked]:
+        refusal = Refusal(
+            Reason.APPROVAL_REQUIRED,
+            403,
+            f"the arguments that a person put in are asked about by another rule: {new[0].text}",
+            new[0].rule,
+            advice="do not repeat this call; ask for what is needed in another way",
+        )
+        return _with(refusal, again.spoke, (), answer)
+    return edited, again, answer
+
+
+def _ruling(answer: object) -> Ruling | None:
+    return answer if isinstance(answer, Ruling) else None
 
 
 def _asked(call: Call, quotas: Sequence[Quota]) -> tuple[Paced, Claimed] | Refusal:
@@ -150,10 +215,10 @@ def _redacted(call: Call, fields: tuple[str, ...], redact: Redact, spoke: tuple[
         return Refusal(refused.reason, refused.status, refused.detail, rule, advice=refused.advice)
 
 
-_Checked = tuple[Refusal | None, tuple[Spoke, ...], str, list[Question], tuple[str, ...]]
+_Found = tuple[Refusal | None, tuple[Spoke, ...], str, list[Question], tuple[str, ...]]
 
 
-def _checked(call: Call, checks: Sequence[Check]) -> _Checked:
+def _checked(call: Call, checks: Sequence[Check]) -> _Found:
     """The first refusal, what was said until then, the grant, what people must be asked, and what is to be masked."""
     spoke: tuple[Spoke, ...] = ()
     fields: tuple[str, ...] = ()
@@ -167,8 +232,8 @@ def _checked(call: Call, checks: Sequence[Check]) -> _Checked:
                 fields += judged.fields
             if judged.refusal is not None:
                 return judged.refusal, spoke, grant, questions, ()
-            if judged.question is not None:
-                questions.append(judged.question)
+            if judged.questions:
+                questions += judged.questions
             grant = judged.grant or grant
     return None, spoke, grant, questions, fields
 
@@ -218,7 +283,7 @@ def _beyond(claims: Sequence[tuple[Quota, Claim]]) -> Refusal | None:
     return None
 
 
-def _with(refusal: Refusal, spoke: tuple[Spoke, ...], holds: tuple[Hold, ...]) -> Refusal:
+def _with(refusal: Refusal, spoke: tuple[Spoke, ...], holds: tuple[Hold, ...], ruling: Ruling | None = None) -> Refusal:
     return Refusal(
         refusal.reason,
         refusal.status,
@@ -232,10 +297,15 @@ def _with(refusal: Refusal, spoke: tuple[Spoke, ...], holds: tuple[Hold, ...]) -
         refusal.fields,
         refusal.quarantine,
         refusal.seconds,
+        ruling,
     )
 
 
-def _unapproved(question: Question) -> Refusal:
+def _unapproved(question: Question, answer: object) -> Refusal:
+    """Nobody approved: by a ruling that says why, or since there is nobody to ask."""
+    if isinstance(answer, Ruling):
+        detail = answer.message or question.text
+        return Refusal(answer.reason, answer.status, detail, question.rule, advice=answer.advice, fields=answer.fields)
     return Refusal(
         Reason.APPROVAL_REQUIRED,
         403,

@@ -16,4 +16,4 @@ class Flaws:
         flaw = call.flaw
         if flaw is None:
             return NOTHING
-        return Judgement(flaw) if isinstance(flaw, Refusal) else Judgement(question=flaw)
+        return Judgement(flaw) if isinstance(flaw, Refusal) else Judgement(questions=(flaw,))

@@ -22,20 +22,18 @@ class Rules:
 
 def judgement_of(spoke: tuple[Spoke, ...]) -> Judgement:
     """What the enforced verdicts of those that spoke come to: deny, else approve; and the fields that are masked."""
-    question: Spoke | None = None
+    questions: tuple[Question, ...] = ()
     fields: tuple[str, ...] = ()
     for said in spoke:
         if said.mode is not Mode.ENFORCE:
             continue
         if said.verdict is Verdict.DENY:
             return Judgement(_denied(said), spoke=spoke)
-        if said.verdict is Verdict.APPROVE and question is None:
-            question = said
+        if said.verdict is Verdict.APPROVE:
+            text = said.message or "this call needs a person's approval"
+            questions += (Question(f"{said.policy}/{said.rule}", text, said.read),)
         fields += said.fields
-    if question is not None:
-        text = question.message or "this call needs a person's approval"
-        return Judgement(question=Question(f"{question.policy}/{question.rule}", text), spoke=spoke, fields=fields)
-    return Judgement(spoke=spoke, fields=fields)
+    return Judgement(None, questions, spoke, fields=fields)
 
 
 def labels_of(spoke: tuple[Spoke, ...]) -> tuple[str, ...]:

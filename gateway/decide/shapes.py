@@ -5,8 +5,8 @@ With one shape a counting guard could answer "ask a human" and be ignored; with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -14,11 +14,11 @@ from gateway.model import Call, Claim, Hold, Question, Refusal, Spoke
 
 
 class Judgement(Struct, frozen=True):
-    """What a check made of a call. A refusal ends the matter; a question goes to a human; ``fields`` are masked in what
+    """What a check made of a call. A refusal ends the matter; questions go to a human; ``fields`` are masked in what
     the tool gets; the rest is told."""
 
     refusal: Refusal | None = None
-    question: Question | None = None
+    questions: tuple[Question, ...] = ()
     spoke: tuple[Spoke, ...] = ()
     grant: str = ""
     fields: tuple[str, ...] = ()
@@ -32,6 +32,10 @@ Redact = Callable[[Call, tuple[str, ...]], Call]
 
 Fit = Callable[[Call, Sequence[Hold]], Call]
 """Gives the call within what was granted, where a hold grants less than was claimed. Raises Refused where it cannot."""
+
+
+Edit = Callable[[Call, Mapping[str, Any]], Call]
+"""Gives the call with these arguments in place of its own. Raises Refused where that cannot be done."""
 
 
 class Check(Protocol):

@@ -5,6 +5,19 @@ dataclass of eight fields costs about 0.9 us to make, a frozen Struct about 0.1 
 """
 
 from gateway.model.accounts import Account, Balance, Draw, Drawn, Entry, Lease, Want
+from gateway.model.approvals import (
+    DEFAULT_TERMS,
+    OPEN,
+    Approval,
+    ApprovalState,
+    Attention,
+    Escalation,
+    Held,
+    Petition,
+    Ruling,
+    Terms,
+    Vote,
+)
 from gateway.model.calls import NO_FACTS, UNREAD, Agent, Call, Decision, Extent, Permit, Request, Route, Run
 from gateway.model.claims import (
     BudgetClaim,
@@ -30,13 +43,18 @@ from gateway.model.tools import Caps, Fields, Origin, Timeouts, Tool
 from gateway.model.verdicts import Quarantine, Question, Refusal, Spoke
 
 __all__ = [
+    "DEFAULT_TERMS",
     "NOTHING_FOUND",
     "NO_FACTS",
+    "OPEN",
     "SAFE_METHODS",
     "UNREAD",
     "Account",
     "Agent",
     "Answered",
+    "Approval",
+    "ApprovalState",
+    "Attention",
     "Balance",
     "BudgetClaim",
     "BudgetSettings",
@@ -49,9 +67,11 @@ __all__ = [
     "Draw",
     "Drawn",
     "Entry",
+    "Escalation",
     "Extent",
     "Fields",
     "Findings",
+    "Held",
     "Hold",
     "Lease",
     "LoopClaim",
@@ -60,6 +80,7 @@ __all__ = [
     "Origin",
     "Outcome",
     "Permit",
+    "Petition",
     "PoolClaim",
     "PoolSettings",
     "Proposal",
@@ -72,15 +93,18 @@ __all__ = [
     "RetryClaim",
     "RetrySettings",
     "Route",
+    "Ruling",
     "Run",
     "RunClaim",
     "RunSettings",
     "SlotClaim",
     "Spoke",
+    "Terms",
     "Timeouts",
     "Tool",
     "Trace",
     "Usage",
     "Verdict",
+    "Vote",
     "Want",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
+from gateway.model.approvals import Ruling
 from gateway.model.claims import Hold
 from gateway.model.tools import Fields, Tool
 from gateway.model.verdicts import Question, Refusal, Spoke
@@ -188,6 +189,8 @@ class Permit(Struct, frozen=True):
     grant: str = ""
     holds: tuple[Hold, ...] = ()
     spoke: tuple[Spoke, ...] = ()
+    ruling: Ruling | None = None
+    """What people said; where it names an approval, that must be claimed before the call is made."""
 
 
 Decision = Permit | Refusal

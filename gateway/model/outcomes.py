@@ -126,3 +126,5 @@ class Trace(Struct, frozen=True):
     far."""
     read: float = 0.0
     """Seconds spent waiting for the body."""
+    asked: float = 0.0
+    """Seconds spent waiting for a person."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from gateway.model.approvals import Ruling
 from gateway.model.claims import Hold
 from gateway.model.reasons import Mode, Reason, Verdict
 from gateway.model.tools import Fields
@@ -58,6 +59,8 @@ class Refusal(Struct, frozen=True):
     quarantine: str = ""
     """run, agent or tool: what is kept from making any more calls, for ``seconds``, or until it is lifted (0)."""
     seconds: float = 0.0
+    ruling: Ruling | None = None
+    """What came of asking a person."""
 
 
 class Question(Struct, frozen=True):
@@ -65,6 +68,8 @@ class Question(Struct, frozen=True):
 
     rule: str
     text: str
+    read: tuple[tuple[tuple[str, tuple[str, ...]], Any], ...] = ()
+    """What the rule read, as in Spoke."""
 
 
 class Quarantine(Struct, frozen=True):

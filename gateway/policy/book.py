@@ -50,6 +50,8 @@ class _Shelf(Struct, frozen=True):
     looks_at_path: bool
     phases: frozenset[str]
     """The phases for which there are rules."""
+    asks: bool
+    """Some rule asks a person."""
 
 
 class Bounded(dict[Any, Any]):
@@ -223,6 +225,11 @@ class PolicyBook:
         shelf = self._shelves.get(tool)
         return shelf.phases if shelf is not None else frozenset()
 
+    def asks(self, tool: str) -> bool:
+        """Whether some rule that can match the tool asks a person."""
+        shelf = self._shelves.get(tool)
+        return shelf is not None and shelf.asks
+
     def looks_at_path(self, tool: str) -> bool:
         """Whether anything that can match the tool tells its paths apart, so that a path must read one way only."""
         shelf = self._shelves.get(tool)
@@ -261,6 +268,7 @@ def _shelf(
         or any(breaker.item.per_operation for breaker in breakers)
         or any(sees_path(pattern) for scope in scopes for pattern in scope.operations),
         phases=frozenset(phase for phase in PHASES if _of(phase, here)),
+        asks=any(rule.verdict is Verdict.APPROVE for rule in here),
     )
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from msgspec import Struct
 
 from gateway.model import (
     Agent,
+    Attention,
     BudgetSettings,
     Call,
+    Escalation,
     LoopSettings,
     PoolSettings,
     RetrySettings,
     RunSettings,
 )
+from gateway.policy.engine import Program
 from gateway.policy.guards import Part, short
 
 Globs = tuple[re.Pattern[str], ...]
@@ -94,4 +98,30 @@ class CompiledRun(Struct, frozen=True):
     references: frozenset[str] = frozenset()
 
 
-Governor = CompiledBudget | CompiledLoop | CompiledRetry | CompiledPool | CompiledRun
+class CompiledApproval(Struct, frozen=True):
+    """Terms for calls that wait for a person. ``rules`` are compiled globs over POLICY/RULE; None is not said."""
+
+    name: str
+    agents: Globs
+    rules: Globs
+    who: str = ""
+    hold: float | None = None
+    expires: float | None = None
+    valid: float | None = None
+    approvers: int | None = None
+    timeout: str | None = None
+    impact: Program | None = None
+    notify: tuple[str, ...] = ()
+    escalate: tuple[Escalation, ...] = ()
+    attention: Attention | None = None
+    canary: float = 0.0
+    references: frozenset[str] = frozenset()
+
+    def names(self, agent: Agent, rules: Iterable[str]) -> bool:
+        """Whether it is for calls of this agent that one of these rules holds."""
+        if not any(pattern.fullmatch(agent.id) for pattern in self.agents):
+            return False
+        return any(pattern.fullmatch(rule) for pattern in self.rules for rule in rules)
+
+
+Governor = CompiledApproval | CompiledBudget | CompiledLoop | CompiledRetry | CompiledPool | CompiledRun

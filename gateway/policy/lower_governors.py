@@ -20,11 +20,13 @@ from gateway.policy.governors import (
     Governor,
 )
 from gateway.policy.lower import parts_of
+from gateway.policy.lower_approvals import approval_of
+from gateway.policy.schema_approvals import Approval
 from gateway.policy.schema_governors import CALENDAR, Budget, Loop, Pool, Retry, Run
 from gateway.policy.units import duration
 
-GOVERNORS = (Budget, Loop, Retry, Pool, Run)
-AnyGovernor = Budget | Loop | Retry | Pool | Run
+GOVERNORS = (Approval, Budget, Loop, Retry, Pool, Run)
+AnyGovernor = Approval | Budget | Loop | Retry | Pool | Run
 
 MICRO = 1_000_000
 """Micro-dollars in a US dollar."""
@@ -38,6 +40,8 @@ _LASTING = re.compile(r"agent(\..*)?|tool\.name")
 
 def governor_of(index: int, model: AnyGovernor, engine: CelEngine, complaints: Complaints) -> Governor:
     """The document compiled; parts of a key that do not compile are complained of and left out."""
+    if isinstance(model, Approval):
+        return approval_of(index, model, engine, complaints)
     if isinstance(model, Budget):
         return _budget(index, model, engine, complaints)
     if isinstance(model, Loop):

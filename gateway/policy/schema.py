@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from gateway.policy.redaction import check_field
+from gateway.policy.schema_approvals import Approval
 from gateway.policy.schema_governors import Budget, Loop, Pool, Retry, Run
 from gateway.policy.schema_parts import (
     ApiVersion,
@@ -310,7 +311,7 @@ class Cap(Model):
     spec: CapSpec
 
 
-AnyDocument = Policy | Grant | Limit | Breaker | Cap | Budget | Loop | Retry | Pool | Run
+AnyDocument = Policy | Grant | Limit | Breaker | Cap | Budget | Loop | Retry | Pool | Run | Approval
 Document = Annotated[AnyDocument, Field(discriminator="kind")]
 KINDS: dict[str, type[AnyDocument]] = {
     "Policy": Policy,
@@ -323,6 +324,7 @@ KINDS: dict[str, type[AnyDocument]] = {
     "Retry": Retry,
     "Pool": Pool,
     "Run": Run,
+    "Approval": Approval,
 }
 DOCUMENT: TypeAdapter[AnyDocument] = TypeAdapter(Document)
 

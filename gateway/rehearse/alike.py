@@ -35,9 +35,9 @@ class Alike:
         whole = NOTHING
         for check in self._checks:
             judged = check.judge(call)
-            grant, question = judged.grant or whole.grant, judged.question or whole.question
+            grant, questions = judged.grant or whole.grant, whole.questions + judged.questions
             fields = whole.fields + judged.fields
-            whole = Judgement(judged.refusal, question, whole.spoke + judged.spoke, grant, fields)
+            whole = Judgement(judged.refusal, questions, whole.spoke + judged.spoke, grant, fields)
             if whole.refusal is not None:
                 break
         return whole

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from gateway.errors import StoreUnavailable
-from gateway.ports import Board, Vault
+from gateway.ports import Board, Cabinet, Vault
 from gateway.stores.board_copy import MOST, BoardCopy, Told
 from gateway.stores.holders import new_holder
+from gateway.stores.memory_cabinet import MemoryCabinet
 from gateway.stores.ticking import Ticker
 
 TICK = 0.25
@@ -64,6 +65,7 @@ class MemoryState:
         self.vault: Vault | None = None
         self._board = MemoryBoard(wall)
         self.board: Board = self._board
+        self.cabinet: Cabinet = MemoryCabinet(wall)
         self.holder = new_holder()
         self._ticker = Ticker(TICK, self._tick)
 

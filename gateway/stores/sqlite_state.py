@@ -8,10 +8,11 @@ from sqlite3 import Connection
 
 from gateway.errors import StoreUnavailable
 from gateway.model import Account, Balance, Draw, Drawn, Entry, Lease, Want
-from gateway.ports import Board, Vault
+from gateway.ports import Board, Cabinet, Vault
 from gateway.stores import sqlite_accounts as accounts
 from gateway.stores.board_copy import BoardCopy, Told
 from gateway.stores.holders import DEAD_AFTER, Holder, lives, new_holder, this_process
+from gateway.stores.memory_cabinet import MemoryCabinet
 from gateway.stores.sqlite_file import SqliteFile
 from gateway.stores.ticking import Ticker
 
@@ -123,6 +124,7 @@ class SqliteState:
         self._board = SqliteBoard(self._file, wall)
         self.vault: Vault | None = SqliteVault(self._file, wall)
         self.board: Board = self._board
+        self.cabinet: Cabinet = MemoryCabinet(wall)
         self.holder = new_holder()
         self.replicas = 1
         self._beat_at = 0.0

@@ -18,6 +18,7 @@ from gateway.model import (
     RateClaim,
     Reason,
     Refusal,
+    Ruling,
     SlotClaim,
     Verdict,
 )
@@ -25,6 +26,7 @@ from tests.builders import call, circuit, labelling, pool, rate, redacting, slot
 from tests.decide.playbook import play
 
 CALL = call()
+YES = Ruling(True, "apr-1", ("ada",), "approve")
 NO = Refusal(Reason.POLICY_DENIED, 403, "no")
 WARNING = spoke(Verdict.WARN)
 DENIAL = spoke(Verdict.DENY)
@@ -119,23 +121,26 @@ def test_people_are_asked_after_all_checks_and_before_any_counter():
     question = Question("payments/large", "transfer of 5000?")
     decision = play(
         CALL,
-        [Says(Judgement(question=question)), Says(Judgement(grant="g"))],
+        [Says(Judgement(questions=(question,))), Says(Judgement(grant="g"))],
         [Counts(slot())],
-        (AskHuman(question), "ada"),
+        (AskHuman((question,), CALL), YES),
         (Reserve((slot(),)), granted(slot())),
     )
     assert isinstance(decision, Permit)
 
 
 def test_a_refusal_after_a_question_asks_nobody():
-    assert play(CALL, [Says(Judgement(question=Question("p/r", "?"))), Says(Judgement(NO))], []) == NO
+    assert play(CALL, [Says(Judgement(questions=(Question("p/r", "?"),))), Says(Judgement(NO))], []) == NO
 
 
-@pytest.mark.parametrize("answer", [None, False, True, 1, b"ada"])
-def test_only_a_name_approves(answer):
+@pytest.mark.parametrize("answer", [None, False, True, 1, "ada", Ruling(False)])
+def test_only_a_ruling_that_grants_approves(answer):
     question = Question("payments/large", "transfer of 5000?")
     decision = play(
-        CALL, [Says(Judgement(question=question, spoke=(WARNING,)))], [Counts(slot())], (AskHuman(question), answer)
+        CALL,
+        [Says(Judgement(questions=(question,), spoke=(WARNING,)))],
+        [Counts(slot())],
+        (AskHuman((question,), CALL), answer),
     )
     assert isinstance(decision, Refusal)
     assert (decision.reason, decision.status) == (Reason.APPROVAL_REQUIRED, 403)
@@ -144,12 +149,13 @@ def test_only_a_name_approves(answer):
     assert not decision.retryable
 
 
-def test_every_question_is_asked_until_one_is_not_approved():
+def test_all_questions_about_a_call_are_one_matter():
     first, second = Question("a/b", "1"), Question("c/d", "2")
-    checks = [Says(Judgement(question=first)), Says(Judgement(question=second))]
-    assert isinstance(play(CALL, checks, [], (AskHuman(first), "ada"), (AskHuman(second), "ada")), Permit)
-    assert play(CALL, checks, [], (AskHuman(first), "ada"), (AskHuman(second), None)).rule == "c/d"  # type: ignore[union-attr]
-    assert play(CALL, checks, [], (AskHuman(first), None)).rule == "a/b"  # type: ignore[union-attr]
+    checks = [Says(Judgement(questions=(first,))), Says(Judgement(questions=(second,)))]
+    permit = play(CALL, checks, [], (AskHuman((first, second), CALL), YES))
+    assert isinstance(permit, Permit)
+    assert permit.ruling == YES
+    assert play(CALL, checks, [], (AskHuman((first, second), CALL), None)).rule == "a/b"  # type: ignore[union-attr]
 
 
 def test_limits_that_wait_come_before_the_counters_and_everything_is_reserved_at_once():
@@ -260,11 +266,11 @@ def test_a_guard_that_breaks_permits_nothing():
 def test_deciding_can_be_dropped_at_any_effect_without_a_trace():
     """The agent leaves while somebody thinks: closing the generator asks for nothing more."""
     question = Question("a/b", "?")
-    deciding = decide(CALL, [Says(Judgement(question=question))], [Counts(rate(wait=1), slot())])
-    assert deciding.send(None) == AskHuman(question)
+    deciding = decide(CALL, [Says(Judgement(questions=(question,)))], [Counts(rate(wait=1), slot())])
+    assert deciding.send(None) == AskHuman((question,), CALL)
     deciding.close()
     with pytest.raises(StopIteration):
-        deciding.send("ada")
+        deciding.send(YES)
 
 
 # -- batches -----------------------------------------------------------------------------------------------------
@@ -309,9 +315,9 @@ def test_one_refused_call_refuses_the_batch_and_nothing_is_claimed(at):
 
 def test_questions_of_all_calls_are_asked():
     first, second = Question("p/a", "1"), Question("p/b", "2")
-    check = OfEach(a=Judgement(question=first), b=Judgement(question=second))
+    check = OfEach(a=Judgement(questions=(first,)), b=Judgement(questions=(second,)))
     whole = batch("a", "b")
-    assert play(whole, [check], [], (AskHuman(first), "ada"), (AskHuman(second), "ada")) == Permit(whole)
+    assert play(whole, [check], [], (AskHuman((first, second), whole), YES)) == Permit(whole, ruling=YES)
 
 
 def test_tokens_of_a_batch_add_up_while_it_takes_one_place_and_one_passage():
@@ -420,7 +426,7 @@ def test_a_refused_call_is_not_masked():
     assert masks.asked == []
 
 
-@pytest.mark.parametrize("also", [NOTHING, Judgement(question=Question("p/r", "may it?"))])
+@pytest.mark.parametrize("also", [NOTHING, Judgement(questions=(Question("p/r", "may it?"),))])
 def test_where_masking_fails_nobody_is_asked_and_nothing_is_counted(also):
     masks = Masks(Refused(Reason.REDACTION_FAILED, 403, "it cannot be", "leave it out"))
     refusal = play(CALL, [Says(MASKS), Says(also)], [Counts(slot())], redact=masks)
@@ -431,8 +437,8 @@ def test_where_masking_fails_nobody_is_asked_and_nothing_is_counted(also):
 
 def test_an_approved_call_has_its_masks():
     question = Question("p/r", "may it?")
-    asks = Says(Judgement(question=question))
-    decision = play(CALL, [Says(MASKS), asks], [], (AskHuman(question), "Ann"), redact=Masks())
+    asks = Says(Judgement(questions=(question,)))
+    decision = play(CALL, [Says(MASKS), asks], [], (AskHuman((question,), CALL), YES), redact=Masks())
     assert isinstance(decision, Permit)
     assert decision.call.args == {"masked": True}
 

@@ -206,7 +206,7 @@ def test_a_flaw_refuses_or_asks():
     refusal, question = Refusal(Reason.TOOL_CHANGED, 403, "changed"), Question("pins/x", "still the same?")
     assert Flaws().judge(call()) is NOTHING
     assert Flaws().judge(structs.replace(call(), flaw=refusal)) == Judgement(refusal)
-    assert Flaws().judge(structs.replace(call(), flaw=question)) == Judgement(question=question)
+    assert Flaws().judge(structs.replace(call(), flaw=question)) == Judgement(questions=(question,))
 
 
 @pytest.mark.parametrize(("unknown", "refused"), [("refuse", True), ("allow", False)])

@@ -16,8 +16,8 @@ def outcome(*said: Spoke) -> str:
     """deny, approve, redact or nothing."""
     judgement = Rules(Book(spoke=said)).judge(call())
     assert judgement.spoke == said, "the record keeps every rule that spoke"
-    assert not (judgement.refusal and judgement.question)
-    if judgement.refusal or judgement.question:
+    assert not (judgement.refusal and judgement.questions)
+    if judgement.refusal or judgement.questions:
         return "deny" if judgement.refusal else "approve"
     return "redact" if judgement.fields else "nothing"
 
@@ -47,7 +47,7 @@ def test_a_shadow_rule_neither_refuses_nor_hides_one_that_does(shadow):
 def test_what_is_masked_is_what_all_enforced_rules_name_and_a_question_does_not_forget_it():
     said = (redacting("args.a"), redacting("args.b", mode=Mode.AUDIT), spoke(Verdict.APPROVE), redacting("args.c"))
     judgement = judgement_of(said)
-    assert judgement.question is not None
+    assert judgement.questions
     assert judgement.fields == ("args.a", "args.c")
 
 
@@ -82,15 +82,13 @@ def test_a_rule_that_could_not_be_evaluated_is_another_reason():
     assert "no such key: amount" in refusal.detail
 
 
-def test_a_question_is_the_first_rules_that_asks():
+def test_every_rule_that_asks_has_its_question():
     first = Spoke("a", "one", Verdict.APPROVE, Mode.ENFORCE, "transfer of 5000")
     second = Spoke("b", "two", Verdict.APPROVE, Mode.ENFORCE, "abroad")
-    question = judgement_of((first, second)).question
-    assert question is not None
-    assert (question.rule, question.text) == ("a/one", "transfer of 5000")
+    questions = judgement_of((first, second)).questions
+    assert [(one.rule, one.text) for one in questions] == [("a/one", "transfer of 5000"), ("b/two", "abroad")]
 
 
 def test_a_question_without_a_message_still_asks_something():
-    question = judgement_of((spoke(Verdict.APPROVE, message=""),)).question
-    assert question is not None
+    [question] = judgement_of((spoke(Verdict.APPROVE, message=""),)).questions
     assert question.text

@@ -1,0 +1,161 @@
+"""The desk: calls come to it with what is held against them, and wait for a person's word."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from msgspec import structs
+
+from gateway.approvals import rulings, states
+from gateway.approvals.docket import Docket
+from gateway.approvals.states import Conflict
+from gateway.errors import StoreUnavailable
+from gateway.model import Approval, ApprovalState, Call, Outcome, Petition, Ruling
+
+AGAIN = 0.5
+"""Seconds after which a store that was away is tried again."""
+
+log = logging.getLogger("toolgate.approvals")
+
+Before = Callable[[Call, Petition], Awaitable[Ruling | None]]
+"""Rules on a call before anybody is asked (an exemption, what was endorsed, attention that is spent); None: ask."""
+
+
+class Desk:
+    """ports.Desk over a docket. ``before`` are asked in order."""
+
+    def __init__(self, docket: Docket, clock: Callable[[], float], before: tuple[Before, ...] = ()) -> None:
+        """``clock`` gives monotonic seconds."""
+        self._docket, self._clock, self._before = docket, clock, before
+        self._waiters: dict[str, set[asyncio.Future[None]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        docket.watch(self._hear)
+
+    async def close(self) -> None:
+        """Write down what is not written yet, if that can be done soon."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=2 * AGAIN)
+
+    @property
+    def held(self) -> int:
+        """Calls that wait here now."""
+        return sum(map(len, self._waiters.values()))
+
+    async def ask(self, call: Call, petition: Petition) -> Ruling:
+        """A ruling, at the latest when the agent has been held for long enough."""
+        began = self._clock()
+        try:
+            ruling = await self._ask(call, petition, began)
+        except StoreUnavailable as error:
+            ruling = rulings.unavailable(str(error))
+        return structs.replace(ruling, waited=self._clock() - began)
+
+    async def _ask(self, call: Call, petition: Petition, began: float) -> Ruling:
+        standing = self._docket.bound(petition.binding)
+        if standing is None or not self._docket.stands(standing):
+            for before in self._before:
+                if (early := await before(call, petition)) is not None:
+                    return early
+            standing = await self._docket.open(petition)
+        elif standing.state is ApprovalState.WAITING:
+            standing = await self._docket.open(petition)
+        ruling = rulings.ruling_of(standing) or await self._wait(standing, began + petition.terms.hold)
+        return await self._edited(ruling)
+
+    async def _wait(self, approval: Approval, until: float) -> Ruling:
+        """What comes of it, or that it still waits."""
+        ident = approval.id
+        while (left := until - self._clock()) > 0:
+            changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            waiters = self._waiters.setdefault(ident, set())
+            waiters.add(changed)
+            try:
+                now = self._docket.find(ident)
+                if now is not None and (ruling := self._come_of(now)) is not None:
+                    return ruling
+                await asyncio.wait({changed}, timeout=left)
+            finally:
+                waiters.discard(changed)
+                if not waiters:
+                    self._waiters.pop(ident, None)
+        now = self._docket.find(ident)
+        return (self._come_of(now) if now is not None else None) or rulings.pending(now or approval)
+
+    @staticmethod
+    def _come_of(approval: Approval) -> Ruling | None:
+        if approval.state in (ApprovalState.EXPIRED, ApprovalState.WITHDRAWN):
+            return rulings.expired(approval)
+        if approval.state is ApprovalState.DONE:
+            return rulings.pending(approval)
+        return rulings.ruling_of(approval)
+
+    async def _edited(self, ruling: Ruling) -> Ruling:
+        """The ruling with the arguments that were approved."""
+        if not (ruling.granted and ruling.verb == "edit"):
+            return ruling
+        approval = self._docket.find(ruling.approval)
+        votes = approval.votes if approval is not None else ()
+        by = next((vote.by for vote in reversed(votes) if vote.verb == "edit"), "")
+        args = await self._docket.edit(ruling.approval, by)
+        if args is None:
+            return rulings.unavailable("the arguments that were approved are not there any more")
+        return structs.replace(ruling, edited=msgspec.json.decode(args, type=dict))
+
+    def _hear(self, before: Approval | None, after: Approval | None) -> None:
+        ident = after.id if after is not None else before.id if before is not None else ""
+        for waiter in self._waiters.get(ident, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def claim(self, ruling: Ruling, call: str) -> bool:
+        """Take what was approved, for this call; see ports.Desk.
+
+        Raises:
+            StoreUnavailable: nobody knows whether it could be had.
+        """
+        claiming = asyncio.get_running_loop().create_task(self._claim(ruling.approval, call))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:  # the agent has gone; what may have been taken is given back
+            claiming.add_done_callback(lambda task: self._unclaim(task, ruling, call))
+            raise
+
+    async def _claim(self, ident: str, call: str) -> bool:
+        try:
+            await self._docket.step(ident, lambda approval: states.claimed(approval, call, self._docket.now()))
+        except Conflict:
+            return False
+        return True
+
+    def _unclaim(self, claiming: asyncio.Task[bool], ruling: Ruling, call: str) -> None:
+        if not claiming.cancelled() and claiming.exception() is None and claiming.result():
+            self.release(ruling, call)
+
+    def settle(self, ruling: Ruling, call: str, outcome: Outcome) -> None:
+        """The call has ended."""
+        what = f"{outcome.upstream or outcome.status}{' ' + outcome.fault if outcome.fault else ''}"
+        self._later(ruling.approval, lambda approval: states.ended(approval, call, what))
+
+    def release(self, ruling: Ruling, call: str) -> None:
+        """The call has not been made."""
+        self._later(ruling.approval, lambda approval: states.released(approval, call))
+
+    def _later(self, ident: str, step: Callable[[Approval], Approval]) -> None:
+        task = asyncio.get_running_loop().create_task(self._step(ident, step))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _step(self, ident: str, step: Callable[[Approval], Approval]) -> None:
+        """Take the step, and try again while the store is away: what is never written stays ``unknown``."""
+        while True:
+            try:
+                await self._docket.step(ident, step)
+            except Conflict as conflict:
+                log.warning("approval %s: %s", ident, conflict)
+            except StoreUnavailable:
+                await asyncio.sleep(AGAIN)
+                continue
+            return

@@ -1,0 +1,75 @@
+"""What a call is told by how its approval stands. Quiet."""
+
+from __future__ import annotations
+
+from gateway.approvals.states import APPROVING
+from gateway.model import Approval, ApprovalState, Reason, Ruling
+
+LATER = "a person has been asked; repeat exactly the same call later, in a minute or more, or go on with something else"
+ELSE = "do not repeat this call; go on without it, or ask for what is needed in another way"
+
+
+def ruling_of(approval: Approval) -> Ruling | None:
+    """The ruling; None where it still waits, or where it is past and the call must be asked about anew."""
+    by = tuple(dict.fromkeys([vote.by for vote in approval.votes if vote.verb != "ask"]))
+    if approval.state is ApprovalState.APPROVED:
+        verb = "edit" if approval.edited else next((v.verb for v in approval.votes if v.verb in APPROVING), "approve")
+        return Ruling(True, approval.id, by, verb)
+    if approval.state is ApprovalState.DENIED:
+        text = approval.message or "a person has denied this call"
+        return Ruling(False, approval.id, by, "deny", message=text, reason=Reason.APPROVAL_DENIED, advice=ELSE)
+    if approval.state is ApprovalState.ANSWERED:
+        return Ruling(
+            False, approval.id, by, "answer", message=approval.message, reason=Reason.ANSWERED_BY_PERSON, status=200
+        )
+    if approval.state is ApprovalState.RUNNING:
+        return Ruling(
+            False,
+            approval.id,
+            by,
+            "running",
+            message="the same call has been approved once, and is being made now or has ended in a way nobody knows",
+            reason=Reason.APPROVAL_PENDING,
+            advice="look whether it has had its effect before you ask for it again",
+        )
+    return None
+
+
+def pending(approval: Approval) -> Ruling:
+    """What a call is told that has waited for long enough."""
+    asks = [vote.message for vote in approval.votes if vote.verb == "ask" and vote.message]
+    text = approval.held[0].text if approval.held else "a person must approve this call"
+    if asks:
+        text = f"{text}; the person who looked at it asks: {asks[-1]}"
+    return Ruling(
+        False,
+        approval.id,
+        verb="pending",
+        message=f"waiting for a person: {text}",
+        reason=Reason.APPROVAL_PENDING,
+        advice=LATER,
+    )
+
+
+def expired(approval: Approval) -> Ruling:
+    """What a call is told that waited until nobody could decide any more."""
+    return Ruling(
+        False,
+        approval.id,
+        verb="expired",
+        message="nobody decided on this call in time, so it is not made",
+        reason=Reason.APPROVAL_DENIED,
+        advice=ELSE,
+    )
+
+
+def unavailable(what: str) -> Ruling:
+    """What a call is told where nobody can be asked."""
+    return Ruling(
+        False,
+        verb="unavailable",
+        message=f"a person must approve this call, and none can be asked now: {what}",
+        reason=Reason.STATE_UNAVAILABLE,
+        status=503,
+        advice="go on without this call, or try again in some minutes",
+    )

@@ -1,0 +1,162 @@
+"""From a call that rules hold to what is laid before a person, and to the digest that a verdict is bound to.
+
+A verdict is for one call as it stands: who makes it, in which run, everything of it that the tool would get, and the
+policies under which it was asked. Header fields count too, since a tool may act on them; but for those that speak of
+the exchange and differ each time, which are listed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from gateway.model import UNREAD, Call, Held, Petition, Question, Request, Terms
+from gateway.policy.fingerprints import canonical, digest
+from gateway.understand import strict_json
+
+VOLATILE = frozenset({
+    b"accept", b"accept-encoding", b"accept-language", b"agent-why", b"baggage", b"cache-control", b"connection",
+    b"content-length", b"date", b"expect", b"forwarded", b"from", b"host", b"idempotency-key", b"if-none-match",
+    b"if-modified-since", b"keep-alive", b"last-event-id", b"max-forwards", b"mcp-method", b"mcp-name",
+    b"mcp-protocol-version", b"mcp-session-id", b"origin", b"pragma", b"priority", b"referer", b"request-id", b"te",
+    b"trailer", b"transfer-encoding", b"traceparent", b"tracestate", b"upgrade", b"user-agent", b"via",
+    b"x-amzn-trace-id", b"x-correlation-id", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto",
+    b"x-parent-run-id", b"x-real-ip", b"x-request-id", b"x-request-start",
+})  # fmt: skip
+"""Fields that speak of the exchange, not of what is asked for; so does every ``x-stainless-*`` (OpenAI, Anthropic)."""
+
+MOST_READ = 2048
+"""Characters of JSON of what a rule read that are kept with an approval; the payload has all of it."""
+MOST_SHOWN = 256 * 1024
+"""Bytes of a body that is shown as text."""
+_EXCHANGE = ("id", "jsonrpc")
+
+
+class Unbound(ValueError):  # noqa: N818 - a finding
+    """The call cannot be bound: something of it was not read. The text says what."""
+
+
+def petition_of(
+    call: Call,
+    questions: Sequence[Question],
+    body: bytes | None,
+    version: str,
+    terms: Terms,
+    ignored: Collection[bytes] = (),
+    *,
+    editable: bool = False,
+    answerable: bool = False,
+) -> Petition:
+    """What is laid before the desk. ``body`` is the whole body; ``version`` that of configuration and policies;
+    ``ignored`` are lower-cased names of more fields that differ each time.
+
+    Raises:
+        Unbound: there is a body, and it was too large to be read.
+    """
+    if body is None and call.request.length and call.body is None:
+        raise Unbound("its body is too large to be read, and so to be shown to a person")
+    sent = call.body if call.body is not None else body or b""
+    return Petition(
+        binding_of(call, sent, version, ignored),
+        call.agent.id,
+        call.agent.roles,
+        call.run.id,
+        call.tree,
+        call.tool.name,
+        call.operation,
+        version,
+        tuple([Held(question.rule, question.text, _read(question)) for question in questions]),
+        terms,
+        call.id,
+        orjson.dumps(payload_of(call, sent), default=str),
+        editable,
+        answerable,
+    )
+
+
+def binding_of(call: Call, sent: bytes, version: str, ignored: Collection[bytes] = ()) -> str:
+    """Digest of all that a verdict on this call is bound to. ``sent`` is the body."""
+    who = [call.agent.id, *call.agent.roles, "", *call.tree, call.run.id, version]
+    what = [call.tool.name, call.tool.origin.authority, call.operation, call.request.method, call.target, call.host]
+    named = "\0".join([*who, "", *what]).encode("utf-8", "surrogatepass")
+    fields = [b"%b:%b" % field for field in sorted(_bound_fields(call.request, call.agent.credential, ignored))]
+    return digest(named, b"\0".join([b"", *fields, b""]), _settled(sent, call.tool.protocol))
+
+
+def _bound_fields(request: Request, credential: bytes, ignored: Collection[bytes]) -> list[tuple[bytes, bytes]]:
+    found = []
+    for field, value in request.fields:
+        name = field.lower()
+        if name in VOLATILE or name in ignored or name.startswith(b"x-stainless-") or name == credential:
+            continue
+        found.append((name, value))
+    return found
+
+
+def _settled(sent: bytes, protocol: str) -> bytes:
+    """JSON in one form, without what names the exchange (ids of JSON-RPC, ``_meta``); else the bytes as they are. JSON
+    that can be read in two ways counts by its bytes: a tool may read it in the other."""
+    if sent.lstrip()[:1] not in (b"{", b"["):
+        return sent
+    try:
+        value = strict_json.parse(sent)
+    except ValueError:
+        return sent
+    if protocol == "mcp":
+        value = [_message(each) for each in value] if isinstance(value, list) else _message(value)
+    return canonical(value)
+
+
+def _message(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    kept = {name: inner for name, inner in value.items() if name not in _EXCHANGE}
+    params = kept.get("params")
+    if isinstance(params, dict):
+        kept["params"] = {name: inner for name, inner in params.items() if name != "_meta"}
+    return kept
+
+
+def payload_of(call: Call, sent: bytes) -> dict[str, Any]:
+    """What a person looks at: ``args`` are null where nobody read any, and then ``body`` is the text that is sent."""
+    request = call.request
+    shown: dict[str, Any] = {
+        "method": request.method,
+        "target": call.target,
+        "operation": call.operation,
+        "protocol": call.tool.protocol,
+        "args": None if call.args is UNREAD else dict(call.args),
+        "why": {name.partition(".")[2]: value for name, value in call.facts.items() if name.startswith("why.")},
+        "facts": {name: value for name, value in call.facts.items() if name.startswith(("mcp.", "llm.model"))},
+    }
+    if call.parts:
+        shown["parts"] = [{"operation": part.operation, "args": dict(part.args)} for part in call.parts]
+    if call.args is UNREAD and sent:
+        kind = request.header(b"content-type").partition(";")[0].strip().lower()
+        shown["media_type"] = kind
+        shown["size"] = len(sent)
+        shown["body"] = sent[:MOST_SHOWN].decode("utf-8", "replace")
+    return shown
+
+
+def _read(question: Question) -> tuple[tuple[str, Any], ...]:
+    """The values that the rule read, by their paths as they are written, as far as there is room."""
+    kept: list[tuple[str, Any]] = []
+    room = MOST_READ
+    for (name, names), value in question.read:
+        text = ".".join((name, *names))
+        shown = _plain(value)
+        size = len(text) + len(orjson.dumps(shown, default=str))
+        if size > room:
+            shown, size = "...", len(text) + 5
+        room -= size
+        if room < 0:
+            break
+        kept.append((text, shown))
+    return tuple(kept)
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
