@@ -98,7 +98,7 @@ class Desk:
             return ruling
         approval = self._docket.find(ruling.approval)
         votes = approval.votes if approval is not None else ()
-        by = next((vote.by for vote in reversed(votes) if vote.verb == "edit"), "")
+        by = next((vote.edit or vote.by for vote in reversed(votes) if vote.verb == "edit"), "")
         args = await self._docket.edit(ruling.approval, by)
         if args is None:
             return rulings.unavailable("the arguments that were approved are not there any more")

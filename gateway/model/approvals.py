@@ -130,6 +130,8 @@ class Vote(Struct, frozen=True):
     """From when they first had it before them to the verdict; 0 where that is not known."""
     via: str = ""
     """console, cli, api, or the channel's name."""
+    edit: str = ""
+    """With edit: the name under which the docket keeps the arguments (their digest), which never change."""
 
 
 class Approval(Struct, frozen=True):
