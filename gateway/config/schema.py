@@ -29,6 +29,7 @@ from gateway.config.fields import (
     Usd,
     address,
 )
+from gateway.config.schema_approvals import Approvals
 from gateway.config.schema_record import AuditConfig, TraceConfig
 from gateway.policy.schema_parts import Duration
 
@@ -264,19 +265,6 @@ class Lineage(Model):
     )
     parent_header: HeaderName = Field(
         default="x-parent-run-id", description="The header in which an agent names the run of its own that began this."
-    )
-
-
-class Approvals(Model):
-    """How people are asked about calls. On which terms is said by policy documents of kind Approval."""
-
-    ignore_headers: Listed[FreeHeaderName] = Field(
-        default=(),
-        description="Headers that differ each time an agent makes the same call; all others are part of what is"
-        " approved.",
-    )
-    url: Url | None = Field(
-        default=None, description="Where people reach the console, for links in messages: https://toolgate.example.org."
     )
 
 
