@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.model import Call, Fields, Permit
+from gateway.model import Call, Fields, Lent, Permit
 from gateway.understand.reader import Answer
 
 
@@ -39,6 +39,8 @@ class Send(Struct, frozen=True):
     permit: Permit
     plain: bool = False
     typed: bool = False
+    lent: Lent | None = None
+    """A credential for this very call."""
 
 
 class Relay(Struct, frozen=True):

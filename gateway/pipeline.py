@@ -27,12 +27,16 @@ from gateway.decide.results import ResultJudge
 from gateway.decide.rules import labels_of, quarantines_of
 from gateway.effects import Await, Collect, Effect, ReadBody, Relay, Reply, Send, Way
 from gateway.errors import ClientGone, Refused, StoreUnavailable, UpstreamError, refusal_of
+from gateway.flow.labels import UNLABELLED
+from gateway.flow.listening import Listening
 from gateway.identify import Source, identify, run_of
 from gateway.model import (
+    Agent,
     Answered,
     Call,
     Decision,
     Hold,
+    Lent,
     Outcome,
     Permit,
     Reason,
@@ -42,7 +46,7 @@ from gateway.model import (
     Spoke,
     Verdict,
 )
-from gateway.ports import Clock, Desk, Ledger, Lineage, Pacer, Quarantines, Recorder, Runs
+from gateway.ports import Clock, Desk, Flow, Flows, Guards, Ledger, Lender, Lineage, Pacer, Quarantines, Recorder, Runs
 from gateway.replies import Hide, broken, broken_off, hidden, quarantined, reply_to, timed, told
 from gateway.story import Story
 from gateway.street import Street
@@ -90,6 +94,9 @@ class Pipeline(Struct, frozen=True):
     """Where people decide; None: nobody can be asked, and what rules ask about is refused."""
     ignored: frozenset[bytes] = frozenset()
     """Lower-cased names of fields that differ each time the same call is made; see ``understand/petitions.py``."""
+    flows: Flows | None = None
+    """None: nothing is known of where values come from."""
+    guards: Guards | None = None
 
     def run(self, request: Request) -> Way:
         """The way of one call. Ends when the agent has its answer, or has gone."""
@@ -124,9 +131,13 @@ class Pipeline(Struct, frozen=True):
     def _execute(self, permit: Permit, story: Story) -> Generator[Effect, Any, Outcome]:
         """Make the call and pass its answer on, through whatever the protocol and the policies have to read in it."""
         street, call = self.streets[permit.call.tool.name], permit.call
+        lent = None if street.lender is None else (yield from self._lend(street.lender, call, story))
         story.sent = True
-        answered: Answered = yield Send(permit, street.reader.plain(call), street.compares)
+        plain = street.hears or street.reader.plain(call)
+        answered: Answered = yield Send(permit, plain, street.compares or street.hears, lent)
         story.answered = answered
+        if answered.status == 401 and street.lender is not None:
+            street.lender.rejected(call)
         story.opened = self.clock()
         self.ledger.answered(permit.holds, answered, story.opened)
         budgets = street.budgets
@@ -142,11 +153,17 @@ class Pipeline(Struct, frozen=True):
                 answer = story.answer = street.reader.answer(call, answered, judge)
                 if answer is not None and budgets is not None and budgets.cuts(permit.holds):
                     answer = story.answer = cut_where(answer, partial(budgets.beyond, call, permit.holds))
+        if street.hears and call.flow is not None:
+            answer = story.answer = self._listening(answer, street, call, answered)
         if answer is None or not answer.whole:
             relayed: Outcome = yield Relay(told(story, answered, spoke, counted, self.hide), answer)
             return relayed
         body: bytes = yield Collect(call.tool.answer_limit)
+        if street.result_guards and judge is not None:
+            judge.guards = yield from self._guard(street.result_guards, call, body)
         body, refusal = _read_whole(answer, body)
+        if isinstance(answer, Listening) and refusal is None:
+            answer.heard()
         if refusal is not None:
             replied: Outcome = yield timed(self._reply(refusal, story), story)
             return structs.replace(replied, upstream=answered.status, first_byte=answered.first_byte)
@@ -171,6 +188,38 @@ class Pipeline(Struct, frozen=True):
         return Refusal(
             reason, status, why, _asking(permit), advice=advice, spoke=permit.spoke, holds=permit.holds, ruling=ruling
         )
+
+    def _lend(self, lender: Lender, call: Call, story: Story) -> Generator[Effect, Any, Lent]:
+        """A credential for this very call, had before anything of it is sent."""
+        body = call.body if call.body is not None else story.body if story.body is not None else story.raw
+        lent = lender.lend(call, body)
+        if isinstance(lent, Lent):
+            return lent
+        given: Lent = yield Await(lent, call)
+        return given
+
+    def _listening(self, answer: Answer | None, street: Street, call: Call, answered: Answered) -> Answer:
+        """The answer, heard by the run's flow as it passes. Labels stick to the run before the agent has a byte of it,
+        since it may make its next call before the end."""
+        labels = street.flows.of(call.operation) if street.flows is not None else UNLABELLED
+        if labels.returns and not call.implied:
+            self.runs.mark(call.tree, labels.returns)
+        source = f"{call.tool.name}/{call.operation}"
+        hear = partial(_hear, call.flow, source, labels.returns, answered)
+        return Listening(answer, hear)
+
+    def _guard(
+        self, names: tuple[str, ...], call: Call, result: bytes | None = None
+    ) -> Generator[Effect, Any, Mapping[str, Any]]:
+        """What guardrails say of a call, or of its result."""
+        if self.guards is None:
+            raise TypeError("guardrails that nobody asks")
+        about = {"agent": call.agent.id, "run": call.run.id, "tool": call.tool.name, "operation": call.operation}
+        told: dict[str, Any] = {**about, "args": dict(call.args), "messages": call.facts.get("llm.messages")}
+        if result is not None:
+            told["result"] = result.decode("utf-8", "replace")
+        said: Mapping[str, Any] = yield Await(self.guards.ask(names, told), call)
+        return said
 
     def _begin(self, story: Story, call: Call) -> None:
         """The call is about to be made: its run has one step more, which counts before it ends."""
@@ -244,6 +293,8 @@ class Pipeline(Struct, frozen=True):
     def _read(self, story: Story, outcome: Outcome) -> Outcome:
         """The outcome with what was read in the answer and what the call cost, which its run is told."""
         if story.answer is not None:
+            if isinstance(story.answer, Listening) and not story.answer.whole:
+                story.answer.heard()
             found = story.answer.found()
             if story.judge is not None and story.judge.spoke:
                 found = structs.replace(found, spoke=story.judge.spoke)
@@ -270,7 +321,8 @@ class Pipeline(Struct, frozen=True):
                 raise Refused(
                     Reason.TRACE_UNAVAILABLE, 503, "calls cannot be recorded now, so none are made", "", (), 5
                 )
-            agent = story.agent = identify(request, self.sources)
+            known = identify(request, self.sources)
+            agent = story.agent = known if isinstance(known, Agent) else (yield Await(known))
             run = story.run = run_of(request, self.run_header)
             route = self.router.route(request)
             street = self.streets[route.tool.name]
@@ -283,12 +335,15 @@ class Pipeline(Struct, frozen=True):
             body = None
             if reader.wants_body(request):
                 body = story.body = yield from self._body(ReadBody(route.tool.body_limit, route.tool.head_only), story)
-            elif (street.compares or street.asks is not None) and request.length:
+            elif (street.compares or street.signs or street.asks is not None) and request.length:
                 body = story.raw = yield from self._body(ReadBody(route.tool.body_limit, True), story)
             call = reader.read(story.ident, request, route, agent, run, body)
             if call.carried and street.traces:
                 call = self._placed(call, street, story)
             call = self._prepare(call, street, story, body)
+            if street.guards:
+                said = yield from self._guard(street.guards, call)
+                call = story.call = structs.replace(call, facts={**call.facts, "guardrail": said})
             return (yield from self._decide(call, street, story))
         except Refused as refused:
             return refusal_of(refused)
@@ -330,6 +385,8 @@ class Pipeline(Struct, frozen=True):
             call = structs.replace(call, onward=self.lineage.onward(call))
             if street.tells is not None:
                 call = street.tells(call, body)
+        if street.flows is not None and self.flows is not None:
+            call = structs.replace(call, flow=self.flows.enter(call))
         if call.parts and street.results is not None and street.results.any_results:
             raise Refused(
                 Reason.BAD_REQUEST,
@@ -346,29 +403,34 @@ class Pipeline(Struct, frozen=True):
         edit = partial(_edited, street, story) if street.edit is not None else unedited
         deciding = decide(call, street.checks, street.quotas, story.redact, fit, edit)
         answer: object = None
+        ended: Refused | None = None
         while True:
             try:
-                effect = deciding.send(answer)
+                effect = deciding.send(answer) if ended is None else deciding.throw(ended)
             except StopIteration as done:
                 decision: Decision = done.value
                 return decision
-            if isinstance(effect, Reserve):
-                held = self.ledger.reserve(effect.claims, self.clock())
-                if isinstance(held, tuple):
-                    story.hold(held)
-                    answer = held
-                elif isinstance(held, Awaitable):
-                    answer = yield from self._wait(story, story.keep(held))
+            ended = None
+            try:
+                if isinstance(effect, Reserve):
+                    held = self.ledger.reserve(effect.claims, self.clock())
+                    if isinstance(held, tuple):
+                        story.hold(held)
+                        answer = held
+                    elif isinstance(held, Awaitable):
+                        answer = yield from self._wait(story, story.keep(held))
+                    else:
+                        raise TypeError(f"the ledger answered {held!r}")
+                elif isinstance(effect, Look):
+                    answer = self.ledger.look(effect.claims, self.clock())
+                elif isinstance(effect, Pace):
+                    answer = yield from self._pace(effect, story)
+                elif isinstance(effect, AskHuman):
+                    answer = yield from self._ask(effect, street, story)
                 else:
-                    raise TypeError(f"the ledger answered {held!r}")
-            elif isinstance(effect, Look):
-                answer = self.ledger.look(effect.claims, self.clock())
-            elif isinstance(effect, Pace):
-                answer = yield from self._pace(effect, story)
-            elif isinstance(effect, AskHuman):
-                answer = yield from self._ask(effect, street, story)
-            else:
-                raise TypeError(f"decide asked for {effect!r}")
+                    raise TypeError(f"decide asked for {effect!r}")
+            except Refused as refused:  # while it waited: what rules had said so far is recorded with that
+                ended = refused
 
     def _ask(self, effect: AskHuman, street: Street, story: Story) -> Generator[Effect, Any, Ruling | None]:
         """What a person says of the call. It waits here, before any counter, for as long as its terms say."""
@@ -376,7 +438,6 @@ class Pipeline(Struct, frozen=True):
             return None
         call, body = effect.call, story.body if story.body is not None else story.raw
         terms = street.asks.terms(call, effect.questions)
-        editable = street.edit is not None and not call.parts and body is not None
         try:
             petition = petition_of(
                 call,
@@ -385,8 +446,8 @@ class Pipeline(Struct, frozen=True):
                 self.version,
                 terms,
                 self.ignored,
-                editable=editable,
-                answerable=street.answers and not call.parts,
+                editable=_editable(call, street, body),
+                answerable=street.answers is not None and not call.parts and street.answers(call),
             )
         except Unbound as unbound:
             return Ruling(False, message=f"a person must approve this call, and cannot: {unbound}")
@@ -438,10 +499,25 @@ class Pipeline(Struct, frozen=True):
             raise quarantined(quarantine, self.wall())
 
 
+def _hear(flow: Flow, source: str, labels: tuple[str, ...], answered: Answered, data: bytes) -> None:
+    flow.hear(source, labels, data, answered.content_type)
+
+
 def _asking(permit: Permit) -> str:
     """The first rule that asked."""
     asks = (said for said in permit.spoke if said.verdict is Verdict.APPROVE)
     return next((f"{said.policy}/{said.rule}" for said in asks), "pins")
+
+
+def _editable(call: Call, street: Street, body: bytes | None) -> bool:
+    """Whether the call can be put together again from its arguments, and so from others."""
+    if street.edit is None or call.parts:
+        return False
+    try:
+        street.edit(call, call.args, body)
+    except Refused:
+        return False
+    return True
 
 
 def _edited(street: Street, story: Story, call: Call, args: Mapping[str, Any]) -> Call:

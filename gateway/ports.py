@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -20,6 +20,7 @@ from gateway.model import (
     Fields,
     Hold,
     Lease,
+    Lent,
     Outcome,
     Petition,
     PoolClaim,
@@ -212,6 +213,50 @@ class Desk(Protocol):
 
     def release(self, ruling: Ruling, call: str) -> None:
         """The call that had claimed it has not been made, for certain: it may be claimed again."""
+
+
+class Flow(Protocol):
+    """Where values come from, in one run. Quiet and bounded; what has been forgotten was seen nowhere."""
+
+    def origin(self, value: Any) -> Mapping[str, Any]:
+        """Where the value, or each text and number in it, was first seen, in whatever form: ``sources`` (user, system,
+        operator, person, ``tool/operation``), ``labels`` of those tools, ``trusted`` (whether what is trusted told it),
+        ``seen`` (whether anything did)."""
+
+    def unproven(self, call: Call) -> Sequence[str]:
+        """Paths of the arguments that direct what the call does and that nothing trusted told."""
+
+    def hear(self, source: str, labels: Sequence[str], data: bytes, content_type: str) -> None:
+        """A whole result, or what somebody said, as it came."""
+
+    def endorse(self, value: Any) -> None:
+        """A person has vouched for the value in this run."""
+
+
+class Flows(Protocol):
+    """The flows of all runs, by tree; of calls without a run id, by agent."""
+
+    def enter(self, call: Call) -> Flow:
+        """The flow of the call's run, which first hears what the call itself tells: what the platform hands over, and
+        on its way to a model what user and system said."""
+
+
+class Lender(Protocol):
+    """Credentials of one tool that are made, fetched or signed for each call."""
+
+    def lend(self, call: Call, body: bytes | None) -> Lent | Awaitable[Lent]:
+        """What the call gets. Raises UpstreamError (CREDENTIAL_UNAVAILABLE, ``unsent``) where it cannot be had."""
+
+    def rejected(self, call: Call) -> None:
+        """The tool said that it is not good any more (401)."""
+
+
+class Guards(Protocol):
+    """Classifiers of others, asked over HTTP."""
+
+    def ask(self, names: Sequence[str], about: Mapping[str, Any]) -> Awaitable[Mapping[str, Mapping[str, Any]]]:
+        """What each of these guardrails says of it: ``flagged``, ``score``, ``labels``, and whether it ``answered``.
+        Raises Refused (GUARDRAIL_UNAVAILABLE) where one did not and must."""
 
 
 class State(Protocol):

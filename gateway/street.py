@@ -12,8 +12,9 @@ from gateway.decide.approvals import Asks
 from gateway.decide.budgets import Budgets
 from gateway.decide.results import Results
 from gateway.decide.shapes import Check, Quota
+from gateway.flow.labels import FlowMap
 from gateway.model import Call, Findings, Run, Tool
-from gateway.ports import Runs
+from gateway.ports import Lender, Runs
 from gateway.understand.reader import Reader
 
 
@@ -44,12 +45,24 @@ class Street(Struct, frozen=True):
     """Tells the tool in the message itself too which call it serves; None where messages have no place for that."""
     budgets: Budgets | None = None
     """None where no budget can count calls of the tool."""
+    lender: Lender | None = None
+    """None where all credentials of the tool are fixed."""
+    signs: bool = False
+    """Its credential is made of the body too, which must be read ahead."""
+    flows: FlowMap | None = None
+    """Which labels the tool's operations have, where some tool has any, or some rule asks for origins."""
+    hears: bool = False
+    """What the tool answers is remembered with its labels."""
+    guards: tuple[str, ...] = ()
+    """Guardrails that rules of the request phase read."""
+    result_guards: tuple[str, ...] = ()
+    """Guardrails that rules of the response phase read."""
     asks: Asks | None = None
     """None where nothing of the tool is ever asked about."""
     edit: Callable[[Call, Mapping[str, Any], bytes | None], Call] | None = None
     """Puts other arguments into a call; None where the protocol's reader cannot."""
-    answers: bool = False
-    """A person's own answer can take the place of the tool's."""
+    answers: Callable[[Call], bool] | None = None
+    """Whether a person's own answer can take the place of the tool's; None: never."""
     reads_budgets: bool = False
     """Some rule reads what is left of the budgets."""
 

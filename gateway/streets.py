@@ -31,6 +31,7 @@ from gateway.decide.rules import Rules
 from gateway.decide.runs import Bounds
 from gateway.decide.shapes import Check, Quota
 from gateway.decide.together import Together
+from gateway.flow.labels import FlowMap
 from gateway.model import Agent, Caps, Origin, Tool
 from gateway.pipeline import Street
 from gateway.policy.governors import CompiledBudget, CompiledLoop, CompiledPool, CompiledRetry, CompiledRun
@@ -126,6 +127,10 @@ class Streets:
         self._pools = Pools(book)
         self._loops, self._retries = Loops(book), Retries(book)
         self._asks = Asks(book)
+        self._follows = any(tool.flows for tool in loaded.tools) or any(
+            name.startswith("flow.") for tool in loaded.tools for name in book.reads(tool.name)
+        )
+        """Values and labels are followed: through all tools, since what one tells another may be told."""
         self._traces = _traces(loaded)
 
     def all(self) -> dict[str, Street]:
@@ -168,9 +173,11 @@ class Streets:
             traces=self._traces,
             tells=getattr(reader, "traced", None) if self._traces else None,
             budgets=budgets,
+            flows=FlowMap(tool) if self._follows else None,
+            hears=self._follows and tool.protocol not in LLM_PROTOCOLS,
             asks=self._asks if book.asks(tool.name) or tool.protocol == "mcp" else None,
             edit=getattr(reader, "edit", None),
-            answers=bool(getattr(reader, "answers", False)),
+            answers=getattr(reader, "answers", None),
             reads_budgets=not reads.isdisjoint(UNBOUNDED),
         )
 

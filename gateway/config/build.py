@@ -12,7 +12,7 @@ from gateway.config.files import Files
 from gateway.config.model_errors import Mistake
 from gateway.config.openapi import Described, described
 from gateway.config.schema import Config, ToolConfig
-from gateway.model import Timeouts, Tool
+from gateway.model import FlowLabels, Timeouts, Tool
 from gateway.policy.argument_shapes import ToolArguments
 
 AGENT_CREDENTIALS = frozenset({b"authorization", b"proxy-authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
@@ -92,6 +92,7 @@ def _tool(name: str, config: ToolConfig, operations: Sequence[str], ca_pem: str 
         forwarded=config.forwarded,
         ca_pem=ca_pem,
         server_name=config.tls.server_name,
+        flows=tuple(FlowLabels(each.operations, each.returns, each.sends or "", each.directs) for each in config.flow),
     )
 
 

@@ -30,6 +30,7 @@ from gateway.config.fields import (
     address,
 )
 from gateway.config.schema_approvals import Approvals
+from gateway.config.schema_flow import Flow, FlowSpec
 from gateway.config.schema_record import AuditConfig, TraceConfig
 from gateway.policy.schema_parts import Duration
 
@@ -233,6 +234,9 @@ class ToolConfig(Model):
     llm: Llm = Llm()
     mcp: Mcp = Mcp()
     pins: PinsConfig = PinsConfig()
+    flow: Listed[FlowSpec] = Field(
+        default=(), description="What operations do to the flow of information; none: their results are not trusted."
+    )
 
 
 class Wire(Model):
@@ -337,6 +341,7 @@ class Config(Model):
     lineage: Lineage = Lineage()
     tools: dict[ToolName, ToolConfig] = Field(min_length=1, description="The tools, by name.")
     approvals: Approvals = Approvals()
+    flow: Flow = Flow()
     wire: Wire = Wire()
     trace: TraceConfig = TraceConfig()
     audit: AuditConfig | None = Field(

@@ -64,6 +64,7 @@ class ResultJudge:
         "_result_rules",
         "compares",
         "fields",
+        "guards",
         "reads_proposals",
         "reads_result",
         "spoke",
@@ -90,6 +91,8 @@ class ResultJudge:
         self.compares = results.compares and results.compared(call)
         self.spoke: tuple[Spoke, ...] = ()
         self.fields: tuple[str, ...] = ()
+        self.guards: Mapping[str, Any] | None = None
+        """What guardrails say of the result."""
 
     def _rules_of_results(self) -> RuleSet:
         call = self._call
@@ -114,6 +117,8 @@ class ResultJudge:
             "response.isError": found.is_error,
             "llm.proposed": [{"name": one.name, "args": dict(one.args or {})} for one in found.proposed],
         }
+        if self.guards is not None:
+            facts["guardrail"] = self.guards
         if found.result is not None:
             facts["result"] = found.result
         if usage is not None:

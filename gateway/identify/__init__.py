@@ -7,7 +7,7 @@ weaker source.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 from gateway.errors import Refused
@@ -21,13 +21,14 @@ class Source(Protocol):
     def expects(self) -> str:
         """What an agent sends to be recognised, in words."""
 
-    def identify(self, request: Request) -> Agent | None: ...
+    def identify(self, request: Request) -> Agent | Awaitable[Agent] | None:
+        """The agent; later where keys must be fetched first. The awaitable raises Refused."""
 
     def carried(self, request: Request) -> bytes:
         """The lower-cased name of the field in which the request carries a credential of this gateway, or nothing."""
 
 
-def identify(request: Request, sources: Sequence[Source]) -> Agent:
+def identify(request: Request, sources: Sequence[Source]) -> Agent | Awaitable[Agent]:
     """The first agent that a source recognises.
 
     Raises:
@@ -36,7 +37,9 @@ def identify(request: Request, sources: Sequence[Source]) -> Agent:
     for source in sources:
         agent = source.identify(request)
         if agent is not None:
-            return agent if len(sources) == 1 or agent.credential else _without_keys(agent, request, sources)
+            if not isinstance(agent, Agent) or len(sources) == 1 or agent.credential:
+                return agent
+            return _without_keys(agent, request, sources)
     raise Refused(
         Reason.UNAUTHENTICATED,
         401,

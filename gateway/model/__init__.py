@@ -18,7 +18,7 @@ from gateway.model.approvals import (
     Terms,
     Vote,
 )
-from gateway.model.calls import NO_FACTS, UNREAD, Agent, Call, Decision, Extent, Permit, Request, Route, Run
+from gateway.model.calls import NO_FACTS, UNREAD, Agent, Call, Decision, Extent, Lent, Permit, Request, Route, Run
 from gateway.model.claims import (
     BudgetClaim,
     BudgetSettings,
@@ -39,7 +39,7 @@ from gateway.model.claims import (
 )
 from gateway.model.outcomes import NOTHING_FOUND, Answered, Findings, Outcome, Proposal, Trace, Usage
 from gateway.model.reasons import SAFE_METHODS, Mode, Reason, Verdict
-from gateway.model.tools import Caps, Fields, Origin, Timeouts, Tool
+from gateway.model.tools import Caps, Fields, FlowLabels, Origin, Timeouts, Tool
 from gateway.model.verdicts import Quarantine, Question, Refusal, Spoke
 
 __all__ = [
@@ -71,9 +71,11 @@ __all__ = [
     "Extent",
     "Fields",
     "Findings",
+    "FlowLabels",
     "Held",
     "Hold",
     "Lease",
+    "Lent",
     "LoopClaim",
     "LoopSettings",
     "Mode",

@@ -12,6 +12,8 @@ from gateway.model.claims import Hold
 from gateway.model.tools import Fields, Tool
 from gateway.model.verdicts import Question, Refusal, Spoke
 
+NO_FACTS: Mapping[str, Any] = {}
+
 
 class Request(Struct, frozen=True, gc=False):
     """The head of what arrived, before anyone has said what it means.
@@ -29,6 +31,8 @@ class Request(Struct, frozen=True, gc=False):
     length: int
     peer: str
     loopback: bool
+    certificate: tuple[str, ...] = ()
+    """Names in the client's certificate, which TLS has verified: URIs (SPIFFE ids) first, then DNS names."""
 
     def repeats(self, name: bytes) -> bool:
         """Whether the field with this lower-cased name stands more than once."""
@@ -50,6 +54,8 @@ class Agent(Struct, frozen=True):
     source: str = ""
     credential: bytes = b""
     """Lower-cased name of the field that carried the agent's own credential: never forwarded."""
+    claims: Mapping[str, Any] = NO_FACTS
+    """What a token says of it, where it was known by one."""
 
 
 class Run(Struct, frozen=True):
@@ -92,9 +98,6 @@ class Route(Struct, frozen=True):
     path: str
     query: str
     host: str
-
-
-NO_FACTS: Mapping[str, Any] = {}
 
 
 UNREAD: Mapping[str, Any] = {}
@@ -170,6 +173,8 @@ class Call(Struct, frozen=True):
     none): the trace context of this call."""
     extent: Extent | None = None
     """How much it can cost at most, where it asks a model and a budget counts it."""
+    flow: Any = None
+    """What is known of where values come from in its run (``ports.Flow``); None where no rule of the tool asks."""
 
     @property
     def tree(self) -> tuple[str, str]:
@@ -180,6 +185,13 @@ class Call(Struct, frozen=True):
         """The call, and each of its parts, with the time of its arrival (seconds since the epoch)."""
         parts = tuple([part.arrived(at) for part in self.parts])
         return structs.replace(self, at=at, parts=parts)
+
+
+class Lent(Struct, frozen=True):
+    """A credential of the gateway's for one call: header fields, and members of the query."""
+
+    fields: Fields = ()
+    query: tuple[tuple[str, str], ...] = ()
 
 
 class Permit(Struct, frozen=True):

@@ -32,6 +32,19 @@ class Timeouts(Struct, frozen=True):
     total: float = 0.0
 
 
+class FlowLabels(Struct, frozen=True):
+    """What some operations of a tool do to the flow of information."""
+
+    operations: tuple[str, ...]
+    """Globs."""
+    returns: tuple[str, ...] = ()
+    """Of trusted, untrusted, private, public: what its results are."""
+    sends: str = ""
+    """external or internal: where its arguments go; empty where it changes or tells nobody anything."""
+    directs: tuple[str, ...] = ()
+    """Paths of arguments that direct what it does (a recipient, an amount, a path, a URL): ``args.to``."""
+
+
 class Tool(Struct, frozen=True):
     """One upstream as the operator configured it.
 
@@ -69,6 +82,8 @@ class Tool(Struct, frozen=True):
     """``x-forwarded``, ``rfc7239`` or ``off``: what the upstream is told about the agent's connection."""
     ca_pem: str | None = None
     server_name: str | None = None
+    flows: tuple[FlowLabels, ...] = ()
+    """The first whose operations match counts."""
 
 
 class Caps(Struct, frozen=True):

@@ -58,9 +58,10 @@ USAGE = {
     "text_of": "text_of(args)",
     "sql": 'sql(query) or sql(query, "postgres")',
     "default": "default(args.x, 0)",
+    "origin": "origin(args.recipient)",
 }
 """How each added function is written."""
-_TO_COME = frozenset({"origin", "seen"})
+_TO_COME = frozenset({"seen"})
 """Functions that a later version will have, with the state that they need."""
 
 

@@ -12,6 +12,8 @@ from msgspec import Struct
 
 from gateway.policy.engine import EXPANDED_CAP, LOOP_CAP, NESTING_CAP, CelError
 
+FOLLOWED = "flow.followed"
+"""The variable that ``origin()`` reads unseen."""
 LOOPS = frozenset({"all", "exists", "exists_one", "map", "filter"})
 RESERVED = frozenset(
     {
@@ -123,14 +125,17 @@ def _selects(tokens: Sequence[Token], at: int) -> bool:
 
 
 def references(tokens: Sequence[Token], declared: Iterable[str]) -> frozenset[str]:
-    """The declared dotted names that the tokens use. May name too many, never too few."""
+    """The declared dotted names that the tokens use, or functions in them. May name too many, never too few."""
     known = frozenset(declared)
-    return frozenset(
+    used = {
         name
         for chain in chains(tokens)
         for length in range(1, len(chain.variable) + 1)
         if (name := ".".join(chain.variable[:length])) in known
-    )
+    }
+    if FOLLOWED in known and any(token.text == "origin" and token.kind == "ident" for token in tokens):
+        used.add(FOLLOWED)
+    return frozenset(used)
 
 
 def loop_variables(tokens: Sequence[Token]) -> list[Token]:

@@ -14,8 +14,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.model import SAFE_METHODS, Call
+from gateway.model import SAFE_METHODS, Call, FlowLabels
+from gateway.policy import functions_flow
 from gateway.policy.engine import BOOL, DOUBLE, DYN_MAP, INT, STRING, STRING_MAP, STRINGS, TIMESTAMP, CelType
+from gateway.policy.globs import matches_any
 
 
 class Variable(Struct, frozen=True):
@@ -68,6 +70,36 @@ def _params(call: Call) -> dict[str, str]:
 def _args(call: Call) -> dict[str, Any]:
     args = call.args
     return args if type(args) is dict else dict(args)
+
+
+def _claims(call: Call) -> dict[str, Any]:
+    return dict(call.agent.claims)
+
+
+def _flow_labels(call: Call) -> FlowLabels:
+    for labels in call.tool.flows:
+        if matches_any(labels.operations, call.operation):
+            return labels
+    return FlowLabels(())
+
+
+def _returns(call: Call) -> list[str]:
+    return list(_flow_labels(call).returns)
+
+
+def _sends(call: Call) -> str:
+    return _flow_labels(call).sends
+
+
+def _followed(call: Call) -> bool:
+    """Also hands the call's flow to ``origin()``: whatever calls that reads this (``tokens.references``)."""
+    functions_flow.follow(call.flow)
+    return call.flow is not None
+
+
+def _unproven(call: Call) -> list[str]:
+    """All of them where nobody follows the flow: what is not known is not trusted."""
+    return list(_flow_labels(call).directs if call.flow is None else call.flow.unproven(call))
 
 
 def _fact(name: str, default: Any) -> Callable[[Call], Any]:
@@ -152,6 +184,12 @@ _REQUEST = (
     Variable(
         "budget.remaining_calls", INT, _fact("budget.remaining_calls", 1 << 53), "calls left of the tightest budget"
     ),
+    Variable("agent.claims", DYN_MAP, _claims, "what the agent's token says of it, where it is known by one"),
+    Variable("tool.returns", STRINGS, _returns, "labels of the operation's results, as the tool's flow says"),
+    Variable("tool.sends", STRING, _sends, 'where its arguments go: external, internal or ""'),
+    Variable("flow.followed", BOOL, _followed, "whether anything is known of where the run's values come from"),
+    Variable("flow.unproven", STRINGS, _unproven, "directing arguments (flow: directs) that nothing trusted told"),
+    Variable("guardrail", DYN_MAP, _fact("guardrail", {}), "what guardrails say: guardrail.NAME.flagged, .score"),
     Variable("args", DYN_MAP, _args, "the arguments: JSON body, form, query, or those of the MCP tool"),
 )
 _RESPONSE = (

@@ -94,7 +94,7 @@ def test_a_function_that_breaks_is_an_error_and_never_a_value(engine: Any) -> No
         ("""glob(args.x, '''[ab]''')""", 14, "character classes", ""),
         ('sql(args.x, "klingon")', 13, "no dialect 'klingon'", ""),
         ("shel(args.x)", 1, "unknown function shel", "did you mean shell?"),
-        ('origin(args.x) == "web"', 1, "unknown function origin", "a later version will have it"),
+        ('seen(args.x) == "web"', 1, "unknown function seen", "a later version will have it"),
         ("seen(args.x)", 1, "unknown function seen", "a later version will have it"),
         ('request.time.getHours("Europe/Berln") < 6', 23, "no time zone", "Europe/Berlin"),
         ('timestamp(args.x).getDayOfWeek("Nowhere") < 6', 32, "no time zone", "UTC"),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.model import Call, Mode, Run, Spoke, Verdict
+from gateway.model import Call, FlowLabels, Mode, Run, Spoke, Verdict
 from gateway.policy import rules as rules_module
 from gateway.policy.book import PolicyBook
 from gateway.policy.engine import EXPANDED_CAP
@@ -177,6 +177,7 @@ def test_explain_tells_each_rules_result_and_what_it_read() -> None:
 
 
 FACTS: dict[str, Any] = {
+    "guardrail": {"lakera": {"flagged": True}},
     "tool.readOnly": True,
     "tool.destructive": False,
     "tool.idempotent": True,
@@ -239,6 +240,7 @@ WITHOUT: dict[str, Any] = {
     "llm.proposed": [],
     "proposal.name": "",
     "proposal.args": {},
+    "guardrail": {},
 }
 """What they are of a plain HTTP call (a POST) of which nobody tells."""
 
@@ -265,6 +267,11 @@ OF_THE_CALL = {
     "request.size": "12",
     "request.time": 'timestamp("2026-07-01T12:00:00.25Z")',
     "args": '{"n": [1]}',
+    "agent.claims": '{"team": "pay"}',
+    "tool.returns": '["private"]',
+    "tool.sends": '"external"',
+    "flow.followed": "false",
+    "flow.unproven": '["args.to"]',
 }
 
 
@@ -302,7 +309,9 @@ def test_every_variable_is_what_the_call_says(phase: str, facts: dict[str, Any],
         2,
         0.5,
     )
-    call = structs.replace(call, facts=told, run=run, at=1782907200.25)
+    flows = (FlowLabels(("POST *",), ("private",), "external", ("args.to",)),)
+    agent, tool = structs.replace(call.agent, claims={"team": "pay"}), structs.replace(call.tool, flows=flows)
+    call = structs.replace(call, facts=told, run=run, agent=agent, tool=tool, at=1782907200.25)
     rules = [
         {"name": f"r{number}", "when": f"{name} == {text}", "then": "deny", "phase": phase}
         for number, (name, text) in enumerate(conditions.items())

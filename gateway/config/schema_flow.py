@@ -1,0 +1,51 @@
+"""What the configuration says of the flow of information: labels of tools, and whose word counts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from gateway.config.fields import Listed, Model
+from gateway.policy.redaction import check_field
+from gateway.policy.schema_parts import Glob, GlobList
+
+
+def _argument(value: str) -> str:
+    if value.partition(".")[0] != "args":
+        raise ValueError(f"{value!r} names no argument; write args.NAME")
+    check_field(value)
+    return value
+
+
+Argument = Annotated[str, AfterValidator(_argument)]
+
+
+class FlowSpec(Model):
+    """What some operations of a tool do to the flow of information. The first whose operations match counts."""
+
+    operations: GlobList = Field(default=("*",), description="Operations that it is about.")
+    returns: Listed[Literal["trusted", "untrusted", "private", "public"]] = Field(
+        default=(),
+        description="What their results are: untrusted is what strangers can write (mails, web pages, tickets), trusted"
+        " what only your own people or systems can; private must not get out. A run has the labels of all it reads.",
+    )
+    sends: Literal["external", "internal"] | None = Field(
+        default=None,
+        description="Where their arguments go: external leaves the house, internal stays in it.",
+    )
+    directs: Listed[Argument] = Field(
+        default=(),
+        description="Arguments that direct what happens, such as args.recipient, args.amount, args.path or args.url.",
+    )
+
+
+class Flow(Model):
+    """Whose word counts, and what is remembered of it."""
+
+    trusted_sources: Listed[Glob] = Field(
+        default=(), description="Tools or TOOL/OPERATION whose results count as trusted, beside those labelled so."
+    )
+    values: Listed[str] = Field(
+        default=(), description="Values that the operator vouches for: your own domains, accounts and addresses."
+    )
