@@ -142,7 +142,8 @@ def payload_of(call: Call, sent: bytes) -> dict[str, Any]:
 
 
 def _read(question: Question) -> tuple[tuple[str, Any], ...]:
-    """The values that the rule read, by their paths as they are written, as far as there is room."""
+    """The values that the rule read, by their paths as they are written; ``...`` for those for which there is no room.
+    No path is ever left out: they are the rule's own, and what was endorsed is held against all of them."""
     kept: list[tuple[str, Any]] = []
     room = MOST_READ
     for (name, names), value in question.read:
@@ -150,10 +151,8 @@ def _read(question: Question) -> tuple[tuple[str, Any], ...]:
         shown = _plain(value)
         size = len(text) + len(orjson.dumps(shown, default=str))
         if size > room:
-            shown, size = "...", len(text) + 5
+            shown, size = "...", 0
         room -= size
-        if room < 0:
-            break
         kept.append((text, shown))
     return tuple(kept)
 
