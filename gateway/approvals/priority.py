@@ -2,8 +2,8 @@
 
     value = risk * uncertainty * waiting / seconds
 
-- risk: what is at stake (``impact`` of the terms) times the chance that a person denies it (what they said of calls that
-  the same rule held, shrunk towards a prior).
+- risk: what is at stake (``impact`` of the terms) times the chance that a person denies it (what they said of calls
+  that the same rule held, shrunk towards a prior).
 - uncertainty: the entropy of that chance, in bits. Where nobody doubts the answer, a look changes nothing. It is 1
   where the call goes through if nobody looks.
 - waiting: grows with age, doubles while an agent's connection is held, and grows as the time to decide runs out.

@@ -8,14 +8,14 @@ from msgspec import Struct
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from prometheus_client.samples import Exemplar
 
 from gateway import __version__
 from gateway.model.pools import PoolState
 from gateway.model.standing import Standing
-from gateway.model.trace_context import trace_context
+from gateway.observe.approvals import Vigilance, approval_metrics
 from gateway.observe.budgets import budget_metrics
-from gateway.observe.metrics import Example, Histogram, Metrics
+from gateway.observe.histogram import fill
+from gateway.observe.metrics import Metrics
 from gateway.observe.pools import pool_metrics
 from gateway.observe.repetitions import repetition_metrics
 from gateway.observe.runs_now import run_metrics
@@ -60,6 +60,8 @@ class Gauges(Struct, frozen=True):
     """Every budget with something spent or reserved, by key."""
     exported: Callable[[], tuple[int, int]] = _no_store
     """Records exported as spans, and records that were to be."""
+    approvals: Callable[[], Vigilance] = Vigilance
+    """How approvals stand, and how carefully people look."""
     runs: Callable[[], dict[str, int]] = dict
     """How many runs are in each state."""
     store: Callable[[], tuple[int, int]] = _no_store
@@ -84,6 +86,7 @@ class Exposition(Collector):
         yield from budget_metrics(self._gauges.budgets(), self._metrics.budget_refusals)
         yield from repetition_metrics(self._metrics.repetitions)
         yield from run_metrics(self._gauges.runs())
+        yield from approval_metrics(self._metrics.approvals, self._gauges.approvals())
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: names are checked at the first scrape, and registering must not ask the gauges."""
@@ -122,15 +125,15 @@ class Exposition(Collector):
             cost.add_metric((tool,), series.cost_usd)
             errors.add_metric((tool,), series.result_errors)
             withheld.add_metric((tool,), series.withheld)
-            _add(seconds, (tool,), series.seconds)
-            _add(first_byte, (tool,), series.first_byte)
+            fill(seconds, (tool,), series.seconds)
+            fill(first_byte, (tool,), series.first_byte)
             received.add_metric((tool,), series.bytes_in)
             sent.add_metric((tool,), series.bytes_out)
         yield from (calls, responses, seconds, first_byte, tokens, cost, errors, withheld, received, sent)
 
     def _policies(self) -> Iterator[Metric]:
         decide = HistogramMetricFamily("toolgate_decide_seconds", "From arrival to the decision, without waiting.")
-        _add(decide, (), self._metrics.decide)
+        fill(decide, (), self._metrics.decide)
         rules = CounterMetricFamily(
             "toolgate_rule_matches", "Rules that spoke.", labels=("policy", "rule", "verdict", "mode")
         )
@@ -215,22 +218,3 @@ def registry_of(metrics: Metrics, gauges: Gauges) -> CollectorRegistry:
     registry.register(Exposition(metrics, gauges))
     ProcessCollector(registry=registry)
     return registry
-
-
-def _add(family: HistogramMetricFamily, labels: tuple[str, ...], histogram: Histogram) -> None:
-    total = 0
-    buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
-    for at, count in enumerate(histogram.counts):
-        total += count
-        bound = repr(histogram.bounds[at]) if at < len(histogram.bounds) else "+Inf"
-        exemplar = _exemplar(histogram.examples.get(at))
-        buckets.append((bound, total) if exemplar is None else (bound, total, exemplar))
-    family.add_metric(labels, buckets, histogram.sum)
-
-
-def _exemplar(example: Example | None) -> Exemplar | None:
-    """How to find the trace of a call in a bucket; shown only to those who ask for OpenMetrics."""
-    context = None if example is None else trace_context(example[0])
-    if example is None or context is None:
-        return None
-    return Exemplar({"trace_id": context.trace, "span_id": context.span}, example[1], example[2])

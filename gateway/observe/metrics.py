@@ -6,39 +6,16 @@ files, the rest are enumerations. Nothing that an agent chooses becomes a label 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
 
-from gateway.model import NOTHING_FOUND, Findings, Permit, Reason, Refusal, Trace
+from gateway.model import NOTHING_FOUND, Decision, Findings, Outcome, Permit, Reason, Refusal, Trace
+from gateway.observe.approvals import ApprovalSeries
+from gateway.observe.histogram import Histogram
 from gateway.observe.repetitions import Repetitions
 
 CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 DECIDE_BUCKETS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.1, 1.0)
 """Upper bounds in seconds; +Inf is one more."""
-
-
-Example = tuple[bytes, float, float]
-"""``traceparent`` of a call, its seconds, and when it was, in seconds since the epoch."""
-
-
-class Histogram:
-    """Observations in buckets; not cumulative here."""
-
-    __slots__ = ("bounds", "counts", "examples", "sum")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
-        self.examples: dict[int, Example] = {}
-        """By number of the bucket: the last call in it that has a trace."""
-
-    def observe(self, seconds: float) -> int:
-        """Count one; returns the number of its bucket."""
-        bucket = bisect_left(self.bounds, seconds)
-        self.counts[bucket] += 1
-        self.sum += seconds
-        return bucket
 
 
 class ToolSeries:
@@ -96,6 +73,7 @@ class Metrics:
         self.budget_refusals: defaultdict[str, int] = defaultdict(int)
         """By name of the budget."""
         self.repetitions = Repetitions()
+        self.approvals = ApprovalSeries()
         self.reloads = {"success": 0, "failure": 0}
         self.policy_version = ""
 
@@ -126,12 +104,18 @@ class Metrics:
             series.read(outcome.found)
         self.decide.observe(max(0.0, trace.decided - trace.began - trace.queued - trace.read))
         if decision is not None:
-            if decision.holds:
-                self.repetitions.count(decision.holds, refused=isinstance(decision, Refusal))
-            for spoke in (*decision.spoke, *outcome.found.spoke):
-                self.rules[spoke.policy, spoke.rule, spoke.verdict.value, spoke.mode.value] += 1
-                for key, value in spoke.annotations:
-                    self.annotations[spoke.policy, spoke.rule, key, value] += 1
+            self._decided(decision, outcome)
+
+    def _decided(self, decision: Decision, outcome: Outcome) -> None:
+        """Count what guards, rules and people had to say."""
+        if decision.holds:
+            self.repetitions.count(decision.holds, refused=isinstance(decision, Refusal))
+        if decision.ruling is not None:
+            self.approvals.wait.observe(decision.ruling.waited)
+        for spoke in (*decision.spoke, *outcome.found.spoke):
+            self.rules[spoke.policy, spoke.rule, spoke.verdict.value, spoke.mode.value] += 1
+            for key, value in spoke.annotations:
+                self.annotations[spoke.policy, spoke.rule, key, value] += 1
 
     def reloaded(self, version: str) -> None:
         """A new version of configuration and policies is in force (the first one is not a reload: see ``started``)."""

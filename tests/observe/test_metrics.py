@@ -11,7 +11,8 @@ from gateway import __version__
 from gateway.model import Findings, Mode, Outcome, Reason, Spoke, Verdict
 from gateway.observe import exposition
 from gateway.observe.exposition import Gauges, registry_of
-from gateway.observe.metrics import Histogram, Metrics
+from gateway.observe.histogram import Histogram
+from gateway.observe.metrics import Metrics
 
 from .support import permit, refusal, trace
 
