@@ -1,0 +1,105 @@
+"""Which exemptions a call meets: compiled once, asked with what is known of every call. Quiet: time is an argument."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from gateway.model import UNREAD, Call, Petition
+from gateway.policy.engine import BOOL, DYN, CelEngine, CelError, CelType, EvaluationError, Program
+from gateway.policy.globs import glob_regex
+from gateway.policy.variables import TYPES, bind, binder
+from gateway.understand.templates import ambiguous
+
+if TYPE_CHECKING:
+    from gateway.approvals.exemptions import Exemption
+
+KNOWN: dict[str, CelType] = {
+    name: kind
+    for name, kind in TYPES.items()
+    if name in ("run.id", "llm.model", "llm.stream", "llm.max_tokens")
+    or (name.partition(".")[0] in ("agent", "tool", "request", "args", "mcp") and name != "request.time")
+}
+"""Variables that an exemption may read: those that are there whatever rules read. The others (what a run has done so
+far, the time, messages) are made only for rules, and without them an expression would see what is not so. What an agent
+says of itself (``why``) exempts nothing."""
+
+PINS = "pins"
+"""The rule under which a changed tool of an MCP server is asked about."""
+
+
+def check_when(engine: CelEngine, when: str) -> Program:
+    """The expression, compiled.
+
+    Raises:
+        CelError: it is none, gives no true or false, or reads what exemptions may not.
+    """
+    program = engine.compile(when, KNOWN)
+    if program.type not in (BOOL, DYN):
+        raise CelError(f"it must give true or false, not {program.type}")
+    return program
+
+
+class _Compiled(Struct, frozen=True):
+    exemption: Exemption
+    rules: tuple[re.Pattern[str], ...]
+    program: Program
+
+    def covers(self, rules: Sequence[str]) -> bool:
+        """Whether it is for all of these rules; for pins only where it names them."""
+        return all(
+            rule in self.exemption.rules if rule == PINS else any(pattern.fullmatch(rule) for pattern in self.rules)
+            for rule in rules
+        )
+
+
+class Matcher:
+    """Exemptions by tool and operation. Those whose expression the engine does not take match nothing."""
+
+    def __init__(self, engine: CelEngine, exemptions: Sequence[Exemption]) -> None:
+        self._engine = engine
+        self._by_place: dict[tuple[str, str], list[_Compiled]] = {}
+        for exemption in exemptions:
+            try:
+                program = check_when(engine, exemption.when)
+            except CelError:
+                continue
+            compiled = _Compiled(exemption, tuple(map(glob_regex, exemption.rules)), program)
+            self._by_place.setdefault((exemption.tool, exemption.operation), []).append(compiled)
+
+    def matching(self, call: Call, petition: Petition, now: float) -> Iterator[Exemption]:
+        """Those that stand and are for this call, in their order. A batch is never exempt."""
+        if call.parts or _two_ways(call):
+            return
+        rules = [held.rule for held in petition.held]
+        for one in self._by_place.get((petition.tool, petition.operation), ()):
+            stands = now < one.exemption.until and _in_scope(one.exemption, petition)
+            if stands and one.covers(rules) and self._is_true(one.program, call):
+                yield one.exemption
+
+    def _is_true(self, program: Program, call: Call) -> bool:
+        """False where it fails, or reads arguments of which nobody knows."""
+        if "args" in program.references and call.args is UNREAD:
+            return False
+        try:
+            return program.evaluate(self._engine.activation(bind(binder(program.references), call))) is True
+        except EvaluationError:
+            return False
+
+
+def _two_ways(call: Call) -> bool:
+    """Whether the tool could read another path or method than was matched. Where rules look at paths, such calls have
+    been refused before."""
+    if call.tool.protocol != "http":
+        return False
+    overridden = any(name.startswith(b"x-http-method") or name == b"x-method-override" for name in call.request.lookup)
+    return overridden or bool(ambiguous(call.target.partition("?")[0]))
+
+
+def _in_scope(exemption: Exemption, petition: Petition) -> bool:
+    if exemption.scope == "run":
+        return exemption.tree == petition.tree
+    return exemption.scope == "everybody" or exemption.agent == petition.agent

@@ -1,0 +1,221 @@
+"""What a person's verdict does: the one way to it, for the admin API, the command line and buttons in messages.
+
+Who may give it is asked here, whichever way it comes. Of two verdicts at once the docket takes one, and raises
+``Conflict`` for the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.approvals.docket import Docket
+from gateway.approvals.endorsements import Endorsements
+from gateway.approvals.exemptions import Exemptions, Like
+from gateway.approvals.permission import Who, why_not
+from gateway.approvals.plain import NotPlain, check_plain
+from gateway.approvals.states import Conflict, voted
+from gateway.model import Approval, Vote
+from gateway.policy.people import People
+
+VERBS = ("approve", "deny", "edit", "answer", "endorse", "ask")
+LONGEST_MESSAGE = 4000
+"""Characters of what is said with a verdict."""
+LONGEST_ANSWER = 32_768
+"""Characters of an answer that a person gives in place of the tool's."""
+MOST_EDITED = 262_144
+"""Bytes of JSON of the arguments that a person puts in."""
+
+Noted = Callable[[str, str, str, str], None]
+"""Is told of each verdict: by whom, by which way it came, what it was, and what was said."""
+
+
+class VerdictError(Exception):
+    """A verdict that cannot be given. The text says why, for a person."""
+
+
+class NotAllowed(VerdictError):  # noqa: N818 - a finding
+    """This person may not decide on this."""
+
+
+class NotThere(VerdictError):  # noqa: N818 - a finding
+    """There is no such approval, or not any more."""
+
+
+class BadVerdict(VerdictError):  # noqa: N818 - a finding
+    """The verdict itself is not one: an unknown verb, arguments that are no JSON, nothing said where it must be."""
+
+
+def _unnoted(by: str, via: str, what: str, said: str) -> None:
+    """Nobody keeps an audit."""
+
+
+class Verdicts:
+    """Gives verdicts on the approvals of a docket."""
+
+    def __init__(
+        self,
+        docket: Docket,
+        people: People,
+        exemptions: Exemptions,
+        endorsements: Endorsements,
+        noted: Noted = _unnoted,
+    ) -> None:
+        self._docket, self._people = docket, people
+        self._exemptions, self._endorsements = exemptions, endorsements
+        self._noted = noted
+
+    def adopt(self, people: People) -> None:
+        """Ask these from now on who may decide: the policies' engine is another."""
+        self._people = people
+
+    def why_not(self, approval: Approval, principal: Who) -> str:
+        """Why this person may not decide on it now; empty where they may."""
+        return why_not(approval, principal, self._people, self._docket.now())
+
+    async def give(
+        self,
+        ident: str,
+        principal: Who,
+        verb: str,
+        *,
+        message: str = "",
+        args: Mapping[str, Any] | None = None,
+        answer: str = "",
+        endorse: Sequence[str] = (),
+        like: Like | None = None,
+        seen: float = 0.0,
+        shown: str | None = None,
+    ) -> Approval:
+        """Give a verdict, and return the approval as it stands after it. It is stored when this returns.
+
+        ``message`` is what the model is told (deny, ask); ``args`` are all arguments in place of the call's (edit);
+        ``answer`` the result in place of the tool's; ``endorse`` the paths of arguments (``args.to``) whose values may
+        be used in this run, none for all that the rules read; ``like`` lets calls like this one pass from now on
+        (approve, edit and endorse); ``seen`` the seconds for which this person had it before them; ``shown`` the edit
+        that they had before them (``Vote.edit``, empty for the call's own arguments), where that is known.
+
+        Raises:
+            NotThere: there is no such approval.
+            NotAllowed: this person may not decide on it.
+            BadVerdict: the verdict cannot be given on this approval, or not with this.
+            Conflict: it does not wait any more, or this person has approved already; the text says how it stands.
+            StoreUnavailable: it cannot be stored; nobody has decided.
+        """
+        approval = self._docket.find(ident)
+        if approval is None:
+            raise NotThere(f"there is no approval {ident[:64]!r}, or not any more")
+        if refusal := self.why_not(approval, principal):
+            raise NotAllowed(refusal)
+        _check(approval, verb, message, args, answer, endorse)
+        if like is not None:
+            self._check_like(approval, principal, verb, like)
+        edit = await self._keep(approval, args) if args is not None else ""
+        values = await self._values(approval, endorse) if verb == "endorse" else {}
+        now = self._docket.now()
+        said = answer if verb == "answer" else message
+        vote = Vote(principal.id, verb, now, said, tuple(sorted(principal.roles)), max(0.0, seen), principal.via, edit)
+        after = await self._docket.step(ident, lambda standing: voted(_as_shown(standing, shown), vote, now))
+        self._noted(principal.id, principal.via, f"{verb} {ident} ({approval.agent}: {approval.operation})", said)
+        if not approval.canary:
+            if values:
+                await self._endorsements.add(approval, principal, values)
+            if like is not None:
+                await self._exemptions.add_like(approval, principal, like)
+        return after
+
+    def _check_like(self, approval: Approval, principal: Who, verb: str, like: Like) -> None:
+        if verb not in ("approve", "edit", "endorse"):
+            raise BadVerdict(f"calls like this can only be let pass with an approval, not with {verb}")
+        if approval.terms.approvers > 1:
+            raise NotAllowed(
+                f"calls like this need {approval.terms.approvers} people, each of them: none can be exempt"
+            )
+        if refusal := why_not(approval, principal, self._people, approval.opened):
+            raise NotAllowed(f"you decide here since others did not, and may exempt nothing: {refusal}")
+        try:
+            self._exemptions.check(approval, like)
+        except ValueError as error:
+            raise BadVerdict(str(error)) from None
+
+    async def _keep(self, approval: Approval, args: Mapping[str, Any]) -> str:
+        """Keep the arguments under a name of their own, so that what a vote stands for never changes."""
+        try:
+            check_plain(args, "args")
+        except NotPlain as error:
+            raise BadVerdict(str(error)) from None
+        text = msgspec.json.encode(args)
+        if len(text) > MOST_EDITED:
+            raise BadVerdict(f"the arguments are {len(text)} bytes of JSON; at most {MOST_EDITED} can be kept")
+        edit = hashlib.sha256(text).hexdigest()[:32]
+        await self._docket.put_edit(approval.id, edit, text)
+        return edit
+
+    async def _values(self, approval: Approval, paths: Sequence[str]) -> Mapping[str, Any]:
+        payload = await self._docket.payload(approval.id)
+        try:
+            return self._endorsements.values(approval, payload or b"{}", paths)
+        except ValueError as error:
+            raise BadVerdict(str(error)) from None
+
+
+def _check(
+    approval: Approval, verb: str, message: str, args: Mapping[str, Any] | None, answer: str, endorse: Sequence[str]
+) -> None:
+    """Raises BadVerdict where this is no verdict on this approval."""
+    if verb not in VERBS:
+        raise BadVerdict(f"no verdict is called {verb[:40]!r}; there are {', '.join(VERBS)}")
+    given = {
+        "edit": ("args", args is not None),
+        "answer": ("answer", bool(answer)),
+        "endorse": ("endorse", bool(endorse)),
+    }
+    for of, (name, there) in given.items():
+        if there and verb != of:
+            raise BadVerdict(f"{name} is given, and the verdict is {verb}, not {of}")
+    if len(message) > LONGEST_MESSAGE:
+        raise BadVerdict(f"the message has {len(message)} characters; at most {LONGEST_MESSAGE} are passed on")
+    if verb == "ask" and not message.strip():
+        raise BadVerdict("to ask back, say what you ask: message is empty")
+    if verb == "edit":
+        _check_edit(approval, args)
+    if verb == "answer":
+        _check_answer(approval, answer)
+
+
+def _check_edit(approval: Approval, args: Mapping[str, Any] | None) -> None:
+    if not approval.editable:
+        raise BadVerdict("the arguments of this call cannot be replaced; deny it, and say what would be right")
+    if args is None:
+        raise BadVerdict("to edit, give all arguments that the tool is to get: args is missing")
+
+
+def _check_answer(approval: Approval, answer: str) -> None:
+    if not approval.answerable:
+        raise BadVerdict("this call cannot be answered by a person; deny it, and say what the model should know")
+    if not answer.strip():
+        raise BadVerdict("to answer, give what the agent is to get: answer is empty")
+    if len(answer) > LONGEST_ANSWER:
+        raise BadVerdict(f"the answer has {len(answer)} characters; at most {LONGEST_ANSWER} are passed on")
+
+
+def _as_shown(standing: Approval, shown: str | None) -> Approval:
+    """The approval, where its arguments are those that this person had before them.
+
+    Raises:
+        Conflict: somebody has put in others since.
+    """
+    if shown is not None and shown != edit_of(standing):
+        raise Conflict("somebody has edited the arguments since you looked at them; look again")
+    return standing
+
+
+def edit_of(approval: Approval) -> str:
+    """The edit that stands (``Docket.edit``); empty where the arguments are the call's own."""
+    return next((vote.edit for vote in reversed(approval.votes) if vote.verb == "edit"), "") if approval.edited else ""
+
+
+__all__ = ["VERBS", "BadVerdict", "Like", "NotAllowed", "NotThere", "VerdictError", "Verdicts", "Who", "edit_of"]
