@@ -28,6 +28,7 @@ from gateway.admin import pools as admin_pools
 from gateway.admin import server as admin_server
 from gateway.admin.api import make_api
 from gateway.admin.gate import Gate
+from gateway.approvals.bench import Bench
 from gateway.approvals.desk import Desk as ApprovalDesk
 from gateway.approvals.docket import Docket
 from gateway.config.load import Loaded, load
@@ -126,7 +127,8 @@ class App:
             self._state.board, self._state.holder, self._ledger.circuits, time.monotonic, time.time
         )
         self._docket = Docket(self._state.cabinet, time.time, parts.approval_ids())
-        self._desk = ApprovalDesk(self._docket, time.monotonic)
+        self._bench = Bench(self._docket, self._state.cabinet, parts.exemption_ids(), loaded.book.engine, self._judged)
+        self._desk = ApprovalDesk(self._docket, time.monotonic, self._bench.before)
         self._kept = Kept()
         self._told_revision = 0
         self._told: set[str] = set()
@@ -165,6 +167,7 @@ class App:
             self._notices.start(self._quarantines)
             self._breakers.start(shared=self._state.shared)
             await self._docket.start()
+            await self._bench.start()
             if self._loaded.config.lineage.key is None:
                 await self._shared_key.start()
             await self._serve()
@@ -176,6 +179,7 @@ class App:
                 ends.push_async_callback(self._notices.close)
                 ends.push_async_callback(self._shared_key.close)
                 ends.push_async_callback(self._docket.close)
+                ends.push_async_callback(self._bench.close)
                 ends.push_async_callback(self._desk.close)
 
     async def _serve(self) -> None:
@@ -231,6 +235,7 @@ class App:
             self._exporter.peers = parts.peers_of(loaded)
         pools = {pool.name: pool.settings for pool in loaded.book.every(CompiledPool)}
         self._ledger.pools.adopt(pools, time.monotonic())
+        self._bench.adopt(loaded.book.engine)
         self._loaded, self._loaded_at, self._reload_error = loaded, _now(), None
         self._metrics.reloaded(loaded.version)
         if self._audit is not None:
@@ -383,6 +388,13 @@ class App:
         if self._audit is not None:
             hide = self._redactor.text
             self._audit.note("change", by=hide(by), peer=peer, what=hide(what), why=hide(why))
+
+    def _judged(self, by: str, via: str, what: str, said: str) -> None:
+        """A person has given a verdict."""
+        log.info("approvals: %s by %s", what, by)
+        if self._audit is not None:
+            hide = self._redactor.text
+            self._audit.note("approval", by=hide(by), via=via, what=hide(what), said=hide(said))
 
     def _audited(self) -> tuple[int, int, int]:
         audit = self._audit

@@ -126,6 +126,11 @@ def approval_ids() -> Callable[[], str]:
     return lambda: f"apr-{os.urandom(12).hex()}"
 
 
+def exemption_ids() -> Callable[[], str]:
+    """Ids of exemptions, unlike any other."""
+    return lambda: f"exm-{os.urandom(6).hex()}"
+
+
 def idents() -> Iterator[str]:
     """Ids of calls: unlike those of any other process, and in the order of arrival."""
     start = f"{int(time.time()):08x}{os.urandom(4).hex()}"

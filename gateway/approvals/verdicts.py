@@ -20,6 +20,7 @@ from gateway.approvals.plain import NotPlain, check_plain
 from gateway.approvals.states import Conflict, voted
 from gateway.model import Approval, Vote
 from gateway.policy.people import People
+from gateway.policy.visible import visible
 
 VERBS = ("approve", "deny", "edit", "answer", "endorse", "ask")
 LONGEST_MESSAGE = 4000
@@ -119,7 +120,7 @@ class Verdicts:
         said = answer if verb == "answer" else message
         vote = Vote(principal.id, verb, now, said, tuple(sorted(principal.roles)), max(0.0, seen), principal.via, edit)
         after = await self._docket.step(ident, lambda standing: voted(_as_shown(standing, shown), vote, now))
-        self._noted(principal.id, principal.via, f"{verb} {ident} ({approval.agent}: {approval.operation})", said)
+        self._noted(principal.id, principal.via, f"{verb} {ident} ({visible(_of(approval))})", said)
         if not approval.canary:
             if values:
                 await self._endorsements.add(approval, principal, values)
@@ -160,6 +161,10 @@ class Verdicts:
             return self._endorsements.values(approval, payload or b"{}", paths)
         except ValueError as error:
             raise BadVerdict(str(error)) from None
+
+
+def _of(approval: Approval) -> str:
+    return f"{approval.agent}: {approval.operation}".replace("\n", "\\n")
 
 
 def _check(
