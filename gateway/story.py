@@ -96,10 +96,12 @@ class Story:
         self.holds += holds
 
     def redact(self, call: Call, fields: tuple[str, ...]) -> Call:
-        """The call with these fields masked in what the tool gets; see ``Reader.redact``."""
+        """The call with these fields masked in what the tool gets, which may have been changed before; see
+        ``Reader.redact``."""
         if self.reader is None:
             raise TypeError("a call that nobody has read")
-        return self.reader.redact(call, fields, self.body)
+        body = call.body if call.body is not None else self.body
+        return self.reader.redact(call, fields, body)
 
     def trace(self, version: str, wall: float, outcome: Outcome, ended: float) -> Trace:
         """The record. ``version`` of the policies decided; it arrived at ``wall`` (seconds since the epoch)."""

@@ -96,13 +96,20 @@ def decide(
     if isinstance(checked, Refusal):
         return checked
     ruling: Ruling | None = None
-    if checked.questions:
-        approved = yield from _ask(call, checked, checks, redact, edit)
-        if isinstance(approved, Refusal):
-            return approved
-        call, checked, ruling = approved
-    spoke, grant = checked.spoke, checked.grant
+    try:
+        if checked.questions:
+            approved = yield from _ask(call, checked, checks, redact, edit)
+            if isinstance(approved, Refusal):
+                return approved
+            call, checked, ruling = approved
+        return (yield from _count(call, checked, quotas, fit, ruling))
+    except Refused as refused:  # thrown in while the call waited: it was quarantined, or the gateway ends
+        return _with(refusal_of(refused), checked.spoke, (), ruling)
 
+
+def _count(call: Call, checked: _Checked, quotas: Sequence[Quota], fit: Fit | None, ruling: Ruling | None) -> Deciding:
+    """Hold the call to all that counts."""
+    spoke, grant = checked.spoke, checked.grant
     asked = _asked(call, quotas)
     if isinstance(asked, Refusal):
         return _with(asked, spoke, (), ruling)

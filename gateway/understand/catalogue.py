@@ -34,6 +34,9 @@ class Catalogue(Protocol):
     def invalid(self, name: str, arguments: Mapping[str, Any]) -> str:
         """What is wrong with the arguments by the tool's inputSchema, at most 500 characters, or empty."""
 
+    def misfit(self, name: str, structured: Any) -> str:
+        """What is wrong with a structured result (None: there is none) by the tool's outputSchema, or empty."""
+
     def verdict(self, name: str) -> tuple[str, str]:
         """``("refuse"|"approve"|"warn", why)``: what the pins say of calling the tool, or two empty texts."""
 
@@ -48,6 +51,8 @@ class _Listed(Struct):
     digest: str
     annotations: Any
     schema: bytes
+    output: bytes = b""
+    """Its outputSchema; empty where it has none."""
     state: State = "unknown"
     facts: Mapping[str, Any] = {}
     verdict: Verdict = ("", "")
@@ -90,6 +95,16 @@ class ServerCatalogue:
             self._prepare(name, tool)
         return tool.checker.invalid(arguments) if tool.checker is not None else ""
 
+    def misfit(self, name: str, structured: Any) -> str:
+        """As in ``Catalogue``. Never raises."""
+        tool = self._tools.get(name)
+        if tool is None or not tool.output:
+            return ""
+        if not isinstance(structured, dict):
+            return "the tool's results have a structure"
+        made = _checker(tool.output)
+        return made.invalid(structured) if isinstance(made, Checker) else ""
+
     def learn(self, tools: Sequence[Mapping[str, Any]], *, complete: bool) -> None:
         """As in ``Catalogue``. Entries that are no tools are passed over; a page as before costs a digest a tool."""
         for name, (fingerprint, tool) in _by_name(tools).items():
@@ -127,15 +142,19 @@ class ServerCatalogue:
 
     def _replace(self, name: str, fingerprint: bytes, tool: Mapping[str, Any] | None) -> None:
         if (known := self._tools.get(name)) is not None:
-            self._schema_bytes -= len(known.schema)
+            self._schema_bytes -= len(known.schema) + len(known.output)
         self._unchecked.pop(name, None)
-        annotations, schema, digest = None, b"", UNREADABLE
+        annotations, schema, output, digest = None, b"", b"", UNREADABLE
         if tool is not None:
-            annotations, schema, digest = hints_of(tool.get("annotations")), _schema(tool), digest_of(tool)
+            annotations, digest = hints_of(tool.get("annotations")), digest_of(tool)
+            schema, output = _schema(tool, "inputSchema"), _schema(tool, "outputSchema")
         if self._schema_bytes + len(schema) > MOST_SCHEMA_BYTES:
             schema = b""
         self._schema_bytes += len(schema)
-        listed = self._tools[name] = _Listed(fingerprint, digest, annotations, schema)
+        if self._schema_bytes + len(output) > MOST_SCHEMA_BYTES:
+            output = b""
+        self._schema_bytes += len(output)
+        listed = self._tools[name] = _Listed(fingerprint, digest, annotations, schema, output)
         self._judge(name, listed)
 
     def _judge(self, name: str, tool: _Listed) -> None:
@@ -184,8 +203,8 @@ def _by_name(tools: Sequence[Mapping[str, Any]]) -> dict[str, tuple[bytes, Mappi
     return page
 
 
-def _schema(tool: Mapping[str, Any]) -> bytes:
-    schema = tool.get("inputSchema")
+def _schema(tool: Mapping[str, Any], member: str) -> bytes:
+    schema = tool.get(member)
     return _bytes(schema) if isinstance(schema, dict) else b""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -19,9 +19,11 @@ from gateway.model import UNREAD, Agent, Answered, Call, Fields, Reason, Refusal
 from gateway.policy.redaction import redact
 from gateway.understand import strict_json
 from gateway.understand.digests import Digested
+from gateway.understand.edits import edited_http
 from gateway.understand.http_answers import JsonAnswer
 from gateway.understand.masking import impossible, masked_call, with_values
 from gateway.understand.members import dump
+from gateway.understand.people import answer_of, approval_of, is_answer
 from gateway.understand.reader import Answer, Judge, Phrased
 from gateway.understand.templates import Templates, ambiguous, dot_segments
 
@@ -35,6 +37,8 @@ MOST_NAMED, LONGEST_NAMED = 1024, 512
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]*)")
 _OVERRIDES = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
 """Fields by which some servers (Rails, Spring, Google) take a request for one with another method."""
+_UNANSWERED = frozenset({"CONNECT", "HEAD"})
+"""Methods whose answers have no text."""
 NO_PARAMS: Mapping[str, str] = {}
 
 
@@ -100,8 +104,23 @@ class HttpReader:
             return with_values(body.decode("ascii"), values).encode("ascii")
         return dump(values)
 
+    def edit(self, call: Call, args: Mapping[str, Any], body: bytes | None) -> Call:
+        """The call with these arguments in the place of its own. ``body`` is the whole body that came.
+
+        Raises:
+            Refused: they cannot be sent in this request. Values in the path are none.
+        """
+        form = body is not None and _media_type(call.request.header(b"content-type")) == _FORM
+        return edited_http(call, args, body, partial(self._args, call.request), form=form)
+
+    def answers(self, call: Call) -> bool:
+        """Whether a person's own answer can take the place of the tool's."""
+        return call.request.method not in _UNANSWERED and b"upgrade" not in call.request.lookup
+
     def phrase(self, refusal: Refusal, ident: str, request: Request, body: bytes | None) -> Phrased:  # noqa: ARG002
-        """The refusal as problem+json."""
+        """The refusal as problem+json; the answer that a person gave in the tool's place as it is."""
+        if is_answer(refusal):
+            return answer_of(refusal, ident)
         fields, content = phrase(refusal, ident)
         return Phrased(refusal.status, fields, content)
 
@@ -254,11 +273,13 @@ def _unreadable(status: int, detail: str, more: str = "") -> Refused:
 
 
 _TITLES = {
+    200: "OK",
     400: "Bad Request",
     401: "Unauthorized",
     402: "Payment Required",
     403: "Forbidden",
     404: "Not Found",
+    405: "Method Not Allowed",
     408: "Request Timeout",
     413: "Content Too Large",
     415: "Unsupported Media Type",
@@ -291,6 +312,7 @@ def phrase(refusal: Refusal, call_id: str) -> tuple[Fields, bytes]:
         "retryable": refusal.retryable,
         "retry_after": round(refusal.retry_after, 3) if refusal.retry_after else None,
         "advice": refusal.advice,
+        **approval_of(refusal),
         # What SDKs put into their exceptions' text, and so what the model reads (OpenAI's takes nothing else).
         "message": f"{refusal.detail}; {refusal.advice}" if refusal.advice else refusal.detail,
     }

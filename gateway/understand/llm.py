@@ -16,10 +16,13 @@ from msgspec import structs
 
 from gateway.errors import Refused
 from gateway.model import Agent, Answered, Call, Caps, Extent, Reason, Refusal, Request, Route, Run, Tool
+from gateway.policy.fingerprints import canonical
 from gateway.policy.globs import glob_regex
 from gateway.understand import http as plain_http
+from gateway.understand import strict_json
 from gateway.understand.dialect import Asked, Dialect, Endpoint
 from gateway.understand.digests import Digested
+from gateway.understand.edits import EDITED, inexact
 from gateway.understand.extent import extent_of
 from gateway.understand.http import HttpReader
 from gateway.understand.jsonrpc import lookalike
@@ -40,6 +43,7 @@ _MEMBERS = frozenset(
     input prompt tools functions tool_choice function_call contents generationConfig systemInstruction""".split()  # noqa: SIM905
 )
 """Members by which requests are judged. Decoders that ignore case (Go's) take ``Model`` for ``model``."""
+_ABSENT = object()
 _NO_CAPS = (Caps(),)
 _READING = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 """Methods that ask no model, wherever they are sent."""
@@ -209,6 +213,40 @@ class LlmReader:
         except Refused as refused:
             raise impossible(f"then {refused.detail}") from None
         return structs.replace(masked, body=dump(args), facts={**call.facts, **self._facts(asked)})
+
+    def edit(self, call: Call, args: Mapping[str, Any], body: bytes | None) -> Call:
+        """The call with these members of its body in the place of its own, held to the caps anew.
+
+        Raises:
+            Refused: the request is none that the API documents, or would be answered in another form.
+        """
+        if not isinstance(call, ModelCall):
+            return self._http.edit(call, args, body)
+        own = load(call.raw)
+        # What caps changed is shown to people, and stays the matter of the caps.
+        kept = {
+            name for name, value in args.items() if name in call.args and canonical(value) == canonical(call.args[name])
+        }
+        mine = {name: own.get(name, _ABSENT) if name in kept else value for name, value in args.items()}
+        raw = dump({name: value for name, value in mine.items() if value is not _ABSENT})
+        try:
+            plain = structs.replace(call, args=strict_json.parse(raw))
+        except ValueError as error:
+            raise inexact(str(error)) from None
+        new = self._asking(plain, (call.endpoint, call.params), call.query, raw)
+        if new.asked.stream != call.asked.stream:
+            raise inexact("the agent waits for an answer in the form that it asked for (stream)")
+        return structs.replace(
+            call,
+            args=new.args,
+            facts={**call.facts, **new.facts},
+            flaw=new.flaw,
+            body=raw if new.body is None else new.body,
+            amendments=(EDITED, *new.amendments),
+            extent=new.extent,
+            asked=new.asked,
+            raw=raw,
+        )
 
     def shorten(self, call: Call, most: int) -> Call:
         """The call with its answer bounded to ``most`` tokens, where less is left of a budget than it asks for.

@@ -6,7 +6,7 @@ what the tool gets. Everything else that is sent to the server (OAuth's document
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +18,7 @@ from gateway.policy.redaction import redact
 from gateway.understand import mcp_headers, mcp_refusals, strict_json, why
 from gateway.understand.carried import carried, planted
 from gateway.understand.catalogue import Catalogue
+from gateway.understand.edits import EDITED, inexact
 from gateway.understand.http import NO_PARAMS, HttpReader
 from gateway.understand.jsonrpc import Malformed, Message, messages, resembles
 from gateway.understand.masking import impossible, masked_call
@@ -33,6 +34,7 @@ _LISTS = frozenset({"tools/list", "resources/list", "resources/templates/list", 
 _READING = frozenset(
     {"resources/read", "resources/subscribe", "resources/unsubscribe", "prompts/get", "completion/complete"}
 )
+_WITH_ARGUMENTS = frozenset({"tools/call", "prompts/get"})
 _LAST_WITH_BATCHES = "2025-03-26"
 _JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
 
@@ -131,6 +133,36 @@ class McpReader:
             raise impossible("it would be a call of something else then")
         return self.traced(masked_call(call, fields, body=dump(masked)), None)
 
+    def edit(self, call: Call, args: Mapping[str, Any], body: bytes | None) -> Call:
+        """The call with these arguments in the place of its own, held to the tool's schema; all else of the message
+        stays.
+
+        Raises:
+            Refused: it calls no tool and gets no prompt, or its header fields repeat arguments.
+        """
+        if "mcp.method" not in call.facts:
+            return self._http.edit(call, args, body)
+        message = call.body if call.body is not None else body
+        if message is None or call.facts["mcp.method"] not in _WITH_ARGUMENTS:
+            raise inexact("only arguments of tools and of prompts can be others")
+        if any(name.replace(b"_", b"-").startswith(mcp_headers.PARAM) for name in call.request.lookup):
+            raise inexact("its header fields Mcp-Param-* repeat arguments")
+        value = strict_json.parse(message)
+        written = dump({**value, "params": {**value["params"], "arguments": args}})
+        try:
+            about = subject(messages(strict_json.parse(written))[0])
+        except ValueError as error:
+            raise inexact(str(error)) from None
+        flaw: Refusal | Question | None = None
+        if call.facts["mcp.method"] == "tools/call":
+            flaw, _ = self._check(about.name, about.args)
+        edited = structs.replace(call, args=about.args, body=written, flaw=flaw, amendments=(*call.amendments, EDITED))
+        return self.traced(edited, None)
+
+    def answers(self, call: Call) -> bool:
+        """Whether a person's own answer can take the place of the tool's: where a tool is called."""
+        return call.facts.get("mcp.method") == "tools/call"
+
     def traced(self, call: Call, body: bytes | None) -> Call:
         """The call with the trace context that its tool is told (``Call.onward``) in its message too, not in those of a
         batch. ``body`` is what came, or None where ``Call.body`` takes its place."""
@@ -148,7 +180,8 @@ class McpReader:
 
     def phrase(self, refusal: Refusal, ident: str, request: Request, body: bytes | None) -> Phrased:
         """A refusal as a tool result, a JSON-RPC error, or plain HTTP where no JSON-RPC was read."""
-        return mcp_refusals.phrase(refusal, ident, request, body, results=self._results)
+        misfit = self._catalogue.misfit
+        return mcp_refusals.phrase(refusal, ident, request, body, results=self._results, misfit=misfit)
 
     def plain(self, call: Call) -> bool:
         """Whether the answer will be read: all but those to plain HTTP."""

@@ -8,7 +8,7 @@ refused notification too: clients ignore the body of that answer, and 202 would 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jiter
@@ -27,6 +27,7 @@ from gateway.understand.jsonrpc import (
     resembles,
 )
 from gateway.understand.mcp_headers import version_of
+from gateway.understand.people import approval_of, is_answer, structure_of
 from gateway.understand.reader import Phrased
 
 HEADER_MISMATCH = -32020
@@ -34,15 +35,26 @@ STATELESS = "2026-07-28"
 """The first revision without sessions, whose results have a ``resultType``."""
 META_KEY = "toolgate/refusal"
 """The key of a refused result's ``_meta`` under which programs find the reason."""
+ANSWER_KEY = "toolgate/answer"
+"""The key of a result's ``_meta`` that tells programs that a person gave it."""
 
 _PLAIN = frozenset({Reason.UNAUTHENTICATED, Reason.FOREIGN_ORIGIN})
 _PLAIN_STATUSES = frozenset({401, 404, 413, 415})
 _MALFORMED = frozenset({Reason.UNREADABLE_BODY, Reason.BAD_REQUEST})
+_OPENINGS = {Reason.APPROVAL_PENDING: "Not done yet", Reason.APPROVAL_DENIED: "Denied"}
+"""A call that waits has not failed: models that read so try something else, or give up."""
 _BROKEN = frozenset({Reason.UPSTREAM_UNREACHABLE, Reason.UPSTREAM_TIMEOUT, Reason.UPSTREAM_PROTOCOL})
 
 
-def phrase(refusal: Refusal, ident: str, request: Request, body: bytes | None, *, results: bool) -> Phrased:
-    """The answer to a refused request. ``results``: a refused tool call is a result, not a JSON-RPC error.
+Misfit = Callable[[str, Any], str]
+"""What is wrong with a structured result of the tool with this name; empty for nothing."""
+
+
+def phrase(
+    refusal: Refusal, ident: str, request: Request, body: bytes | None, *, results: bool, misfit: Misfit | None = None
+) -> Phrased:
+    """The answer to a refused request. ``results``: a refused tool call is a result, not a JSON-RPC error. ``misfit``
+    is asked of what a person answers in the tool's place.
 
     What was never read as JSON-RPC (no body, another type, a missing credential) is refused in plain HTTP.
     """
@@ -58,7 +70,31 @@ def phrase(refusal: Refusal, ident: str, request: Request, body: bytes | None, *
     except ValueError as error:
         code = INVALID_REQUEST if isinstance(error, Malformed) else PARSE_ERROR
         return _answer(400, refusal, ident, [_error(refusal, ident, None, code)], batch=False)
+    if is_answer(refusal) and not isinstance(value, list):
+        stateless = version_of(request, read[0]) >= STATELESS
+        result = _by_person(refusal, ident, str(read[0].params.get("name", "")), misfit, stateless=stateless)
+        told = [{"jsonrpc": "2.0", "id": read[0].id, "result": result}]
+        return _answer(200, refusal, ident, told, batch=False)
     return _answered(refusal, ident, request, read, results=results, batch=isinstance(value, list))
+
+
+def _by_person(refusal: Refusal, ident: str, name: str, misfit: Misfit | None, *, stateless: bool) -> dict[str, Any]:
+    """What a person answers in the tool's place, as its result. Clients take no result without structure, nor with
+    another one, of a tool that has an outputSchema, but for one that tells of an error."""
+    value = structure_of(refusal.detail)
+    structured = value if isinstance(value, dict) else None
+    wrong = misfit(name, structured) if misfit is not None else ""
+    said = f"A person answered in the place of the tool: {refusal.detail}" if wrong else refusal.detail
+    result: dict[str, Any] = {
+        "content": [{"type": "text", "text": said}],
+        "isError": bool(wrong),
+        "_meta": {ANSWER_KEY: {"by": "person", "call_id": ident}},
+    }
+    if structured is not None and not wrong:
+        result["structuredContent"] = structured
+    if stateless:
+        result["resultType"] = "complete"
+    return result
 
 
 def _repeatable(id_: Id) -> bool:
@@ -82,7 +118,7 @@ def said(refusal: Refusal, ident: str, id_: Id, *, result: bool, stateless: bool
 
 def text(refusal: Refusal) -> str:
     """A refusal as the model reads it: what happened, and what to do now."""
-    opening = "The tool failed" if refusal.reason in _BROKEN else "Refused"
+    opening = "The tool failed" if refusal.reason in _BROKEN else _OPENINGS.get(refusal.reason, "Refused")
     if refusal.advice:
         what = refusal.advice[:1].upper() + refusal.advice[1:]
     elif refusal.retry_after:
@@ -137,6 +173,7 @@ def _data(refusal: Refusal, ident: str) -> dict[str, Any]:
         "retryable": refusal.retryable,
         "retry_after": round(refusal.retry_after, 3) if refusal.retry_after else None,
         "advice": refusal.advice,
+        **approval_of(refusal),
     }
 
 

@@ -27,9 +27,11 @@ class Offered:
         *,
         annotations: Mapping[str, Any] | None = None,
         wrong: str = "",
+        structured: bool = False,
         verdicts: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
         self._annotations, self._wrong, self._verdicts = annotations or {}, wrong, verdicts or {}
+        self._structured = structured
         self.learnt: list[tuple[list[str], bool]] = []
 
     def facts(self, name: str) -> Mapping[str, Any]:
@@ -37,6 +39,9 @@ class Offered:
 
     def invalid(self, name: str, arguments: Mapping[str, Any]) -> str:
         return self._wrong
+
+    def misfit(self, name: str, structured: Any) -> str:
+        return "" if not self._structured or (structured and "id" in structured) else "no id"
 
     def verdict(self, name: str) -> tuple[str, str]:
         return self._verdicts.get(name, ("", ""))
