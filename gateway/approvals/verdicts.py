@@ -14,11 +14,11 @@ import msgspec
 
 from gateway.approvals.docket import Docket
 from gateway.approvals.endorsements import Endorsements
-from gateway.approvals.exemptions import Exemptions, Like
+from gateway.approvals.exemptions import Exemption, Exemptions, Like
 from gateway.approvals.permission import Who, why_not
 from gateway.approvals.plain import NotPlain, check_plain
 from gateway.approvals.states import Conflict, voted
-from gateway.model import Approval, Vote
+from gateway.model import Approval, ApprovalState, Vote
 from gateway.policy.people import People
 from gateway.policy.visible import visible
 
@@ -127,6 +127,28 @@ class Verdicts:
             if like is not None:
                 await self._exemptions.add_like(approval, principal, like)
         return after
+
+    async def exempt(self, ident: str, principal: Who, like: Like) -> Exemption:
+        """Let calls like one that has been decided on pass from now on.
+
+        Raises:
+            NotThere, NotAllowed, BadVerdict, StoreUnavailable: as ``give``.
+            Conflict: nobody has decided on it yet.
+        """
+        approval = self._docket.find(ident)
+        if approval is None:
+            raise NotThere(f"there is no approval {ident[:64]!r}, or not any more")
+        if refusal := self.why_not(approval, principal):
+            raise NotAllowed(refusal)
+        if approval.state is ApprovalState.WAITING:
+            raise Conflict("nobody has decided on it yet; say which calls are like it with the verdict")
+        if approval.canary:
+            raise BadVerdict("it was a question with a known answer: there are no calls like it")
+        self._check_like(approval, principal, "approve", like)
+        try:
+            return await self._exemptions.add_like(approval, principal, like)
+        except ValueError as error:
+            raise BadVerdict(str(error)) from None
 
     def _check_like(self, approval: Approval, principal: Who, verb: str, like: Like) -> None:
         if verb not in ("approve", "edit", "endorse"):
