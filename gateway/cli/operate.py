@@ -15,7 +15,7 @@ import click
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
-    from gateway.config.schema import Admin
+    from gateway.config.schema_admin import Admin
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -146,7 +146,7 @@ def _admin_of(path: Path) -> Admin:
     from gateway.config.files import Files
     from gateway.config.model_errors import mistakes
     from gateway.config.references import expand
-    from gateway.config.schema import AdminOnly
+    from gateway.config.schema_admin import AdminOnly
 
     documents, problems = read_documents(path, Files())
     if problems or len(documents) != 1 or not isinstance(documents[0].root.value, dict):

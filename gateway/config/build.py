@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from gateway.config.admin import admin_mistakes
 from gateway.config.fields import origin_of, shape_of
 from gateway.config.files import Files
 from gateway.config.model_errors import Mistake
@@ -53,6 +54,7 @@ def tools_of(config: Config, base: Path, files: Files) -> Built:
         errors += _of_other_protocols(name, tool)
     errors += _shared_hosts(config)
     errors += _identities(config)
+    errors += admin_mistakes(config.admin, config.listen, base, files)
     if config.listen == config.admin.listen and config.listen.port:
         message = f"{config.listen} is where agents are listened to, too"
         errors.append(

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from msgspec import Struct
 from pydantic import ValidationError
 
+from gateway.config.admin import settled
 from gateway.config.build import LLM_PROTOCOLS, tools_of
 from gateway.config.documents import Document, problems_of, read_documents
 from gateway.config.files import Files
@@ -36,6 +37,7 @@ from gateway.policy.book import PolicyBook
 from gateway.policy.engine import CelEngine, CelError, EngineError
 from gateway.policy.engines import ENGINES, load_engine
 from gateway.policy.pins import Action, Pinning, arguments_of, pinning
+from gateway.policy.priorities import compile_priority
 from gateway.policy.schema import AnyDocument
 
 DEFAULT_POLICIES = "./policies"
@@ -180,7 +182,8 @@ class _Reading:
                 pinned = self.pinnings[name] = self._pinning(document, name, tool.pins)
                 if (taken := arguments_of(pinned)) is not None:
                     self.arguments[name] = taken
-        config = config.model_copy(update={"trace": _from_folder(config.trace, self.base)})
+        paths = {"trace": _from_folder(config.trace, self.base), "admin": settled(config.admin, self.base)}
+        config = config.model_copy(update=paths)
         if config.audit is not None:
             folder = os.path.abspath(self.base / config.audit.dir)
             config = config.model_copy(update={"audit": config.audit.model_copy(update={"dir": folder})})
@@ -232,6 +235,13 @@ class _Reading:
         except ValueError as error:
             self.errors.append(document.mistake(Mistake(path, str(error))))
 
+    def _priority(self, document: Document, formula: str, engine: CelEngine) -> None:
+        path = ("approvals", "priority")
+        try:
+            compile_priority(formula, engine)
+        except CelError as error:
+            self.errors.append(document.inside(path, error.line, error.column, error.message, error.hint))
+
     def _policies(self) -> Policies:
         """The policies that are named, also where the configuration has mistakes elsewhere: all are told at once."""
         named = self._setting("policies", DEFAULT_POLICIES)
@@ -267,6 +277,8 @@ class _Reading:
         for tool, settings in (self.config.tools if self.config is not None else {}).items():
             if settings.cost is not None:
                 self._price(self._document, tool, settings.cost, engine)
+        if self.config is not None and self.config.approvals.priority is not None:
+            self._priority(self._document, self.config.approvals.priority, engine)
         book = policies.compile(
             self.tools or self._named_tools(), engine, self.arguments, self.call_prices if self.tools else None
         )
@@ -300,10 +312,13 @@ def _action(action: PinAction | None) -> Action | None:
     return "" if action == "allow" else action
 
 
+_SECRETS = frozenset({"credential", "token", "session_key", "client_secret"})
+
+
 def _without_secrets(value: Any, secret: bool = False) -> Any:
     """Values of credentials left out: a short one that is written in the file could be guessed from a digest."""
     if isinstance(value, dict):
-        return {key: _without_secrets(item, secret or key == "credential") for key, item in value.items()}
+        return {key: _without_secrets(item, secret or key in _SECRETS) for key, item in value.items()}
     if isinstance(value, list):
         return [_without_secrets(item, secret) for item in value]
     return "" if secret else value

@@ -11,7 +11,6 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from gateway.config.fields import (
     Address,
-    AdminToken,
     Authority,
     Bytes,
     Cost,
@@ -27,8 +26,8 @@ from gateway.config.fields import (
     StateLocation,
     Url,
     Usd,
-    address,
 )
+from gateway.config.schema_admin import Admin, AdminField
 from gateway.config.schema_approvals import Approvals
 from gateway.config.schema_flow import Flow, FlowSpec
 from gateway.config.schema_record import AuditConfig, TraceConfig
@@ -278,34 +277,6 @@ class Log(Model):
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least that is logged.")
 
 
-class Admin(Model):
-    """The operators' side."""
-
-    listen: ListenAddress = Field(
-        default=Address("127.0.0.1", 9090), description="Health, metrics and the admin API; keep it from agents."
-    )
-    token: AdminToken | None = Field(
-        default=None,
-        description="What the admin API asks for, as a bearer token; without one it is for this machine only.",
-    )
-
-
-def _admin(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    address(value)  # a mistake in it is one of admin's, where there is no listen
-    return {"listen": value}
-
-
-_AdminField = Annotated[Admin, BeforeValidator(_admin)]
-
-
-class AdminOnly(Model):
-    """What is read of a configuration file to find the gateway that runs by it."""
-
-    admin: _AdminField = Admin()
-
-
 ToolName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
 
 
@@ -319,7 +290,7 @@ class Config(Model):
     """The configuration file."""
 
     listen: ListenAddress = Field(default=Address("127.0.0.1", 8080), description="Where agents call.")
-    admin: _AdminField = Field(
+    admin: AdminField = Field(
         default=Admin(), description="Where operators look and change things: an address, or {listen: ..., token: ...}."
     )
     state: StateLocation = Field(

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
 from gateway.config.case_schema import START, CaseFile
-from gateway.config.schema import Admin, Config
+from gateway.config.schema import Config
+from gateway.config.schema_admin import Admin
 from gateway.policy.schema import schema_json
 
 NAMES = ("config", "policy", "test")

@@ -19,7 +19,7 @@ from tests.config.support import CONFIG, GRANT, policy, told, written
 ROOT = Path(__file__).parents[2]
 FULL = """\
 listen: "[::1]:0"
-admin: :9091
+admin: {listen: ":9091", token: 0123456789abcdef-secret, plaintext: true}
 run_header: X-Task
 tools:
   github:

@@ -1,0 +1,115 @@
+"""Checks of ``admin`` that need more than one setting, or files."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+from gateway.config.fields import Address
+from gateway.config.files import Files
+from gateway.config.model_errors import Mistake
+from gateway.config.schema_admin import Admin, is_loopback
+
+_FOLDER = "correct the path; it begins at the configuration's folder"
+
+
+def admin_mistakes(admin: Admin, listen: Address, base: Path, files: Files) -> Iterator[Mistake]:
+    """What makes the settings unusable. ``listen`` is where agents call; relative paths begin at ``base``."""
+    yield from _exposed(admin)
+    yield from _addresses(admin, listen)
+    yield from _users(admin)
+    if admin.jwt is not None and admin.jwt.jwks_url is not None and admin.jwt.jwks_file is not None:
+        yield Mistake(("admin", "jwt", "jwks_file"), "jwks_url and jwks_file are both given", "keep one of them")
+    if admin.oidc is not None and not admin.oidc.redirect_uri.endswith("/login/callback"):
+        message = "the provider sends people back to /login/callback"
+        yield Mistake(("admin", "oidc", "redirect_uri"), message, "write https://NAME/login/callback")
+    yield from _files(admin, base, files)
+    if admin.tls is not None:
+        yield from _certificate(base / admin.tls.cert_file, base / admin.tls.key_file, files)
+
+
+def settled(admin: Admin, base: Path) -> Admin:
+    """The settings with paths that hold wherever the process stands."""
+    updated: dict[str, object] = {}
+    for section, keys in _PATHS.items():
+        part = getattr(admin, section)
+        if part is not None:
+            paths = {key: os.path.abspath(base / file) for key in keys if (file := getattr(part, key)) is not None}
+            updated[section] = part.model_copy(update=paths)
+    return admin.model_copy(update=updated)
+
+
+_PATHS = {
+    "jwt": ("jwks_file", "ca_file"),
+    "oidc": ("ca_file",),
+    "kubernetes": ("ca_file", "token_file"),
+    "tls": ("cert_file", "key_file"),
+}
+
+
+def _exposed(admin: Admin) -> Iterator[Mistake]:
+    if is_loopback(admin.listen.host):
+        return
+    at = ("admin", "listen")
+    if not admin.asks:
+        message = f"{admin.listen} can be reached from other machines, and nobody would be asked who they are"
+        hint = "write admin: 127.0.0.1:9090, or give token, users, jwt, oidc or kubernetes"
+        yield Mistake(at, message, f"{hint}; for probes and metrics there is admin.probes")
+    if admin.tls is None and not admin.plaintext:
+        message = f"{admin.listen} can be reached from other machines, and tokens would pass unencrypted"
+        hint = "give admin.tls, or write plaintext: true where a proxy or mesh in front of it speaks TLS"
+        yield Mistake(at, message, hint)
+
+
+def _addresses(admin: Admin, listen: Address) -> Iterator[Mistake]:
+    probes = admin.probes
+    if probes is not None and probes.port and probes in (admin.listen, listen):
+        message = f"{probes} is where {'agents are' if probes == listen else 'operators are'} listened to, too"
+        yield Mistake(("admin", "probes"), message, "give each its own port")
+
+
+def _users(admin: Admin) -> Iterator[Mistake]:
+    known: set[str] = set()
+    for number, user in enumerate(admin.users):
+        if user.sha256 in known:
+            place = ("admin", "users", number, "sha256")
+            yield Mistake(place, "this token is given twice", "give each user a token of their own")
+        known.add(user.sha256)
+
+
+def _files(admin: Admin, base: Path, files: Files) -> Iterator[Mistake]:
+    """Those that are trusted are read with the configuration, so that new ones are a new version. The token of a
+    service account is not: it is rotated by the hour, and may be one that only the pod has."""
+    for section, key in (("jwt", "jwks_file"), ("jwt", "ca_file"), ("oidc", "ca_file")):
+        name = getattr(getattr(admin, section), key, None)
+        if name is None:
+            continue
+        try:
+            data = files.read(base / name)
+        except OSError as error:
+            yield Mistake(("admin", section, key), f"cannot read {base / name}: {error.strerror or error}", _FOLDER)
+            continue
+        if key == "ca_file":
+            try:
+                ssl.create_default_context(cadata=data.decode("ascii", "ignore"))
+            except (ssl.SSLError, ValueError):
+                message = f"{base / name} holds no certificate that can be read"
+                yield Mistake(("admin", section, key), message, "give a PEM file")
+
+
+def _certificate(certificate: Path, key: Path, files: Files) -> Iterator[Mistake]:
+    for name, path in (("cert_file", certificate), ("key_file", key)):
+        try:
+            files.read(path)
+        except OSError as error:
+            yield Mistake(("admin", "tls", name), f"cannot read {path}: {error.strerror or error}", _FOLDER)
+            return
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key, password=lambda: "")  # else a passphrase is asked of the terminal
+    except (ssl.SSLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        message = f"{certificate} and {key} cannot be used: {reason}"
+        yield Mistake(("admin", "tls"), message, "give a certificate and its own key, in PEM, without a passphrase")
