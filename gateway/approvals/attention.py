@@ -4,7 +4,7 @@ An agent that asks too often would have people wave things through. Beyond the b
 see a sample of them. What counts is what was put before people in the last hour, on whichever replica.
 
 No agent can use up what is for all: each may have at most three times as much as is still left (the dynamic thresholds
-of Choudhury and Hahne, 1998). So one that is alone gets three quarters of the budget, and the next ones still find some.
+of Choudhury and Hahne, 1998). So one that is alone gets three quarters of the budget, and the next find some too.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Window:
 
     def of(self, who: str) -> int:
         """How much of it was theirs, as of the last ``count``."""
-        return self._by[who] if who in self._by else 0
+        return self._by.get(who, 0)
 
     def count(self, now: float) -> int:
         """How much it was."""

@@ -6,28 +6,14 @@ from collections.abc import Callable, Iterable
 from math import inf, isfinite
 
 from gateway.approvals.attention import AttentionBudgets
-from gateway.approvals.priority import VARIABLES, Factors, factors
+from gateway.approvals.priority import Factors, factors
 from gateway.approvals.tallies import Tallies
 from gateway.model import Approval
-from gateway.policy.engine import DOUBLE, DYN, INT, UINT, CelEngine, CelError, EvaluationError, Program
-
-TYPES = dict.fromkeys(VARIABLES, DOUBLE)
-"""Variables of ``approvals.priority``."""
+from gateway.policy.engine import CelEngine, EvaluationError, Program
+from gateway.policy.priorities import compile_priority
 
 Connected = Callable[[str], bool]
 """Whether an agent is held on the line for the approval with this id."""
-
-
-def compiled(formula: str, engine: CelEngine) -> Program:
-    """The formula.
-
-    Raises:
-        CelError: it does not compile, or gives no number.
-    """
-    program = engine.compile(formula, TYPES)
-    if program.type not in (DOUBLE, INT, UINT, DYN):
-        raise CelError(f"it must give a number, not {program.type}")
-    return program
 
 
 class Order:
@@ -44,7 +30,7 @@ class Order:
         Raises:
             CelError: it does not compile, or gives no number.
         """
-        self._program = None if formula is None else compiled(formula, engine)
+        self._program = None if formula is None else compile_priority(formula, engine)
         self._engine = engine
 
     def factors(self, approval: Approval, now: float) -> Factors:

@@ -63,9 +63,6 @@ class Factors(Struct, frozen=True):
         return self.risk * self.uncertainty * self.waiting / self.seconds
 
 
-VARIABLES = Factors.__struct_fields__
-
-
 def factors(approval: Approval, now: float, known: Known = NOTHING_KNOWN, *, connected: bool = False) -> Factors:
     """What the value of a look at it is made of. ``connected``: an agent is held on the line for it."""
     age, left = max(0.0, now - approval.opened), max(0.0, approval.expires - now)

@@ -6,7 +6,7 @@ import re
 from base64 import b64decode
 from binascii import Error as NotBase64
 from ipaddress import ip_address
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
@@ -20,7 +20,7 @@ from gateway.config.fields import (
     SigningKey,
     Url,
 )
-from gateway.policy.schema_parts import Name
+from gateway.policy.schema_parts import Expression, Name
 
 Event = Literal["opened", "escalated", "decided", "expired"]
 EVENTS: tuple[Event, ...] = ("opened", "escalated", "decided", "expired")
@@ -203,6 +203,20 @@ class Channel(Model):
         return self
 
 
+class CanaryConfig(Model):
+    """A call that must be denied, by which it is seen whether people look."""
+
+    operation: Annotated[str, Field(min_length=1, max_length=2048)] = Field(
+        description="It is put beside approvals of this operation, of any tool unless tool is given."
+    )
+    tool: str | None = Field(default=None, description="Only beside approvals of this tool.")
+    args: dict[str, Any] = Field(description="Its arguments, in place of those of the call that it is put beside.")
+    message: Annotated[str, Field(max_length=1000)] = Field(
+        default="", description="Why it is held, as people are told; by default what the rule says."
+    )
+    expect: Literal["deny"] = Field(default="deny", description="The right answer.")
+
+
 class Approvals(Model):
     """How people are asked about calls. On which terms is said by policy documents of kind Approval."""
 
@@ -219,6 +233,16 @@ class Approvals(Model):
     )
     channels: dict[Name, Channel] = Field(
         default={}, description="Where people are told, by the names that notify of an Approval uses."
+    )
+    priority: Expression | None = Field(
+        default=None,
+        description="A CEL expression over risk, uncertainty, waiting, impact, deny_rate, age, expires_in, seconds and"
+        " connected: the highest is shown first. By default risk * uncertainty * waiting / seconds.",
+    )
+    canaries: Listed[CanaryConfig] = Field(
+        default=(),
+        max_length=100,
+        description="Calls that must be denied, put beside the share canary of an Approval's calls.",
     )
 
     @model_validator(mode="after")
