@@ -218,3 +218,86 @@ end
 return gone
 """)
 """Keys: the board of a kind. Arguments: now."""
+
+_CABINET = """
+local function whole(number) return string.format('%.0f', number) end
+local function next_version()
+  local generation = redis.call('HGET', KEYS[4], 'generation')
+  if not generation then
+    for i = 1, 3 do redis.call('DEL', KEYS[i]) end
+    local time = redis.call('TIME')
+    generation = whole(8796093022208 - tonumber(time[1]) * 1000 - math.floor(tonumber(time[2]) / 1000))
+    redis.call('HSET', KEYS[4], 'generation', generation)
+  end
+  local number = redis.call('HINCRBY', KEYS[4], 'number', 1)
+  return generation .. ':' .. whole(number), number
+end
+local function gone(key, number, forgotten)
+  redis.call('HDEL', KEYS[1], key)
+  redis.call('ZADD', KEYS[2], whole(number), key)
+  redis.call('ZADD', KEYS[3], forgotten, key)
+end
+local function sweep(now, forgotten)
+  for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 1000)) do
+    if redis.call('HEXISTS', KEYS[1], key) == 1 then
+      local _, number = next_version()
+      gone(key, number, forgotten)
+    else
+      redis.call('ZREM', KEYS[2], key)
+      redis.call('ZREM', KEYS[3], key)
+    end
+  end
+end
+"""
+"""2^43 thousandths of a second after the epoch is in the year 2248."""
+
+SWAP = _script(
+    _CABINET,
+    """
+local key, seen, mark, life, now = ARGV[1], ARGV[2], ARGV[3], ARGV[6], ARGV[7]
+local kept, standing = redis.call('HGET', KEYS[1], key), '0'
+if kept then
+  local version, ends, by = string.match(kept, '^(%S+) (%S+) (%S+) ')
+  if by == mark then return version end
+  if tonumber(ends) == 0 or tonumber(ends) > tonumber(now) then standing = version end
+end
+if standing ~= seen then return '0' end
+if ARGV[4] == '1' and not kept and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[8]) then
+  sweep(now, ARGV[9])
+  if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[8]) then return 'full' end
+end
+local version, number = next_version()
+if ARGV[4] == '0' then gone(key, number, life) return version end
+redis.call('HSET', KEYS[1], key, version .. ' ' .. life .. ' ' .. mark .. ' ' .. ARGV[5])
+redis.call('ZADD', KEYS[2], whole(number), key)
+if tonumber(life) > 0 then redis.call('ZADD', KEYS[3], life, key) else redis.call('ZREM', KEYS[3], key) end
+return version
+""",
+)
+"""Compare and set. Keys: documents of a kind, their changes, their ends, their head. Arguments: key, the version that
+was seen, a mark of this write, whether there is a value, the value, its end, now, most documents, when those that have
+ended are forgotten. Gives the new version, 0 or ``full``."""
+
+CHANGES = _script(
+    _CABINET,
+    f"""
+local after, room = tonumber(ARGV[2]), {1 << 20}
+sweep(ARGV[3], ARGV[5])
+local generation, number = unpack(redis.call('HMGET', KEYS[4], 'generation', 'number'))
+if not generation then return {{1, 0, '0', {{}}}} end
+local lost, rows, last = 0, {{}}, 0
+if generation ~= ARGV[1] or tonumber(number) < after then lost, after = 1, 0 end
+local changed = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. whole(after), '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[4])
+for i = 1, #changed, 2 do
+  local kept = redis.call('HGET', KEYS[1], changed[i]) or ''
+  for _, each in ipairs({{changed[i], generation .. ':' .. changed[i + 1], kept}}) do rows[#rows + 1] = each end
+  last, room = changed[i + 1], room - #kept
+  if room < 0 then return {{lost, 1, generation .. ':' .. last, rows}} end
+end
+if #changed == 2 * tonumber(ARGV[4]) then return {{lost, 1, generation .. ':' .. last, rows}} end
+return {{lost, 0, generation .. ':' .. number, rows}}
+""",
+)
+"""Keys: as for SWAP. Arguments: generation and number of the change from which to tell, now, most rows, when those that
+have ended are forgotten. Gives whether what was known is lost, whether there is more, the change from which to ask
+next, and of each document key, version and what is kept (empty where it is gone)."""

@@ -10,8 +10,8 @@ from gateway.errors import StoreUnavailable
 from gateway.model.state_url import StateUrl
 from gateway.ports import Board, Cabinet, Vault
 from gateway.stores.holders import DEAD_AFTER, new_holder
-from gateway.stores.memory_cabinet import MemoryCabinet
 from gateway.stores.redis_board import RedisBoard, revisions_of
+from gateway.stores.redis_cabinet import RedisCabinet
 from gateway.stores.redis_link import RedisLink
 from gateway.stores.redis_scripts import TICK
 from gateway.stores.redis_vault import RedisVault
@@ -40,7 +40,7 @@ class RedisState:
         self._board = RedisBoard(self._link, url.prefix, wall)
         self.vault: Vault | None = self._vault
         self.board: Board = self._board
-        self.cabinet: Cabinet = MemoryCabinet(wall)
+        self.cabinet: Cabinet = RedisCabinet(self._link, url.prefix, wall)
         self.holder = new_holder()
         self.replicas = 1
         self._holders = f"{url.prefix}{{state}}:holders"

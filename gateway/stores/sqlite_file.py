@@ -53,6 +53,17 @@ CREATE TABLE board (
 CREATE TABLE seized (key TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
 """
 
+_ADDED = """
+CREATE TABLE IF NOT EXISTS drawers (
+  kind TEXT PRIMARY KEY, revision INTEGER NOT NULL, live INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS papers (
+  id INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, value BLOB,
+  until REAL NOT NULL, UNIQUE (kind, key));
+CREATE INDEX IF NOT EXISTS papers_changed ON papers (kind, version);
+CREATE INDEX IF NOT EXISTS papers_end ON papers (kind, until) WHERE until > 0;
+"""
+"""Tables that files of this version got later: whoever does not know them leaves them alone."""
+
 
 class SqliteFile:
     """Runs work in the thread that owns the connection, each piece in a transaction, in the order it was asked for."""
@@ -193,6 +204,8 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     elif version != VERSION:
         message = f"{path} has tables of version {version}, this is a Toolgate of version {VERSION}"
         raise ConfigError([Problem("state", 0, 0, message, "run the Toolgate that wrote it, or name another file")])
+    for statement in _ADDED.split(";\n"):
+        connection.execute(statement)
     connection.execute("COMMIT")
     connection.execute(f"PRAGMA busy_timeout = {_UNFAIR}")
 

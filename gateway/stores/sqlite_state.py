@@ -12,7 +12,7 @@ from gateway.ports import Board, Cabinet, Vault
 from gateway.stores import sqlite_accounts as accounts
 from gateway.stores.board_copy import BoardCopy, Told
 from gateway.stores.holders import DEAD_AFTER, Holder, lives, new_holder, this_process
-from gateway.stores.memory_cabinet import MemoryCabinet
+from gateway.stores.sqlite_cabinet import SqliteCabinet
 from gateway.stores.sqlite_file import SqliteFile
 from gateway.stores.ticking import Ticker
 
@@ -124,7 +124,7 @@ class SqliteState:
         self._board = SqliteBoard(self._file, wall)
         self.vault: Vault | None = SqliteVault(self._file, wall)
         self.board: Board = self._board
-        self.cabinet: Cabinet = MemoryCabinet(wall)
+        self.cabinet: Cabinet = SqliteCabinet(self._file, wall)
         self.holder = new_holder()
         self.replicas = 1
         self._beat_at = 0.0
