@@ -31,6 +31,8 @@ from gateway.admin.gate import Gate
 from gateway.approvals.bench import Bench
 from gateway.approvals.desk import Desk as ApprovalDesk
 from gateway.approvals.docket import Docket
+from gateway.approvals.standings import Standings
+from gateway.approvals.learning import Learning
 from gateway.config.load import Loaded, load
 from gateway.config.reload import watch
 from gateway.console import pages
@@ -126,16 +128,26 @@ class App:
         self._breakers = BreakerNotices(
             self._state.board, self._state.holder, self._ledger.circuits, time.monotonic, time.time
         )
+        self._metrics = Metrics()
+        self._ident = parts.idents()
         self._docket = Docket(self._state.cabinet, time.time, parts.approval_ids())
         self._bench = Bench(self._docket, self._state.cabinet, parts.exemption_ids(), loaded.book.engine, self._judged)
-        self._desk = ApprovalDesk(self._docket, time.monotonic, self._bench.before)
+        self._learning = Learning(
+            self._docket,
+            self._state.cabinet,
+            self._metrics.approvals,
+            lambda ident: self._desk.holds(ident),  # noqa: PLW0108 - the desk comes after its hooks
+            self._ident.__next__,
+        )
+        self._learning.adopt(loaded.config.approvals, loaded.book.engine)
+        before = (*self._bench.before, *self._learning.before)
+        self._standings = Standings(self._docket)
+        self._desk = ApprovalDesk(self._docket, time.monotonic, before)
         self._kept = Kept()
         self._told_revision = 0
         self._told: set[str] = set()
-        self._metrics = Metrics()
         self._runs_now = RunsNow(Shares(MOST_RUNS), time.time)
         self._metrics.started(loaded.version)
-        self._ident = parts.idents()
         trace = loaded.config.trace
         kept = trace.store
         self._store = None if kept is None else TraceStore(kept.path, kept.keep, kept.max_size)
@@ -168,6 +180,7 @@ class App:
             self._breakers.start(shared=self._state.shared)
             await self._docket.start()
             await self._bench.start()
+            await self._learning.start()
             if self._loaded.config.lineage.key is None:
                 await self._shared_key.start()
             await self._serve()
@@ -180,6 +193,7 @@ class App:
                 ends.push_async_callback(self._shared_key.close)
                 ends.push_async_callback(self._docket.close)
                 ends.push_async_callback(self._bench.close)
+                ends.push_async_callback(self._learning.close)
                 ends.push_async_callback(self._desk.close)
 
     async def _serve(self) -> None:
@@ -208,6 +222,8 @@ class App:
         await self._stop.wait()
         grace = self._listener.limits.drain
         log.info("draining: %d connections, up to %g s", len(self._listener.connections), grace)
+        self._desk.hurry()
+        self._standings.hurry()
         try:
             await self._listener.drain()
             await watching
@@ -236,6 +252,7 @@ class App:
         pools = {pool.name: pool.settings for pool in loaded.book.every(CompiledPool)}
         self._ledger.pools.adopt(pools, time.monotonic())
         self._bench.adopt(loaded.book.engine)
+        self._learning.adopt(after.approvals, loaded.book.engine)
         self._loaded, self._loaded_at, self._reload_error = loaded, _now(), None
         self._metrics.reloaded(loaded.version)
         if self._audit is not None:
@@ -346,6 +363,7 @@ class App:
             audit=self._audited,
             runs=self._runs_now.counts,
             exported=self._exported,
+            approvals=self._learning.vigilance,
         )
 
     def _status(self) -> Mapping[str, Any]:

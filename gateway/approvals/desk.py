@@ -32,6 +32,7 @@ class Desk:
         self._docket, self._clock, self._before = docket, clock, before
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ending = False
         docket.watch(self._hear)
 
     async def close(self) -> None:
@@ -39,10 +40,22 @@ class Desk:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=2 * AGAIN)
 
+    def hurry(self) -> None:
+        """The process ends: calls that wait, or come now, are told at once that they must be made again later."""
+        self._ending = True
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
     @property
     def held(self) -> int:
         """Calls that wait here now."""
         return sum(map(len, self._waiters.values()))
+
+    def holds(self, ident: str) -> bool:
+        """Whether a call waits here for the approval with this id: its agent is on the line."""
+        return ident in self._waiters
 
     async def ask(self, call: Call, petition: Petition) -> Ruling:
         """A ruling, at the latest when the agent has been held for long enough."""
@@ -68,7 +81,7 @@ class Desk:
     async def _wait(self, approval: Approval, until: float) -> Ruling:
         """What comes of it, or that it still waits."""
         ident = approval.id
-        while (left := until - self._clock()) > 0:
+        while (left := until - self._clock()) > 0 and not self._ending:
             changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             waiters = self._waiters.setdefault(ident, set())
             waiters.add(changed)
