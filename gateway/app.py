@@ -31,8 +31,8 @@ from gateway.admin.gate import Gate
 from gateway.approvals.bench import Bench
 from gateway.approvals.desk import Desk as ApprovalDesk
 from gateway.approvals.docket import Docket
-from gateway.approvals.standings import Standings
 from gateway.approvals.learning import Learning
+from gateway.approvals.standings import Standings
 from gateway.config.load import Loaded, load
 from gateway.config.reload import watch
 from gateway.console import pages
@@ -294,6 +294,7 @@ class App:
             self._redactor.held,
             self._desk,
             frozenset(name.lower().encode("ascii") for name in config.approvals.ignore_headers),
+            standings=self._standings,
         )
 
     def _tell(self, trace: Trace) -> None:  # noqa: ARG002 - a call has ended, so a list of tools may have passed

@@ -46,12 +46,28 @@ from gateway.model import (
     Spoke,
     Verdict,
 )
-from gateway.ports import Clock, Desk, Flow, Flows, Guards, Ledger, Lender, Lineage, Pacer, Quarantines, Recorder, Runs
+from gateway.ports import (
+    Clock,
+    Desk,
+    Flow,
+    Flows,
+    Guards,
+    Ledger,
+    Lender,
+    Lineage,
+    Pacer,
+    Quarantines,
+    Recorder,
+    Runs,
+    Standings,
+)
 from gateway.replies import Hide, broken, broken_off, hidden, quarantined, reply_to, timed, told
+from gateway.statuses import is_status, status_way
 from gateway.story import Story
 from gateway.street import Street
 from gateway.understand.cutting import cut_where
 from gateway.understand.intents import with_intent
+from gateway.understand.people import STATUS_PATH
 from gateway.understand.petitions import Unbound, petition_of
 from gateway.understand.reader import Answer
 from gateway.understand.route import Router
@@ -94,12 +110,20 @@ class Pipeline(Struct, frozen=True):
     """Where people decide; None: nobody can be asked, and what rules ask about is refused."""
     ignored: frozenset[bytes] = frozenset()
     """Lower-cased names of fields that differ each time the same call is made; see ``understand/petitions.py``."""
+    standings: Standings | None = None
+    """Where agents learn how their approvals stand; None: nobody can be asked."""
     flows: Flows | None = None
     """None: nothing is known of where values come from."""
     guards: Guards | None = None
 
     def run(self, request: Request) -> Way:
-        """The way of one call. Ends when the agent has its answer, or has gone."""
+        """The way of one call, or of a question how an approval stands. Ends when the agent has its answer, or has
+        gone."""
+        if STATUS_PATH in request.target and self.standings is not None and is_status(request):
+            return status_way(request, self.sources, self.standings)
+        return self._run(request)
+
+    def _run(self, request: Request) -> Way:
         story = Story(self.ident(), request, self.clock())
         outcome = ABANDONED
         try:

@@ -11,6 +11,7 @@ from gateway.model import (
     Account,
     Agent,
     Answered,
+    Approval,
     Balance,
     Call,
     Claim,
@@ -257,6 +258,16 @@ class Guards(Protocol):
     def ask(self, names: Sequence[str], about: Mapping[str, Any]) -> Awaitable[Mapping[str, Mapping[str, Any]]]:
         """What each of these guardrails says of it: ``flagged``, ``score``, ``labels``, and whether it ``answered``.
         Raises Refused (GUARDRAIL_UNAVAILABLE) where one did not and must."""
+
+
+class Standings(Protocol):
+    """How approvals stand, for the agents that asked for them."""
+
+    def find(self, ident: str, agent: str) -> Approval | None:
+        """The approval with this id, where this agent asked for it."""
+
+    def moved(self, standing: Approval, seconds: float) -> Awaitable[Approval | None]:
+        """The approval as soon as it stands otherwise, or after so long."""
 
 
 class State(Protocol):
