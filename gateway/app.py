@@ -38,6 +38,7 @@ from gateway.config.reload import watch
 from gateway.console import pages
 from gateway.console.desk import Desk, Explain, Sights
 from gateway.console.feed import Feed
+from gateway.console.recall import Recall
 from gateway.console.records import Records
 from gateway.errors import ConfigError, Problem
 from gateway.model import Quarantine, Trace
@@ -401,6 +402,7 @@ class App:
             self._explain,
         )
         records = Records(None if store is None else Path(store.path), self._feed)
+        self._bench.offers.recall = Recall(records, lambda: self._listener.pipeline, time.time)
         return partial(pages.add, desk=Desk(records, self._feed, sights, gate))
 
     def _noted(self, by: str, peer: str, what: str, why: str) -> None:

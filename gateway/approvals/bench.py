@@ -10,6 +10,7 @@ from gateway.approvals.docket import Docket
 from gateway.approvals.endorsements import Endorsements
 from gateway.approvals.escalation import Escalations
 from gateway.approvals.exemptions import Exemptions
+from gateway.approvals.offers import Offers
 from gateway.approvals.verdicts import Noted, Verdicts
 from gateway.policy.engine import CelEngine
 from gateway.policy.people import People
@@ -28,6 +29,7 @@ class Bench:
         self.exemptions = Exemptions(cabinet, docket.now, new_id, engine, people)
         self.verdicts = Verdicts(docket, people, self.exemptions, self.endorsements, noted)
         self.escalations = Escalations(docket)
+        self.offers = Offers(docket, engine)
         self.before: tuple[Before, ...] = (self.endorsements.rule, self.exemptions.rule)
 
     def adopt(self, engine: CelEngine) -> None:
@@ -36,6 +38,7 @@ class Bench:
         self.endorsements.adopt(people)
         self.exemptions.adopt(engine, people)
         self.verdicts.adopt(people)
+        self.offers.adopt(engine)
 
     async def start(self) -> None:
         """Learn what stands. State and docket must have been started.

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from gateway.approvals.followed import Followed
-from gateway.approvals.matching import Matcher, check_when
+from gateway.approvals.matching import SCOPES, Matcher, check_when
 from gateway.approvals.permission import Who, stands_for
 from gateway.errors import StoreUnavailable
 from gateway.model import Approval, Call, Petition, Ruling
@@ -22,7 +22,6 @@ from gateway.policy.people import People
 from gateway.ports import Cabinet
 
 KIND = "exemption"
-SCOPES = ("run", "agent", "everybody")
 USUAL, LONGEST = 86_400.0, 90 * 86_400.0
 """Seconds for which an exemption stands where nobody says, and at most."""
 MOST = 1000

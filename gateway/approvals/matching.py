@@ -27,6 +27,8 @@ KNOWN: dict[str, CelType] = {
 far, the time, messages) are made only for rules, and without them an expression would see what is not so. What an agent
 says of itself (``why``) exempts nothing."""
 
+SCOPES = ("run", "agent", "everybody")
+"""Whose calls an exemption is for."""
 PINS = "pins"
 """The rule under which a changed tool of an MCP server is asked about."""
 
@@ -77,17 +79,18 @@ class Matcher:
         rules = [held.rule for held in petition.held]
         for one in self._by_place.get((petition.tool, petition.operation), ()):
             stands = now < one.exemption.until and _in_scope(one.exemption, petition)
-            if stands and one.covers(rules) and self._is_true(one.program, call):
+            if stands and one.covers(rules) and is_true(self._engine, one.program, call):
                 yield one.exemption
 
-    def _is_true(self, program: Program, call: Call) -> bool:
-        """False where it fails, or reads arguments of which nobody knows."""
-        if "args" in program.references and call.args is UNREAD:
-            return False
-        try:
-            return program.evaluate(self._engine.activation(bind(binder(program.references), call))) is True
-        except EvaluationError:
-            return False
+
+def is_true(engine: CelEngine, program: Program, call: Call) -> bool:
+    """Whether the condition is true of this call. False where it fails, or reads arguments of which nobody knows."""
+    if "args" in program.references and call.args is UNREAD:
+        return False
+    try:
+        return program.evaluate(engine.activation(bind(binder(program.references), call))) is True
+    except EvaluationError:
+        return False
 
 
 def _two_ways(call: Call) -> bool:
