@@ -110,6 +110,8 @@ class Exemptions:
             raise ValueError("uses must be 0 (without bound) or more")
         if not 0 <= like.seconds <= LONGEST:
             raise ValueError(f"an exemption stands for at most {LONGEST / 86_400:g} days")
+        if len(self._known) >= MOST:
+            raise ValueError(f"{MOST} exemptions stand; revoke some, or write a rule")
         try:
             check_when(self._engine, like.when)
         except CelError as error:
@@ -120,7 +122,7 @@ class Exemptions:
         """Let calls like the one of this approval pass from now on.
 
         Raises:
-            ValueError: see ``check``; or there are too many.
+            ValueError: see ``check``.
             StoreUnavailable: it cannot be stored.
         """
         self.check(approval, like)
@@ -149,11 +151,8 @@ class Exemptions:
         """Let it stand from now on, on all replicas.
 
         Raises:
-            ValueError: there are too many.
             StoreUnavailable: it cannot be stored.
         """
-        if len(self._known) >= MOST:
-            raise ValueError(f"{MOST} exemptions stand; revoke some, or write a rule")
         await self._known.change(exemption.id, lambda _: exemption, exemption.until - self._wall())
         return exemption
 

@@ -113,7 +113,9 @@ class Verdicts:
             raise NotAllowed(refusal)
         _check(approval, verb, message, args, answer, endorse)
         if like is not None:
-            self._check_like(approval, principal, verb, like)
+            if verb not in ("approve", "edit", "endorse"):
+                raise BadVerdict(f"calls like this can only be let pass with an approval, not with {verb}")
+            self._check_like(approval, principal, like)
         edit = await self._keep(approval, args) if args is not None else ""
         values = await self._values(approval, endorse) if verb == "endorse" else {}
         now = self._docket.now()
@@ -125,7 +127,7 @@ class Verdicts:
             if values:
                 await self._endorsements.add(approval, principal, values)
             if like is not None:
-                await self._exemptions.add_like(approval, principal, like)
+                await self._exempt(approval, principal, like)
         return after
 
     async def exempt(self, ident: str, principal: Who, like: Like) -> Exemption:
@@ -144,15 +146,20 @@ class Verdicts:
             raise Conflict("nobody has decided on it yet; say which calls are like it with the verdict")
         if approval.canary:
             raise BadVerdict("it was a question with a known answer: there are no calls like it")
-        self._check_like(approval, principal, "approve", like)
-        try:
-            return await self._exemptions.add_like(approval, principal, like)
-        except ValueError as error:
-            raise BadVerdict(str(error)) from None
+        self._check_like(approval, principal, like)
+        return await self._exempt(approval, principal, like)
 
-    def _check_like(self, approval: Approval, principal: Who, verb: str, like: Like) -> None:
-        if verb not in ("approve", "edit", "endorse"):
-            raise BadVerdict(f"calls like this can only be let pass with an approval, not with {verb}")
+    async def _exempt(self, approval: Approval, principal: Who, like: Like) -> Exemption:
+        try:
+            exemption = await self._exemptions.add_like(approval, principal, like)
+        except ValueError as error:  # there have come to be too many since it was checked
+            raise BadVerdict(f"no calls like it pass from now on: {error}") from None
+        self._noted(
+            principal.id, principal.via, f"exempt {exemption.id} ({like.scope}, {visible(_of(approval))})", like.when
+        )
+        return exemption
+
+    def _check_like(self, approval: Approval, principal: Who, like: Like) -> None:
         if approval.terms.approvers > 1:
             raise NotAllowed(
                 f"calls like this need {approval.terms.approvers} people, each of them: none can be exempt"
