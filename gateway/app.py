@@ -38,6 +38,7 @@ from gateway.config.reload import watch
 from gateway.console import pages
 from gateway.console.desk import Desk, Explain, Sights
 from gateway.console.feed import Feed
+from gateway.console.inbox import Inbox
 from gateway.console.recall import Recall
 from gateway.console.records import Records
 from gateway.errors import ConfigError, Problem
@@ -57,6 +58,7 @@ from gateway.policy.governors import CompiledPool
 from gateway.ports import Ledger, Pacer, Recorder, State
 from gateway.replies import quarantined
 from gateway.stores.breaker_notices import BreakerNotices
+from gateway.stores.flows import FlowBook
 from gateway.stores.lineage import TracedRuns
 from gateway.stores.lineage_key import SharedKey
 from gateway.stores.lines import Lines
@@ -144,6 +146,7 @@ class App:
         before = (*self._bench.before, *self._learning.before)
         self._standings = Standings(self._docket)
         self._desk = ApprovalDesk(self._docket, time.monotonic, before)
+        self._flows = FlowBook()
         self._kept = Kept()
         self._told_revision = 0
         self._told: set[str] = set()
@@ -274,6 +277,10 @@ class App:
         self._lineage.parent_header = config.lineage.parent_header.lower().encode("ascii")
         if config.lineage.key is not None:
             self._lineage.rekey(config.lineage.key.encode())
+        flow, streets = config.flow, Streets(loaded, self._kept, time.time).all()
+        maps = {name: street.flows for name, street in streets.items() if street.flows is not None}
+        key = b"" if flow.prompt_key is None else flow.prompt_key.encode()
+        self._flows.adopt(maps, flow.trusted_sources, flow.values, key)
         ledger: Ledger = self._ledger
         pacer: Pacer = self._pacer
         recorder: Recorder = self._traces
@@ -282,7 +289,7 @@ class App:
             tuple(parts.source_of(each) for each in config.identify),
             config.run_header.lower().encode("ascii"),
             Router(loaded.tools),
-            Streets(loaded, self._kept, time.time).all(),
+            streets,
             ledger,
             pacer,
             recorder,
@@ -295,6 +302,7 @@ class App:
             self._redactor.held,
             self._desk,
             frozenset(name.lower().encode("ascii") for name in config.approvals.ignore_headers),
+            self._flows,
             standings=self._standings,
         )
 
@@ -400,6 +408,11 @@ class App:
             lambda: list(self._runs.listing(time.monotonic())),
             self._kept.changes,
             self._explain,
+            Inbox(self._docket, self._learning.order.value, self._learning.attention.tired),
+            self._bench.verdicts.why_not,
+            self._desk.holds,
+            self._learning.similar,
+            self._bench.exemptions.standing,
         )
         records = Records(None if store is None else Path(store.path), self._feed)
         self._bench.offers.recall = Recall(records, lambda: self._listener.pipeline, time.time)

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from gateway import __version__
 from gateway.config.load import Loaded
 from gateway.config.schema import Identify, Wire
+from gateway.config.schema_approvals import secrets_of
 from gateway.identify import Source
 from gateway.identify.api_key import ApiKeyIdentity, Key
 from gateway.identify.header import Anonymous, HeaderIdentity
@@ -59,8 +60,15 @@ def credentials(loaded: Loaded) -> Iterator[tuple[str, str]]:
         yield "admin", config.admin.token
     if config.audit is not None and config.audit.key is not None:
         yield "audit", config.audit.key
+    if config.flow.prompt_key is not None:
+        yield "flow", config.flow.prompt_key
     if config.lineage.key is not None:
         yield "lineage", config.lineage.key
+    if config.approvals.key is not None:
+        yield "approvals", config.approvals.key
+    for name, channel in config.approvals.channels.items():
+        for secret in secrets_of(channel):
+            yield f"channel {name}", secret
     if password := urlsplit(config.state).password:
         yield "state", unquote(password)
 

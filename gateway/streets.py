@@ -209,7 +209,7 @@ class Streets:
             dialect_of(tool.protocol, asks_usage=config.llm.stream_usage == "ask"),
             http=http,
             caps=self._caps,
-            reads_messages="llm.messages" in reads,
+            reads_messages=self._follows or "llm.messages" in reads,
             bound=partial(default_bound, book) if book.governs(CompiledBudget, tool.name) else None,
         )
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from gateway.config.fields import Listed, Model
+from gateway.config.fields import Listed, Model, SigningKey
 from gateway.policy.redaction import check_field
 from gateway.policy.schema_parts import Glob, GlobList
 
@@ -45,6 +45,9 @@ class Flow(Model):
 
     trusted_sources: Listed[Glob] = Field(
         default=(), description="Tools or TOOL/OPERATION whose results count as trusted, beside those labelled so."
+    )
+    prompt_key: SigningKey | None = Field(
+        default=None, description="Proves which prompts the platform hands over (X-Toolgate-Prompt-Signature)."
     )
     values: Listed[str] = Field(
         default=(), description="Values that the operator vouches for: your own domains, accounts and addresses."
