@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from gateway.config.admin import settled
 from gateway.config.build import LLM_PROTOCOLS, tools_of
+from gateway.config.channels import authorities_of, unknown_channels
 from gateway.config.documents import Document, problems_of, read_documents
 from gateway.config.files import Files
 from gateway.config.folders import without_folder
@@ -64,6 +65,8 @@ class Loaded(Struct, frozen=True):
     """Of the MCP servers: how their tools are held to what was approved."""
     model_prices: Catalogue | None = None
     """Prices of the providers' models, where some tool is an LLM API."""
+    mail_authorities: Mapping[str, str] = {}
+    """Of channels: certificates that their mail servers are trusted by, in PEM, where not the system's are."""
 
 
 class Attempt(Struct, frozen=True):
@@ -98,6 +101,8 @@ def attempt(path: str | os.PathLike[str], policies: Path | None = None) -> Attem
     reading.errors += problems
     if not documents and not problems:
         reading.errors.append(Problem(str(path), 1, 1, "the configuration is empty", "write at least tools:"))
+    if reading.config is not None:
+        reading.errors += unknown_channels(reading.policies, reading.config.approvals.channels)
     for more in documents[1:]:
         reading.errors.append(more.mistake(Mistake((), "a configuration is one document", "remove this one")))
     return _made(reading, str(path))
@@ -130,6 +135,7 @@ def _made(reading: _Reading, first: str) -> Attempt:
         fingerprint=files.fingerprint(),
         call_prices=reading.call_prices,
         pinnings=reading.pinnings,
+        mail_authorities=reading.mail_authorities,
         model_prices=model_prices() if any(tool.protocol in LLM_PROTOCOLS for tool in reading.tools) else None,
     )
     return Attempt(loaded, [], warnings, files, policies)
@@ -147,6 +153,7 @@ class _Reading:
         self.call_prices: dict[str, CallPrice] = {}
         self.pinnings: dict[str, Pinning] = {}
         self.arguments: dict[str, ToolArguments] = {}
+        self.mail_authorities: dict[str, str] = {}
         self._written: Any = None
         self._document = document
         if document is not None:
@@ -182,6 +189,8 @@ class _Reading:
                 pinned = self.pinnings[name] = self._pinning(document, name, tool.pins)
                 if (taken := arguments_of(pinned)) is not None:
                     self.arguments[name] = taken
+        self.mail_authorities, wrong = authorities_of(config, self.base, self.files)
+        self.errors += [document.mistake(mistake) for mistake in wrong]
         paths = {"trace": _from_folder(config.trace, self.base), "admin": settled(config.admin, self.base)}
         config = config.model_copy(update=paths)
         if config.audit is not None:
@@ -312,7 +321,8 @@ def _action(action: PinAction | None) -> Action | None:
     return "" if action == "allow" else action
 
 
-_SECRETS = frozenset({"credential", "token", "session_key", "client_secret"})
+_SECRETS = frozenset({"credential", "token", "session_key", "client_secret", "channels"})
+"""Keys of what makes no other version: secrets, and by whom people are told."""
 
 
 def _without_secrets(value: Any, secret: bool = False) -> Any:

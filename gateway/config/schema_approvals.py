@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from binascii import Error as NotBase64
+from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -250,3 +251,23 @@ class Approvals(Model):
         if self.channels and self.url is None:
             raise ValueError("channels need url, where people reach the console: messages link to it")
         return self
+
+
+def secrets_of(channel: Channel) -> Iterator[str]:
+    """What nobody should read of a channel; of the addresses that are secrets also the part that makes them so."""
+    if channel.webhook is not None:
+        yield channel.webhook.secret
+    if channel.slack is not None:
+        yield from filter(None, (channel.slack.token, channel.slack.signing_secret))
+        yield from _parts_of(channel.slack.url)
+    if channel.teams is not None:
+        yield from _parts_of(channel.teams.url)
+    if channel.email is not None and channel.email.password is not None:
+        yield channel.email.password
+
+
+def _parts_of(url: str | None) -> Iterator[str]:
+    if url is not None:
+        parts = urlsplit(url)
+        yield url
+        yield from [part for part in (parts.path.rpartition("/")[2], *parts.query.split("&")) if len(part) >= 16]

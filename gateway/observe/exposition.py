@@ -16,6 +16,7 @@ from gateway.observe.approvals import Vigilance, approval_metrics
 from gateway.observe.budgets import budget_metrics
 from gateway.observe.histogram import fill
 from gateway.observe.metrics import Metrics
+from gateway.observe.notifications import notification_metrics
 from gateway.observe.pools import pool_metrics
 from gateway.observe.repetitions import repetition_metrics
 from gateway.observe.runs_now import run_metrics
@@ -60,6 +61,8 @@ class Gauges(Struct, frozen=True):
     """Every budget with something spent or reserved, by key."""
     exported: Callable[[], tuple[int, int]] = _no_store
     """Records exported as spans, and records that were to be."""
+    notifications: Callable[[], Iterable[tuple[str, str, str, int]]] = _nothing
+    """Channel, event and outcome of messages about approvals, and how many."""
     approvals: Callable[[], Vigilance] = Vigilance
     """How approvals stand, and how carefully people look."""
     runs: Callable[[], dict[str, int]] = dict
@@ -86,6 +89,7 @@ class Exposition(Collector):
         yield from budget_metrics(self._gauges.budgets(), self._metrics.budget_refusals)
         yield from repetition_metrics(self._metrics.repetitions)
         yield from run_metrics(self._gauges.runs())
+        yield from notification_metrics(self._gauges.notifications())
         yield from approval_metrics(self._metrics.approvals, self._gauges.approvals())
 
     def describe(self) -> Iterable[Metric]:

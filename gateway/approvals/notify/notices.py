@@ -1,0 +1,199 @@
+"""What is told of an approval, whatever the channel: texts for people, and the call itself, without secrets. Quiet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+import orjson
+from msgspec import Struct
+
+from gateway.approvals.notify.links import Link, Links
+from gateway.approvals.notify.texts import cut, line
+from gateway.approvals.states import FOR_TIMEOUT
+from gateway.approvals.verdicts import edit_of
+from gateway.model import DEFAULT_TERMS, Approval, ApprovalState
+from gateway.policy.visible import visible
+
+OPENED, ESCALATED, DECIDED, EXPIRED = "opened", "escalated", "decided", "expired"
+LONGEST_NAME = 128
+LONGEST_VALUE = 300
+LONGEST_CALL = 1500
+"""Characters of the call that a message shows; the console shows all of it."""
+MOST_RULES = 5
+MOST_CALL = 256 * 1024
+"""Bytes of the call that a program is sent."""
+
+_WORDS = {
+    ApprovalState.DENIED: "Denied",
+    ApprovalState.ANSWERED: "Answered",
+    ApprovalState.EXPIRED: "Expired",
+    ApprovalState.WITHDRAWN: "Withdrawn",
+}
+
+
+class Masks(Struct, frozen=True):
+    """What takes secrets out."""
+
+    text: Callable[[str], str]
+    """Out of a text: credentials, and what looks like one."""
+    named: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    """Values whose names say that they are secret."""
+
+
+class Addresses(Struct, frozen=True):
+    """Where messages of one channel lead to. ``base`` is where people reach the console."""
+
+    base: str
+    links: Links
+    channel: str
+
+    def page(self, approval: Approval) -> str:
+        """Where everything of it is seen, after logging in."""
+        return f"{self.base}/approvals/{approval.id}"
+
+    def token(self, approval: Approval, verb: str, recipient: str = "") -> str:
+        """What a button is good for."""
+        return self.links.sign(
+            Link(approval.id, edit_of(approval), verb, self.channel, recipient, int(approval.expires))
+        )
+
+    def decide(self, approval: Approval, verb: str, recipient: str = "") -> str:
+        """The page that asks once more, and gives this verdict then."""
+        return f"{self.base}/decide?token={self.token(approval, verb, recipient)}"
+
+
+class Notice(Struct, frozen=True):
+    """One message. Texts are one line each but for ``call``, of bounded length, with nothing hidden in them; what is
+    markup in a medium is still markup."""
+
+    ident: str
+    """The same each time that this is told: of the approval, the event and the step."""
+    event: str
+    at: float
+    """Seconds since the epoch."""
+    approval: Approval
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    call: str
+    """What would be done, in some lines."""
+    payload: Mapping[str, Any]
+    """The same for programs."""
+    to: Addresses
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is something to decide."""
+        return self.approval.state is ApprovalState.WAITING
+
+
+def notice_of(
+    ident: str, event: str, approval: Approval, payload: bytes | None, masks: Masks, to: Addresses, now: float
+) -> Notice:
+    """What is told of an approval as it stands. ``payload`` is the docket's; ``now`` in seconds since the epoch."""
+    call = _call(payload, masks)
+    what = _short(f"{approval.agent}: {approval.tool} {approval.operation}", masks, 2 * LONGEST_NAME)
+    title = cut(f"{_word(approval, event)}: {what}", LONGEST_VALUE)
+    facts = tuple(_facts(approval, call, masks))
+    return Notice(ident, event, now, approval, title, facts, _shown(call), _bounded(call), to)
+
+
+def moment(at: float) -> str:
+    """Seconds since the epoch as RFC 3339."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _word(approval: Approval, event: str) -> str:
+    by = next((vote.by for vote in reversed(approval.votes) if vote.verb != "ask"), "")
+    if event == OPENED:
+        return "Approval asked"
+    if event == ESCALATED:
+        return "Still waiting for approval"
+    if event == EXPIRED:
+        return "Nobody decided in time"
+    if by == FOR_TIMEOUT:
+        return "Let through, since nobody decided"
+    word = _WORDS.get(approval.state, "Approved with other arguments" if approval.edited else "Approved")
+    return f"{word} by {line(by, LONGEST_NAME)}" if by else word
+
+
+def _facts(approval: Approval, call: Mapping[str, Any], masks: Masks) -> list[tuple[str, str]]:
+    terms = approval.terms
+    facts = [("Agent", _short(approval.agent, masks)), ("Run", _short(approval.run or "none", masks))]
+    for held in approval.held[:MOST_RULES]:
+        facts.append(("Held by", _short(f"{held.rule}: {held.text}" if held.text else held.rule, masks, LONGEST_VALUE)))
+        read = masks.named(dict(held.read))
+        if read:
+            values = ", ".join(f"{name} = {orjson.dumps(value, default=str).decode()}" for name, value in read.items())
+            facts.append(("It read", _short(values, masks, LONGEST_VALUE)))
+    if len(approval.held) > MOST_RULES:
+        facts.append(("Held by", f"{len(approval.held) - MOST_RULES} more rules"))
+    why = call.get("why")
+    if isinstance(why, Mapping) and why:
+        said = ", ".join(f"{name}: {value}" for name, value in why.items())
+        facts.append(("The agent says", _short(said, masks, LONGEST_VALUE)))
+    if terms.impact != DEFAULT_TERMS.impact:
+        facts.append(("At stake", f"{terms.impact:g}"))
+    if approval.state is ApprovalState.WAITING:
+        if terms.approvers > 1:
+            facts.append(("Needs", f"{terms.approvers} people; {approval.approvals} so far"))
+        facts.append(("Until", moment(approval.expires)))
+    elif approval.message:
+        facts.append(("Message", _short(approval.message, masks, LONGEST_VALUE)))
+    return facts
+
+
+def _short(text: str, masks: Masks, longest: int = LONGEST_NAME) -> str:
+    return line(masks.text(text), longest)
+
+
+def _call(payload: bytes | None, masks: Masks) -> dict[str, Any]:
+    """The call without values whose names say that they are secret."""
+    call: dict[str, Any] = msgspec.json.decode(payload, type=dict) if payload else {}
+    if isinstance(target := call.get("target"), str):
+        call["target"] = _target(target, masks)
+    if isinstance(args := call.get("args"), dict):
+        call["args"] = masks.named(args)
+    if isinstance(parts := call.get("parts"), list):
+        call["parts"] = [{**part, "args": masks.named(part["args"])} for part in parts]
+    return {masks.text(name): _masked(value, masks.text) for name, value in call.items()}
+
+
+def _target(target: str, masks: Masks) -> str:
+    path, mark, query = target.partition("?")
+    if not mark:
+        return target
+    pairs = [part.partition("=") for part in query.split("&")]
+    shown = [f"{name}{sign}{masks.named({unquote(name): value})[unquote(name)]}" for name, sign, value in pairs]
+    return f"{path}?{'&'.join(shown)}"
+
+
+def _masked(value: Any, mask: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, Mapping):
+        return {mask(name): _masked(inner, mask) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(inner, mask) for inner in value]
+    return value
+
+
+def _shown(call: Mapping[str, Any]) -> str:
+    """Method, target, and arguments as JSON or the text that is sent."""
+    if not call:
+        return "the call is not there any more"
+    head = line(f"{call.get('method', '')} {call.get('target', '')}", LONGEST_VALUE)
+    if (args := call.get("parts") or call.get("args")) is not None:
+        body = orjson.dumps(args, option=orjson.OPT_INDENT_2, default=str).decode()
+    else:
+        body = str(call.get("body") or "")
+    return cut(f"{head}\n{visible(body[: 2 * LONGEST_CALL])}".strip(), LONGEST_CALL)
+
+
+def _bounded(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    if len(orjson.dumps(call, default=str)) <= MOST_CALL:
+        return call
+    return {**call, "args": None, "parts": None, "body": None, "cut": True}
