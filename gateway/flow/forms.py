@@ -21,9 +21,6 @@ _NUMBER = re.compile(r"(?<![\w.,])[-+]?\d{1,3}(?:[,' ]\d{3})+(?:\.\d+)?(?!\d)|[-
 _TOKEN = re.compile(r"[^\W_]+")
 _NAMES = "janfebmaraprmayjunjulaugsepoctnovdec"
 _MONTHS = {name: at // 3 + 1 for at in range(0, 36, 3) for name in [_NAMES[at : at + 3]]}
-    name: number + 1
-    for number, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"])
-}
 _DATES = (
     re.compile(r"\b(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})\b"),
     re.compile(r"\b(?P<d>\d{1,2})[./](?P<m>\d{1,2})[./](?P<y>\d{4})\b"),
