@@ -13,11 +13,15 @@ from msgspec import Struct
 from gateway.admin.breakers import shown as shown_circuits
 from gateway.admin.gate import Gate
 from gateway.admin.quarantines import shown as shown_quarantine
+from gateway.approvals.exemptions import Exemption
+from gateway.approvals.permission import Who
 from gateway.config.load import Loaded
 from gateway.console.feed import Feed
+from gateway.console.inbox import Inbox
 from gateway.console.records import Records
 from gateway.console.render import page
 from gateway.errors import StoreUnavailable
+from gateway.model import Approval
 from gateway.model.pools import PoolState
 from gateway.model.standing import Standing
 from gateway.stores.circuits import Circuits
@@ -43,6 +47,15 @@ class Sights(Struct, frozen=True):
     unapproved: Callable[[], Sequence[Change]]
     """Tools of MCP servers that are not as approved."""
     explain: Explain
+    inbox: Inbox
+    why_not: Callable[[Approval, Who], str]
+    """Why somebody may not decide on an approval; empty where they may."""
+    holds: Callable[[str], bool]
+    """Whether an agent is held on the line here for the approval with this id."""
+    past: Callable[[Approval], Sequence[Mapping[str, Any]]]
+    """What people said of calls like it before (``approvals/similar.py``)."""
+    exemptions: Callable[[], Sequence[Exemption]]
+    """Those that stand."""
 
 
 class Desk:
@@ -63,9 +76,16 @@ class Desk:
             state=state,
             word=word_of(state),
             stored=self.records.stored,
+            asking=self.sights.inbox.waiting,
             session=self.gate.in_session(request),
             **context,
         )
+
+    def connected(self, approval: Approval) -> bool:
+        """Whether its agent is on the line. Of a known-answer check this is as it would be of any other."""
+        if approval.canary:
+            return time() < approval.opened + approval.terms.hold
+        return self.sights.holds(approval.id)
 
     def quarantines(self) -> list[dict[str, Any]]:
         """What is quarantined, for templates."""

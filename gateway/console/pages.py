@@ -12,7 +12,7 @@ from aiohttp import web
 from gateway.admin.gate import Gate, same_origin
 from gateway.admin.problems import Failure
 from gateway.admin.sessions import COOKIE, LIFE
-from gateway.console import agents, calls, policies, runs, search, tools
+from gateway.console import agents, approval, approvals, calls, policies, runs, search, tools
 from gateway.console.desk import Desk
 from gateway.console.errors import Missing, Unshown
 from gateway.console.home import Home
@@ -31,18 +31,30 @@ _LISTS: Mapping[str, View] = {
     "/agents": agents.listing,
     "/policies": policies.policies,
     "/parts/feed": stream,
+    "/approvals": approvals.listing,
+    "/approvals/history": approvals.history,
+    "/exemptions": approvals.exemptions,
+    "/parts/approvals": approvals.queue,
+    "/parts/approvals/stream": approvals.stream,
+    "/parts/approval": approval.part,
+    "/parts/payload": approval.whole,
 }
+_ENDLESS = frozenset({stream, approvals.stream})
+"""What does not end by itself, and so cannot be asked for its head only."""
 _NAMED: Mapping[str, tuple[_Named, int]] = {
     "runs": (runs.one, 2),
     "calls": (calls.one, 1),
     "tools": (tools.one, 1),
     "agents": (agents.one, 1),
+    "approvals": (approval.one, 1),
 }
 """Pages of one thing, and of how many parts its name consists."""
 
 STATIC = {
     "console.css": "text/css",
+    "approvals.css": "text/css",
     "console.js": "text/javascript",
+    "approvals.js": "text/javascript",
     "htmx.min.js": "text/javascript",
     "hx-sse.min.js": "text/javascript",
     "icon.svg": "image/svg+xml",
@@ -58,7 +70,7 @@ def add(app: web.Application, desk: Desk) -> None:
         "/parts/numbers": lambda _, request: home.numbers(request),
     }
     for path, view in routes.items():
-        app.router.add_get(path, _guarded(desk, view), allow_head=view is not stream)  # which does not end by itself
+        app.router.add_get(path, _guarded(desk, view), allow_head=view not in _ENDLESS)
     for kind, (named, parts) in _NAMED.items():
         pattern = "/".join(f"{{part{number}}}" for number in range(parts))
         app.router.add_get(f"/{kind}/{pattern}", _guarded(desk, partial(_by_path, named)))
@@ -150,6 +162,7 @@ def _static(name: str, kind: str) -> Callable[[web.Request], Awaitable[web.Respo
 def _ending(desk: Desk) -> Callable[[web.Application], Awaitable[None]]:
     async def end(_: web.Application) -> None:
         desk.feed.close()
+        desk.sights.inbox.changes.close()
         desk.records.close()
 
     return end

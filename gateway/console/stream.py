@@ -19,7 +19,8 @@ MOST_ROWS = 50
 """Rows of one event: more than that in a quarter of a second nobody reads."""
 _PAUSE = 0.25
 """Seconds between two events, at least."""
-_SIGN_OF_LIFE = 15.0
+SIGN_OF_LIFE = 15.0
+"""Seconds without an event after which a browser is told that the stream is still there."""
 _PATIENCE = 10.0
 """Seconds that a browser may take to take what it is sent; then it is dropped."""
 _DECISIONS = ("", "allow", "refuse", "failed")
@@ -92,11 +93,11 @@ def newest(lines: Iterable[bytes], choice: Choice, most: int) -> tuple[list[dict
 async def stream(desk: Desk, request: web.Request) -> web.StreamResponse:
     """``/parts/feed``: rows of calls that ended after the one numbered ``after``, until the browser goes."""
     choice = choice_of(request.query)
-    number = _number(request.headers.get("Last-Event-ID") or request.query.get("after", ""), desk.feed.last)
+    number = number_after(request, desk.feed.last)
     with desk.feed.watching() as event:
         response = web.StreamResponse(headers={**PAGE_HEADERS, "Content-Type": "text/event-stream"})
         await response.prepare(request)
-        await _send(response, b"retry: 1000\n\n")
+        await send(response, b"retry: 1000\n\n")
         while not desk.feed.closed:
             event.clear()
             lines, gone = desk.feed.after(number)
@@ -104,24 +105,24 @@ async def stream(desk: Desk, request: web.Request) -> web.StreamResponse:
             found, more = newest(lines, choice, MOST_ROWS)
             if found or gone:
                 rows = render("rows.html", calls=found, more=more + gone, live=True)
-                if not await _send(response, _event(number, rows)):
+                if not await send(response, _event(number, rows)):
                     break
             await asyncio.sleep(_PAUSE)
-            if not await _wait(event) and not await _send(response, b": still here\n\n"):
+            if not await _wait(event) and not await send(response, b": still here\n\n"):
                 break
     return response
 
 
 async def _wait(event: asyncio.Event) -> bool:
     try:
-        async with asyncio.timeout(_SIGN_OF_LIFE):
+        async with asyncio.timeout(SIGN_OF_LIFE):
             await event.wait()
     except TimeoutError:
         return False
     return True
 
 
-async def _send(response: web.StreamResponse, data: bytes) -> bool:
+async def send(response: web.StreamResponse, data: bytes) -> bool:
     """False where the browser has gone, or is too slow."""
     try:
         async with asyncio.timeout(_PATIENCE):
@@ -136,7 +137,8 @@ def _event(number: int, html: str) -> bytes:
     return f"id: {number}\n{data}\n".encode("utf-8", "replace")
 
 
-def _number(text: str, last: int) -> int:
-    """Where to go on. A number of another process's feed is none of ours."""
+def number_after(request: web.Request, last: int) -> int:
+    """After which event a browser wants to go on. A number of another process's feed is none of ours."""
+    text = request.headers.get("Last-Event-ID") or request.query.get("after", "")
     number = int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else last
     return min(number, last)

@@ -62,7 +62,7 @@
   document.addEventListener("htmx:config:request", (event) => {
     if (document.hidden && event.target.id === "numbers") event.preventDefault();
   });
-  document.addEventListener("htmx:after:swap", () => localTimes(document));
+  for (const shown of ["htmx:after:swap", "toolgate:shown"]) document.addEventListener(shown, () => localTimes(document));
 
   /* -- changes: a form's members as JSON, or as a query, to the admin API ------------------------------------------ */
 
