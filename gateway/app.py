@@ -23,12 +23,16 @@ import uvloop
 from aiohttp import web
 
 from gateway import __version__, parts
-from gateway.admin import breakers, budgets, quarantines, runs
+from gateway.admin import approvals as admin_approvals
+from gateway.admin import breakers, budgets, exemptions, quarantines, runs
 from gateway.admin import pools as admin_pools
 from gateway.admin import server as admin_server
 from gateway.admin.api import make_api
+from gateway.admin.approvals import Clerk
+from gateway.admin.approvals_stream import Stream
 from gateway.admin.gate import Gate
 from gateway.approvals.bench import Bench
+from gateway.approvals.changes import Changes
 from gateway.approvals.desk import Desk as ApprovalDesk
 from gateway.approvals.docket import Docket
 from gateway.approvals.learning import Learning
@@ -134,6 +138,7 @@ class App:
         self._metrics = Metrics()
         self._ident = parts.idents()
         self._docket = Docket(self._state.cabinet, time.time, parts.approval_ids())
+        self._changes = Changes(self._docket)
         self._bench = Bench(self._docket, self._state.cabinet, parts.exemption_ids(), loaded.book.engine, self._judged)
         self._learning = Learning(
             self._docket,
@@ -349,6 +354,9 @@ class App:
         runs.add(api, self._runs, self._quarantines)
         admin_pools.add(api, self._ledger.pools)
         budgets.add(api, self._budgets.all_standings)
+        admin_approvals.add(api, self._clerk())
+        bench = self._bench
+        exemptions.add(api, self._docket, bench.exemptions, bench.verdicts, bench.offers)
         return await admin_server.start(
             (listen.host, listen.port),
             self._status,
@@ -356,6 +364,19 @@ class App:
             api,
             hide=self._redactor.page,
             pages=self._pages(gate),
+        )
+
+    def _clerk(self) -> Clerk:
+        hide, learning = self._redactor.page, self._learning
+        stream = Stream(self._changes, self._state.holder, time.time, hide)
+        return Clerk(
+            self._docket,
+            self._bench.verdicts,
+            stream,
+            hide,
+            learning.order.value,
+            learning.similar,
+            self._desk.holds,
         )
 
     def _gauges(self) -> Gauges:

@@ -112,6 +112,7 @@ def add(app: web.Application, clerk: Clerk) -> None:
         need(request, VIEWER)
         return await clerk.stream.handle(request)
 
+    app.on_shutdown.append(clerk.stream.close)
     app.router.add_get("/approvals", listing)
     app.router.add_get("/approvals/stream", stream, allow_head=False)  # which does not end by itself
     app.router.add_post("/approvals/decide", decide_many)

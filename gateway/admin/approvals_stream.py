@@ -36,6 +36,10 @@ class Stream:
     ) -> None:
         self._changes, self._name, self._now, self._hide = changes, name, now, hide
 
+    async def close(self, _: web.Application) -> None:
+        """Let all streams end."""
+        self._changes.close()
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Tell of changes until the client goes.
 

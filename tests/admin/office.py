@@ -52,10 +52,6 @@ class Office:
         )
         approvals.add(app, clerk)
         exemptions.add(app, self.docket, self.bench.exemptions, self.bench.verdicts, Offers(self.docket, self.engine))
-        app.on_shutdown.append(self._close)
-
-    async def _close(self, _: Any) -> None:
-        self.changes.close()
 
     async def open(self, args: dict[str, Any] | None = None, *, canary: bool = False, **fields: Any) -> Approval:
         """The approval of a call that has just been held."""
