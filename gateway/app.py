@@ -307,7 +307,7 @@ class App:
             self._redactor.held,
             self._desk,
             frozenset(name.lower().encode("ascii") for name in config.approvals.ignore_headers),
-            self._flows,
+            flows=self._flows,
             standings=self._standings,
         )
 
