@@ -12,7 +12,7 @@ from gateway.admin.principals import VIEWER, need
 from gateway.admin.problems import Failure
 from gateway.approvals.calibration import caught, people_of, rules_of, stamps
 from gateway.approvals.learning import Learning
-from gateway.approvals.suggestions import Limits, suggestions
+from gateway.approvals.suggestions import USUAL, Limits, suggestions
 
 MOST = 200
 """Rules and people that are told, those with most verdicts."""
@@ -28,7 +28,7 @@ def add(app: web.Application, learning: Learning) -> None:
     app.router.add_get("/calibration", calibration)
 
 
-def told(learning: Learning, limits: Limits = Limits()) -> dict[str, Any]:
+def told(learning: Learning, limits: Limits = USUAL) -> dict[str, Any]:
     """All of it as plain data."""
     samples = list(learning.samples)
     plain: dict[str, Any] = msgspec.to_builtins(
@@ -51,7 +51,7 @@ def _limits(request: web.Request) -> Limits:
     Raises:
         Failure: 400, one of them is no number within its bounds.
     """
-    limits = Limits()
+    limits = USUAL
     given: dict[str, float | int] = {}
     for name, text in request.query.items():
         if name not in Limits.__struct_fields__:

@@ -32,6 +32,9 @@ class Limits(Struct, frozen=True):
     tighten_n: int = 20
 
 
+USUAL = Limits()
+
+
 class Suggestion(Struct, frozen=True):
     """One change of one rule. ``unless`` is CEL for the calls that it asks about no more (loosen); empty where it is to
     refuse (tighten)."""
@@ -50,7 +53,7 @@ class Suggestion(Struct, frozen=True):
     """Why the verdicts may be worth less than they look."""
 
 
-def suggestions(samples: Iterable[Sample], limits: Limits = Limits()) -> list[Suggestion]:
+def suggestions(samples: Iterable[Sample], limits: Limits = USUAL) -> list[Suggestion]:
     """All that the samples suggest, for the rules with most verdicts first."""
     everything = list(samples)
     found: dict[str, list[Sample]] = {}
@@ -97,7 +100,8 @@ def _loosened(
     return Suggestion(
         "loosen",
         rule,
-        f"{approved} of {n} calls of {operation}{whose} that {rule} held were approved as they were: let such calls pass",
+        f"{approved} of {n} calls of {operation}{whose} that {rule} held were approved as they were: let such calls"
+        " pass",
         _condition(tool, operation, agent),
         tool,
         operation,
