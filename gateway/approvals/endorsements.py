@@ -55,7 +55,7 @@ class Endorsements:
     def __init__(self, cabinet: Cabinet, wall: Callable[[], float], people: People) -> None:
         """``wall`` gives seconds since the epoch."""
         self._wall, self._people = wall, people
-        self._known = Followed(cabinet, KIND, Endorsement, lambda: None)
+        self._known = Followed(cabinet, KIND, Endorsement)
         self.start, self.close = self._known.start, self._known.close
 
     def adopt(self, people: People) -> None:

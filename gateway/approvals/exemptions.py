@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from gateway.approvals.followed import Followed
-from gateway.approvals.matching import SCOPES, Matcher, check_when
+from gateway.approvals.matching import PINS, SCOPES, Matcher, check_when
 from gateway.approvals.permission import Who, stands_for
 from gateway.errors import StoreUnavailable
 from gateway.model import Approval, Call, Petition, Ruling
@@ -44,7 +44,7 @@ class Exemption(Struct, frozen=True):
 
     id: str
     rules: tuple[str, ...]
-    """Globs over ``policy/rule``: all that hold a call must be among them. ``pins`` must be named."""
+    """All that hold a call (``policy/rule``) must be among them."""
     tool: str
     operation: str
     """Exactly this one: agents choose what operations are called, so that a glob made of one could be anything."""
@@ -80,15 +80,16 @@ class Exemptions:
     ) -> None:
         """``wall`` gives seconds since the epoch; ``new_id`` an id unlike any other."""
         self._wall, self._new_id, self._people = wall, new_id, people
-        self._known = Followed(cabinet, KIND, Exemption, self._compile)
-        self._matcher = Matcher(engine, ())
-        self._engine = engine
+        self._engine, self._matcher = engine, Matcher(engine)
+        self._known = Followed(cabinet, KIND, Exemption, self._put)
         self.start, self.close = self._known.start, self._known.close
 
     def adopt(self, engine: CelEngine, people: People) -> None:
         """Other policies: what stands is compiled for them."""
         self._engine, self._people = engine, people
-        self._compile()
+        self._matcher = Matcher(engine)
+        for exemption in self._known:
+            self._matcher.put(exemption.id, exemption)
 
     def standing(self) -> list[Exemption]:
         """All that stand, the newest first."""
@@ -106,6 +107,8 @@ class Exemptions:
             raise ValueError(f"scope is {like.scope[:40]!r}; it must be one of {', '.join(SCOPES)}")
         if like.scope == "run" and not approval.tree[1]:
             raise ValueError("the call names no run; let calls like this pass for its agent, or for everybody")
+        if PINS in approval.rules:
+            raise ValueError("its tool is not as it was approved; pin it (toolgate mcp pin) to let it pass")
         if like.uses < 0:
             raise ValueError("uses must be 0 (without bound) or more")
         if not 0 <= like.seconds <= LONGEST:
@@ -210,8 +213,8 @@ class Exemptions:
             return False  # a person is asked, if that can be done
         return spent
 
-    def _compile(self) -> None:
-        self._matcher = Matcher(self._engine, sorted(self._known, key=lambda one: (one.created, one.id)))
+    def _put(self, ident: str, exemption: Exemption | None) -> None:
+        self._matcher.put(ident, exemption)
 
 
 def as_shown(exemptions: Sequence[Exemption]) -> list[dict[str, object]]:

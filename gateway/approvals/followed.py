@@ -25,11 +25,15 @@ T = TypeVar("T", bound=Struct)
 
 
 class Followed(Generic[T]):
-    """The documents by key. ``changed`` is told whenever they are others than before."""
+    """The documents by key. ``changed`` is told of each change: the key, and what stands there now."""
 
-    def __init__(self, cabinet: Cabinet, kind: str, of: type[T], changed: Callable[[], None]) -> None:
+    def __init__(
+        self, cabinet: Cabinet, kind: str, of: type[T], changed: Callable[[str, T | None], None] | None = None
+    ) -> None:
         self._cabinet, self._kind, self._of, self._changed = cabinet, kind, of, changed
         self._known: dict[str, tuple[int, T]] = {}
+        self._gone: dict[str, int] = {}
+        """Versions in which documents went while changes were asked for, which may still tell of earlier ones."""
         self._revision = 0
         self._following = asyncio.Lock()
         self._ticker = Ticker(TICK, self._tick)
@@ -70,8 +74,7 @@ class Followed(Generic[T]):
             value = None if after is None else msgspec.json.encode(after)
             version = await self._cabinet.swap(self._kind, key, 0 if paper is None else paper.version, value, seconds)
             if version:
-                if self._take(key, version, after):
-                    self._changed()
+                self._take(key, version, after)
                 return after
         raise StoreUnavailable(f"the {self._kind} is changed by others all the time")
 
@@ -82,27 +85,30 @@ class Followed(Generic[T]):
             StoreUnavailable: the cabinet cannot be reached.
         """
         async with self._following:
+            self._gone.clear()
             revision, papers = await self._cabinet.changes(self._kind, self._revision)
-            changed = False
             if revision < self._revision:  # the store has lost what it had: what it does not know does not stand
                 left = {paper.key for paper in papers}
-                changed = any(key not in left for key in self._known)
-                self._known = {key: (0, known[1]) for key, known in self._known.items() if key in left}
+                for key in [key for key in self._known if key not in left]:
+                    self._take(key, self._known[key][0] + 1, None)
+                self._known = {key: (0, known[1]) for key, known in self._known.items()}
+                self._gone.clear()
             for paper in papers:
-                changed |= self._take(paper.key, paper.version, self._read(paper))
+                self._take(paper.key, paper.version, self._read(paper))
             self._revision = revision
-        if changed:
-            self._changed()
 
-    def _take(self, key: str, version: int, document: T | None) -> bool:
-        """Know it, unless something newer is known already; whether that changes anything."""
+    def _take(self, key: str, version: int, document: T | None) -> None:
+        """Know it, unless something newer is known already."""
         known = self._known.get(key)
-        if known is not None and known[0] >= version:
-            return False
+        if max(self._gone.get(key, 0), 0 if known is None else known[0]) >= version:
+            return
         if document is None:
-            return self._known.pop(key, None) is not None
-        self._known[key] = (version, document)
-        return known is None or known[1] != document
+            self._gone[key] = version
+            self._known.pop(key, None)
+        else:
+            self._known[key] = (version, document)
+        if self._changed is not None and (None if known is None else known[1]) != document:
+            self._changed(key, document)
 
     def _read(self, paper: Paper | None) -> T | None:
         """What stands there; None where it cannot be read: then it lets nothing pass."""

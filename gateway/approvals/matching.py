@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from gateway.model import UNREAD, Call, Petition
 from gateway.policy.engine import BOOL, DYN, CelEngine, CelError, CelType, EvaluationError, Program
-from gateway.policy.globs import glob_regex
 from gateway.policy.variables import TYPES, bind, binder
 from gateway.understand.templates import ambiguous
 
@@ -30,7 +28,8 @@ says of itself (``why``) exempts nothing."""
 SCOPES = ("run", "agent", "everybody")
 """Whose calls an exemption is for."""
 PINS = "pins"
-"""The rule under which a changed tool of an MCP server is asked about."""
+"""The rule under which a changed tool of an MCP server is asked about: pinning it lets it pass, and nothing else, since
+it may change again."""
 
 
 def check_when(engine: CelEngine, when: str) -> Program:
@@ -47,40 +46,47 @@ def check_when(engine: CelEngine, when: str) -> Program:
 
 class _Compiled(Struct, frozen=True):
     exemption: Exemption
-    rules: tuple[re.Pattern[str], ...]
     program: Program
-
-    def covers(self, rules: Sequence[str]) -> bool:
-        """Whether it is for all of these rules; for pins only where it names them."""
-        return all(
-            rule in self.exemption.rules if rule == PINS else any(pattern.fullmatch(rule) for pattern in self.rules)
-            for rule in rules
-        )
 
 
 class Matcher:
-    """Exemptions by tool and operation. Those whose expression the engine does not take match nothing."""
+    """Exemptions by tool and operation. Those whose condition the engine does not take match nothing."""
 
-    def __init__(self, engine: CelEngine, exemptions: Sequence[Exemption]) -> None:
+    def __init__(self, engine: CelEngine) -> None:
         self._engine = engine
-        self._by_place: dict[tuple[str, str], list[_Compiled]] = {}
-        for exemption in exemptions:
+        self._by_place: dict[tuple[str, str], dict[str, _Compiled]] = {}
+        self._places: dict[str, tuple[str, str]] = {}
+
+    def put(self, ident: str, exemption: Exemption | None) -> None:
+        """This one stands from now on; None: it does not."""
+        if exemption is not None and ident in self._places:
+            return  # what changes of one that stands is how often it may be used
+        place = self._places.pop(ident, None)
+        if place is not None:
+            here = self._by_place[place]
+            del here[ident]
+            if not here:
+                del self._by_place[place]
+        if exemption is not None:
             try:
-                program = check_when(engine, exemption.when)
+                program = check_when(self._engine, exemption.when)
             except CelError:
-                continue
-            compiled = _Compiled(exemption, tuple(map(glob_regex, exemption.rules)), program)
-            self._by_place.setdefault((exemption.tool, exemption.operation), []).append(compiled)
+                return
+            place = self._places[ident] = (exemption.tool, exemption.operation)
+            self._by_place.setdefault(place, {})[ident] = _Compiled(exemption, program)
 
     def matching(self, call: Call, petition: Petition, now: float) -> Iterator[Exemption]:
-        """Those that stand and are for this call, in their order. A batch is never exempt."""
-        if call.parts or _two_ways(call):
+        """Those that stand and are for this call, the oldest first. A batch is never exempt, nor what could be another
+        operation to its tool, nor a changed tool of an MCP server."""
+        here = self._by_place.get((petition.tool, petition.operation))
+        if here is None or call.parts or _two_ways(call):
             return
-        rules = [held.rule for held in petition.held]
-        for one in self._by_place.get((petition.tool, petition.operation), ()):
-            stands = now < one.exemption.until and _in_scope(one.exemption, petition)
-            if stands and one.covers(rules) and is_true(self._engine, one.program, call):
-                yield one.exemption
+        rules = {held.rule for held in petition.held}
+        for one in sorted(here.values(), key=lambda one: one.exemption.created):
+            exemption = one.exemption
+            stands = now < exemption.until and _in_scope(exemption, petition) and rules <= set(exemption.rules) - {PINS}
+            if stands and is_true(self._engine, one.program, call):
+                yield exemption
 
 
 def is_true(engine: CelEngine, program: Program, call: Call) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from gateway.approvals.docket import Docket
+from gateway.approvals.edits import payload_now
 from gateway.approvals.preview import Offer, Preview, Recall, Recent, preview
 from gateway.approvals.proposals import proposals
 from gateway.model import Approval
@@ -32,7 +33,7 @@ class Offers:
         Raises:
             StoreUnavailable: the call cannot be read.
         """
-        payload = await self._docket.payload(approval.id)
+        payload = await payload_now(self._docket, approval)
         proposed = proposals(approval, payload) if payload is not None else ()
         recent = await self.recall(approval) if proposed else Recent()
         offers = []

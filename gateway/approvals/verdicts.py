@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from gateway.approvals.docket import Docket
+from gateway.approvals.edits import edit_of, payload_now
 from gateway.approvals.endorsements import Endorsements
 from gateway.approvals.exemptions import Exemption, Exemptions, Like
 from gateway.approvals.permission import Who, why_not
@@ -185,7 +186,7 @@ class Verdicts:
         return edit
 
     async def _values(self, approval: Approval, paths: Sequence[str]) -> Mapping[str, Any]:
-        payload = await self._docket.payload(approval.id)
+        payload = await payload_now(self._docket, approval)
         try:
             return self._endorsements.values(approval, payload or b"{}", paths)
         except ValueError as error:
@@ -245,11 +246,6 @@ def _as_shown(standing: Approval, shown: str | None) -> Approval:
     if shown is not None and shown != edit_of(standing):
         raise Conflict("somebody has edited the arguments since you looked at them; look again")
     return standing
-
-
-def edit_of(approval: Approval) -> str:
-    """The edit that stands (``Docket.edit``); empty where the arguments are the call's own."""
-    return next((vote.edit for vote in reversed(approval.votes) if vote.verb == "edit"), "") if approval.edited else ""
 
 
 __all__ = ["VERBS", "BadVerdict", "Like", "NotAllowed", "NotThere", "VerdictError", "Verdicts", "Who", "edit_of"]
