@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.model import Call, Fields, Lent, Permit
-from gateway.understand.reader import Answer
+from gateway.understand.reader import Answer, Pulse
 
 
 class ReadBody(Struct, frozen=True):
@@ -23,10 +23,11 @@ class ReadBody(Struct, frozen=True):
 
 class Await(Struct, frozen=True):
     """Answered with what the awaitable gives. ``call`` waits for it, and may be refused meanwhile: Refused is thrown
-    in."""
+    in. ``pulse`` keeps the agent's connection alive meanwhile, where that takes long."""
 
     awaitable: Awaitable[Any]
     call: Call | None = None
+    pulse: Pulse | None = None
 
 
 class Send(Struct, frozen=True):

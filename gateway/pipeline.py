@@ -69,7 +69,7 @@ from gateway.understand.cutting import cut_where
 from gateway.understand.intents import with_intent
 from gateway.understand.people import STATUS_PATH
 from gateway.understand.petitions import Unbound, petition_of
-from gateway.understand.reader import Answer
+from gateway.understand.reader import Answer, Pulse
 from gateway.understand.route import Router
 from gateway.understand.why import FIELD, with_why
 
@@ -477,7 +477,8 @@ class Pipeline(Struct, frozen=True):
             return Ruling(False, message=f"a person must approve this call, and cannot: {unbound}")
         began, queued = self.clock(), story.queued
         try:
-            ruling: Ruling = yield from self._wait(story, self.desk.ask(call, petition))
+            pulse = street.pulse(call, body) if street.pulse is not None else None
+            ruling: Ruling = yield from self._wait(story, self.desk.ask(call, petition), pulse)
         finally:
             story.asked += self.clock() - began
             story.queued = queued
@@ -506,10 +507,10 @@ class Pipeline(Struct, frozen=True):
         held: Hold = yield from self._wait(story, story.queue(paced))
         return held
 
-    def _wait(self, story: Story, awaitable: Awaitable[Any]) -> Generator[Effect, Any, Any]:
+    def _wait(self, story: Story, awaitable: Awaitable[Any], pulse: Pulse | None = None) -> Generator[Effect, Any, Any]:
         began = self.clock()
         try:
-            answer = yield Await(awaitable, story.call)
+            answer = yield Await(awaitable, story.call, pulse)
         finally:
             story.queued += self.clock() - began
         if story.call is not None:

@@ -15,7 +15,7 @@ from gateway.decide.shapes import Check, Quota
 from gateway.flow.labels import FlowMap
 from gateway.model import Call, Findings, Run, Tool
 from gateway.ports import Lender, Runs
-from gateway.understand.reader import Reader
+from gateway.understand.reader import Pulse, Reader
 
 
 class Street(Struct, frozen=True):
@@ -63,6 +63,8 @@ class Street(Struct, frozen=True):
     """Puts other arguments into a call; None where the protocol's reader cannot."""
     answers: Callable[[Call], bool] | None = None
     """Whether a person's own answer can take the place of the tool's; None: never."""
+    pulse: Callable[[Call, bytes | None], Pulse | None] | None = None
+    """What keeps the connection of a call that waits for a person alive; None where nothing can."""
     reads_budgets: bool = False
     """Some rule reads what is left of the budgets."""
 

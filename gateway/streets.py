@@ -32,13 +32,13 @@ from gateway.decide.runs import Bounds
 from gateway.decide.shapes import Check, Quota
 from gateway.decide.together import Together
 from gateway.flow.labels import FlowMap
-from gateway.model import Agent, Caps, Origin, Tool
+from gateway.model import Agent, Call, Caps, Origin, Tool
 from gateway.pipeline import Street
 from gateway.policy.governors import CompiledBudget, CompiledLoop, CompiledPool, CompiledRetry, CompiledRun
 from gateway.policy.pins import Pinning, pinning
 from gateway.understand.dialect import Dialect
 from gateway.understand.http import HttpReader
-from gateway.understand.reader import Reader
+from gateway.understand.reader import Pulse, Reader
 
 if TYPE_CHECKING:  # protocols are loaded where some tool speaks them: 4 MB for MCP, more for prices of models
     from gateway.understand.catalogue import ServerCatalogue
@@ -178,6 +178,7 @@ class Streets:
             asks=self._asks if book.asks(tool.name) or tool.protocol == "mcp" else None,
             edit=getattr(reader, "edit", None),
             answers=getattr(reader, "answers", None),
+            pulse=self._pulse(reader),
             reads_budgets=not reads.isdisjoint(UNBOUNDED),
         )
 
@@ -219,6 +220,10 @@ class Streets:
             return None
         models = tool.protocol in LLM_PROTOCOLS
         return Budgets(book, pricer, models=models, shorten=getattr(reader, "shorten", None))
+
+    def _pulse(self, reader: Reader) -> Callable[[Call, bytes | None], Pulse | None] | None:
+        pulse, every = getattr(reader, "pulse", None), self._loaded.config.approvals.keep_alive
+        return partial(pulse, every=every) if pulse is not None and every else None
 
     def _caps(self, agent: Agent, tool: str, operation: str) -> Sequence[Caps]:
         return self._loaded.book.caps(agent, tool, operation)

@@ -21,7 +21,7 @@ from gateway.config.fields import (
     SigningKey,
     Url,
 )
-from gateway.policy.schema_parts import Expression, Name
+from gateway.policy.schema_parts import Duration, Expression, Name
 
 Event = Literal["opened", "escalated", "decided", "expired"]
 EVENTS: tuple[Event, ...] = ("opened", "escalated", "decided", "expired")
@@ -225,6 +225,12 @@ class Approvals(Model):
         default=(),
         description="Headers that differ each time an agent makes the same call; all others are part of what is"
         " approved.",
+    )
+    keep_alive: Duration = Field(
+        default=5.0,
+        le=60,
+        description="Calls of MCP and streams of models that wait for a person get a sign of life as often as that; 0 is"
+        " never.",
     )
     url: Url | None = Field(
         default=None, description="Where people reach the console, for links in messages: https://toolgate.example.org."

@@ -31,7 +31,8 @@ from gateway.understand.llm_draft import Draft
 from gateway.understand.llm_exchange import Exchange
 from gateway.understand.masking import impossible, masked_call
 from gateway.understand.members import capped, dump, load
-from gateway.understand.reader import Answer, Judge, Phrased
+from gateway.understand.pulses import LlmBeats
+from gateway.understand.reader import Answer, Judge, Phrased, Pulse
 from gateway.understand.templates import ambiguous
 from gateway.understand.why import of_metadata
 
@@ -247,6 +248,14 @@ class LlmReader:
             asked=new.asked,
             raw=raw,
         )
+
+    def pulse(self, call: Call, body: bytes | None, *, every: float) -> Pulse | None:  # noqa: ARG002 - the call has it
+        """What keeps the connection of a waiting request alive, where its answer is streamed as events."""
+        if not isinstance(call, ModelCall) or not call.asked.stream:
+            return None
+        if self._dialect.provider == "google" and "alt=sse" not in call.query.split("&"):
+            return None  # then it is a stream of one JSON array
+        return LlmBeats(call.id, every, call.endpoint.stream(call.asked, call.raw, call.raw).failed)
 
     def shorten(self, call: Call, most: int) -> Call:
         """The call with its answer bounded to ``most`` tokens, where less is left of a budget than it asks for.

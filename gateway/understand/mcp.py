@@ -28,7 +28,8 @@ from gateway.understand.mcp_operations import BATCH, END, NO_ARGS, READS, STREAM
 from gateway.understand.mcp_screen import Screen, Words
 from gateway.understand.members import dump
 from gateway.understand.origins import Origins
-from gateway.understand.reader import Answer, Judge, Phrased
+from gateway.understand.pulses import EVENTS, McpBeats
+from gateway.understand.reader import Answer, Judge, Phrased, Pulse
 
 _LISTS = frozenset({"tools/list", "resources/list", "resources/templates/list", "prompts/list"})
 _READING = frozenset(
@@ -162,6 +163,19 @@ class McpReader:
     def answers(self, call: Call) -> bool:
         """Whether a person's own answer can take the place of the tool's: where a tool is called."""
         return call.facts.get("mcp.method") == "tools/call"
+
+    def pulse(self, call: Call, body: bytes | None, *, every: float) -> Pulse | None:
+        """What keeps the connection of a waiting request alive: an event stream, where its agent takes one."""
+        if call.facts.get("mcp.method") in (None, "") or call.parts or call.implied or body is None:
+            return None
+        if EVENTS not in call.request.header(b"accept").lower():
+            return None
+        message = messages(strict_json.parse(body))[0]
+        if message.id is None:
+            return None
+        meta = message.params.get("_meta")
+        token = meta.get("progressToken") if type(meta) is dict else None
+        return McpBeats(call.id, every, message.id, token if isinstance(token, str | int) else None)
 
     def traced(self, call: Call, body: bytes | None) -> Call:
         """The call with the trace context that its tool is told (``Call.onward``) in its message too, not in those of a

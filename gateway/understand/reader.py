@@ -64,6 +64,28 @@ class Judge(Protocol):
         """
 
 
+class Pulse(Protocol):
+    """A stream of events that is opened while a call waits for a person, so that nobody takes its connection for
+    dead, and that what comes of the call then ends."""
+
+    every: float
+    """Seconds of silence before it is opened, and between two beats."""
+    fields: Fields
+    """Of its head."""
+
+    def beat(self, *, asked: bool) -> bytes:
+        """A sign of life. ``asked``: a person is waited for, and not the tool."""
+
+    def told(self, lines: bytes) -> bytes:
+        """Field lines that would have stood in a head, in its body."""
+
+    def passes(self, status: int, kind: str, coding: str) -> bool:
+        """Whether a tool's answer with this status, media type and content coding can go on in it as it comes."""
+
+    def whole(self, status: int, body: bytes) -> bytes:
+        """Any other answer, the tool's or our own, as its end."""
+
+
 class Answer(Protocol):
     """What the body of one answer goes through on its way to the agent. Made when its head is here.
 

@@ -46,6 +46,16 @@ class Download:
             head.parts.append(b"Transfer-Encoding: chunked\r\n")
         self.framed = head.has_length or self.chunked or not body
 
+    def open(self, head: list[bytes]) -> None:
+        """Begin with a body in chunks, before anything of it is known."""
+        self.chunked = True
+        self._out = head
+
+    def add(self, data: bytes) -> None:
+        """Write a piece of our own."""
+        self._put(data)
+        self.flush()
+
     def begin(self, head: list[bytes]) -> None:
         """The head waits, to leave with the first of the body."""
         self._out = head
@@ -146,6 +156,11 @@ class Download:
     def gathered(self) -> bytes:
         """The whole body, as the tool sent it."""
         return b"".join(self._kept)
+
+    def gathered_through(self, answer: Answer | None) -> bytes:
+        """What the answer's reader makes of the whole body."""
+        body = self.gathered()
+        return body if answer is None else self._read(answer, body) + self._read(answer, None)
 
     def is_as_it_came(self, body: bytes) -> bool:
         """Whether this is the body that was gathered."""

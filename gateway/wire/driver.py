@@ -18,9 +18,10 @@ from abc import ABC, abstractmethod
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from gateway.effects import Collect, ReadBody, Relay, Reply, Send, Way
+from gateway.effects import Await, Collect, ReadBody, Relay, Reply, Send, Way
 from gateway.errors import ClientGone, Refused
 from gateway.model import Call, Outcome, Request
+from gateway.understand.reader import Pulse
 from gateway.wire.upload import Upload
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ class Driver(ABC):
     _waits: Call | None = None
     """The call that waits for what ``_await`` gives, before it is permitted."""
     _way: Way | None = None
+    streaming = False
+    """The head of the answer is out, although the call still waits: a stream of events that tells that it does."""
+    _pulse: Pulse | None = None
+    """What tells so: it is asked for a beat when the clock says ``_beat_at``."""
+    _beat_at = 0.0
 
     def __init__(self, connection: Connection, request: Request, upload: Upload) -> None:
         self._connection = connection
@@ -97,15 +103,22 @@ class Driver(ABC):
                     return
                 answer = self.upload.whole(effect)
             else:
-                self._waits = effect.call
-                self._await = task = asyncio.ensure_future(effect.awaitable)
-                task.add_done_callback(self._awaited)
+                self._wait_for(effect)
                 return
+
+    def _wait_for(self, effect: Await) -> None:
+        self._waits = effect.call
+        if effect.pulse is not None:
+            self._pulse, self._beat_at = effect.pulse, monotonic() + effect.pulse.every
+        self._await = task = asyncio.ensure_future(effect.awaitable)
+        task.add_done_callback(self._awaited)
 
     def _awaited(self, task: asyncio.Future[Any]) -> None:
         self._await = self._waits = None
         if self.phase == DONE:
             return
+        if not self.streaming:
+            self._pulse = None
         error = InterruptedError("what the call waited for was given up") if task.cancelled() else task.exception()
         if error is not None:
             self._advance(None, error)

@@ -17,9 +17,9 @@ from gateway.model import Answered, Call, Fields, Outcome, Reason, Request
 from gateway.replies import blame
 from gateway.understand.http import title_of
 from gateway.wire.answer import DROPPED, content_of, ends_with_connection, head_of, lines
-from gateway.wire.caller import Caller
 from gateway.wire.download import Download
 from gateway.wire.driver import COLLECTING, CONNECTING, DONE, RELAYING, SENT, WAITING
+from gateway.wire.held import Held
 from gateway.wire.tunnel import Tunnel
 from gateway.wire.upload import Upload
 from gateway.wire.upstream import UpstreamConnection
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gateway.wire.server import Connection
 
 
-class Exchange(Caller):
+class Exchange(Held):
     """A request, its way through the pipeline, and the bytes of its answer."""
 
     # As in Driver, class attributes stand for the usual case.
@@ -39,8 +39,6 @@ class Exchange(Caller):
     _slow = False
     """The agent has not taken what was written to it."""
     _tunnel: Tunnel | None = None
-    _head: tuple[bytes, list[tuple[bytes, bytes]]]
-    """Reason phrase and fields of an answer that is read before it is passed on."""
 
     def __init__(
         self, connection: Connection, request: Request, keep_alive: bool, upgrade: bytes, expect: bool
@@ -62,7 +60,7 @@ class Exchange(Caller):
 
     def interim(self, status: int, reason: bytes, fields: list[tuple[bytes, bytes]]) -> None:
         """A 1xx answer: passed on, except a 100 that we have given ourselves and anything an HTTP/1.0 agent gets."""
-        if self.request.version == "1.0" or (status == 100 and not self.upload.expect):
+        if self.streaming or self.request.version == "1.0" or (status == 100 and not self.upload.expect):
             return
         if status == 100:
             self.upload.expect = False
@@ -83,6 +81,9 @@ class Exchange(Caller):
     def _open_answer(self, relay: Relay) -> None:
         """Write the head of the tool's answer, with our fields added, and choose how its body is framed."""
         upstream = self._connected_tool()
+        if self.streaming:
+            self._go_on(relay, upstream)
+            return
         if self.request.method == "CONNECT":
             self.phase = RELAYING
             self._begin_tunnel(b"HTTP/1.1 200 Connection established\r\n%b\r\n" % relay.lines, b"")
@@ -135,6 +136,8 @@ class Exchange(Caller):
     def _relay_whole(self, relay: Relay, body: bytes) -> Outcome:
         """Write the whole answer: the kept head and this body."""
         self.phase = RELAYING
+        if self.streaming:
+            return self._end_stream(relay, body)
         reason, fields = self._head
         head = head_of(self.status, reason, fields, self._locate, new_body=not self.download.is_as_it_came(body))
         parts = head.parts
@@ -149,6 +152,8 @@ class Exchange(Caller):
         """Write an answer of our own."""
         self._drop_upstream()  # an answer of the tool that is not passed on
         self.phase = RELAYING
+        if self.streaming:
+            return self._reply_in_stream(reply)
         self.status = reply.status
         parts = [b"HTTP/1.1 %d %b\r\n" % (reply.status, title_of(reply.status).encode())]
         parts.append(lines(reply.fields))
@@ -171,7 +176,9 @@ class Exchange(Caller):
     def ended(self, trailers: Fields) -> None:
         """The tool's answer is complete."""
         self._upstream = None
-        if self.phase == COLLECTING:
+        if self.phase == COLLECTING and self._relay is not None:
+            self._wrap(self._relay)
+        elif self.phase == COLLECTING:
             self._advance(self.download.gathered())
         elif self.phase == RELAYING:
             try:
@@ -182,9 +189,8 @@ class Exchange(Caller):
                 self._advance(self._outcome())
 
     def _outcome(self, fault: str = "", error: str = "") -> Outcome:
-        return Outcome(
-            self.status, self.status, fault, error, self.upload.received, self.download.sent, self._first_byte
-        )
+        status = 200 if self.streaming else self.status
+        return Outcome(status, self.status, fault, error, self.upload.received, self.download.sent, self._first_byte)
 
     # -- when it goes wrong -------------------------------------------------------------------------------------
 
@@ -253,6 +259,8 @@ class Exchange(Caller):
 
     def check(self, now: float, stalled: bool) -> None:
         """Look at the clock. ``stalled``: the agent does not take what we write."""
+        if self._pulse is not None and self.phase < RELAYING and now >= self._beat_at:
+            self._beat(self._pulse, now, stalled=stalled)
         if self.phase in (WAITING, CONNECTING, DONE):
             return
         timeouts = self._permit.call.tool.timeouts

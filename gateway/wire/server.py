@@ -143,7 +143,7 @@ class Connection(asyncio.Protocol):
             self._requests.body_of.feed_broken("the request body ended early")
             self.transport.flush()
             return False
-        if self._current.phase >= RELAYING and not self._queue:
+        if (self._current.phase >= RELAYING or self._current.streaming) and not self._queue:
             self.transport.flush()
             return False  # nobody stops talking in the middle of an answer: the agent has gone
         self._eof_at = monotonic()
@@ -317,7 +317,8 @@ class Connection(asyncio.Protocol):
         self._probes += 1
         pause = min(_SECOND_PROBE * 4 ** min(self._probes - 1, 4), _RARELY)
         self._eof_at = monotonic() + pause - self.listener.limits.half_close_grace
-        if current.phase < RELAYING and current.request.version == "1.1":  # nothing of the answer is out yet
+        out = current.phase >= RELAYING or current.streaming
+        if not out and current.request.version == "1.1":  # nothing of the answer is out yet
             self.transport.write(_PROBE)
 
     def _timed_out(self, detail: str) -> None:

@@ -20,6 +20,8 @@ class Turn(Protocol):
     phase: int
     keep_alive: bool
     closing: bool
+    streaming: bool
+    """The head of its answer is out, although it still waits."""
 
     @property
     def complete(self) -> bool:
@@ -57,7 +59,7 @@ class Rejected:
     """The turn of bytes that never became a request. ``request`` is as far as they were read."""
 
     phase = WAITING
-    keep_alive = complete = False
+    keep_alive = complete = streaming = False
     closing = True
 
     def __init__(self, connection: Connection, detail: str, status: int, request: Request | None = None) -> None:
