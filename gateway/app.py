@@ -34,6 +34,7 @@ from gateway.admin.gate import Gate
 from gateway.approvals.bench import Bench
 from gateway.approvals.changes import Changes
 from gateway.approvals.desk import Desk as ApprovalDesk
+from gateway.approvals.desk import concerns
 from gateway.approvals.docket import Docket
 from gateway.approvals.learning import Learning
 from gateway.approvals.standings import Standings
@@ -150,7 +151,7 @@ class App:
         self._learning.adopt(loaded.config.approvals, loaded.book.engine)
         before = (*self._bench.before, *self._learning.before)
         self._standings = Standings(self._docket)
-        self._desk = ApprovalDesk(self._docket, time.monotonic, before)
+        self._desk = ApprovalDesk(self._docket, time.monotonic, before, tuple(self._bench.before))
         self._flows = FlowBook()
         self._kept = Kept()
         self._told_revision = 0
@@ -328,6 +329,9 @@ class App:
         if self._audit is not None:
             hide = self._redactor.text
             self._audit.note("quarantine", by=hide(quarantine.by), what=hide(told(quarantine)))
+        withdrawn = self._desk.withdraw(partial(concerns, quarantine), "who or what it is about has been quarantined")
+        if withdrawn:
+            log.warning("quarantine of %s: %d approvals are taken back", quarantine.scope, withdrawn)
         asyncio.get_running_loop().call_soon(self._cut, quarantine)
 
     def _cut(self, quarantine: Quarantine) -> None:

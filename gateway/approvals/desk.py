@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import structs
@@ -13,25 +14,36 @@ from gateway.approvals import rulings, states
 from gateway.approvals.docket import Docket
 from gateway.approvals.states import Conflict
 from gateway.errors import StoreUnavailable
-from gateway.model import Approval, ApprovalState, Call, Outcome, Petition, Ruling
+from gateway.model import Approval, ApprovalState, Call, Outcome, Petition, Quarantine, Ruling
+from gateway.policy.guards import short
 
 AGAIN = 0.5
 """Seconds after which a store that was away is tried again."""
 
+_BACK = frozenset({ApprovalState.WAITING, ApprovalState.APPROVED})
+
 log = logging.getLogger("toolgate.approvals")
 
+T = TypeVar("T")
 Before = Callable[[Call, Petition], Awaitable[Ruling | None]]
 """Rules on a call before anybody is asked (an exemption, what was endorsed, attention that is spent); None: ask."""
 
 
 class Desk:
-    """ports.Desk over a docket. ``before`` are asked in order."""
+    """ports.Desk over a docket. ``before`` are asked in order; those that are in ``again`` too also about a call that
+    waits already, when it is repeated."""
 
-    def __init__(self, docket: Docket, clock: Callable[[], float], before: tuple[Before, ...] = ()) -> None:
+    def __init__(
+        self,
+        docket: Docket,
+        clock: Callable[[], float],
+        before: tuple[Before, ...] = (),
+        again: tuple[Before, ...] = (),
+    ) -> None:
         """``clock`` gives monotonic seconds."""
-        self._docket, self._clock, self._before = docket, clock, before
+        self._docket, self._clock, self._before, self._again = docket, clock, before, again
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._ending = False
         docket.watch(self._hear)
 
@@ -69,12 +81,14 @@ class Desk:
     async def _ask(self, call: Call, petition: Petition, began: float) -> Ruling:
         standing = self._docket.bound(petition.binding)
         if standing is None or not self._docket.stands(standing):
-            for before in self._before:
-                if (early := await before(call, petition)) is not None:
-                    return early
+            if (early := await _first(self._before, call, petition)) is not None:
+                return early
             standing = await self._docket.open(petition)
         elif standing.state is ApprovalState.WAITING:
-            standing = await self._docket.open(petition)
+            if (early := await _first(self._again, call, petition)) is not None:
+                self._begin(self._withdraw_all([standing.id], "the call has been let pass without it"))
+                return early
+            self._docket.again(standing)
         ruling = rulings.ruling_of(standing) or await self._wait(standing, began + petition.terms.hold)
         return await self._edited(ruling)
 
@@ -86,24 +100,18 @@ class Desk:
             waiters = self._waiters.setdefault(ident, set())
             waiters.add(changed)
             try:
-                now = self._docket.find(ident)
-                if now is not None and (ruling := self._come_of(now)) is not None:
+                if (ruling := self._come_of(approval)) is not None:
                     return ruling
                 await asyncio.wait({changed}, timeout=left)
             finally:
                 waiters.discard(changed)
                 if not waiters:
                     self._waiters.pop(ident, None)
-        now = self._docket.find(ident)
-        return (self._come_of(now) if now is not None else None) or rulings.pending(now or approval)
+        return self._come_of(approval) or rulings.pending(self._docket.find(ident) or approval)
 
-    @staticmethod
-    def _come_of(approval: Approval) -> Ruling | None:
-        if approval.state in (ApprovalState.EXPIRED, ApprovalState.WITHDRAWN):
-            return rulings.expired(approval)
-        if approval.state is ApprovalState.DONE:
-            return rulings.pending(approval)
-        return rulings.ruling_of(approval)
+    def _come_of(self, approval: Approval) -> Ruling | None:
+        now = self._docket.find(approval.id)
+        return rulings.lost(approval) if now is None else rulings.ruling_of(now)
 
     async def _edited(self, ruling: Ruling) -> Ruling:
         """The ruling with the arguments that were approved."""
@@ -129,7 +137,7 @@ class Desk:
         Raises:
             StoreUnavailable: nobody knows whether it could be had.
         """
-        claiming = asyncio.get_running_loop().create_task(self._claim(ruling.approval, call))
+        claiming = self._begin(self._claim(ruling.approval, call))
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:  # the agent has gone; what may have been taken is given back
@@ -141,11 +149,26 @@ class Desk:
             await self._docket.step(ident, lambda approval: states.claimed(approval, call, self._docket.now()))
         except Conflict:
             return False
+        except StoreUnavailable:  # it may have been taken all the same, or be taken yet; the call is not made
+            self._later(ident, lambda approval: states.unclaimed(approval, call))
+            raise
         return True
 
     def _unclaim(self, claiming: asyncio.Task[bool], ruling: Ruling, call: str) -> None:
         if not claiming.cancelled() and claiming.exception() is None and claiming.result():
             self.release(ruling, call)
+
+    def withdraw(self, which: Callable[[Approval], bool], message: str) -> int:
+        """Take back all of these that wait or were approved, for the reason in ``message``: how many there are."""
+        idents = [approval.id for approval in self._docket if approval.state in _BACK and which(approval)]
+        if idents:
+            self._begin(self._withdraw_all(idents, message))
+        return len(idents)
+
+    async def _withdraw_all(self, idents: Sequence[str], message: str) -> None:
+        """One after the other: there may be thousands, and calls need the store too."""
+        for ident in idents:
+            await self._step(ident, lambda approval: states.withdrawn(approval, message, self._docket.now()))
 
     def settle(self, ruling: Ruling, call: str, outcome: Outcome) -> None:
         """The call has ended."""
@@ -157,9 +180,13 @@ class Desk:
         self._later(ruling.approval, lambda approval: states.released(approval, call))
 
     def _later(self, ident: str, step: Callable[[Approval], Approval]) -> None:
-        task = asyncio.get_running_loop().create_task(self._step(ident, step))
+        self._begin(self._step(ident, step))
+
+    def _begin(self, what: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(what)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _step(self, ident: str, step: Callable[[Approval], Approval]) -> None:
         """Take the step, and try again while the store is away: what is never written stays ``unknown``."""
@@ -167,8 +194,22 @@ class Desk:
             try:
                 await self._docket.step(ident, step)
             except Conflict as conflict:
-                log.warning("approval %s: %s", ident, conflict)
+                log.info("approval %s: %s", ident, conflict)
             except StoreUnavailable:
                 await asyncio.sleep(AGAIN)
                 continue
             return
+
+
+async def _first(hooks: tuple[Before, ...], call: Call, petition: Petition) -> Ruling | None:
+    for hook in hooks:
+        if (ruling := await hook(call, petition)) is not None:
+            return ruling
+    return None
+
+
+def concerns(quarantine: Quarantine, approval: Approval) -> bool:
+    """Whether the quarantine keeps the call that this approval is for from being made."""
+    agent, run = approval.tree
+    keys = {"agent": (approval.agent,), "tool": (approval.tool,), "run": (agent, short(run))}
+    return keys.get(quarantine.scope, ()) == quarantine.key

@@ -8,13 +8,18 @@ other is shown what stands.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from heapq import heapify, heappop, heappush
+from itertools import islice
+from weakref import WeakValueDictionary
 
 import msgspec
-from msgspec import structs
 
-from gateway.approvals.states import Conflict, timed_out, told
+from gateway.approvals.docket_shares import Shares
+from gateway.approvals.states import Conflict, attached, timed_out, told
 from gateway.errors import StoreUnavailable
 from gateway.model import OPEN, Approval, ApprovalState, Petition
 from gateway.ports import Cabinet, Paper
@@ -28,9 +33,12 @@ KEPT = 3600.0
 """Seconds for which an approval is kept after its end; so long it can be looked at, and its end be told."""
 UNKNOWN = 7 * 86400.0
 """Seconds for which one is kept whose call was begun and never ended: somebody must see that."""
-_STANDING = OPEN | {ApprovalState.DENIED, ApprovalState.ANSWERED}
+_STANDING = OPEN | {ApprovalState.DENIED, ApprovalState.ANSWERED, ApprovalState.EXPIRED}
+_DUE = frozenset({ApprovalState.WAITING, ApprovalState.APPROVED})
 TRIES = 8
 """Attempts at a step while others change the same approval."""
+_AT_ONCE = 256
+"""Approvals that are ended, and that are counted as asked for again, at one tick: others must not wait long."""
 
 log = logging.getLogger("toolgate.approvals")
 
@@ -47,10 +55,15 @@ class Docket:
         self._cabinet, self._wall, self._new_id = cabinet, wall, new_id
         self._known: dict[str, tuple[int, Approval]] = {}
         self._bindings: dict[str, str] = {}
+        self._shares = Shares()
+        self._due: list[tuple[float, str]] = []
+        self._again: dict[str, int] = {}
         self._revision = 0
         self._told: list[Told] = []
         self._ticker = Ticker(TICK, self._tick)
         self._following = asyncio.Lock()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._opening: set[asyncio.Task[Approval]] = set()
 
     async def start(self) -> None:
         """Learn what stands, and follow it from now on. The state must have been started."""
@@ -90,29 +103,63 @@ class Docket:
         return [approval for _, approval in self._known.values() if approval.state is ApprovalState.WAITING]
 
     async def open(self, petition: Petition, *, canary: bool = False) -> Approval:
-        """The approval at which this call waits: the one that stands for the same call, or a new one.
+        """The approval at which this call waits: the one that stands for the same call, or a new one. Done to its end
+        whether or not it is waited for: what is kept of a call must be counted.
 
         Raises:
-            StoreUnavailable: it cannot be stored, and so nobody may be asked.
+            StoreUnavailable: it cannot be stored, and so nobody may be asked; or so much of this agent is kept that no
+                room would be left for others.
         """
-        for _ in range(TRIES):
-            paper = await self._cabinet.read(APPROVALS, petition.binding)
-            standing = _read(paper)
-            if standing is not None and self.stands(standing):
-                attached = structs.replace(standing, asked=standing.asked + 1)
-                if standing.state is not ApprovalState.WAITING or await self._put(paper, attached):
-                    return attached
-                continue
-            approval = self._new(petition, canary=canary)
-            kept = approval.expires - self._wall() + KEPT
-            await self._cabinet.swap(PAYLOADS, approval.id, 0, petition.payload, kept + approval.terms.valid)
-            if await self._put(paper, approval):
-                return approval
+        opening = asyncio.get_running_loop().create_task(self._open(petition, canary=canary))
+        self._opening.add(opening)
+        opening.add_done_callback(self._opened)
+        return await asyncio.shield(opening)
+
+    def _opened(self, task: asyncio.Task[Approval]) -> None:
+        self._opening.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.debug("an approval could not be opened: %s", error)
+
+    async def _open(self, petition: Petition, *, canary: bool) -> Approval:
+        async with self._lock(petition.binding):
+            for _ in range(TRIES):
+                paper, standing = await self._look(petition.binding)
+                if standing is not None and self._is_due(standing):
+                    await self._put(paper, timed_out(standing, self._wall()))
+                    continue
+                if standing is not None and self.stands(standing):
+                    self.again(standing)
+                    return standing
+                approval = self._new(petition, canary=canary)
+                if await self._put_new(paper, approval, petition.payload):
+                    return approval
         raise StoreUnavailable("the approval is changed by others all the time")
+
+    async def _put_new(self, paper: Paper | None, approval: Approval, payload: bytes) -> bool:
+        """The payload first: who sees the approval must see what it is about."""
+        if refusal := self._shares.refusal(approval.agent, len(payload)):
+            raise StoreUnavailable(refusal)
+        kept = approval.expires - self._wall() + approval.terms.valid + KEPT
+        version = await self._cabinet.swap(PAYLOADS, approval.id, 0, payload, kept)
+        stored = False
+        try:
+            stored = await self._put(paper, approval)
+        finally:
+            if not stored:
+                with contextlib.suppress(StoreUnavailable):
+                    await self._cabinet.swap(PAYLOADS, approval.id, version, None)
+        return stored
+
+    def again(self, approval: Approval) -> None:
+        """The same call has been made once more while it waits. Counted here, and written down at the next tick: an
+        agent that hammers must not get in the way of who decides."""
+        if approval.state is ApprovalState.WAITING:
+            self._again[approval.id] = self._again.get(approval.id, 0) + 1
 
     def stands(self, approval: Approval) -> bool:
         """Whether the same call meets this approval, and not a new one: it waits, was approved, is being made, or was
-        denied or answered not long ago. A call that was begun long ago is one of which nothing will be heard."""
+        denied or answered, or not decided in time, not long ago. A call that was begun long ago is one of which
+        nothing will be heard."""
         return self._wall() < approval.expires and approval.state in _STANDING
 
     def _new(self, petition: Petition, *, canary: bool) -> Approval:
@@ -135,6 +182,7 @@ class Docket:
             answerable=petition.answerable,
             call=petition.call,
             canary=canary,
+            size=len(petition.payload),
         )
 
     async def step(self, ident: str, step: Step) -> Approval:
@@ -144,18 +192,43 @@ class Docket:
             Conflict: the step does not fit how it stands, or there is none.
             StoreUnavailable: the cabinet cannot be reached.
         """
+        if ident not in self._bindings:
+            await self.follow()  # another replica may have opened it a moment ago
         binding = self._bindings.get(ident)
         if binding is None:
             raise Conflict("there is no such approval")
+        async with self._lock(binding):
+            for _ in range(TRIES):
+                paper, standing = await self._look(binding)
+                if standing is None or standing.id != ident:
+                    raise Conflict("there is no such approval any more")
+                after = step(standing)
+                if await self._put(paper, after):
+                    return after
+        raise StoreUnavailable("the approval is changed by others all the time")
+
+    def _lock(self, binding: str) -> asyncio.Lock:
+        """Of what this process does with an approval, one thing at a time: only replicas get in each other's way."""
+        return self._locks.setdefault(binding, asyncio.Lock())
+
+    async def _look(self, binding: str) -> tuple[Paper | None, Approval | None]:
+        """What stands in the cabinet.
+
+        Raises:
+            StoreUnavailable: it is older than what was known, so the store has lost what was done since.
+        """
         for _ in range(TRIES):
             paper = await self._cabinet.read(APPROVALS, binding)
-            standing = _read(paper)
-            if standing is None or standing.id != ident:
-                raise Conflict("there is no such approval any more")
-            after = step(standing)
-            if await self._put(paper, after):
-                return after
-        raise StoreUnavailable("the approval is changed by others all the time")
+            known = self._known.get(binding)
+            if paper is None:
+                if known is not None:
+                    self._take(binding, known[0] + 1, None)
+                return None, None
+            if known is None or known[0] <= paper.version:
+                approval = _read(paper)
+                self._take(binding, paper.version, approval)
+                return paper, approval
+        raise StoreUnavailable("the state has lost what was decided last")
 
     async def payload(self, ident: str) -> bytes | None:
         """JSON of the call that waits (``understand/petitions.py``)."""
@@ -190,14 +263,26 @@ class Docket:
         """
         async with self._following:
             revision, papers = await self._cabinet.changes(APPROVALS, self._revision)
-            if revision < self._revision:  # the store has lost what it had: what it does not know does not stand
-                left = {paper.key for paper in papers}
-                for binding in [binding for binding in self._known if binding not in left]:
-                    self._take(binding, self._known[binding][0] + 1, None)
-                self._known = {binding: (0, known[1]) for binding, known in self._known.items()}
+            if revision < self._revision:
+                await self._lost(papers)
             for paper in papers:
                 self._take(paper.key, paper.version, _read(paper))
             self._revision = revision
+
+    async def _lost(self, papers: Sequence[Paper]) -> None:
+        """The store has lost what it had. What it does not know does not stand; what it knows as it was before stands
+        no more either: it may be approved there, and have been used."""
+        left = {paper.key: paper for paper in papers}
+        for binding, (version, approval) in list(self._known.items()):
+            paper = left.get(binding)
+            found = _read(paper)
+            same = paper is not None and found is not None and found.id == approval.id
+            if paper is None or not same or await self._void(paper, version):
+                self._take(binding, version + 1, None)
+
+    async def _void(self, paper: Paper, known: int) -> bool:
+        """Remove what is older than what was known; whether it was."""
+        return paper.version < known and bool(await self._cabinet.swap(APPROVALS, paper.key, paper.version, None))
 
     def _take(self, binding: str, version: int, approval: Approval | None) -> None:
         """Know it, unless something newer is known already."""
@@ -207,34 +292,73 @@ class Docket:
         before = None if known is None else known[1]
         if before is not None:
             self._bindings.pop(before.id, None)
+            self._shares.less(before)
         if approval is None:
             self._known.pop(binding, None)
         else:
             self._known[binding] = (version, approval)
             self._bindings[approval.id] = binding
+            self._shares.more(approval)
+            if approval.state in _DUE and (before is None or _time(before) != _time(approval)):
+                self._expect(approval)
         if before != approval:
-            for told_ in self._told:
-                told_(before, approval)
+            self._tell(before, approval)
+
+    def _tell(self, before: Approval | None, after: Approval | None) -> None:
+        for told_ in self._told:
+            try:
+                told_(before, after)
+            except Exception:  # what is stored is stored, whoever cannot make anything of it
+                log.exception("approvals")
+
+    def _expect(self, approval: Approval) -> None:
+        """Look at it again when its time has come."""
+        heappush(self._due, (approval.expires, approval.id))
+        if len(self._due) > 64 + 2 * len(self._known):
+            self._due = [(each.expires, each.id) for _, each in self._known.values() if each.state in _DUE]
+            heapify(self._due)
 
     async def _tick(self) -> None:
         try:
             await self.follow()
             await self._end_those_due()
+            await self._count()
         except StoreUnavailable as error:
             log.debug("approvals cannot be followed: %s", error)
 
+    def _is_due(self, approval: Approval) -> bool:
+        return approval.state in _DUE and self._wall() >= approval.expires
+
     async def _end_those_due(self) -> None:
-        now = self._wall()
-        due = [
-            approval.id
-            for _, approval in self._known.values()
-            if now >= approval.expires and approval.state in (ApprovalState.WAITING, ApprovalState.APPROVED)
-        ]
-        for ident in due:
-            try:
-                await self.step(ident, lambda approval: timed_out(approval, self._wall()))
-            except Conflict as conflict:
-                log.debug("approval %s: %s", ident, conflict)
+        for _ in range(_AT_ONCE):
+            if not self._due or self._due[0][0] > self._wall():
+                return
+            ident = self._due[0][1]
+            approval = self.find(ident)
+            if approval is not None and self._is_due(approval):
+                await self._try(ident, lambda standing: timed_out(standing, self._wall()))
+            if self._due and self._due[0][1] == ident:
+                heappop(self._due)
+
+    async def _count(self) -> None:
+        """Write down how often calls that wait have been made again."""
+        for ident in list(islice(self._again, _AT_ONCE)):
+            more = self._again[ident]
+            await self._try(ident, partial(attached, more=more))
+            left = self._again.pop(ident) - more
+            if left:
+                self._again[ident] = left
+
+    async def _try(self, ident: str, step: Step) -> None:
+        try:
+            await self.step(ident, step)
+        except Conflict as conflict:
+            log.debug("approval %s: %s", ident, conflict)
+
+
+def _time(approval: Approval) -> tuple[str, bool, float]:
+    """What its being looked at again depends on."""
+    return approval.id, approval.state in _DUE, approval.expires
 
 
 def _read(paper: Paper | None) -> Approval | None:

@@ -10,7 +10,7 @@ ELSE = "do not repeat this call; go on without it, or ask for what is needed in 
 
 
 def ruling_of(approval: Approval) -> Ruling | None:
-    """The ruling; None where it still waits, or where it is past and the call must be asked about anew."""
+    """The ruling; None where it still waits."""
     by = tuple(dict.fromkeys([vote.by for vote in approval.votes if vote.verb != "ask"]))
     if approval.state is ApprovalState.APPROVED:
         verb = "edit" if approval.edited else next((v.verb for v in approval.votes if v.verb in APPROVING), "approve")
@@ -32,7 +32,11 @@ def ruling_of(approval: Approval) -> Ruling | None:
             reason=Reason.APPROVAL_PENDING,
             advice="look whether it has had its effect before you ask for it again",
         )
-    return None
+    if approval.state is ApprovalState.DONE:
+        return used(approval)
+    if approval.state is ApprovalState.EXPIRED:
+        return expired(approval)
+    return withdrawn(approval) if approval.state is ApprovalState.WITHDRAWN else None
 
 
 def pending(approval: Approval) -> Ruling:
@@ -60,6 +64,40 @@ def expired(approval: Approval) -> Ruling:
         message="nobody decided on this call in time, so it is not made",
         reason=Reason.APPROVAL_DENIED,
         advice=ELSE,
+    )
+
+
+def used(approval: Approval) -> Ruling:
+    """What a call is told beside which the same call waited, and has been made."""
+    return Ruling(
+        False,
+        approval.id,
+        verb="used",
+        message="the same call waited too, has been approved and has been made",
+        advice="look whether it has had its effect; make the call again only where it is to be made once more",
+    )
+
+
+def withdrawn(approval: Approval) -> Ruling:
+    """What a call is told whose approval was taken back."""
+    return Ruling(
+        False,
+        approval.id,
+        verb="withdrawn",
+        message=approval.message or "what was asked of a person about this call has been taken back",
+        reason=Reason.APPROVAL_DENIED,
+        advice=ELSE,
+    )
+
+
+def lost(approval: Approval) -> Ruling:
+    """What a call is told whose approval is not there any more: the state has lost it."""
+    return Ruling(
+        False,
+        approval.id,
+        verb="lost",
+        message="what was asked of a person about this call is not there any more",
+        advice="make the call again to ask anew",
     )
 
 

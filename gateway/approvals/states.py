@@ -4,6 +4,8 @@
        |  \\--deny--> denied      \\--answer--> answered        |         \\--the call was not made--> approved
        \\--nobody in time--> expired (or approved, where the policy says so)   \\--the process died--> running (unknown)
 
+What is waiting or approved may be withdrawn. A verdict, and that nobody gave one, is remembered for ``terms.valid``.
+
 A step that does not fit raises ``Conflict``: whoever takes it has not seen what stands.
 """
 
@@ -73,7 +75,7 @@ def timed_out(approval: Approval, now: float) -> Approval:
             vote = Vote(FOR_TIMEOUT, "approve", now)
             allowed = structs.replace(approval, votes=(*approval.votes, vote))
             return _closed(allowed, ApprovalState.APPROVED, "", now)
-        return structs.replace(approval, state=ApprovalState.EXPIRED, decided=now)
+        return _closed(approval, ApprovalState.EXPIRED, "", now)
     if approval.state is ApprovalState.APPROVED:
         return structs.replace(approval, state=ApprovalState.EXPIRED)
     raise Conflict(told(approval))
@@ -114,6 +116,27 @@ def released(approval: Approval, call: str) -> Approval:
     return structs.replace(approval, state=ApprovalState.APPROVED, outcome="")
 
 
+def unclaimed(approval: Approval, call: str) -> Approval:
+    """As ``released``, where nobody knows whether the call took it. One that has not been taken is written anew as it
+    stands: a claim that is still on its way to the store finds another version there, and comes too late.
+
+    Raises:
+        Conflict: it is past that, or in the hands of another call.
+    """
+    return structs.replace(approval) if approval.state is ApprovalState.APPROVED else released(approval, call)
+
+
+def attached(approval: Approval, more: int) -> Approval:
+    """The approval after the same call has been made so many times more.
+
+    Raises:
+        Conflict: it does not wait any more.
+    """
+    if approval.state is not ApprovalState.WAITING:
+        raise Conflict(told(approval))
+    return structs.replace(approval, asked=approval.asked + more)
+
+
 def withdrawn(approval: Approval, message: str, now: float) -> Approval:
     """The approval taken back: it waits no more, and cannot be called.
 
@@ -137,11 +160,12 @@ _TOLD = {
 }
 
 
+_BY_SOMEBODY = frozenset({ApprovalState.APPROVED, ApprovalState.DENIED, ApprovalState.ANSWERED})
+
+
 def told(approval: Approval) -> str:
     """How it stands, for a person."""
     by = next((vote.by for vote in reversed(approval.votes) if vote.verb != "ask"), "")
-    return (
-        f"{_TOLD[approval.state]} by {by}"
-        if by and approval.state is not ApprovalState.WAITING
-        else (_TOLD[approval.state])
-    )
+    if not by or approval.state not in _BY_SOMEBODY:
+        return _TOLD[approval.state]
+    return f"{_TOLD[approval.state]} by {by}"

@@ -169,6 +169,8 @@ class Approval(Struct, frozen=True):
     """Nobody waits: its answer is known. Never told to whoever decides."""
     outcome: str = ""
     """What came of the call that took it: its status, or ``unknown``."""
+    size: int = 0
+    """Bytes of the payload."""
 
     @property
     def rules(self) -> tuple[str, ...]:
