@@ -24,7 +24,7 @@ from aiohttp import web
 
 from gateway import __version__, parts
 from gateway.admin import approvals as admin_approvals
-from gateway.admin import breakers, budgets, exemptions, quarantines, runs
+from gateway.admin import breakers, budgets, calibration, exemptions, quarantines, runs
 from gateway.admin import pools as admin_pools
 from gateway.admin import server as admin_server
 from gateway.admin.api import make_api
@@ -359,6 +359,7 @@ class App:
         admin_pools.add(api, self._ledger.pools)
         budgets.add(api, self._budgets.all_standings)
         admin_approvals.add(api, self._clerk())
+        calibration.add(api, self._learning)
         bench = self._bench
         exemptions.add(api, self._docket, bench.exemptions, bench.verdicts, bench.offers)
         return await admin_server.start(
@@ -438,6 +439,7 @@ class App:
             self._desk.holds,
             self._learning.similar,
             self._bench.exemptions.standing,
+            partial(calibration.told, self._learning),
         )
         records = Records(None if store is None else Path(store.path), self._feed)
         self._bench.offers.recall = Recall(records, lambda: self._listener.pipeline, time.time)

@@ -56,6 +56,8 @@ class Sights(Struct, frozen=True):
     """What people said of calls like it before (``approvals/similar.py``)."""
     exemptions: Callable[[], Sequence[Exemption]]
     """Those that stand."""
+    calibration: Callable[[], Mapping[str, Any]]
+    """What verdicts tell and suggest (``admin/calibration.py``)."""
 
 
 class Desk:

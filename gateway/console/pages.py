@@ -12,7 +12,7 @@ from aiohttp import web
 from gateway.admin.gate import Gate, same_origin
 from gateway.admin.problems import Failure
 from gateway.admin.sessions import COOKIE, LIFE
-from gateway.console import agents, approval, approvals, calls, policies, runs, search, tools
+from gateway.console import agents, approval, approvals, calibration, calls, policies, runs, search, tools
 from gateway.console.desk import Desk
 from gateway.console.errors import Missing, Unshown
 from gateway.console.home import Home
@@ -34,6 +34,7 @@ _LISTS: Mapping[str, View] = {
     "/approvals": approvals.listing,
     "/approvals/history": approvals.history,
     "/exemptions": approvals.exemptions,
+    "/calibration": calibration.calibration,
     "/parts/approvals": approvals.queue,
     "/parts/approvals/stream": approvals.stream,
     "/parts/approval": approval.part,
