@@ -17,6 +17,7 @@ from gateway.admin.approvals_shown import summary
 from gateway.admin.approvals_stream import Stream
 from gateway.admin.principals import APPROVER, VIEWER, need
 from gateway.admin.problems import Failure
+from gateway.approvals.canaries import debrief
 from gateway.approvals.docket import Docket
 from gateway.approvals.priority import priority
 from gateway.approvals.states import Conflict
@@ -97,7 +98,7 @@ def add(app: web.Application, clerk: Clerk) -> None:
         who = who_of(request, decision.by, decision.via)
         ident = (await find(clerk.docket, request.match_info["id"])).id
         after = await _decided(request, clerk, ident, decision, who)
-        return answer(summary(after, clerk.docket.now()))
+        return answer({**summary(after, clerk.docket.now()), "note": debrief(after)})
 
     async def decide_many(request: web.Request) -> web.Response:
         batch = await body_of(request, Batch)
@@ -224,7 +225,7 @@ async def _one_of_many(request: web.Request, clerk: Clerk, ident: str, decision:
         after = await _decided(request, clerk, ident, decision, who)
     except Failure as failure:
         return {"id": ident, "ok": False, "status": failure.status, "detail": failure.detail}
-    return {"id": ident, "ok": True, "status": 200, "state": after.state.value}
+    return {"id": ident, "ok": True, "status": 200, "state": after.state.value, "note": debrief(after)}
 
 
 async def _meant(clerk: Clerk, ident: str, args: dict[str, Any], shown: str | None) -> dict[str, Any]:
