@@ -51,6 +51,8 @@ def serve(worlds: Worlds) -> int:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+        wbufsize = 1 << 16
 
         def do_POST(self) -> None:
             _, suite, tool = self.path.split("/", 2)

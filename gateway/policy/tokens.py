@@ -135,6 +135,8 @@ def references(tokens: Sequence[Token], declared: Iterable[str]) -> frozenset[st
     }
     if FOLLOWED in known and any(token.text == "origin" and token.kind == "ident" for token in tokens):
         used.add(FOLLOWED)
+    if "flow.unproven" in used:
+        used.add("args")  # whose arguments it tells of
     return frozenset(used)
 
 
