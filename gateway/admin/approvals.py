@@ -20,6 +20,7 @@ from gateway.admin.problems import Failure
 from gateway.approvals.canaries import debrief
 from gateway.approvals.docket import Docket
 from gateway.approvals.priority import priority
+from gateway.approvals.samples import QUICK
 from gateway.approvals.states import Conflict
 from gateway.approvals.verdicts import BadVerdict, Like, NotAllowed, NotThere, Verdicts, Who, edit_of
 from gateway.errors import StoreUnavailable
@@ -105,7 +106,8 @@ def add(app: web.Application, clerk: Clerk) -> None:
         who = who_of(request, batch.by, batch.via)
         if not 0 < len(batch.ids) <= MOST_AT_ONCE:
             raise Failure(400, f"$.ids must be from 1 to {MOST_AT_ONCE} approvals")
-        decision = Decision(batch.verb, batch.message, seen=batch.seen / len(batch.ids))
+        seen = max(batch.seen / len(batch.ids), min(batch.seen, QUICK))  # who looks at several at once is not quick
+        decision = Decision(batch.verb, batch.message, seen=seen)
         results = [await _one_of_many(request, clerk, ident, decision, who) for ident in dict.fromkeys(batch.ids)]
         return answer({"results": results})
 

@@ -124,7 +124,7 @@
     told.dataset.kind = kind || "";
   }
 
-  function toast(text) {
+  function toast(text, stay = 4000) {
     let stack = document.getElementById("toasts");
     if (!stack) {
       stack = document.createElement("div");
@@ -135,7 +135,7 @@
     const line = document.createElement("p");
     line.textContent = text;
     stack.append(line);
-    setTimeout(() => line.remove(), 4000);
+    setTimeout(() => line.remove(), stay);
   }
 
   /* -- live -------------------------------------------------------------------------------------------------------- */
@@ -281,6 +281,7 @@
       }
       const partly = told.state === "waiting" && verb !== "ask";
       toast(`${DONE[verb]}: ${name}${partly ? `; ${told.approvals} of ${told.approvers} have` : ""}`);
+      if (told.note) toast(told.note, 20000);
       await onward(id, next, verb === "ask");
     } catch (error) {
       say(`the gateway did not answer: ${error.message}; look at it again before you repeat this`, "failed");
@@ -319,6 +320,7 @@
       const failed = told.results.filter((one) => !one.ok);
       const done = told.results.length - failed.length;
       toast(`${DONE[verb]}: ${done} of ${told.results.length}${failed.length ? `; of one, ${failed[0].detail}` : ""}`);
+      for (const one of told.results) if (one.note) toast(`${one.id}: ${one.note}`, 20000);
       await onward(article().dataset.id, next, false);
     } catch (error) {
       say(`the gateway did not answer: ${error.message}; look at them again before you repeat this`, "failed");
