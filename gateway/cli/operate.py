@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -22,6 +22,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 _TOKEN = "TOOLGATE_ADMIN_TOKEN"  # noqa: S105 - its name
 PATIENCE = 10.0
 """Seconds for an answer."""
+SILENCE = 40.0
+"""Seconds without a sign of life after which a stream is taken to have ended."""
 
 
 class Gateway:
@@ -58,12 +60,45 @@ class Gateway:
             connection.close()
         return _told(response.status, data, self.url)
 
-    def _connection(self) -> HTTPConnection:
+    @property
+    def open(self) -> bool:
+        """Whether it is asked without a token, so that it knows nobody."""
+        return not self._token
+
+    def events(self, path: str) -> Iterator[tuple[str, Any]]:
+        """Server-sent events: each one's name, and its JSON; ends where the connection does.
+
+        Raises:
+            click.ClickException: it does not run there, or cannot do as asked, and why.
+        """
+        from http.client import HTTPException
+
+        fields = {"Accept": "text/event-stream"} | ({"Authorization": f"Bearer {self._token}"} if self._token else {})
+        connection = self._connection(SILENCE)
+        try:
+            connection.request("GET", path, None, fields)
+            response = connection.getresponse()
+            if response.status >= 400:
+                _told(response.status, response.read(), self.url)
+            name = ""
+            for line in response:
+                field, _, value = line.decode("utf-8", "replace").rstrip("\r\n").partition(": ")
+                if field == "event":
+                    name = value
+                elif field == "data":
+                    yield name, json.loads(value)
+        except (OSError, HTTPException) as error:
+            why = str(error) or type(error).__name__
+            raise click.ClickException(f"no gateway answers at {self.url}: {why}") from None
+        finally:
+            connection.close()
+
+    def _connection(self, patience: float = PATIENCE) -> HTTPConnection:
         from http.client import HTTPConnection, HTTPSConnection
 
         parts = urlsplit(self.url)
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        return kind(parts.hostname or "", parts.port, timeout=PATIENCE)
+        return kind(parts.hostname or "", parts.port, timeout=patience)
 
 
 def gateway_options(command: F) -> F:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from gateway import __version__
+from gateway.cli.approvals import approvals
 from gateway.cli.breakers import breakers
 from gateway.cli.budgets import budgets
 from gateway.cli.calls import calls, tail
@@ -34,6 +35,7 @@ def toolgate() -> None:
 
 _COMMANDS = (
     *(run, check, test, explain, replay, shadow, calls, runs, tail, quarantine, breakers, budgets, pools),
+    approvals,
     *(schema, hash_key, demo, mcp, tools, verify, audit),
 )
 for command in _COMMANDS:

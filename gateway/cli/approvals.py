@@ -1,0 +1,369 @@
+"""``toolgate approvals``."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from gateway.cli.calibration import register
+from gateway.cli.exemptions import exemptions
+from gateway.cli.operate import Gateway, alone, gateway_at, gateway_options, me
+from gateway.cli.quarantine import json_option, seconds
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SCOPES = {"run": "run", "agent": "agent", "all": "everybody"}
+AGAIN = 1.0
+"""Seconds after which a stream that has ended is asked for again."""
+
+by_option = click.option(
+    "--by", metavar="NAME", help="Who decides, where the gateway asks for no token; by default this user."
+)
+message_option = click.option("-m", "--message", default="", metavar="TEXT", help="What the model is told.")
+
+
+@click.group(invoke_without_command=True)
+@json_option
+@gateway_options
+@click.pass_context
+def approvals(context: click.Context, as_json: bool, path: Path | None, admin: str | None) -> None:
+    """Calls that wait for a person: list them (the default), look at one, decide."""
+    if alone(context, as_json, path, admin):
+        _list(gateway_at(path, admin), [], as_json)
+
+
+@approvals.command()
+@click.option("--state", metavar="STATE", help="waiting (the default), open, closed, all, or states with commas.")
+@click.option("--tool", metavar="TOOL", help="Only calls of this tool.")
+@click.option("--agent", metavar="AGENT", help="Only calls of this agent.")
+@click.option("--rule", metavar="RULE", help="Only what this rule holds: POLICY/RULE, or all of POLICY.")
+@click.option(
+    "--order",
+    type=click.Choice(["value", "age", "expires", "newest"]),
+    help="By what a look is worth (the default), the oldest, what expires soonest, or the newest first.",
+)
+@click.option("--limit", type=click.IntRange(1, 1000), help="So many at most; by default 100.")
+@click.option("--watch", is_flag=True, help="Go on with a line for each change, until it is interrupted.")
+@json_option
+@gateway_options
+def ls(watch: bool, as_json: bool, path: Path | None, admin: str | None, **query: Any) -> None:
+    """List what waits, what is worth a look most first."""
+    gateway = gateway_at(path, admin)
+    asked = [(name, str(value)) for name, value in query.items() if value is not None]
+    if not watch:
+        _list(gateway, asked, as_json)
+        return
+    if query["state"] is not None or query["order"] is not None:
+        raise click.UsageError("--watch tells of every change, whatever its state, as it comes")
+    try:
+        _watch(gateway, asked, as_json)
+    except KeyboardInterrupt:
+        return
+
+
+@approvals.command()
+@click.argument("ident", metavar="ID")
+@json_option
+@gateway_options
+def show(ident: str, as_json: bool, path: Path | None, admin: str | None) -> None:
+    """Show one: what is asked, by whom, why it is held, what it would do, what people said.
+
+    The beginning of an ID will do.
+    """
+    one = _one(gateway_at(path, admin), ident)
+    if as_json:
+        click.echo(json.dumps(one, indent=2))
+        return
+    from gateway.cli.approvals_text import whole
+
+    for line in whole(one):
+        click.echo(line)
+
+
+@approvals.command()
+@click.argument("idents", metavar="ID...", nargs=-1, required=True)
+@message_option
+@click.option("--like", metavar="CEL", help="Let calls pass from now on for which this is true, such as this one.")
+@click.option("--like-this", type=click.IntRange(1, 3), help="The same, as proposed: 1 narrow, 2 wider, 3 widest.")
+@click.option(
+    "--for", "scope", type=click.Choice(list(_SCOPES)), help="With --like: whose calls; by default the run's."
+)
+@click.option("--uses", type=click.IntRange(1), help="With --like: so many calls; by default without bound.")
+@click.option(
+    "--until", "seconds", callback=seconds, metavar="TIME", help="With --like: so long, as 2h; by default 1d."
+)
+@click.option("--yes", is_flag=True, help="Do not ask where somebody has put in other arguments.")
+@by_option
+@gateway_options
+def approve(
+    idents: tuple[str, ...],
+    message: str,
+    like: str | None,
+    like_this: int | None,
+    scope: str | None,
+    uses: int | None,
+    seconds: float,
+    yes: bool,
+    by: str | None,
+    path: Path | None,
+    admin: str | None,
+) -> None:
+    """Let calls be made, as they were asked for.
+
+    With --like or --like-this, calls like it are not asked about again.
+    """
+    if like is not None and like_this is not None:
+        raise click.UsageError("give --like or --like-this, not both")
+    wanted = like is not None or like_this is not None
+    if not wanted and (scope or uses or seconds):
+        raise click.UsageError("--for, --uses and --until say which calls are like it: add --like or --like-this")
+    if wanted and len(idents) > 1:
+        raise click.UsageError("calls like one call can be let pass, not like several")
+    gateway = gateway_at(path, admin)
+    decision: dict[str, Any] = {"verb": "approve", "message": message, **_who(gateway, by)}
+    if len(idents) > 1:
+        _decide_many(gateway, idents, decision)
+        return
+    one = _one(gateway, idents[0])
+    if one["edit"] is not None and not yes:
+        _confirm_edit(one)
+    if wanted:
+        when = like if like is not None else _proposed(gateway, one["id"], like_this or 1)
+        decision["like"] = {"when": when, "scope": _SCOPES[scope or "run"], "uses": uses or 0, "seconds": seconds}
+        click.echo(f"calls like it pass from now on where {when}")
+    _decide(gateway, one, {**decision, "shown": _edit_of(one)})
+
+
+@approvals.command()
+@click.argument("idents", metavar="ID...", nargs=-1, required=True)
+@message_option
+@by_option
+@gateway_options
+def deny(idents: tuple[str, ...], message: str, by: str | None, path: Path | None, admin: str | None) -> None:
+    """Let calls not be made; the model reads the message, so say what it should do instead."""
+    gateway = gateway_at(path, admin)
+    decision = {"verb": "deny", "message": message, **_who(gateway, by)}
+    if len(idents) > 1:
+        _decide_many(gateway, idents, decision)
+    else:
+        _decide(gateway, _one(gateway, idents[0]), decision)
+
+
+@approvals.command()
+@click.argument("ident", metavar="ID")
+@click.option(
+    "--set", "sets", multiple=True, metavar="PATH=VALUE", help="Another value: args.amount=50. JSON, or text."
+)
+@click.option("--unset", "unsets", multiple=True, metavar="PATH", help="Without this one: args.cc.")
+@click.option("--args", "file", metavar="FILE.json", help="All arguments; - is standard input.")
+@click.option("--yes", is_flag=True, help="Do not ask after showing what differs.")
+@by_option
+@gateway_options
+def edit(
+    ident: str,
+    sets: tuple[str, ...],
+    unsets: tuple[str, ...],
+    file: str | None,
+    yes: bool,
+    by: str | None,
+    path: Path | None,
+    admin: str | None,
+) -> None:
+    """Let a call be made with other arguments, which are judged anew. Shows what differs, and asks."""
+    from gateway.cli.approvals_args import changed_args, read_json
+    from gateway.cli.approvals_text import diff
+
+    if (file is None) == (not sets and not unsets):
+        raise click.UsageError("give --set and --unset, or --args")
+    gateway = gateway_at(path, admin)
+    one = _one(gateway, ident)
+    began = time.monotonic()
+    before = one["edit"]["args"] if one["edit"] is not None else (one["payload"] or {}).get("args")
+    if before is None:
+        raise click.ClickException("no arguments of this call are known, so none can be changed")
+    after = changed_args(before, sets, unsets) if file is None else read_json(file)
+    if not isinstance(after, dict):
+        raise click.ClickException(f"{file} must hold an object with all arguments")
+    if after == before:
+        raise click.ClickException("nothing differs; to let the call be made as it is, approve it")
+    for line in diff(before, after):
+        click.echo(line)
+    if not yes:
+        click.confirm("let it be made so?", abort=True)
+    seen = time.monotonic() - began
+    _decide(gateway, one, {"verb": "edit", "args": after, "shown": _edit_of(one), "seen": seen, **_who(gateway, by)})
+
+
+@approvals.command()
+@click.argument("ident", metavar="ID")
+@click.argument("text", required=False)
+@click.option("--json", "file", metavar="FILE", help="The answer as JSON; - is standard input.")
+@by_option
+@gateway_options
+def answer(
+    ident: str, text: str | None, file: str | None, by: str | None, path: Path | None, admin: str | None
+) -> None:
+    """Give the agent the result yourself; the tool is not asked."""
+    from gateway.cli.approvals_args import read_json
+
+    if (text is None) == (file is None):
+        raise click.UsageError("give the answer as TEXT, or as --json FILE")
+    gateway = gateway_at(path, admin)
+    said = text if file is None else read_json(file)
+    _decide(gateway, _one(gateway, ident), {"verb": "answer", "answer": said, **_who(gateway, by)})
+
+
+@approvals.command()
+@click.argument("ident", metavar="ID")
+@click.argument("paths", metavar="[PATH...]", nargs=-1)
+@by_option
+@gateway_options
+def endorse(ident: str, paths: tuple[str, ...], by: str | None, path: Path | None, admin: str | None) -> None:
+    """Let a call be made, and its values (args.to) be used in this run from now on.
+
+    Without a PATH, all that the rules read.
+    """
+    gateway = gateway_at(path, admin)
+    one = _one(gateway, ident)
+    _decide(gateway, one, {"verb": "endorse", "endorse": paths, "shown": _edit_of(one), **_who(gateway, by)})
+
+
+@approvals.command()
+@click.argument("ident", metavar="ID")
+@click.argument("text")
+@by_option
+@gateway_options
+def ask(ident: str, text: str, by: str | None, path: Path | None, admin: str | None) -> None:
+    """Ask back: the model reads the question with its next try. It goes on waiting."""
+    gateway = gateway_at(path, admin)
+    _decide(gateway, _one(gateway, ident), {"verb": "ask", "message": text, **_who(gateway, by)})
+
+
+approvals.add_command(exemptions)
+register(approvals)
+
+
+def _list(gateway: Gateway, query: list[tuple[str, str]], as_json: bool) -> None:
+    from gateway.cli.approvals_text import HEAD, row
+    from gateway.cli.columns import table
+
+    told = gateway.ask("GET", "/api/approvals", query=query)
+    if as_json:
+        click.echo(json.dumps(told["approvals"], indent=2))
+        return
+    for line in table(HEAD, [row(one) for one in told["approvals"]]):
+        click.echo(line)
+    if told["total"] > len(told["approvals"]):
+        click.echo(f"{len(told['approvals'])} of {told['total']}; --limit shows more", err=True)
+
+
+def _watch(gateway: Gateway, query: list[tuple[str, str]], as_json: bool) -> None:
+    """A line for each that waits, then for each change. Never ends by itself."""
+    fits = {name: value for name, value in query if name in ("tool", "agent", "rule")}
+    connected = False
+    while True:
+        try:
+            for name, one in gateway.events("/api/approvals/stream"):
+                connected = True
+                found = [one] if name == "approval" and _fits(one, fits) else []
+                if name == "reset":
+                    found = gateway.ask("GET", "/api/approvals", query=[*query, ("order", "age")])["approvals"]
+                for each in found:
+                    _tell(each, as_json)
+        except click.ClickException as error:
+            if not connected:
+                raise
+            click.echo(f"{error.message}; trying again", err=True)
+        time.sleep(AGAIN)
+
+
+def _tell(one: Mapping[str, Any], as_json: bool) -> None:
+    from gateway.cli.approvals_text import change
+
+    click.echo(json.dumps(one) if as_json else f"{time.strftime('%H:%M:%S')}  {change(one)}")
+
+
+def _fits(one: Mapping[str, Any], fits: Mapping[str, str]) -> bool:
+    wanted = fits.get("rule")
+    rules = [name for rule in one["rules"] for name in (rule, rule.partition("/")[0])]
+    same = all(one[name] == fits[name] for name in ("tool", "agent") if name in fits)
+    return same and (wanted is None or wanted in rules)
+
+
+def _one(gateway: Gateway, ident: str) -> Any:
+    """All that is known of the approval whose id begins so."""
+    from urllib.parse import quote
+
+    return gateway.ask("GET", f"/api/approvals/{quote(ident, safe='')}")
+
+
+def _edit_of(one: Mapping[str, Any]) -> str:
+    """The edit that this person has before them."""
+    return one["edit"]["id"] if one["edit"] is not None else ""
+
+
+def _who(gateway: Gateway, by: str | None) -> dict[str, str]:
+    """Who decides, where the gateway cannot know."""
+    if not gateway.open:
+        if by is not None:
+            raise click.UsageError("--by is for gateways that ask for no token: this one knows you by yours")
+        return {"via": "cli"}
+    return {"via": "cli", "by": by or me()}
+
+
+def _confirm_edit(one: Mapping[str, Any]) -> None:
+    """Other arguments stand there than the agent sent: nobody should approve them unseen."""
+    from gateway.cli.approvals_text import diff
+
+    click.echo(f"{one['edit']['by']} has put in other arguments:")
+    for line in diff((one["payload"] or {}).get("args"), one["edit"]["args"]):
+        click.echo(line)
+    click.confirm("let it be made so?", abort=True)
+
+
+def _proposed(gateway: Gateway, ident: str, number: int) -> str:
+    """The condition of this proposal."""
+    found = gateway.ask("GET", f"/api/approvals/{ident}/proposals")["proposals"]
+    if number > len(found):
+        there = f"there are {len(found)}" if found else "there are none"
+        raise click.ClickException(
+            f"no condition {number} is proposed for this call; {there}. Or write one with --like"
+        )
+    when: str = found[number - 1]["when"]
+    return when
+
+
+def _decide(gateway: Gateway, one: Mapping[str, Any], decision: Mapping[str, Any]) -> None:
+    after = gateway.ask("POST", f"/api/approvals/{one['id']}/decide", decision)
+    left = after["approvers"] - after["approvals"]
+    more = f"; {left} more must approve" if after["state"] == "waiting" and after["approvals"] else ""
+    _told(after["id"], f"{after['state']}{more}")
+
+
+def _decide_many(gateway: Gateway, idents: Sequence[str], decision: Mapping[str, Any]) -> None:
+    """The same verdict on several, each by itself.
+
+    Raises:
+        click.ClickException: not all of them could be decided on.
+    """
+    whole = [_one(gateway, ident) for ident in idents]
+    if any(one["edit"] is not None for one in whole) and decision["verb"] == "approve":
+        raise click.ClickException("somebody has put other arguments in one of them; approve that one by itself")
+    ids = [one["id"] for one in whole]
+    results = gateway.ask("POST", "/api/approvals/decide", {**decision, "ids": ids})["results"]
+    for each in results:
+        _told(each["id"], each["state"] if each["ok"] else f"not decided: {each['detail']}")
+    failed = sum([not each["ok"] for each in results])
+    if failed:
+        raise click.ClickException(f"{failed} of {len(results)} were not decided")
+
+
+def _told(ident: str, text: str) -> None:
+    from gateway.policy.visible import visible
+
+    click.echo(visible(f"{ident} {text}"))
