@@ -40,6 +40,7 @@ from gateway.approvals.learning import Learning
 from gateway.approvals.standings import Standings
 from gateway.config.load import Loaded, load
 from gateway.config.reload import watch
+from gateway.config.schema_admin import AdminTls
 from gateway.console import pages
 from gateway.console.desk import Desk, Explain, Sights
 from gateway.console.feed import Feed
@@ -176,6 +177,8 @@ class App:
             links=Links(Shares(MOST_LINKED)),
             followers=(self._feed.put,) if self._exporter is None else (self._feed.put, self._exporter.put),
         )
+        self._gate = Gate(loaded.config.admin.listen, admin=loaded.config.admin, noted=self._noted)
+        self._certificate = parts.certificate_of(loaded)
         self._listener = Listener(self._pipeline(loaded), parts.limits_of(loaded.config.wire))
 
     async def serve(self) -> None:
@@ -213,10 +216,12 @@ class App:
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         config = self._loaded.config
         operators = await self._operators()
+        probes = await self._probes(operators)
         try:
             host, port = await self._listener.start(config.listen.host, config.listen.port)
         except OSError as error:
             await operators.cleanup()
+            await probes.aclose()
             raise ConfigError(
                 [Problem(self._path, 0, 0, f"cannot listen on {config.listen}: {error.strerror or error}")]
             ) from None
@@ -227,8 +232,8 @@ class App:
         self._ready = True
         tools = ", ".join(sorted(tool.name for tool in self._loaded.tools))
         log.info("toolgate %s on %s:%s, policy %s, tools: %s", __version__, host, port, self._loaded.version, tools)
-        if config.admin.token is None:
-            log.info("the admin API has no token: whatever runs on this machine can use it, agents and tools too")
+        if not config.admin.asks:
+            log.info("the admin API asks for no login: whatever runs on this machine can use it, agents and tools too")
         await self._stop.wait()
         grace = self._listener.limits.drain
         log.info("draining: %d connections, up to %g s", len(self._listener.connections), grace)
@@ -238,6 +243,8 @@ class App:
             await self._listener.drain()
             await watching
             await operators.cleanup()
+            await probes.aclose()
+            await self._gate.close()
         finally:
             lost = self._traces.close()
             if self._exporter is not None:
@@ -249,7 +256,11 @@ class App:
     def _changed(self, loaded: Loaded) -> None:
         """A new valid version: calls from now on take it."""
         after = loaded.config
-        for key in ("listen", "admin", "state", "trace", "audit", "log"):
+        if parts.bound_by(self._started_with.admin) != parts.bound_by(after.admin):
+            log.warning("where admin listens is not as it was at the start, in %s: that needs a restart", self._path)
+        self._gate.adopt(after.admin)
+        self._renew_certificate(after.admin.tls)
+        for key in ("listen", "state", "trace", "audit", "log"):
             if getattr(self._started_with, key) != getattr(after, key):
                 log.warning("%s is not as it was at the start, in %s: that needs a restart", key, self._path)
         self._redactor.adopt(parts.credentials(loaded))
@@ -270,6 +281,14 @@ class App:
         for warning in loaded.warnings:
             log.warning("%s", warning)
         log.info("reloaded: policy %s", loaded.version)
+
+    def _renew_certificate(self, tls: AdminTls | None) -> None:
+        if self._certificate is None or tls is None:
+            return
+        try:
+            self._certificate.renew(tls)
+        except OSError as error:  # ssl.SSLError is one
+            log.warning("the certificate of the admin address stays as it was: %s", error)
 
     def _failed(self, error: ConfigError) -> None:
         """A new version that cannot be used: the old one stays, and everybody is told."""
@@ -348,9 +367,7 @@ class App:
         Raises:
             ConfigError: the address cannot be had.
         """
-        config = self._loaded.config.admin
-        listen = config.listen
-        gate = Gate(listen, config.token)
+        listen, gate = self._loaded.config.admin.listen, self._gate
         api = make_api(gate, self._noted)
         quarantines.add(api, self._quarantines, lambda: self._listener.pipeline.streets, self._notices.said)
         names = lambda: self._loaded.book.breaker_names  # noqa: E731 - a reload brings others
@@ -369,6 +386,7 @@ class App:
             api,
             hide=self._redactor.page,
             pages=self._pages(gate),
+            tls=None if self._certificate is None else self._certificate.context,
         )
 
     def _clerk(self) -> Clerk:
@@ -383,6 +401,19 @@ class App:
             learning.similar,
             self._desk.holds,
         )
+
+    async def _probes(self, operators: web.AppRunner) -> AsyncExitStack:
+        """The address for probes alone, where there is one. Raises ConfigError, with ``operators`` ended."""
+        ends, address = AsyncExitStack(), self._loaded.config.admin.probes
+        if address is not None:
+            try:
+                at = (address.host, address.port)
+                runner = await admin_server.start_probes(at, self._status, registry_of(self._metrics, self._gauges()))
+            except ConfigError:
+                await operators.cleanup()
+                raise
+            ends.push_async_callback(runner.cleanup)
+        return ends
 
     def _gauges(self) -> Gauges:
         return Gauges(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import itertools
 import os
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from urllib.parse import unquote, urlsplit
 
 from gateway import __version__
+from gateway.admin.tls import Certificate
 from gateway.config.load import Loaded
 from gateway.config.schema import Identify, Wire
+from gateway.config.schema_admin import Admin
 from gateway.config.schema_approvals import secrets_of
+from gateway.errors import ConfigError, Problem
 from gateway.identify import Source
 from gateway.identify.api_key import ApiKeyIdentity, Key
 from gateway.identify.header import Anonymous, HeaderIdentity
@@ -56,8 +60,7 @@ def credentials(loaded: Loaded) -> Iterator[tuple[str, str]]:
     config = loaded.config
     for header in config.trace.otlp.headers.values() if config.trace.otlp is not None else ():
         yield "otlp", header
-    if config.admin.token is not None:
-        yield "admin", config.admin.token
+    yield from (("admin", secret) for secret in config.admin.secrets)
     if config.audit is not None and config.audit.key is not None:
         yield "audit", config.audit.key
     if config.flow.prompt_key is not None:
@@ -71,6 +74,26 @@ def credentials(loaded: Loaded) -> Iterator[tuple[str, str]]:
             yield f"channel {name}", secret
     if password := urlsplit(config.state).password:
         yield "state", unquote(password)
+
+
+def certificate_of(loaded: Loaded) -> Certificate | None:
+    """TLS of the admin address, where the configuration has it.
+
+    Raises:
+        ConfigError: its files cannot be used.
+    """
+    tls = loaded.config.admin.tls
+    if tls is None:
+        return None
+    try:
+        return Certificate(tls)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError([Problem("admin.tls", 0, 0, f"cannot be used: {error}", "check both files")]) from None
+
+
+def bound_by(admin: Admin) -> tuple[object, ...]:
+    """What of the operators' side takes a restart."""
+    return admin.listen, admin.probes, admin.tls is None
 
 
 def source_of(source: Identify) -> Source:

@@ -19,9 +19,10 @@ import msgspec
 import orjson
 from aiohttp import web
 
-from gateway.admin.gate import Gate
+from gateway.admin.gate import READING, Gate
+from gateway.admin.noting import Noted, note, unnoted
+from gateway.admin.principals import ADMIN, APPROVER, author, need
 from gateway.admin.problems import HEADERS, Failure, problem
-from gateway.policy.visible import visible
 
 T = TypeVar("T")
 
@@ -32,29 +33,25 @@ MOST_BYTES = 64 * 1024
 """Of a request's body."""
 
 log = logging.getLogger("toolgate.admin")
-audit = logging.getLogger("toolgate.audit")
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-Noted = Callable[[str, str, str, str], None]
-"""Is told of each change: by whom (as they say), from where, what, and why."""
-
-
-def _unnoted(by: str, peer: str, what: str, why: str) -> None:
-    """Nobody keeps an audit."""
-
+APPROVERS = ("/api/approvals", "/api/exemptions", "/api/endorsements")
+"""Below these an approver may change something; everywhere else only an admin."""
 
 _NOTED: web.AppKey[Noted] = web.AppKey("noted", Noted)  # type: ignore[arg-type]
 
 
-def make_api(gate: Gate, noted: Noted = _unnoted) -> web.Application:
+def make_api(gate: Gate, noted: Noted = unnoted) -> web.Application:
     """The API without any route; to be mounted at ``/api``. ``noted`` is told of each change."""
 
     @web.middleware
     async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
         try:
-            gate.check(request)
+            await gate.check(request)
+            if request.method not in READING:
+                need(request, _role_to_change(request))
             return await handler(request)
         except Failure as failure:
             return problem(failure)
@@ -94,8 +91,14 @@ async def body_of(request: web.Request, kind: type[T]) -> T:
         raise Failure(400, f"{error}") from None
 
 
+def _role_to_change(request: web.Request) -> str:
+    """The least role of whoever changes something by this route, which may ask for more."""
+    resource = request.match_info.route.resource
+    path = "" if resource is None else resource.canonical
+    return APPROVER if any(path == each or path.startswith(f"{each}/") for each in APPROVERS) else ADMIN
+
+
 def changed(request: web.Request, by: str, what: str, why: str) -> None:
-    """Log a change, and tell the audit: who made it (as they say, and from where), what it was, and why."""
-    told = (by, request.remote or "unknown", what, why or "no reason given")
-    request.config_dict.get(_NOTED, _unnoted)(*told)
-    audit.info("admin: by %s from %s: %s (%s)", *[visible(part).replace("\n", "\\n") for part in told])
+    """Log a change, and tell the audit: who made it (``principals.author``) and from where, what it was, and why."""
+    noted = request.config_dict.get(_NOTED, unnoted)
+    note(noted, author(request, by), request.remote or "unknown", what, why or "no reason given")

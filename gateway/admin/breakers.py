@@ -10,6 +10,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from gateway.admin.api import Said, answer, body_of, changed
+from gateway.admin.principals import author
 from gateway.admin.problems import Failure
 from gateway.policy.guards import short
 from gateway.stores.circuit import CLOSED
@@ -57,7 +58,7 @@ def add(app: web.Application, circuits: Circuits, say: Says, names: Callable[[],
             say(key, None)
         else:
             until = now + wanted.seconds if wanted.seconds else 0.0
-            say(key, Word(wanted.state, wanted.reason or "by an operator", wanted.by, now, until))
+            say(key, Word(wanted.state, wanted.reason or "by an operator", author(request, wanted.by), now, until))
         stored = await said()
         found = [one for one in shown(circuits, names()) if one["name"] == wanted.name]
         return answer({"breakers": found, "stored": stored})

@@ -21,7 +21,7 @@ class Principal(Struct, frozen=True):
     id: str
     roles: frozenset[str]
     source: str = ""
-    """How they are known: token, session, loopback, jwt, kubernetes."""
+    """How they are known: token, user, jwt, oidc, kubernetes, loopback, or session (with one of these)."""
 
     def may(self, role: str) -> bool:
         """Whether they have this role, or are an admin; every role may look."""
@@ -49,5 +49,12 @@ def need(request: web.Request, role: str) -> Principal:
     """
     principal = principal_of(request)
     if not principal.may(role):
-        raise Failure(403, f"{principal.id} is no {role}", "ask whoever configures admin.auth for the role")
+        raise Failure(403, f"{principal.id} is no {role}", "ask whoever configures `admin` for the role")
     return principal
+
+
+def author(request: web.Request, said: str) -> str:
+    """Who a change is by: whoever the gateway knows them to be. Only where whoever is on this machine may do all, and
+    nobody is asked who they are, it is whom they say."""
+    principal = principal_of(request)
+    return said if principal.source == "loopback" else principal.id

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-HEADERS: Mapping[str, str] = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
 """Of every answer on the admin address."""
 
 
 class Failure(Exception):  # noqa: N818 - becomes an answer
-    """A request that gets a problem for an answer. ``detail`` says what is wrong, ``advice`` what to do instead."""
+    """A request that gets a problem for an answer. ``detail`` says what is wrong, ``advice`` what to do instead.
+    ``retry_after``: in how many seconds it may be tried again."""
 
-    def __init__(self, status: int, detail: str, advice: str = "") -> None:
+    def __init__(self, status: int, detail: str, advice: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(detail)
-        self.status, self.detail, self.advice = status, detail, advice
+        self.status, self.detail, self.advice, self.retry_after = status, detail, advice, retry_after
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Fields of the answer that belong to it."""
+        told = {"WWW-Authenticate": 'Bearer realm="toolgate"'} if self.status == 401 else {}
+        return told if self.retry_after is None else {**told, "Retry-After": str(ceil(self.retry_after))}
 
 
 def problem(failure: Failure, fields: Mapping[str, str] = HEADERS) -> web.Response:
@@ -31,9 +44,8 @@ def problem(failure: Failure, fields: Mapping[str, str] = HEADERS) -> web.Respon
     }
     if failure.advice:
         told["advice"] = failure.advice
-    challenge = {"WWW-Authenticate": 'Bearer realm="toolgate"'} if failure.status == 401 else {}
     return web.Response(
         body=orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE),
         status=failure.status,
-        headers={**fields, **challenge, "Content-Type": "application/problem+json"},
+        headers={**fields, **failure.fields, "Content-Type": "application/problem+json"},
     )

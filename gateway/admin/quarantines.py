@@ -10,6 +10,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from gateway.admin.api import Said, answer, body_of, changed
+from gateway.admin.principals import author
 from gateway.admin.problems import Failure
 from gateway.model import Quarantine
 from gateway.policy.guards import short
@@ -54,7 +55,7 @@ def add(app: web.Application, register: Register, tools: Callable[[], Collection
         now = time.time()
         until = now + wanted.seconds if wanted.seconds else 0.0
         reason = wanted.reason or "by an operator"
-        quarantine = Quarantine(wanted.scope, key, reason, wanted.by, now, until, wanted.cut)
+        quarantine = Quarantine(wanted.scope, key, reason, author(request, wanted.by), now, until, wanted.cut)
         end = f"for {wanted.seconds:g} s" if wanted.seconds else "until it is lifted"
         what = f"quarantine {' '.join((wanted.scope, *key))} {end}{', cut' if wanted.cut else ''}"
         changed(request, wanted.by, what, wanted.reason)

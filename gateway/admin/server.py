@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Callable, Mapping
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
@@ -37,9 +38,10 @@ async def start(
     api: web.Application | None = None,
     hide: Hide = bytes,
     pages: Callable[[web.Application], None] | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> web.AppRunner:
-    """Serve on ``address`` (port 0: the system chooses; see ``addresses`` of what is returned). ``api`` goes to /api,
-    ``pages`` adds routes of its own, and ``hide`` takes secrets out of all that is shown.
+    """Serve on ``address`` (port 0: the system chooses; see ``addresses`` of what is returned), by ``tls`` if given.
+    ``api`` goes to /api, ``pages`` adds routes of its own, and ``hide`` takes secrets out of all that is shown.
 
     The caller ends it with ``await runner.cleanup()``.
 
@@ -49,17 +51,39 @@ async def start(
     app = make_app(status, registry, api, hide)
     if pages is not None:
         pages(app)
+    return await _serve(app, address, "admin", tls)
+
+
+async def start_probes(address: tuple[str, int], status: Status, registry: CollectorRegistry) -> web.AppRunner:
+    """Serve on ``address`` what a kubelet and Prometheus ask for, and nothing else: it is open to whoever reaches it.
+
+    The caller ends it with ``await runner.cleanup()``.
+
+    Raises:
+        ConfigError: the address cannot be had.
+    """
+
+    async def readyz(_: web.Request) -> web.Response:
+        told = status()
+        return _readiness({key: told[key] for key in ("ready", "draining", "policy_version")})
+
+    app = web.Application(client_max_size=1024)
+    _add_probes(app, readyz, registry)
+    return await _serve(app, address, "admin.probes", None)
+
+
+async def _serve(app: web.Application, address: tuple[str, int], key: str, tls: ssl.SSLContext | None) -> web.AppRunner:
     wire = logging.getLogger("toolgate.admin.http")
     wire.addFilter(_ours)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0, logger=wire)
     await runner.setup()
     host, port = address
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
     except OSError as error:
         await runner.cleanup()
         raise ConfigError(
-            [Problem("admin", 0, 0, f"cannot listen on {host}:{port}: {_why(error)}", _fix(error))]
+            [Problem(key, 0, 0, f"cannot listen on {host}:{port}: {_why(error)}", _fix(error, key))]
         ) from error
     return runner
 
@@ -78,23 +102,30 @@ def make_app(
                 response.body = shown
         return response
 
-    async def healthz(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n", headers=HEADERS)
-
     async def readyz(_: web.Request) -> web.Response:
         return _readiness(status())
+
+    app = web.Application(client_max_size=MOST_BYTES, middlewares=[hiding])
+    _add_probes(app, readyz, registry)
+    if api is not None:
+        app.add_subapp("/api", api)
+    return app
+
+
+def _add_probes(
+    app: web.Application, readyz: Callable[[web.Request], Awaitable[web.Response]], registry: CollectorRegistry
+) -> None:
+    async def alive(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n", headers=HEADERS)
 
     async def metrics(request: web.Request) -> web.Response:
         encode, kind = choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(registry), headers={**HEADERS, "Content-Type": kind})
 
-    app = web.Application(client_max_size=MOST_BYTES, middlewares=[hiding])
-    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/healthz", alive)
+    app.router.add_get("/livez", alive)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
-    if api is not None:
-        app.add_subapp("/api", api)
-    return app
 
 
 def _ours(record: logging.LogRecord) -> bool:
@@ -125,9 +156,9 @@ def _why(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _fix(error: OSError) -> str:
+def _fix(error: OSError, key: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        return "stop it, or give `admin` another port"
+        return f"stop it, or give `{key}` another port"
     if error.errno == errno.EACCES:
-        return "give `admin` a port above 1023"
-    return "give `admin` an address of this machine, such as 127.0.0.1:9090"
+        return f"give `{key}` a port above 1023"
+    return f"give `{key}` an address of this machine, such as 127.0.0.1:9090"

@@ -187,6 +187,12 @@ class Admin(Model):
         """Whether people have to say who they are."""
         return self.token is not None or bool(self.users) or any((self.jwt, self.oidc, self.kubernetes))
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What nobody should read."""
+        held = (self.token, self.session_key, None if self.oidc is None else self.oidc.client_secret)
+        return tuple(secret for secret in held if secret is not None)
+
 
 def _admin(value: object) -> object:
     if not isinstance(value, str):

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from gateway.admin.breakers import shown as shown_circuits
 from gateway.admin.gate import Gate
+from gateway.admin.principals import principal_of
 from gateway.admin.quarantines import shown as shown_quarantine
 from gateway.approvals.exemptions import Exemption
 from gateway.approvals.permission import Who
@@ -80,6 +81,7 @@ class Desk:
             stored=self.records.stored,
             asking=self.sights.inbox.waiting,
             session=self.gate.in_session(request),
+            who=principal_of(request),
             **context,
         )
 

@@ -9,10 +9,8 @@ from importlib.resources import files
 
 from aiohttp import web
 
-from gateway.admin.gate import Gate, same_origin
 from gateway.admin.problems import Failure
-from gateway.admin.sessions import COOKIE, LIFE
-from gateway.console import agents, approval, approvals, calibration, calls, policies, runs, search, tools
+from gateway.console import agents, approval, approvals, calibration, calls, login, policies, runs, search, tools
 from gateway.console.desk import Desk
 from gateway.console.errors import Missing, Unshown
 from gateway.console.home import Home
@@ -78,10 +76,7 @@ def add(app: web.Application, desk: Desk) -> None:
         app.router.add_get(f"/at/{kind}", _guarded(desk, partial(_by_query, named, parts)))
     for name, kind in STATIC.items():
         app.router.add_get(f"/static/{name}", _static(name, kind))
-    if desk.gate.sessions is not None:
-        app.router.add_get("/login", _login_page)
-        app.router.add_post("/login", partial(_login, desk.gate))
-        app.router.add_post("/logout", _logout)
+    login.add(app, desk.gate)
     app.on_shutdown.append(_ending(desk))
 
 
@@ -99,7 +94,7 @@ async def _by_query(view: _Named, parts: int, desk: Desk, request: web.Request) 
 def _guarded(desk: Desk, view: View) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
-            desk.gate.check(request)
+            await desk.gate.check(request)
         except Failure as failure:
             return _shut(request, failure)
         try:
@@ -120,34 +115,8 @@ def _shut(request: web.Request, failure: Failure) -> web.Response:
     if failure.status == 401 and not request.path.startswith("/parts/"):
         raise web.HTTPSeeOther("/login", headers=PAGE_HEADERS)
     text = f"{failure.detail}: {failure.advice}." if failure.advice else failure.detail
-    return page("shut.html", failure.status, text=text)
-
-
-async def _login_page(_: web.Request) -> web.Response:
-    return page("login.html", wrong=False)
-
-
-async def _login(gate: Gate, request: web.Request) -> web.Response:
-    """Begin a session for whoever knows the token. No page of another origin may log somebody in unawares."""
-    form = await request.post()
-    token = form.get("token", "")
-    if gate.sessions is None or not same_origin(request):
-        return page("login.html", 403, wrong=True)
-    if not isinstance(token, str) or not gate.sessions.opens(token.strip()):
-        log.warning("console: a wrong token from %s", request.remote)
-        return page("login.html", 401, wrong=True)
-    cookie = gate.sessions.new()
-    # A fragment stays in the browser: console.js keeps the key, and takes it out of the address.
-    response = web.Response(status=303, headers={**PAGE_HEADERS, "Location": f"/#key={gate.sessions.key(cookie)}"})
-    response.set_cookie(COOKIE, cookie, max_age=LIFE, httponly=True, samesite="Strict", secure=request.secure, path="/")
-    return response
-
-
-async def _logout(request: web.Request) -> web.Response:
-    if not same_origin(request):
-        return page("login.html", 403, wrong=False)
-    response = web.Response(status=303, headers={**PAGE_HEADERS, "Location": "/login"})
-    response.del_cookie(COOKIE, path="/")
+    response = page("shut.html", failure.status, text=text)
+    response.headers.update(failure.fields)
     return response
 
 

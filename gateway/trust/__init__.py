@@ -1,4 +1,4 @@
-"""Whom to ask about tokens: issuers' keys and discovery documents over HTTP, and the reviews of a Kubernetes API server.
+"""Whom to ask about tokens: issuers' keys and discovery documents over HTTP, and a Kubernetes API server's reviews.
 
 What they say is checked in ``identify/tokens.py``, which does no I/O.
 """

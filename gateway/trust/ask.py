@@ -53,7 +53,7 @@ class Asker:
                 while len(data) < MOST_BYTES and (more := await response.content.read(MOST_BYTES - len(data))):
                     data += more
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise Unavailable(f"{url} does not answer: {error or type(error).__name__}") from None
+            raise Unavailable(f"{url} does not answer: {str(error) or type(error).__name__}") from None
         if len(data) >= MOST_BYTES:
             raise Unavailable(f"{url} answers with more than {MOST_BYTES} bytes")
         return data

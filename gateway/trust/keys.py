@@ -1,5 +1,5 @@
-"""The keys of an issuer: fetched when they are needed, kept, and fetched again when they are old or a token is signed by
-one that is not among them.
+"""The keys of an issuer: fetched when they are needed, kept, and fetched again when they are old or a token is signed
+by one that is not among them.
 
 Who shows tokens chooses their ``kid``: so keys are fetched for an unknown one at most every ``AGAIN`` seconds, and all
 who wait for them wait for the same answer. Keys that could not be renewed are believed for ``OLDEST`` seconds, then
