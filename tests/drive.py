@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
 import pytest
+from msgspec import structs
 
 from gateway.decide.shapes import NOTHING, Judgement
 from gateway.identify.header import Anonymous
-from gateway.model import Answered, Claim, Hold, Outcome, Permit, Reason, Refusal, Request, Tool, Trace
+from gateway.model import DEFAULT_TERMS, Answered, Claim, Hold, Outcome, Permit, Reason, Refusal, Request, Tool, Trace
 from gateway.pipeline import Pipeline, Reply, Street
 from gateway.stores.lineage import Roots
 from gateway.stores.quarantines import Register
@@ -95,6 +97,13 @@ class Check:
         return self.judgement
 
 
+class Asks:
+    """The usual terms for everything."""
+
+    def terms(self, call, questions):
+        return DEFAULT_TERMS
+
+
 class Quota:
     def __init__(self, *claims: Claim) -> None:
         self._claims = claims
@@ -123,6 +132,10 @@ class Drive:
     reads_time: bool = False
     counts: bool = False
     compares: bool = False
+    desk: Any = None
+    """Where people decide; then calls may be asked about, on the usual terms."""
+    keep_alive: float = 0.0
+    standings: Any = None
 
     def __post_init__(self) -> None:
         reader = self.reader or HttpReader(self.to, reads_args=self.reads_args, looks_at_path=False)
@@ -134,6 +147,10 @@ class Drive:
         street = Street(
             self.to, reader, checks, self.quotas, self.results, self.pricer, compares=self.compares, **reads
         )
+        if self.desk is not None:
+            pulse = partial(reader.pulse, every=self.keep_alive) if self.keep_alive else None
+            answers = getattr(reader, "answers", None)
+            street = structs.replace(street, asks=Asks(), edit=reader.edit, answers=answers, pulse=pulse)
 
         class Recorder:
             record = staticmethod(world.record)
@@ -159,6 +176,8 @@ class Drive:
             self.runs,
             Roots(),
             self.quarantines,
+            desk=self.desk,
+            standings=self.standings,
         )
 
     def go(self, of: Request | None = None) -> Any:
