@@ -108,7 +108,7 @@ class Exemptions:
         if like.scope == "run" and not approval.tree[1]:
             raise ValueError("the call names no run; let calls like this pass for its agent, or for everybody")
         if PINS in approval.rules:
-            raise ValueError("its tool is not as it was approved; pin it (toolgate mcp pin) to let it pass")
+            raise ValueError("its tool is not as it was approved; pin it (toolgate tools pin) to let it pass")
         if like.uses < 0:
             raise ValueError("uses must be 0 (without bound) or more")
         if not 0 <= like.seconds <= LONGEST:
