@@ -14,12 +14,14 @@ import click
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
+    from ssl import SSLContext
 
     from gateway.config.schema_admin import Admin
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _TOKEN = "TOOLGATE_ADMIN_TOKEN"  # noqa: S105 - its name
+_AUTHORITIES = "TOOLGATE_ADMIN_CA"
 PATIENCE = 10.0
 """Seconds for an answer."""
 SILENCE = 40.0
@@ -27,10 +29,10 @@ SILENCE = 40.0
 
 
 class Gateway:
-    """Where a gateway is asked: ``url`` is http(s)://host:port."""
+    """Where a gateway is asked: ``url`` is http(s)://host:port. ``certificate`` is the file of its very certificate."""
 
-    def __init__(self, url: str, token: str | None) -> None:
-        self.url, self._token = url, token
+    def __init__(self, url: str, token: str | None, certificate: Path | None = None) -> None:
+        self.url, self._token, self._certificate = url, token, certificate
 
     def ask(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, query: list[tuple[str, str]] | None = None
@@ -97,8 +99,26 @@ class Gateway:
         from http.client import HTTPConnection, HTTPSConnection
 
         parts = urlsplit(self.url)
-        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        return kind(parts.hostname or "", parts.port, timeout=patience)
+        if parts.scheme != "https":
+            return HTTPConnection(parts.hostname or "", parts.port, timeout=patience)
+        return HTTPSConnection(parts.hostname or "", parts.port, timeout=patience, context=self._tls())
+
+    def _tls(self) -> SSLContext:
+        """Believes the authorities in TOOLGATE_ADMIN_CA, or the system's; with a configuration file the certificate in
+        it and no other, by whatever name the gateway is called: nobody else has its key."""
+        import ssl
+
+        authorities = os.environ.get(_AUTHORITIES)
+        try:
+            if self._certificate is None or authorities:
+                return ssl.create_default_context(cafile=authorities)
+            first, end, _ = self._certificate.read_text().partition("-----END CERTIFICATE-----")
+            context = ssl.create_default_context(cadata=first + end)  # not those behind it: they vouch for others too
+        except (OSError, ValueError, ssl.SSLError) as error:
+            raise click.ClickException(f"the certificate to believe cannot be read: {error}") from None
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
 
 
 def gateway_options(command: F) -> F:
@@ -107,7 +127,8 @@ def gateway_options(command: F) -> F:
         click.option(
             "--admin",
             metavar="URL",
-            help="The admin address of the gateway; its token in TOOLGATE_ADMIN_TOKEN. By default 127.0.0.1:9090.",
+            help="The admin address of the gateway; your token in TOOLGATE_ADMIN_TOKEN, the file of the authority to"
+            " believe in TOOLGATE_ADMIN_CA. By default 127.0.0.1:9090.",
         ),
         click.option(
             "-c", "--config", "path", type=click.Path(path_type=Path), metavar="FILE", help="Its configuration file."
@@ -153,8 +174,10 @@ def gateway_at(path: Path | None, admin: str | None) -> Gateway:
     if found.listen.port == 0:
         raise click.ClickException(f"{path} lets the system choose the admin port; say which it chose with --admin")
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(found.listen.host, found.listen.host)  # noqa: S104 - to call it
-    return Gateway(f"http://[{host}]:{found.listen.port}" if ":" in host else f"http://{host}:{found.listen.port}",
-                   token or found.token)  # fmt: skip
+    certificate = None if found.tls is None else path.parent / found.tls.cert_file
+    scheme = "http" if certificate is None else "https"
+    at = f"[{host}]" if ":" in host else host
+    return Gateway(f"{scheme}://{at}:{found.listen.port}", token or found.token, certificate)
 
 
 def warn_unless_stored(answer: Mapping[str, Any]) -> None:
