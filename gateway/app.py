@@ -30,6 +30,7 @@ from gateway.admin import server as admin_server
 from gateway.admin.api import make_api
 from gateway.admin.approvals import Clerk
 from gateway.admin.approvals_stream import Stream
+from gateway.admin.callbacks import Callbacks
 from gateway.admin.gate import Gate
 from gateway.approvals.bench import Bench
 from gateway.approvals.changes import Changes
@@ -37,11 +38,13 @@ from gateway.approvals.desk import Desk as ApprovalDesk
 from gateway.approvals.desk import concerns
 from gateway.approvals.docket import Docket
 from gateway.approvals.learning import Learning
+from gateway.approvals.notify.telling import Telling
 from gateway.approvals.standings import Standings
 from gateway.config.load import Loaded, load
 from gateway.config.reload import watch
 from gateway.config.schema_admin import AdminTls
 from gateway.console import pages
+from gateway.console.decide import Decide
 from gateway.console.desk import Desk, Explain, Sights
 from gateway.console.feed import Feed
 from gateway.console.inbox import Inbox
@@ -142,6 +145,7 @@ class App:
         self._docket = Docket(self._state.cabinet, time.time, parts.approval_ids())
         self._changes = Changes(self._docket)
         self._bench = Bench(self._docket, self._state.cabinet, parts.exemption_ids(), loaded.book.engine, self._judged)
+        self._telling = Telling(self._docket, self._state, self._bench.verdicts, parts.masks_of(loaded, redactor))
         self._learning = Learning(
             self._docket,
             self._state.cabinet,
@@ -191,6 +195,7 @@ class App:
         try:
             self._notices.start(self._quarantines)
             self._breakers.start(shared=self._state.shared)
+            await self._telling.start(*parts.telling_of(self._loaded))
             await self._docket.start()
             await self._bench.start()
             await self._learning.start()
@@ -208,6 +213,7 @@ class App:
                 ends.push_async_callback(self._bench.close)
                 ends.push_async_callback(self._learning.close)
                 ends.push_async_callback(self._desk.close)
+                ends.push_async_callback(self._telling.close)
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -273,6 +279,7 @@ class App:
         pools = {pool.name: pool.settings for pool in loaded.book.every(CompiledPool)}
         self._ledger.pools.adopt(pools, time.monotonic())
         self._bench.adopt(loaded.book.engine)
+        self._telling.adopt(*parts.telling_of(loaded))
         self._learning.adopt(after.approvals, loaded.book.engine)
         self._loaded, self._loaded_at, self._reload_error = loaded, _now(), None
         self._metrics.reloaded(loaded.version)
@@ -385,7 +392,7 @@ class App:
             registry_of(self._metrics, self._gauges()),
             api,
             hide=self._redactor.page,
-            pages=self._pages(gate),
+            pages=self._all_pages(gate),
             tls=None if self._certificate is None else self._certificate.context,
         )
 
@@ -430,6 +437,7 @@ class App:
             audit=self._audited,
             runs=self._runs_now.counts,
             exported=self._exported,
+            notifications=self._telling.notifier.counts,
             approvals=self._learning.vigilance,
         )
 
@@ -443,6 +451,7 @@ class App:
             "trace": {**self._traces.status(), **self._exporting()},
             "audit": None if self._audit is None else self._audit.status(),
             "state": self._state.status(),
+            "channels": self._telling.notifier.status(),
             "unapproved_tools": sorted(str(change) for change in self._kept.changes()),
         }
 
@@ -451,6 +460,18 @@ class App:
 
     def _exported(self) -> tuple[int, int]:
         return (0, 0) if self._exporter is None else (self._exporter.exported, self._exporter.dropped)
+
+    def _all_pages(self, gate: Gate) -> Callable[[web.Application], None]:
+        """The console's, and what messages lead to: that has signatures of its own."""
+        told = self._telling
+        console = self._pages(gate)
+
+        def add(app: web.Application) -> None:
+            console(app)
+            Callbacks(told.buttons).add(app)
+            Decide(self._docket, told.buttons, told.notifier).add(app)
+
+        return add
 
     def _pages(self, gate: Gate) -> Callable[[web.Application], None]:
         """The console's."""

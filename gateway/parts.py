@@ -6,20 +6,23 @@ import itertools
 import os
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from urllib.parse import unquote, urlsplit
 
 from gateway import __version__
 from gateway.admin.tls import Certificate
+from gateway.approvals.notify.notices import Masks
 from gateway.config.load import Loaded
 from gateway.config.schema import Identify, Wire
 from gateway.config.schema_admin import Admin
-from gateway.config.schema_approvals import secrets_of
+from gateway.config.schema_approvals import Approvals, secrets_of
 from gateway.errors import ConfigError, Problem
 from gateway.identify import Source
 from gateway.identify.api_key import ApiKeyIdentity, Key
 from gateway.identify.header import Anonymous, HeaderIdentity
 from gateway.observe.chain.writer import AuditLog
+from gateway.observe.keeping import keeping, masked_mapping
 from gateway.observe.otel import Exporter, Peer, exporter_to
 from gateway.observe.redact import Redactor
 from gateway.ports import State
@@ -94,6 +97,18 @@ def certificate_of(loaded: Loaded) -> Certificate | None:
 def bound_by(admin: Admin) -> tuple[object, ...]:
     """What of the operators' side takes a restart."""
     return admin.listen, admin.probes, admin.tls is None
+
+
+def masks_of(loaded: Loaded, redactor: Redactor) -> Masks:
+    """What takes secrets out of messages to people: by name, as out of recorded arguments, and by how they look."""
+    named = keeping(True, loaded.config.trace.redact, (), 0)
+    return Masks(redactor.text, partial(masked_mapping, settings=named))
+
+
+def telling_of(loaded: Loaded) -> tuple[Approvals, Mapping[str, Collection[str]], Mapping[str, str]]:
+    """Whom channels tell, and who they are: the channels, roles of users by name, certificates of mail servers."""
+    users = {user.name: user.roles for user in loaded.config.admin.users}
+    return loaded.config.approvals, users, loaded.mail_authorities
 
 
 def source_of(source: Identify) -> Source:

@@ -21,6 +21,7 @@ from gateway.config.fields import (
     SigningKey,
     Url,
 )
+from gateway.config.schema_admin import Person, Role
 from gateway.policy.schema_parts import Duration, Expression, Name
 
 Event = Literal["opened", "escalated", "decided", "expired"]
@@ -93,14 +94,17 @@ WebhookSecret = Annotated[
     str, AfterValidator(_webhook_secret), WithJsonSchema({"type": "string", "pattern": "^(whsec_|.*[$][{])"})
 ]
 Mail = Annotated[str, AfterValidator(_mail), WithJsonSchema({"type": "string", "pattern": "^.+@.+$"})]
-PersonId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")]
 
 
 class ApproverConfig(Model):
     """A person as the gateway knows them."""
 
-    id: PersonId = Field(description="As the admin side knows them; what the record will say.")
-    roles: Listed[str] = Field(default=("approver",), description="Their roles, as who of an Approval asks for them.")
+    id: Person = Field(description="As the admin side knows them; what the record will say.")
+    roles: Listed[Role] | None = Field(
+        default=None,
+        description="Their roles, as who of an Approval asks for them. By default those of admin.users with this name,"
+        " or else approver.",
+    )
 
 
 def _approver(value: object) -> object:

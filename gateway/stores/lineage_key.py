@@ -1,4 +1,4 @@
-"""The key that signs lineage tokens, where none is configured: made by the first replica, shared through the board."""
+"""Keys that sign what all replicas read, where none is configured: made by the first of them, shared by the board."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import asyncio
 import contextlib
 import logging
 from os import urandom
+from typing import Protocol
 
 from gateway.errors import StoreUnavailable
 from gateway.ports import Board
-from gateway.stores.lineage import TracedRuns
 
 log = logging.getLogger("toolgate")
 
 KIND, KEY = "key", "lineage"
+"""The kind of facts on the board, and the key of lineage tokens."""
 RETRY = 1.0
 """Seconds between two tries to find a key on the board, or to put one there."""
 PATIENCE = 2.0
@@ -22,12 +23,19 @@ _TURN = 10.0
 """Seconds that a replica has for posting one."""
 
 
-class SharedKey:
-    """Keeps the key of ``runs`` the same as that of all replicas on one board."""
+class Keyed(Protocol):
+    """What signs."""
 
-    def __init__(self, board: Board, runs: TracedRuns) -> None:
+    def rekey(self, key: bytes) -> None:
+        """Sign with this from now on."""
+
+
+class SharedKey:
+    """Keeps the key of ``keyed`` the same as that of all replicas on one board, where it has this name."""
+
+    def __init__(self, board: Board, keyed: Keyed, name: str = KEY) -> None:
         self._board = board
-        self._runs = runs
+        self._keyed, self._name = keyed, name
         self._looking: asyncio.Task[None] | None = None
 
     async def start(self, patience: float = PATIENCE) -> None:
@@ -46,17 +54,17 @@ class SharedKey:
 
     async def _agree(self) -> None:
         told = False
-        while (found := self._board.entries(KIND).get(KEY)) is None:
+        while (found := self._board.entries(KIND).get(self._name)) is None:
             try:
-                if await self._board.seize(f"{KIND}/{KEY}", _TURN):
-                    await self._board.post(KIND, KEY, urandom(32))
+                if await self._board.seize(f"{KIND}/{self._name}", _TURN):
+                    await self._board.post(KIND, self._name, urandom(32))
             except StoreUnavailable:
                 if not told:
-                    log.warning("the key of lineage tokens is not shared: the state cannot be reached")
+                    log.warning("the key of %s tokens is not shared: the state cannot be reached", self._name)
                 told = True
-            await asyncio.sleep(0 if KEY in self._board.entries(KIND) else RETRY)
-        self._runs.rekey(found)
+            await asyncio.sleep(0 if self._name in self._board.entries(KIND) else RETRY)
+        self._keyed.rekey(found)
 
     def _heed(self, key: str, value: bytes | None) -> None:
-        if key == KEY and value is not None:
-            self._runs.rekey(value)
+        if key == self._name and value is not None:
+            self._keyed.rekey(value)

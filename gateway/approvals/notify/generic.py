@@ -20,7 +20,7 @@ TOLERANCE = 300.0
 
 
 class Webhook:
-    """Sends notices to one receiver, and knows what comes back from it."""
+    """Sends notices to one receiver."""
 
     def __init__(self, config: WebhookChannel, poster: Poster) -> None:
         self._url, self._key, self._poster = config.url, key_of(config.secret), poster
@@ -42,14 +42,15 @@ class Webhook:
         await self._poster.post(self._url, body, fields)
         return "sent"
 
-    def vouches(self, fields: Mapping[str, str], body: bytes, now: float) -> bool:
-        """Whether this body, which came with these fields, was signed with the secret, not long ago."""
-        ident, at = fields.get("webhook-id", ""), fields.get("webhook-timestamp", "")
-        if not (ident and at.isascii() and at.isdecimal() and len(at) <= 12 and abs(now - int(at)) <= TOLERANCE):
-            return False
-        expected = signature(self._key, ident, at, body).encode()
-        shown = fields.get("webhook-signature", "").split(" ")[:8]
-        return any(hmac.compare_digest(one.encode("utf-8", "surrogateescape"), expected) for one in shown)
+
+def vouches(key: bytes, fields: Mapping[str, str], body: bytes, now: float) -> bool:
+    """Whether this body, which came with these fields, was signed with the key, not long ago."""
+    ident, at = fields.get("webhook-id", ""), fields.get("webhook-timestamp", "")
+    if not (ident and at.isascii() and at.isdecimal() and len(at) <= 12 and abs(now - int(at)) <= TOLERANCE):
+        return False
+    expected = signature(key, ident, at, body).encode()
+    shown = fields.get("webhook-signature", "").split(" ")[:8]
+    return any(hmac.compare_digest(one.encode("utf-8", "surrogateescape"), expected) for one in shown)
 
 
 def signature(key: bytes, ident: str, at: str, body: bytes) -> str:
@@ -61,11 +62,7 @@ def signature(key: bytes, ident: str, at: str, body: bytes) -> str:
 def body_of(notice: Notice) -> dict[str, Any]:
     """What a program is told."""
     approval, to = notice.approval, notice.to
-    links = {"open": to.page(approval)}
-    tokens = {}
-    if notice.asks:
-        for verb in ("approve", "deny"):
-            links[verb], tokens[verb] = to.decide(approval, verb), to.token(approval, verb)
+    tokens = {verb: to.token(approval, verb) for verb in ("approve", "deny")} if notice.asks else {}
     return {
         "type": f"approval.{notice.event}",
         "timestamp": moment(notice.at),
@@ -74,7 +71,7 @@ def body_of(notice: Notice) -> dict[str, Any]:
             "facts": [{"name": name, "value": value} for name, value in notice.facts],
             "approval": _shown(approval),
             "call": notice.payload,
-            "links": links,
+            "links": {"open": to.page(approval)},
             "tokens": tokens,
         },
     }

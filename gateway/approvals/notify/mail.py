@@ -18,6 +18,7 @@ from gateway.approvals.notify.texts import line, unlinked
 from gateway.config.schema_approvals import EmailChannel
 
 LONGEST_SUBJECT = 120
+_NOTE = "Nothing is decided by opening a link: the page asks once more. Do not pass this mail on: its links are yours."
 
 
 class Mail:
@@ -103,7 +104,7 @@ def mail_of(notice: Notice, sender: str, to: str, *, personal: bool) -> EmailMes
 
 def _links(notice: Notice, recipient: str) -> dict[str, str]:
     links = {}
-    if notice.asks:
+    if notice.asks and recipient:
         links = {verb.capitalize(): notice.to.decide(notice.approval, verb, recipient) for verb in ("approve", "deny")}
     return links | {"Open": notice.to.page(notice.approval)}
 
@@ -114,7 +115,7 @@ def _text(notice: Notice, links: dict[str, str]) -> str:
     if notice.asks:
         rows += ["", *[f"    {row}" for row in unlinked(notice.call).split("\n")]]
     rows += ["", *[f"{name}: {link}" for name, link in links.items()]]
-    rows += ["", "Nothing is decided by opening a link: the page asks once more."] if notice.asks else []
+    rows += ["", _NOTE] if len(links) > 1 else []
     return "\n".join(rows) + "\n"
 
 
@@ -124,7 +125,7 @@ def _html(notice: Notice, links: dict[str, str]) -> str:
     )
     call = f"<pre>{_shown(notice.call)}</pre>" if notice.asks else ""
     buttons = " &nbsp; ".join(f'<a href="{escape(link)}">{escape(name)}</a>' for name, link in links.items())
-    note = "<p>Nothing is decided by opening a link: the page asks once more.</p>" if notice.asks else ""
+    note = f"<p>{_NOTE}</p>" if len(links) > 1 else ""
     return (
         f"<!doctype html><html><body><h3>{_shown(notice.title)}</h3>"
         f"<table>{facts}</table>{call}<p>{buttons}</p>{note}</body></html>\n"

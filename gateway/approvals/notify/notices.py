@@ -56,13 +56,13 @@ class Addresses(Struct, frozen=True):
         return f"{self.base}/approvals/{approval.id}"
 
     def token(self, approval: Approval, verb: str, recipient: str = "") -> str:
-        """What a button is good for."""
+        """What a button is good for. Without a recipient whoever uses it must say who they are."""
         return self.links.sign(
             Link(approval.id, edit_of(approval), verb, self.channel, recipient, int(approval.expires))
         )
 
-    def decide(self, approval: Approval, verb: str, recipient: str = "") -> str:
-        """The page that asks once more, and gives this verdict then."""
+    def decide(self, approval: Approval, verb: str, recipient: str) -> str:
+        """The page that asks once more, and gives this verdict then, without a login."""
         return f"{self.base}/decide?token={self.token(approval, verb, recipient)}"
 
 

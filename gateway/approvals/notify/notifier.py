@@ -158,6 +158,10 @@ class Notifier:
         await self._put_mark(job, approval, taken)
         return "sent"
 
+    async def preview(self, approval: Approval, channel: str) -> Notice:
+        """What this channel is told of an approval that waits, as it stands now."""
+        return await self._notice(Job(channel, approval.id, OPENED), approval)
+
     async def _notice(self, job: Job, approval: Approval) -> Notice:
         payload = await self._docket.payload(approval.id)
         if payload is not None and (edit := edit_of(approval)):

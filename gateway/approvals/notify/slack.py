@@ -10,6 +10,7 @@ import hmac
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import orjson
@@ -17,7 +18,7 @@ from msgspec import Struct
 
 from gateway.approvals.notify.notices import DECIDED, EXPIRED, Notice
 from gateway.approvals.notify.posting import Answer, Poster, Undelivered
-from gateway.approvals.notify.texts import cut, unlinked
+from gateway.approvals.notify.texts import cut, line, unlinked
 from gateway.config.schema_approvals import SlackChannel
 
 TOLERANCE = 300.0
@@ -27,6 +28,7 @@ LONGEST_HEADER = 150
 MOST_FACTS = 10
 """Fields of a section block."""
 LONGEST_MESSAGE = 1000
+_HOOKS = "https://hooks.slack.com"
 MESSAGE = "message"
 """Id of the block and field in which a message to the model is written."""
 
@@ -159,6 +161,19 @@ def click_of(payload: str) -> Click | None:
     written = said.state.values.get(MESSAGE, {}).get(MESSAGE)
     message = written.value if written is not None else None
     return Click(said.user.id, action.value, (message or "")[:LONGEST_MESSAGE], said.response_url)
+
+
+def reply_of(text: str, *, replace: bool) -> dict[str, Any]:
+    """What whoever clicked is told; in the place of the message, or to them alone."""
+    shown = {"text": escaped(unlinked(line(text, 500))), "mrkdwn": False}
+    return {**shown, "replace_original": True} if replace else {**shown, "response_type": "ephemeral"}
+
+
+def may_reply(config: SlackChannel, address: str) -> bool:
+    """Whether this is where Slack takes answers: what is signed is believed, and yet not everything asked for."""
+    places = [urlsplit(one) for one in (_HOOKS, config.api, config.url) if one is not None]
+    found = urlsplit(address)
+    return any(found.scheme == one.scheme and found.netloc == one.netloc for one in places)
 
 
 class _User(Struct):

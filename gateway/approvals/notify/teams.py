@@ -1,8 +1,9 @@
 """Microsoft Teams: an Adaptive Card, posted to a workflow that waits for webhook requests.
 
 Such a workflow can show cards and open links, and has no way back: ``Action.Execute`` and ``Action.Submit`` need a bot.
-So its buttons are links, to pages on which one logs in. Texts of calls stand in ``TextRun`` elements, which know no
-Markdown (Adaptive Cards 1.2), and so have neither links nor mentions.
+And a link that decides would be good for everybody in the channel. So the card has one button, to the page of the
+approval, on which one logs in. Texts of calls stand in ``TextRun`` elements, which know no Markdown (Adaptive Cards
+1.2), and so have neither links nor mentions.
 """
 
 from __future__ import annotations
@@ -67,12 +68,5 @@ def _text(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _actions(notice: Notice) -> list[dict[str, Any]]:
-    approval, to = notice.approval, notice.to
-    opening = {"type": "Action.OpenUrl", "title": "Open", "url": to.page(approval)}
-    if not notice.asks:
-        return [opening]
-    deciding = [
-        {"type": "Action.OpenUrl", "title": verb.capitalize(), "url": to.decide(approval, verb), "style": style}
-        for verb, style in (("approve", "positive"), ("deny", "destructive"))
-    ]
-    return [*deciding, opening]
+    title = "Look and decide" if notice.asks else "Open"
+    return [{"type": "Action.OpenUrl", "title": title, "url": notice.to.page(notice.approval)}]
