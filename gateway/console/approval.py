@@ -70,24 +70,26 @@ class Shown(Struct, frozen=True):
 
 
 async def one(desk: Desk, request: web.Request, ident: str) -> web.StreamResponse:
-    """The page.
+    """The page; with ``alike``, of all that are like it, and of what differs.
 
     Raises:
         Missing: there is no such approval, or not any more.
     """
-    return await _answer(desk, request, "approval.html", _found(desk, ident))
+    approval = _found(desk, ident)
+    shown = await context(desk, request, approval, together=_together(request, approval))
+    return await desk.page(request, "approval.html", **shown)
 
 
 async def part(desk: Desk, request: web.Request) -> web.StreamResponse:
-    """``/parts/approval``: the same without what is around it; with ``alike``, all that are like it, and what differs.
+    """``/parts/approval``: the same without what is around it.
 
     Raises:
         Missing: there is no such approval, or not any more.
     """
     approval = _found(desk, request.query.get("id", ""))
-    if request.query.get("alike") and approval.state is ApprovalState.WAITING:
-        return await desk.page(request, "alike_body.html", **await alike_context(desk, request, approval))
-    return await _answer(desk, request, "approval_body.html", approval)
+    together = _together(request, approval)
+    template = "alike_body.html" if together else "approval_body.html"
+    return await desk.page(request, template, **await context(desk, request, approval, together=together))
 
 
 async def whole(desk: Desk, request: web.Request) -> web.StreamResponse:
@@ -111,12 +113,14 @@ def _found(desk: Desk, ident: str) -> Approval:
     return approval
 
 
-async def _answer(desk: Desk, request: web.Request, template: str, approval: Approval) -> web.StreamResponse:
-    return await desk.page(request, template, **await context(desk, request, approval))
+def _together(request: web.Request, approval: Approval) -> bool:
+    return bool(request.query.get("alike")) and approval.state is ApprovalState.WAITING
 
 
-async def context(desk: Desk, request: web.Request, approval: Approval) -> dict[str, Any]:
-    """What the template of one approval needs."""
+async def context(desk: Desk, request: web.Request, approval: Approval, *, together: bool) -> dict[str, Any]:
+    """What the template of one approval needs, or of all that are like it."""
+    if together:
+        return await alike_context(desk, request, approval)
     shown, rows = await asyncio.gather(shown_of(desk, request, approval), _rows(desk, approval))
     group = await desk.sights.inbox.alike(approval) if shown.waits else []
     return {
@@ -181,7 +185,7 @@ def _endorsable(approval: Approval, args: Any) -> list[tuple[str, Any, bool]]:
 
 def _is_cut(payload: Mapping[str, Any]) -> bool:
     """Whether not all of the body was kept for people to see."""
-    return len(payload.get("body", "").encode()) < payload.get("size", 0)
+    return bool(len(payload.get("body", "").encode()) < payload.get("size", 0))
 
 
 def barred(desk: Desk, request: web.Request, approval: Approval) -> str:

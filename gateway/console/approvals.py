@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from time import time
+from typing import Any
 
 import orjson
 from aiohttp import web
 
 from gateway.admin.principals import APPROVER, principal_of
 from gateway.approvals.changes import Crowded
+from gateway.approvals.paths import of_args
 from gateway.console import approval as one
 from gateway.console.desk import Desk
 from gateway.console.errors import Busy, Mistaken
@@ -23,6 +25,8 @@ from gateway.model import Approval, ApprovalState
 MOST_PAGES = 10_000
 MOST_TOLD = 100
 """Changed approvals that one event names."""
+MOST_VALUES = 4
+"""Values on a card."""
 _PAUSE = 0.2
 """Seconds between two events, at least."""
 PAST = 100
@@ -35,14 +39,21 @@ def wanted_of(query: Mapping[str, str]) -> Wanted:
     return Wanted(*[query.get(name, "").strip() for name in ("tool", "agent", "rule")])
 
 
+def read_of(approval: Approval) -> list[tuple[str, Any]]:
+    """What rules read of its arguments, by name: the few values that a card has room for."""
+    found = {path.removeprefix("args."): value for held in approval.held for path, value in held.read if of_args(path)}
+    return list(found.items())[:MOST_VALUES]
+
+
 async def listing(desk: Desk, request: web.Request) -> web.StreamResponse:
     """``/approvals``: the queue, and beside it the approval with the id ``at``, or else the first."""
     inbox, wanted = desk.sights.inbox, wanted_of(request.query)
     page = await _page(desk, request, wanted)
     chosen = inbox.docket.find(request.query.get("at", ""))
+    together = chosen is None and bool(page.cards) and len(page.cards[0].members) > 1
     if chosen is None and page.cards:
         chosen = page.cards[0].first
-    beside = await one.context(desk, request, chosen) if chosen is not None else {}
+    beside = await one.context(desk, request, chosen, together=together) if chosen is not None else {}
     return await desk.page(
         request,
         "approvals.html",
@@ -53,6 +64,7 @@ async def listing(desk: Desk, request: web.Request) -> web.StreamResponse:
         after=inbox.changes.last,
         may=principal_of(request).may(APPROVER),
         connected=desk.connected,
+        read_of=read_of,
         **beside,
     )
 
@@ -61,7 +73,7 @@ async def queue(desk: Desk, request: web.Request) -> web.StreamResponse:
     """``/parts/approvals``: a page of the queue, without what is around it."""
     wanted = wanted_of(request.query)
     page = await _page(desk, request, wanted)
-    return await desk.page(request, "queue.html", queue=page, wanted=wanted, connected=desk.connected)
+    return await desk.page(request, "queue.html", queue=page, wanted=wanted, connected=desk.connected, read_of=read_of)
 
 
 async def _page(desk: Desk, request: web.Request, wanted: Wanted) -> Page:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -15,10 +16,12 @@ MOST_LEAVES = 1000
 """Values of one payload on a page."""
 FOLDED = 400
 """Characters of a text from which on its rest is folded."""
+MOST_DEEP = 64
+"""Levels of JSON that are read at all (``understand/strict_json.py``)."""
 MOST_TEXT = 20_000
 """Characters of one text on a page."""
-_OPEN = 2
-"""Levels that are open at first, beside what leads to something that a rule read."""
+_OPEN, _FEW = 2, 60
+"""Levels that are open at first, beside what leads to something that a rule read; all, where there are few values."""
 
 
 class Node(Struct, frozen=True):
@@ -52,7 +55,8 @@ def tree_of(value: Any, name: str, read: Collection[str]) -> Tree:
     """The tree of a value that rules call ``name``; ``read`` are the paths that they read."""
     suspects = Suspects()
     budget = _Budget()
-    root = _node(value, name, name, frozenset(read), suspects, budget, 0)
+    few = len(list(islice(leaves(value, name), _FEW + 1))) <= _FEW
+    root = _node(value, name, name, frozenset(read), suspects, budget, MOST_DEEP if few else _OPEN)
     return Tree(root, budget.left_out, suspects)
 
 
@@ -69,7 +73,7 @@ class _Budget:
 
 
 def _node(
-    value: Any, name: str, path: str, read: frozenset[str], suspects: Suspects, budget: _Budget, depth: int
+    value: Any, name: str, path: str, read: frozenset[str], suspects: Suspects, budget: _Budget, opened: int
 ) -> Node:
     shown_name = suspects.mark(name)
     is_read = path in read
@@ -82,8 +86,8 @@ def _node(
     kept = {key for key, _ in ranked if budget.take()}
     for key, member in members:
         if key in kept:
-            children.append(_node(member, key, f"{path}.{key}", read, suspects, budget, depth + 1))
-    is_open = depth < _OPEN or _leads(path, read) or len(members) == 0
+            children.append(_node(member, key, f"{path}.{key}", read, suspects, budget, opened - 1))
+    is_open = opened > 0 or _leads(path, read) or len(members) == 0
     kind = "object" if isinstance(value, dict) else "list"
     return Node(shown_name, path, kind, children=tuple(children), size=len(members), read=is_read, open=is_open)
 

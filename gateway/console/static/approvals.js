@@ -415,55 +415,75 @@
     const box = form.querySelector("fieldset");
     if (box.dataset.asked) return;
     box.dataset.asked = "1";
-    const answer = await fetch(form.dataset.proposals, { credentials: "same-origin" });
+    const answer = await fetch(`${form.dataset.of}/proposals`, { credentials: "same-origin" });
     const told = await answer.json();
-    box.querySelectorAll(":not(legend)").forEach((one) => one.remove());
-    const proposals = answer.ok ? told.proposals : [];
-    for (const one of proposals) box.append(proposal(one.when, one.text || "", preview(one), box));
-    box.append(proposal(null, answer.ok ? "in words of your own (CEL)" : told.detail, "", box));
-    const first = box.querySelector("input");
-    first.checked = true;
+    for (const one of box.querySelectorAll("p")) one.remove();
+    for (const one of answer.ok ? told.proposals : []) box.append(proposal(form, one));
+    box.append(ownProposal(form, answer.ok ? "in words of your own (CEL)" : told.detail));
+    box.querySelector("input").checked = true;
     form.querySelector("button.primary").disabled = false;
-    if (openForm() === form) first.focus();
+    if (openForm() === form) box.querySelector("input").focus();
+    tellPreviews(form);
   }
 
-  function preview(one) {
-    const told = one.preview;
-    if (!told) return "";
-    if (typeof told === "string") return told;
-    return told.text || Object.entries(told).map(([name, value]) => `${name.replaceAll("_", " ")}: ${value}`).join(", ");
+  const made = (tag, properties, ...children) => {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...children);
+    return element;
+  };
+
+  function option(when, ...words) {
+    const radio = made("input", { type: "radio", name: "when", value: when });
+    return made("label", { className: "proposal" }, radio, made("span", {}, ...words));
   }
 
-  function proposal(when, text, told, box) {
-    const label = document.createElement("label");
-    label.className = "proposal";
-    const radio = document.createElement("input");
-    radio.type = "radio";
-    radio.name = "when";
-    radio.value = when ?? "";
-    const words = document.createElement("span");
-    words.append(text);
-    if (when === null) {
-      const field = document.createElement("input");
-      field.name = "own";
-      field.className = "mono";
-      field.maxLength = 2000;
-      field.setAttribute("aria-label", "A condition in CEL");
-      field.addEventListener("input", () => { radio.checked = true; });
-      words.append(field);
-    } else {
-      const code = document.createElement("code");
-      code.textContent = when;
-      words.append(text ? document.createElement("br") : "", code);
-    }
-    if (told) {
-      const small = document.createElement("small");
-      small.className = "muted";
-      small.textContent = told;
-      words.append(document.createElement("br"), small);
-    }
-    label.append(radio, words);
+  function proposal(form, one) {
+    const told = made("small", { className: "muted" });
+    told.preview = one.preview;
+    return option(one.when, one.about.join(", "), made("br", {}), made("code", { textContent: one.when }), made("br", {}), told);
+  }
+
+  function ownProposal(form, title) {
+    const field = made("input", { name: "own", className: "mono", maxLength: 2000, spellcheck: false });
+    field.setAttribute("aria-label", "A condition in CEL");
+    const told = made("small", { className: "muted" });
+    const label = option("", title, field, told);
+    let asked = 0;
+    field.addEventListener("input", () => {
+      label.querySelector("[type=radio]").checked = true;
+      clearTimeout(asked);
+      asked = setTimeout(() => tryOut(form, field, told), 400);
+    });
     return label;
+  }
+
+  async function tryOut(form, field, told) {
+    const when = field.value;
+    if (!when.trim()) return;
+    const answer = await fetch(`${form.dataset.of}/preview?${new URLSearchParams({ when })}`, { credentials: "same-origin" });
+    const found = await answer.json();
+    if (field.value !== when) return; /* It has gone on. */
+    field.toggleAttribute("aria-invalid", !answer.ok);
+    told.preview = answer.ok ? found.preview : null;
+    told.textContent = answer.ok ? "" : found.detail;
+    tellPreviews(form);
+  }
+
+  /* What each condition would have let pass, had it stood: by the scope that is chosen. */
+  function tellPreviews(form) {
+    const scope = form.elements.scope.value;
+    const whose = { run: "in this run", agent: "of this agent", everybody: "of everybody" }[scope];
+    for (const told of form.querySelectorAll("small")) {
+      const found = told.preview;
+      if (!found) continue;
+      if (!found.held) {
+        told.textContent = "no such call is on record yet";
+        continue;
+      }
+      const since = new Date(found.since * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+      const unknown = found.unknown ? `; of ${found.unknown} the record does not tell` : "";
+      told.textContent = `would have let pass ${found.passed[scope]} ${whose}, of ${found.held} held since ${since}${unknown}`;
+    }
   }
 
   function send(form) {
@@ -497,6 +517,7 @@
   });
   document.addEventListener("change", (event) => {
     if (event.target.closest("[data-filters]")) event.target.form.requestSubmit();
+    if (event.target.name === "scope") tellPreviews(event.target.form);
   });
 
   function tick(box) {
