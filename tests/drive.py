@@ -119,7 +119,8 @@ class Quota:
 class Drive:
     """A pipeline for one tool, and one call driven through it by hand."""
 
-    check: Judgement | Exception = NOTHING
+    check: Any = NOTHING
+    """A check, or what one says of every call."""
     quotas: tuple[Quota, ...] = (Quota(slot()),)
     reads_args: bool = False
     to: Tool = TOOL
@@ -142,7 +143,7 @@ class Drive:
         world = self.world
         self.runs = RunBook()
         self.quarantines = Register(lambda: 1_700_000_000.0)
-        checks = (Check(self.check),)
+        checks = (self.check if hasattr(self.check, "judge") else Check(self.check),)
         reads = {"reads_cost": self.reads_cost, "reads_time": self.reads_time, "counts": self.counts}
         street = Street(
             self.to, reader, checks, self.quotas, self.results, self.pricer, compares=self.compares, **reads
