@@ -1,0 +1,97 @@
+"""Steps of escalation are taken in time, in order, and once over all replicas."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.errors import StoreUnavailable
+from gateway.model import Approval, Escalation, Terms
+from tests.approvals.bench import ADA, Room
+
+STEPS = (Escalation(60, 'approver.id == "bob"', ("oncall",)), Escalation(120, "", ("everybody",)))
+TERMS = Terms(who='approver.id == "ada"', escalate=STEPS)
+
+
+def heard(room: Room) -> list[tuple[str, int, tuple[str, ...]]]:
+    found: list[tuple[str, int, tuple[str, ...]]] = []
+
+    def told(approval: Approval, step: Escalation) -> None:
+        found.append((approval.id, approval.escalated, step.notify))
+
+    room.bench.escalations.watch(told)
+    return found
+
+
+async def test_each_step_is_told_when_its_time_has_come() -> None:
+    room = Room()
+    told = heard(room)
+    waiting = await room.waiting(terms=TERMS)
+    room.wall.now += 59
+    await room.bench.escalations.tick()
+    assert told == []
+    room.wall.now += 1
+    await room.bench.escalations.tick()
+    await room.bench.escalations.tick()
+    assert told == [(waiting.id, 1, ("oncall",))]
+    room.wall.now += 60
+    await room.bench.escalations.tick()
+    assert told[1:] == [(waiting.id, 2, ("everybody",))]
+    room.wall.now += 600
+    await room.bench.escalations.tick()
+    assert len(told) == 2
+
+
+async def test_one_replica_tells_of_a_step() -> None:
+    one = Room()
+    two = Room(one.cabinet, one.wall)
+    told = heard(one), heard(two)
+    await one.waiting(terms=TERMS)
+    await two.follow()
+    one.wall.now += 61
+    await asyncio.gather(one.bench.escalations.tick(), two.bench.escalations.tick())
+    assert len(told[0]) + len(told[1]) == 1
+    await one.follow()
+    await two.follow()
+    one.wall.now += 60
+    await asyncio.gather(one.bench.escalations.tick(), two.bench.escalations.tick())
+    assert len(told[0]) + len(told[1]) == 2
+
+
+async def test_what_was_missed_while_nothing_ran_is_told_in_order() -> None:
+    one = Room()
+    waiting = await one.waiting(terms=TERMS)
+    one.wall.now += 500
+    again = Room(one.cabinet, one.wall)
+    told = heard(again)
+    await again.follow()
+    await again.bench.escalations.tick()
+    assert told == [(waiting.id, 1, ("oncall",)), (waiting.id, 2, ("everybody",))]
+
+
+async def test_what_was_decided_is_not_escalated() -> None:
+    room = Room()
+    told = heard(room)
+    waiting = await room.waiting(terms=TERMS)
+    await room.give(waiting.id, ADA, "approve")
+    room.wall.now += 61
+    await room.bench.escalations.tick()
+    assert told == []
+
+
+async def test_a_store_that_is_away_is_tried_again() -> None:
+    room = Room()
+    told = heard(room)
+    await room.waiting(terms=TERMS)
+    room.wall.now += 60
+    read = room.cabinet.read
+
+    async def away(*_: object) -> None:
+        raise StoreUnavailable("away")
+
+    room.cabinet.read = away  # type: ignore[method-assign, assignment]
+    await room.bench.escalations.tick()
+    assert told == []
+    room.cabinet.read = read  # type: ignore[method-assign]
+    room.wall.now += 1
+    await room.bench.escalations.tick()
+    assert len(told) == 1
