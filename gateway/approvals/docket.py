@@ -263,26 +263,25 @@ class Docket:
         """
         async with self._following:
             revision, papers = await self._cabinet.changes(APPROVALS, self._revision)
-            if revision < self._revision:
-                await self._lost(papers)
-            for paper in papers:
+            void = await self._lost(papers) if revision < self._revision else set()
+            for paper in papers if not void else [paper for paper in papers if paper.key not in void]:
                 self._take(paper.key, paper.version, _read(paper))
             self._revision = revision
 
-    async def _lost(self, papers: Sequence[Paper]) -> None:
+    async def _lost(self, papers: Sequence[Paper]) -> set[str]:
         """The store has lost what it had. What it does not know does not stand; what it knows as it was before stands
-        no more either: it may be approved there, and have been used."""
-        left = {paper.key: paper for paper in papers}
+        no more either: it may be approved there, and have been used. Gives the bindings of those."""
+        left, void = {paper.key: paper for paper in papers}, set()
         for binding, (version, approval) in list(self._known.items()):
             paper = left.get(binding)
             found = _read(paper)
-            same = paper is not None and found is not None and found.id == approval.id
-            if paper is None or not same or await self._void(paper, version):
-                self._take(binding, version + 1, None)
-
-    async def _void(self, paper: Paper, known: int) -> bool:
-        """Remove what is older than what was known; whether it was."""
-        return paper.version < known and bool(await self._cabinet.swap(APPROVALS, paper.key, paper.version, None))
+            if paper is not None and found is not None and found.id == approval.id:
+                if paper.version < version:
+                    void.add(binding)  # until it is removed, ``_look`` takes it for nothing
+                if paper.version >= version or not await self._cabinet.swap(APPROVALS, binding, paper.version, None):
+                    continue
+            self._take(binding, version + 1, None)
+        return void
 
     def _take(self, binding: str, version: int, approval: Approval | None) -> None:
         """Know it, unless something newer is known already."""
