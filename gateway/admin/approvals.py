@@ -19,10 +19,11 @@ from gateway.admin.principals import APPROVER, VIEWER, need
 from gateway.admin.problems import Failure
 from gateway.approvals.canaries import debrief
 from gateway.approvals.docket import Docket
+from gateway.approvals.edits import edit_of, payload_now
 from gateway.approvals.priority import priority
 from gateway.approvals.samples import QUICK
 from gateway.approvals.states import Conflict
-from gateway.approvals.verdicts import BadVerdict, Like, NotAllowed, NotThere, Verdicts, Who, edit_of
+from gateway.approvals.verdicts import BadVerdict, Like, NotAllowed, NotThere, Verdicts, Who
 from gateway.errors import StoreUnavailable
 from gateway.model import Approval
 
@@ -204,7 +205,7 @@ async def _decided(request: web.Request, clerk: Clerk, ident: str, decision: Dec
     """
     said = decision.answer if isinstance(decision.answer, str) else orjson.dumps(decision.answer).decode()
     with as_failures():
-        args = None if decision.args is None else await _meant(clerk, ident, decision.args, decision.shown)
+        args = None if decision.args is None else await _meant(clerk, ident, decision.args)
         after = await clerk.verdicts.give(
             ident,
             who,
@@ -230,16 +231,9 @@ async def _one_of_many(request: web.Request, clerk: Clerk, ident: str, decision:
     return {"id": ident, "ok": True, "status": 200, "state": after.state.value, "note": debrief(after)}
 
 
-async def _meant(clerk: Clerk, ident: str, args: dict[str, Any], shown: str | None) -> dict[str, Any]:
+async def _meant(clerk: Clerk, ident: str, args: dict[str, Any]) -> dict[str, Any]:
     """The arguments without the masks that this person was shown."""
     approval = clerk.docket.find(ident)
-    if approval is None:
-        return args
-    edit = edit_of(approval) if shown is None else shown
-    if edit:
-        data = await clerk.docket.edit(ident, edit)
-        current = {} if data is None else orjson.loads(data)
-    else:
-        data = await clerk.docket.payload(ident)
-        current = {} if data is None else orjson.loads(data).get("args") or {}
-    return unmasked(args, current, clerk.hide)
+    payload = None if approval is None else await payload_now(clerk.docket, approval)
+    current = None if payload is None else orjson.loads(payload)["args"]
+    return unmasked(args, current or {}, clerk.hide)

@@ -32,6 +32,11 @@ class Changes:
         self.closed = False
         docket.watch(self._hear)
 
+    @property
+    def watched(self) -> int:
+        """How many watch now."""
+        return len(self._watching)
+
     def _hear(self, _: Approval | None, after: Approval | None) -> None:
         if after is None:  # long over; whoever watches was told of its end
             return

@@ -342,7 +342,7 @@ def _decide(gateway: Gateway, one: Mapping[str, Any], decision: Mapping[str, Any
     after = gateway.ask("POST", f"/api/approvals/{one['id']}/decide", decision)
     left = after["approvers"] - after["approvals"]
     more = f"; {left} more must approve" if after["state"] == "waiting" and after["approvals"] else ""
-    _told(after["id"], f"{after['state']}{more}")
+    _told(after["id"], f"{after['state']}{more}", after["note"])
 
 
 def _decide_many(gateway: Gateway, idents: Sequence[str], decision: Mapping[str, Any]) -> None:
@@ -357,13 +357,16 @@ def _decide_many(gateway: Gateway, idents: Sequence[str], decision: Mapping[str,
     ids = [one["id"] for one in whole]
     results = gateway.ask("POST", "/api/approvals/decide", {**decision, "ids": ids})["results"]
     for each in results:
-        _told(each["id"], each["state"] if each["ok"] else f"not decided: {each['detail']}")
+        _told(each["id"], each["state"] if each["ok"] else f"not decided: {each['detail']}", each.get("note", ""))
     failed = sum([not each["ok"] for each in results])
     if failed:
         raise click.ClickException(f"{failed} of {len(results)} were not decided")
 
 
-def _told(ident: str, text: str) -> None:
+def _told(ident: str, text: str, note: str) -> None:
+    """What came of a verdict, and what the gateway says to whoever gave it."""
     from gateway.policy.visible import visible
 
     click.echo(visible(f"{ident} {text}"))
+    if note:
+        click.echo(visible(note))

@@ -33,8 +33,8 @@ def hide(data: bytes) -> bytes:
 class Office:
     """The parts, and calls that come to them."""
 
-    def __init__(self) -> None:
-        self.now = NOW
+    def __init__(self, now: float = NOW) -> None:
+        self.now = now
         numbers = itertools.count(1)
         cabinet = MemoryCabinet(lambda: self.now)
         self.docket = Docket(cabinet, lambda: self.now, lambda: f"apr-abcd{next(numbers):04x}")

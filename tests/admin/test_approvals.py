@@ -94,7 +94,9 @@ async def test_one_is_shown_with_all_that_it_would_do_and_nothing_of_canaries():
         assert {key: other[key] for key in same} == {key: shown[key] for key in same}
         assert "canary" not in json.dumps(await get(session, "/api/approvals?state=all"))
         first, second = [await decide(session, one.id, verb="approve", by="ada") for one in (real, check)]
-        assert {**first, "id": ""} == {**second, "id": ""}
+        told = first.keys() - {"id", "note"}
+        assert {key: first[key] for key in told} == {key: second[key] for key in told}
+        assert (first["note"], "This was a check" in second["note"]) == ("", True), "told when it has been decided on"
 
 
 async def test_the_beginning_of_an_id_will_do_where_it_is_the_only_one():
