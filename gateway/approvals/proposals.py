@@ -169,14 +169,17 @@ def _of_list(path: str, value: list[Any]) -> _Sort:
     exact = _Term(f"{path} == {literal(value)}", f"{path} is {_shown(value)}")
     if not value or not all(isinstance(one, str) for one in value):
         return exact, exact, exact
+    # cel-expr-python takes a member of a member by index for no range of a loop, unless it is told that it may be one.
+    items = f"dyn({path})" if path.endswith("]") else path
     among = _Term(
-        f"type({path}) == list && {path}.all(item, item in {literal(value)})", f"{path} has nothing but {_shown(value)}"
+        f"type({path}) == list && {items}.all(item, item in {literal(value)})",
+        f"{path} has nothing but {_shown(value)}",
     )
     places = {place.cel: place for one in value if (place := _of_place("item", one)) is not None}
     if len(places) != 1 or any(_of_place("item", one) is None for one in value):
         return exact, among, None
     only = next(iter(places.values()))
-    same = _Term(f"type({path}) == list && {path}.all(item, {only.cel})", f"in {path} each {only.words}")
+    same = _Term(f"type({path}) == list && {items}.all(item, {only.cel})", f"in {path} each {only.words}")
     return exact, among, same
 
 
