@@ -13,7 +13,7 @@ import orjson
 from msgspec import Struct
 
 from gateway.model import Approval
-from gateway.policy.fingerprints import digest
+from gateway.policy.fingerprints import canonical, digest
 
 Alike = tuple[str, str, tuple[str, ...], tuple[str, ...], str]
 """Tool, operation, rules, the agent's roles, and the shape of its arguments."""
@@ -69,19 +69,18 @@ def differing(payloads: Sequence[bytes | None]) -> list[str]:
     """The paths of arguments (``args.to``) in which these calls differ, in order; those of the first MOST_PATHS."""
     calls = [_flat(payload) for payload in payloads]
     names = sorted(dict.fromkeys(path for call in calls for path in call))
-    missing = object()
-    return [path for path in names if len({repr(call.get(path, missing)) for call in calls}) > 1]
+    return [path for path in names if len({call.get(path) for call in calls}) > 1]
 
 
-def _flat(payload: bytes | None) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _flat(payload: bytes | None) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
     waiting: list[tuple[str, Any]] = [("args", _args(payload))]
     while waiting and len(found) < MOST_PATHS:
         path, value = waiting.pop(0)
         if isinstance(value, dict) and value and path.count(".") < _DEEPEST:
             waiting += [(f"{path}.{name}", value[name]) for name in sorted(value)[:MOST_PATHS]]
         else:
-            found[path] = value
+            found[path] = canonical(value)
     return found
 
 
