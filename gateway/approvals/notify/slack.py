@@ -176,26 +176,26 @@ def may_reply(config: SlackChannel, address: str) -> bool:
     return any(found.scheme == one.scheme and found.netloc == one.netloc for one in places)
 
 
-class _User(Struct):
+class _User(Struct, frozen=True):
     id: str
 
 
-class _Action(Struct):
+class _Action(Struct, frozen=True):
     action_id: str = ""
     value: str = ""
 
 
-class _Written(Struct):
+class _Written(Struct, frozen=True):
     value: str | None = None
 
 
-class _State(Struct):
+class _State(Struct, frozen=True):
     values: dict[str, dict[str, _Written]] = {}
 
 
-class _Payload(Struct):
+class _Payload(Struct, frozen=True):
     type: str
     user: _User
-    actions: list[_Action] = []
+    actions: tuple[_Action, ...] = ()
     state: _State = _State()
     response_url: str = ""
