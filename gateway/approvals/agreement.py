@@ -29,16 +29,23 @@ def alpha(samples: Iterable[Sample]) -> float | None:
 
 def apart(samples: Sequence[Sample]) -> list[str]:
     """People who approve calls that one rule holds more often than the others do, or less often, by more than chance:
-    each against all others by Fisher's test, with Bonferroni's correction for how many they are."""
+    each against all others by Fisher's test, with Bonferroni's correction for how many they are. Who differs most is
+    left out before the others are looked at, since whoever is compared with them seems to differ too; of two, both."""
     votes: dict[str, list[bool]] = {}
     for sample in samples:
         for who, verb in sample.votes:
             votes.setdefault(who, []).append(verb in APPROVING)
-    if len(votes) < 2:
-        return []
-    yes, total = sum(map(sum, votes.values())), sum(map(len, votes.values()))
-    return sorted(
-        who
-        for who, own in votes.items()
-        if fisher(sum(own), len(own), yes - sum(own), total - len(own)) <= FALSE_ALARM / len(votes)
-    )
+    threshold, found = FALSE_ALARM / max(1, len(votes)), []
+    while len(votes) > 1:
+        chances = {who: _chance(who, votes) for who in votes}
+        furthest = min(chances, key=lambda who: chances[who])
+        if chances[furthest] > threshold:
+            break
+        found += list(votes) if len(votes) == 2 and not found else [furthest]
+        del votes[furthest]
+    return sorted(found)
+
+
+def _chance(who: str, votes: dict[str, list[bool]]) -> float:
+    own, others = votes[who], [vote for other, cast in votes.items() if other != who for vote in cast]
+    return fisher(sum(own), len(own), sum(others), len(others))
