@@ -35,7 +35,8 @@ def apart(samples: Sequence[Sample]) -> list[str]:
     for sample in samples:
         for who, verb in sample.votes:
             votes.setdefault(who, []).append(verb in APPROVING)
-    threshold, found = FALSE_ALARM / max(1, len(votes)), []
+    threshold = FALSE_ALARM / max(1, len(votes))
+    found: list[str] = []
     while len(votes) > 1:
         chances = {who: _chance(who, votes) for who in votes}
         furthest = min(chances, key=lambda who: chances[who])
