@@ -161,7 +161,9 @@ class App:
         self._kept = Kept()
         self._told_revision = 0
         self._told: set[str] = set()
-        self._runs_now = RunsNow(Shares(MOST_RUNS), time.time)
+        self._runs_now = RunsNow(
+            Shares(MOST_RUNS), time.time, lambda: [approval.tree for approval in self._docket.waiting()]
+        )
         self._metrics.started(loaded.version)
         trace = loaded.config.trace
         kept = trace.store

@@ -82,7 +82,7 @@ def told(story: Story) -> list[Told]:
         row, record = step.row, whole(step.record)
         timings = record["timings"]
         guards = [one for one in record["guards"] if unusual(one)]
-        waited = (timings["queue_ms"] or 0.0) + (timings["decide_ms"] or 0.0)
+        waited = (timings["queue_ms"] or 0.0) + (timings["asked_ms"] or 0.0) + (timings["decide_ms"] or 0.0)
         found.append(
             Told(
                 step,

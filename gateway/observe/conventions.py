@@ -78,12 +78,14 @@ ROOT_AGENT, ROOT_RUN, LED_AGENT, LED_RUN = (
 )
 WHY = "toolgate.why."
 """Before the keys of ``why`` in the record."""
+ASKED_MS = "toolgate.asked_ms"
 QUEUE_MS, DECIDE_MS, FIRST_BYTE_MS = "toolgate.queue_ms", "toolgate.decide_ms", "toolgate.first_byte_ms"
 WITHHELD_RULE = "toolgate.withheld.rule"
 PROPOSED, PROPOSED_REFUSED = "toolgate.proposed", "toolgate.proposed.refused"
 PROPOSED_BY, STEP = "toolgate.proposed_by", "toolgate.step"
 
 EVENT_DECISION, EVENT_RULE, EVENT_GUARD = "toolgate.decision", "toolgate.rule", "toolgate.guard"
+EVENT_ASKED, EVENT_RULED = "toolgate.approval.asked", "toolgate.approval.ruled"
 """Names of events of a span."""
 EVENT_RULE_KEYS = {
     "policy": "toolgate.rule.policy",
@@ -104,4 +106,12 @@ EVENT_GUARD_KEYS = {
     "detail": "toolgate.guard.detail",
     "budget": "toolgate.guard.budget",
 }
-"""By the keys of ``rules`` and ``guards`` in the record."""
+EVENT_RULED_KEYS = {
+    "id": "toolgate.approval.id",
+    "verb": "toolgate.approval.verb",
+    "by": "toolgate.approval.by",
+    "waited_ms": "toolgate.approval.waited_ms",
+    "edited": "toolgate.approval.edited",
+    "why": "toolgate.approval.why",
+}
+"""By the keys of ``rules``, ``guards`` and ``approval`` in the record."""

@@ -25,10 +25,10 @@ _LONGEST = 256
 """Characters of what agents choose, up to which pieces are kept."""
 
 _LINE = (
-    b'{"ts":"%b","call":"%b","run":%b,"traceparent":%b,%b,%b,"proposed_by":%b,"guards":[%b],"quarantines":[],'
+    b'{"ts":"%b","call":"%b","run":%b,"traceparent":%b,%b,%b,"proposed_by":%b,"guards":[%b],"approval":null,"quarantines":[],'
     b'"reached":%b,"status":%d,"upstream_status":%b,"fault":null,'
     b'"error":null,%b,"cost_usd":%b,'
-    b'"bytes_in":%d,"bytes_out":%d,"timings":{"read_ms":%.3f,"queue_ms":%.3f,"decide_ms":%.3f,"upstream_first_byte_ms":%b,'
+    b'"bytes_in":%d,"bytes_out":%d,"timings":{"read_ms":%.3f,"queue_ms":%.3f,"asked_ms":0.0,"decide_ms":%.3f,"upstream_first_byte_ms":%b,'
     b'"answer_ms":%b,"total_ms":%.3f},"policy_version":%b,"size":%d,"clock":%.6f,"host":%b,"implied":false,"flaw":null,"args_digest":%b,%b}\n'
 )
 
@@ -48,6 +48,8 @@ def usual_line(trace: Trace, timestamp: str, settings: Keeping = NOTHING, link: 
     if type(permit) is not Permit or agent is None or permit.spoke or trace.facts or trace.amendments:
         return None
     call, run, request = permit.call, trace.run, trace.request
+    if permit.ruling is not None or trace.asked:
+        return None
     read = _NOTHING_READ if outcome.found is NOTHING_FOUND else _digested(outcome.found)
     if read is None or outcome.fault or outcome.error:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -26,10 +26,16 @@ class Table(Protocol):
 
 
 class RunsNow:
-    """The states of runs, in a table of its own. For one thread; ``wall`` gives seconds since the epoch."""
+    """The states of runs, in a table of its own. For one thread; ``wall`` gives seconds since the epoch, ``asked`` the
+    runs (agent and run at the root) of which a call waits for a person now."""
 
-    def __init__(self, table: Table, wall: Callable[[], float]) -> None:
-        self._table, self._wall = table, wall
+    def __init__(
+        self,
+        table: Table,
+        wall: Callable[[], float],
+        asked: Callable[[], Iterable[tuple[str, str]]] = tuple,
+    ) -> None:
+        self._table, self._wall, self._asked = table, wall, asked
 
     def record(self, trace: Trace) -> None:
         """A call has ended."""
@@ -50,11 +56,16 @@ class RunsNow:
     def counts(self) -> dict[str, int]:
         """How many runs there are in each state; those without a call for an hour are forgotten."""
         now, found = self._wall(), Counter(dict.fromkeys((state.value for state in RunState), 0))
+        asked = {(agent, short(run)) for agent, run in self._asked() if run}
         for tree, standing in self._table:
             if standing.last + MEMORY < now:
                 self._table.pop(tree)
             else:
-                found[settled(standing, now)[0].state.value] += 1
+                state = settled(standing, now)[0].state
+                waits = tree in asked and state is not RunState.QUARANTINED
+                found[(RunState.WAITING if waits else state).value] += 1
+                asked.discard(tree)
+        found[RunState.WAITING.value] += len(asked)  # their first calls wait
         return dict(found)
 
 

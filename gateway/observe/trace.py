@@ -32,6 +32,8 @@ rules           every rule that spoke, of the call and of its answer: ``{policy,
 proposed_by     the model's proposal that the call follows: ``{call, id, name, loosely}``, or null
 guards          what each guard answered: ``{guard, granted, left, state, retry_after, detail, escalate, budget}``; the
                 last is ``{unit, limit, reserved, spent}`` of a budget, else null
+approval        what people said: ``{id, verb, by, waited_ms, edited, why}``, or null where nobody was asked; the last
+                is what ruled in their place (an exemption)
 quarantines     what the call has put under quarantine: ``{scope, by, seconds}``
 reached         how far it came: identify, understand, decide, execute (sent, or about to be), answer
 status          what the agent got (499: it had gone)
@@ -47,7 +49,7 @@ notes           what else to know of the answer (``usage estimated: the stream w
 result          ``{digest, complaint}`` where a guard compares results, else null; the latter, which is the beginning of
                 what a tool said of a call that failed, only where ``trace.args`` is on
 bytes_in, _out  body bytes from and to the agent
-timings         milliseconds: ``{read_ms, queue_ms, decide_ms, upstream_first_byte_ms, answer_ms, total_ms}``
+timings         milliseconds: ``{read_ms, queue_ms, asked_ms, decide_ms, upstream_first_byte_ms, answer_ms, total_ms}``
 policy_version  digest of the configuration and policies that decided
 size            announced bytes of the body, -1 where unknown
 clock           arrival by the gateway's steady clock, in seconds: comparable within one process
@@ -72,6 +74,7 @@ import orjson
 from msgspec import structs
 
 from gateway.model import NOTHING_FOUND, Findings, Permit, Refusal, Spoke, Trace
+from gateway.observe.asked import asked
 from gateway.observe.guards import guard_of
 from gateway.observe.imposed import imposed
 from gateway.observe.keeping import NOTHING, Keeping, kept
@@ -118,6 +121,7 @@ def record_of(trace: Trace, settings: Keeping = NOTHING, link: Link | None = Non
         "rules": [_rule(one, spoke, settings) for one in spoke],
         "proposed_by": None if link is None else structs.asdict(link),
         "guards": [] if decision is None else [guard_of(hold, trace) for hold in decision.holds],
+        "approval": asked(decision),
         "quarantines": imposed(decision, found),
         "reached": reached(trace),
         "status": outcome.status,
@@ -162,7 +166,8 @@ def _timings(trace: Trace) -> dict[str, float | None]:
     return {
         "read_ms": round(trace.read * 1e3, 3),
         "queue_ms": round(trace.queued * 1e3, 3),
-        "decide_ms": round((decided - trace.began - trace.queued - trace.read) * 1e3, 3),
+        "asked_ms": round(trace.asked * 1e3, 3),
+        "decide_ms": round((decided - trace.began - trace.queued - trace.asked - trace.read) * 1e3, 3),
         "upstream_first_byte_ms": round(outcome.first_byte * 1e3, 3) if outcome.first_byte else None,
         "answer_ms": round((trace.ended - trace.opened) * 1e3, 3) if outcome.upstream else None,
         "total_ms": round((trace.ended - trace.began) * 1e3, 3),

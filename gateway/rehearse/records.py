@@ -16,6 +16,7 @@ class Timings(Struct, frozen=True, gc=False):
     """Milliseconds."""
 
     queue_ms: float = 0.0
+    asked_ms: float = 0.0
     decide_ms: float = 0.0
     upstream_first_byte_ms: float | None = None
     total_ms: float = 0.0

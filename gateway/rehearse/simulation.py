@@ -297,7 +297,8 @@ class Simulation:
         if call.run.id and self._needs.of(call).labels:
             self._vague.add((*call.tree, "run.labels"))
         timings = record.timings
-        ended = max(at, at + (timings.total_ms - timings.decide_ms - timings.queue_ms) / 1e3)
+        before = timings.decide_ms + timings.queue_ms + timings.asked_ms
+        ended = max(at, at + (timings.total_ms - before) / 1e3)
         kinds = {type(hold.claim) for hold in permit.holds}
         circuits = CircuitClaim in kinds
         if record.upstream_status and circuits:

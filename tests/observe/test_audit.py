@@ -103,7 +103,7 @@ async def test_after_a_rotation_new_records_go_to_the_new_file(tmp_path, start):
 async def test_a_rotation_in_the_middle_of_a_line_repeats_that_line_in_the_new_file(tmp_path, start):
     path, disk = tmp_path / "trace.jsonl", Disk()
     log = start(str(path), write=disk)
-    disk.part, disk.error = 1500, errno.ENOSPC  # in the middle of the second line
+    disk.part, disk.error = 2000, errno.ENOSPC  # in the middle of the second line
     for ident in ("first", "second"):
         log.record(trace(permit(), ident=ident))
     log.flush()

@@ -21,6 +21,7 @@ from gateway.model import (
     Proposal,
     Reason,
     Refusal,
+    Ruling,
     Spoke,
     Usage,
     Verdict,
@@ -112,16 +113,32 @@ def test_quarantines_are_told_once_for_each_thing_and_cause():
 
 def test_phases_add_up_to_the_whole():
     made = structs.replace(
-        trace(Permit(call())), began=10.0, read=0.25, queued=1.0, decided=12.0, opened=12.5, ended=14.0
+        trace(Permit(call())), began=10.0, read=0.25, queued=0.5, asked=0.5, decided=12.0, opened=12.5, ended=14.0
     )
     assert record_of(made)["timings"] == {
         "read_ms": 250.0,
-        "queue_ms": 1000.0,
+        "queue_ms": 500.0,
+        "asked_ms": 500.0,
         "decide_ms": 750.0,
         "upstream_first_byte_ms": 30.0,
         "answer_ms": 1500.0,
         "total_ms": 4000.0,
     }
+
+
+def test_what_people_said_is_told_and_what_ruled_in_their_place():
+    edited = Ruling(True, "ap-1", ("ada", "bob"), "edit", edited={"n": 1}, waited=2.5)
+    assert record_of(trace(Permit(call(), ruling=edited)))["approval"] == {
+        "id": "ap-1",
+        "verb": "edit",
+        "by": ["ada", "bob"],
+        "waited_ms": 2500.0,
+        "edited": True,
+        "why": None,
+    }
+    exempt = Refusal(Reason.RATE_LIMITED, 429, "", ruling=Ruling(True, verb="exempt", why="ex-1", by=("ada",)))
+    told = record_of(trace(exempt))["approval"]
+    assert (told["id"], told["verb"], told["why"], told["edited"]) == (None, "exempt", "ex-1", False)
 
 
 def test_an_agent_that_left_while_it_waited_has_waited_and_nothing_was_answered():

@@ -24,6 +24,7 @@ from gateway.model import (
     Proposal,
     Reason,
     Refusal,
+    Ruling,
     Run,
     SlotClaim,
     Usage,
@@ -169,6 +170,8 @@ def test_it_keeps_what_the_record_keeps(settings, args, query, link):
         {"decision": Permit(call(), spoke=(SPOKE,))},
         {"decision": Permit(structs.replace(call(), implied=True))},
         {"decision": Permit(structs.replace(call(), parts=(call(),)))},
+        {"decision": Permit(call(), ruling=Ruling(True, verb="exempt"))},
+        {"asked": 1.0},
         {"operation": "x" * 300},
     ],
 )

@@ -51,6 +51,14 @@ def test_a_run_is_in_the_state_that_its_history_ends_in(calls):
     assert counted(now) == ({expected.value: 1} if made else {})
 
 
+def test_a_run_of_which_a_call_waits_for_a_person_waits_unless_it_is_quarantined():
+    asked = [("report-1", "r"), ("ann", "r"), ("bob", "r"), ("eve", "")]
+    now = RunsNow(Shares(10), lambda: 10.0, lambda: asked)
+    now.record(ended(Permit(call()), 1, agent="ann"))
+    now.record(ended(Refusal(Reason.QUARANTINED, 403, "this run is quarantined"), 1, agent="bob"))
+    assert counted(now) == {"waiting for a human": 2, "quarantined": 1}, "one of them by its first call"
+
+
 def test_runs_are_told_apart_by_agent_and_forgotten_after_an_hour():
     clock = [10.0]
     now = RunsNow(Shares(10), lambda: clock[0])

@@ -58,6 +58,7 @@ def test_a_long_call_is_no_silence():
         (Reason.REPEATED_FAILURE, "looping"),
         (Reason.RATE_LIMITED, "throttled"),
         (Reason.QUEUE_TIMEOUT, "throttled"),
+        (Reason.APPROVAL_PENDING, "waiting for a human"),
         (Reason.CONCURRENCY_LIMITED, "throttled"),
         (Reason.RETRY_BUDGET_EXHAUSTED, "throttled"),
         (Reason.BUDGET_EXHAUSTED, "out of budget"),

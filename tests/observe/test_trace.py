@@ -82,6 +82,7 @@ def test_an_allowed_call_is_recorded_with_its_guards_rules_and_timings():
                 "budget": None,
             },
         ],
+        "approval": None,
         "quarantines": [],
         "reached": "answer",
         "status": 201,
@@ -105,6 +106,7 @@ def test_an_allowed_call_is_recorded_with_its_guards_rules_and_timings():
         "timings": {
             "read_ms": 0.0,
             "queue_ms": 250.0,
+            "asked_ms": 0.0,
             "decide_ms": 250.0,
             "upstream_first_byte_ms": 30.0,
             "answer_ms": 400.0,

@@ -24,6 +24,11 @@ def of(record: Mapping[str, Any], decided: int) -> list[bytes]:
     if record["decision"]:
         said = _decision(record["decision"], record["reason"], record["rule"], record["grant"])
         found.append(event(decided, c.EVENT_DECISION, said))
+    if approval := record["approval"]:
+        if record["timings"]["asked_ms"]:
+            began = decided - int((record["timings"]["asked_ms"] + record["timings"]["decide_ms"]) * 1e6)
+            found.append(event(began, c.EVENT_ASKED, b""))
+        found.append(event(decided, c.EVENT_RULED, _named(approval, c.EVENT_RULED_KEYS)))
     found += [event(decided, c.EVENT_RULE, _named(one, c.EVENT_RULE_KEYS)) for one in record["rules"][:MOST_EVENTS]]
     if guards := [one for one in record["guards"] if not one["granted"] or one["state"] not in _QUIET]:
         found += [event(decided, c.EVENT_GUARD, _named(one, c.EVENT_GUARD_KEYS)) for one in guards[:MOST_EVENTS]]

@@ -75,6 +75,8 @@ def _own(record: Record) -> bytes:
         values[c.WITHHELD_RULE] = record["withheld"]["rule"]
     if record["proposed"]:
         values |= _proposed(record["proposed"])
+    if timings["asked_ms"]:
+        values[c.ASKED_MS] = timings["asked_ms"]
     if proposal := record.get("proposed_by"):
         values |= {c.PROPOSED_BY: proposal["call"]} | ({c.TOOL_CALL: proposal["id"]} if proposal["id"] else {})
     return b"".join(
@@ -159,5 +161,7 @@ def _ids(record: Record) -> tuple[bytes, bytes, bytes, bytes, int]:
 def _times(record: Record, offset: float) -> tuple[int, int, int]:
     """Arrival, decision and end, in nanoseconds since the epoch."""
     began, timings = record["clock"] + offset, record["timings"]
-    decided = began + (timings.get("read_ms", 0.0) + timings["queue_ms"] + timings["decide_ms"]) / 1e3
+    decided = (
+        began + (timings.get("read_ms", 0.0) + timings["queue_ms"] + timings["asked_ms"] + timings["decide_ms"]) / 1e3
+    )
     return int(began * 1e9), int(decided * 1e9), int((began + timings["total_ms"] / 1e3) * 1e9)

@@ -26,7 +26,7 @@ from gateway.policy.engine import (
 from gateway.policy.tokens import Token, place, tokenize
 
 _LIST = CelType("list", (DYN,))
-_TIMINGS = ("read_ms", "queue_ms", "decide_ms", "upstream_first_byte_ms", "answer_ms", "total_ms")
+_TIMINGS = ("read_ms", "queue_ms", "asked_ms", "decide_ms", "upstream_first_byte_ms", "answer_ms", "total_ms")
 
 VARIABLES: dict[str, CelType] = {
     "ts": TIMESTAMP,
@@ -41,7 +41,7 @@ VARIABLES: dict[str, CelType] = {
     **dict.fromkeys(("roles", "amendments", "labels", "notes", "masked"), STRINGS),
     **dict.fromkeys(("rules", "guards", "proposed", "parts", "quarantines"), _LIST),
     **dict.fromkeys(("facts", "why", "withheld", "usage", "flaw", "args", "headers", "root", "led_by"), DYN_MAP),
-    **dict.fromkeys(("proposed_by", "result"), DYN_MAP),
+    **dict.fromkeys(("proposed_by", "result", "approval"), DYN_MAP),
 }
 """The variables and their types."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from gateway.model import Findings, Mode, Outcome, Proposal, Reason, Refusal, Run, Spoke, Trace, Usage, Verdict
+from gateway.model import Findings, Mode, Outcome, Proposal, Reason, Refusal, Ruling, Run, Spoke, Trace, Usage, Verdict
 from gateway.observe.otel.kinds import Kinds, Peer
 from gateway.observe.otel.protobuf import request
 from gateway.observe.otel.sampling import Sampling
@@ -17,6 +17,25 @@ from tests.observe.support import permit, refusal, trace
 SERVER, CLIENT, ERROR = 2, 3, 2
 TRACE, TOLD, ABOVE = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", "b7ad6b7169203331"
 PEERS = {"bank": Peer("http", "bank.example", 8443, frozenset({"POST /transfers"}))}
+
+
+def test_what_people_said_is_an_event_and_when_they_were_asked_another():
+    ruling = Ruling(True, "ap-1", ("ada",), "approve", waited=0.2)
+    given = structs.replace(trace(structs.replace(permit(), ruling=ruling)), asked=0.2)
+    server, _ = exported(given)
+    events = {event.name: event for event in server.events}
+    asked, ruled = events["toolgate.approval.asked"], events["toolgate.approval.ruled"]
+    assert ruled.time_unix_nano - asked.time_unix_nano >= 200_000_000
+    assert named(ruled.attributes) == {
+        "toolgate.approval.id": "ap-1",
+        "toolgate.approval.verb": "approve",
+        "toolgate.approval.by": ["ada"],
+        "toolgate.approval.waited_ms": 200.0,
+        "toolgate.approval.edited": False,
+    }
+    assert named(server.attributes)["toolgate.asked_ms"] == 200.0
+
+
 MCP = {
     "mcp.method": "tools/call",
     "mcp.name": "search",
