@@ -130,13 +130,16 @@ class Gate:
         """Pay for a login that is not by a token. Raises Failure: there were too many that failed."""
         self._throttle.take(request.remote or "unknown")
 
+    def passed(self, request: web.Request) -> None:
+        """That login has succeeded."""
+        self._throttle.passed(request.remote or "unknown")
+
     def failed(self, request: web.Request, failure: Failure) -> None:
         """A login failed: the throttle bounds how often this is noted."""
         note(self._noted, "unknown", request.remote or "unknown", "failed login", failure.detail)
 
     def began(self, request: web.Request, principal: Principal) -> None:
-        """Somebody has logged in."""
-        self._throttle.passed(request.remote or "unknown")
+        """Somebody has begun a session."""
         note(self._noted, principal.id, request.remote or "unknown", "login", f"by {principal.source}")
 
     def ended(self, request: web.Request, session: Session) -> None:

@@ -96,6 +96,7 @@ async def _from_provider(gate: Gate, entrance: Entrance, request: web.Request) -
     except Failure as failure:
         gate.failed(request, failure)
         raise
+    gate.passed(request)
     cookie, target = _begun(gate, entrance, request, entrance.admitted(found))
     # A page that leads on: the browser would take a redirect for the provider's still, and not send a Strict cookie.
     response = page("entered.html", target=target)
