@@ -222,10 +222,14 @@ class Flow(Protocol):
     def origin(self, value: Any) -> Mapping[str, Any]:
         """Where the value, or each text and number in it, was first seen, in whatever form: ``sources`` (user, system,
         operator, person, ``tool/operation``), ``labels`` of those tools, ``trusted`` (whether what is trusted told it),
-        ``seen`` (whether anything did)."""
+        ``seen`` (whether anything did), ``linked`` (it is
+        a whole field of a record that people named by another), ``verbatim`` (as it is), ``why`` (what stood there)."""
 
     def unproven(self, call: Call) -> Sequence[str]:
         """Paths of the arguments that direct what the call does and that nothing trusted told."""
+
+    def planted(self, call: Call) -> Sequence[str]:
+        """What in the call's arguments leads elsewhere (URLs, addresses, accounts) and only the untrusted told."""
 
     def hear(self, source: str, labels: Sequence[str], data: bytes, content_type: str) -> None:
         """A whole result, or what somebody said, as it came."""

@@ -28,6 +28,8 @@ _DATES = (
     re.compile(r"\b(?P<n>[a-z]{3})[a-z]*\.? (?P<d>\d{1,2})(?:st|nd|rd|th)?,? (?P<y>\d{4})\b"),
 )
 _MOST_TEXTS = 20_000
+LONGEST_FIELD = 200
+"""Characters of a whole field: what is longer is free text, in which anything may stand."""
 _ENCODED = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 
 
@@ -53,11 +55,64 @@ def texts_of(value: Any) -> Iterator[str]:
             left += reversed(item)
 
 
+Record = frozenset[str]
+"""The whole fields of one JSON object, in normal form: texts and numbers, and those of lists in it."""
+
+
+def records_of(value: Any) -> Iterator[Record]:
+    """Every JSON object in a value, as its fields. What stands inside a text is no field of its own."""
+    left = [value]
+    for _ in range(_MOST_TEXTS):
+        if not left:
+            return
+        item = left.pop()
+        if isinstance(item, dict):
+            yield frozenset(_fields(item))
+            left += item.values()
+        elif isinstance(item, list | tuple):
+            left += item
+        elif isinstance(item, str) and item[:1] in "{[" and len(item) > 2:
+            left.append(_json(item))
+
+
+def _fields(record: dict[str, Any]) -> Iterator[str]:
+    for inner in record.values():
+        for item in inner if isinstance(inner, list | tuple) else (inner,):
+            if isinstance(item, str) and len(item) <= LONGEST_FIELD:
+                yield normal(item)
+            elif isinstance(item, int | float) and not isinstance(item, bool):
+                yield number(item)
+
+
+_CONTACTS = re.compile(
+    r"""(?:https?://|www\.)[^\s<>"')\]]+            # URLs
+    | [\w.+-]+@[\w-]+(?:\.[\w-]+)+                # mail addresses
+    | \b[A-Za-z]{2}\d{2}(?:[ ]?[A-Za-z0-9]{4}){3,7}[ ]?[A-Za-z0-9]{0,4}\b   # IBANs
+    | (?<!\w)\+?\d(?:[\s().-]?\d){7,14}(?!\w)     # telephone numbers
+    | \b(?:0x[0-9a-fA-F]{40}|bc1[0-9a-z]{25,60}|[13][1-9A-HJ-NP-Za-km-z]{25,34})\b""",
+    re.VERBOSE,
+)
+
+
+def contacts_in(text: str) -> list[str]:
+    """What in a free text leads elsewhere: URLs, addresses, accounts, telephone numbers."""
+    return [found.rstrip(".,;:!?") for found in _CONTACTS.findall(text)]
+
+
 def _json(text: str | bytes) -> Any:
     try:
         return orjson.loads(text)
     except (orjson.JSONDecodeError, RecursionError):
         return None
+
+
+def heard_records(data: bytes, content_type: str) -> tuple[Record, ...]:
+    """The records of an answer's body, where it is JSON, or events of JSON."""
+    kind = content_type.partition(";")[0].strip().lower()
+    bodies = [data]
+    if kind == "text/event-stream":
+        bodies = [line[5:].strip() for line in data.split(b"\n") if line.startswith(b"data:")]
+    return tuple([record for body in bodies for record in records_of(_json(body))])
 
 
 def heard_text(data: bytes, content_type: str) -> str:

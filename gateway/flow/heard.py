@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 
-from gateway.flow.forms import dates_in, heard_text, normal, numbers_in, squeezed, tokens_in
+from gateway.flow.forms import Record, dates_in, heard_records, heard_text, normal, numbers_in, squeezed, tokens_in
 
 SHORTEST = 4
 """Characters from which on a value may be found as a part of a text; a shorter one only as a whole word."""
@@ -27,8 +27,12 @@ class Heard:
     @cached_property
     def text(self) -> str:
         """All of its texts, in normal form."""
-        data, self._data = self._data, b""
-        return normal(heard_text(data, self._content_type))
+        return normal(heard_text(self._data, self._content_type))
+
+    @cached_property
+    def records(self) -> tuple[Record, ...]:
+        """Its JSON objects, each as its whole fields."""
+        return heard_records(self._data, self._content_type)
 
     @cached_property
     def _squeezed(self) -> str:

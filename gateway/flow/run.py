@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from msgspec import Struct
 
-from gateway.flow.forms import normal, number, tokens_in, variants
+from gateway.flow.forms import contacts_in, dates_in, normal, number, tokens_in, variants
 from gateway.flow.heard import Heard
 from gateway.model import Call, FlowLabels
 
@@ -18,6 +18,8 @@ MOST_WORDS = 256 * 1024
 """Bytes of what people said, which tools cannot push out."""
 MOST_VALUES = 256
 """Values in one argument that are looked at; more are as if nothing had told them."""
+SHORTEST_NAME = 5
+"""Characters of a field by which somebody may name a record."""
 LONGEST_PIECES = 256
 """Characters of a text that may be put together of what others told."""
 PEOPLE = frozenset({"user", "system", "operator", "person"})
@@ -30,6 +32,10 @@ class Origin(Struct, frozen=True):
     sources: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     trusted: bool = False
+    linked: bool = False
+    """It is a whole field of a record that somebody trusted named by another of its fields."""
+    verbatim: bool = False
+    """It stands in what was heard as it is."""
     why: str = ""
     """What stands around it, where it was found first."""
 
@@ -79,6 +85,8 @@ class RunFlow:
             "labels": list(found.labels),
             "trusted": found.trusted,
             "seen": bool(found.sources),
+            "linked": found.linked,
+            "verbatim": found.verbatim,
             "why": found.why,
         }
 
@@ -97,17 +105,19 @@ class RunFlow:
             return Origin()
         found = [self._of(scalar) for scalar in scalars]
         if not found:
-            return Origin(trusted=True)
+            return Origin(trusted=True, linked=True)
         return Origin(
             tuple(dict.fromkeys([source for one in found for source in one.sources])),
             tuple(sorted({label for one in found for label in one.labels})),
             all(one.trusted for one in found),
+            all(one.trusted or one.linked for one in found),
+            all(one.verbatim for one in found),
             next((one.why for one in found if one.why), ""),
         )
 
     def _of(self, value: Any) -> Origin:
         if isinstance(value, bool):
-            return Origin(trusted=True)
+            return Origin(trusted=True, linked=True)
         forms = variants(value) if isinstance(value, str) else ()
         figure = number(value)
         sources: dict[str, None] = {}
@@ -119,9 +129,35 @@ class RunFlow:
                 sources[heard.source] = None
                 labels.update(heard.labels)
                 trusted, why = trusted or heard.trusted, why or said
-        if not sources and isinstance(value, str) and not trusted:
+        if not sources and isinstance(value, str):
             return self._of_pieces(value)
-        return Origin(tuple(sources), tuple(sorted(labels)), trusted, why)
+        exact = normal(value) if isinstance(value, str) else figure
+        verbatim = any(heard.says((exact,)) for heard in (*self._words, *self._results)) if exact else False
+        linked = trusted or bool(exact and self._named({exact, figure or exact}))
+        return Origin(tuple(sources), tuple(sorted(labels)), trusted, linked, verbatim, why)
+
+    def _named(self, forms: set[str]) -> str:
+        """The field by which people named a record that has one of these as a whole field; empty where there is none."""
+        for heard in self._results:
+            for record in heard.records:
+                if record.isdisjoint(forms):
+                    continue
+                for field in record - forms:
+                    if _telling(field) and any(words.says((field,)) for words in self._words):
+                        return field
+        return ""
+
+    def planted(self, call: Call) -> Sequence[str]:
+        """What in the call's arguments leads elsewhere (URLs, addresses, accounts), also inside free text, and only
+        what is not trusted told."""
+        found = dict.fromkeys(
+            [one for text in _scalars(call.args) if isinstance(text, str) for one in contacts_in(text)]
+        )
+        return [one for one in list(found)[:MOST_VALUES] if self._only_untrusted(one)]
+
+    def _only_untrusted(self, value: str) -> bool:
+        origin = self._of(value)
+        return bool(origin.sources) and not origin.trusted
 
     def _of_pieces(self, value: str) -> Origin:
         """Of a text that nobody told as a whole: trusted where each of its words was told by somebody trusted."""
@@ -136,6 +172,11 @@ class RunFlow:
                 return Origin()
             sources.update(dict.fromkeys(told))
         return Origin(tuple(sources), (), True, "pieces")
+
+
+def _telling(field: str) -> bool:
+    """Whether a field tells its record from others: no short word, number or day."""
+    return len(field) >= SHORTEST_NAME and not number(field) and not dates_in(field)
 
 
 def _scalars(value: Any) -> Iterator[Any]:

@@ -135,7 +135,7 @@ def references(tokens: Sequence[Token], declared: Iterable[str]) -> frozenset[st
     }
     if FOLLOWED in known and any(token.text == "origin" and token.kind == "ident" for token in tokens):
         used.add(FOLLOWED)
-    if "flow.unproven" in used:
+    if not used.isdisjoint(("flow.unproven", "flow.planted")):
         used.add("args")  # whose arguments it tells of
     return frozenset(used)
 

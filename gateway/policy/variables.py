@@ -102,6 +102,10 @@ def _unproven(call: Call) -> list[str]:
     return list(_flow_labels(call).directs if call.flow is None else call.flow.unproven(call))
 
 
+def _planted(call: Call) -> list[str]:
+    return [] if call.flow is None else list(call.flow.planted(call))
+
+
 def _fact(name: str, default: Any) -> Callable[[Call], Any]:
     def read(call: Call) -> Any:
         return call.facts.get(name, default)
@@ -189,6 +193,7 @@ _REQUEST = (
     Variable("tool.sends", STRING, _sends, 'where its arguments go: external, internal or ""'),
     Variable("flow.followed", BOOL, _followed, "whether anything is known of where the run's values come from"),
     Variable("flow.unproven", STRINGS, _unproven, "directing arguments (flow: directs) that nothing trusted told"),
+    Variable("flow.planted", STRINGS, _planted, "addresses, URLs, accounts in args that only the untrusted told"),
     Variable("guardrail", DYN_MAP, _fact("guardrail", {}), "what guardrails say: guardrail.NAME.flagged, .score"),
     Variable("args", DYN_MAP, _args, "the arguments: JSON body, form, query, or those of the MCP tool"),
 )

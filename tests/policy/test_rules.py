@@ -272,6 +272,7 @@ OF_THE_CALL = {
     "tool.sends": '"external"',
     "flow.followed": "false",
     "flow.unproven": '["args.to"]',
+    "flow.planted": "[]",
 }
 
 
