@@ -17,6 +17,7 @@ from itertools import islice
 from weakref import WeakValueDictionary
 
 import msgspec
+from msgspec import structs
 
 from gateway.approvals.docket_shares import Shares
 from gateway.approvals.states import Conflict, attached, timed_out, told
@@ -132,6 +133,8 @@ class Docket:
                     return standing
                 approval = self._new(petition, canary=canary)
                 if await self._put_new(paper, approval, petition.payload):
+                    if standing is not None and standing.state is ApprovalState.RUNNING:
+                        await self._put(None, structs.replace(standing, binding=_aside(petition.binding, standing.id)))
                     return approval
         raise StoreUnavailable("the approval is changed by others all the time")
 
@@ -200,7 +203,9 @@ class Docket:
         async with self._lock(binding):
             for _ in range(TRIES):
                 paper, standing = await self._look(binding)
-                if standing is None or standing.id != ident:
+                if standing is None or standing.id != ident:  # the same call was asked about anew while it ran
+                    paper, standing = await self._look(_aside(binding, ident))
+                if standing is None:
                     raise Conflict("there is no such approval any more")
                 after = step(standing)
                 if await self._put(paper, after):
@@ -290,7 +295,8 @@ class Docket:
             return
         before = None if known is None else known[1]
         if before is not None:
-            self._bindings.pop(before.id, None)
+            if self._bindings.get(before.id) == binding:
+                del self._bindings[before.id]
             self._shares.less(before)
         if approval is None:
             self._known.pop(binding, None)
@@ -353,6 +359,11 @@ class Docket:
             await self.step(ident, step)
         except Conflict as conflict:
             log.debug("approval %s: %s", ident, conflict)
+
+
+def _aside(binding: str, ident: str) -> str:
+    """Under which name an approval is kept that still runs, when the same call is asked about anew."""
+    return f"{binding}/{ident}"
 
 
 def _time(approval: Approval) -> tuple[str, bool, float]:

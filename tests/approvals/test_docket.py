@@ -282,3 +282,27 @@ async def test_an_opening_goes_on_though_its_agent_has_gone(one: Replica, store:
     for _ in range(20):
         await asyncio.sleep(0)
     assert len(one.docket.waiting()) == 1
+
+
+async def test_what_still_runs_when_the_same_call_is_asked_about_anew_can_end(
+    one: Replica, other: Replica, wall: Wall
+) -> None:
+    opened = await one.docket.open(petition(valid=60.0))
+    await one.vote(opened.id)
+    await one.docket.step(opened.id, lambda approval: claimed(approval, "c", wall()))
+    await other.tick()
+    wall.now += 61
+    anew = await other.docket.open(petition())
+    assert anew.id != opened.id
+    await one.tick()
+    assert one.docket.bound("b") == anew
+    for replica in (one, other):
+        running = replica.docket.find(opened.id)
+        assert running is not None
+        assert running.state is ApprovalState.RUNNING
+    await one.docket.step(opened.id, lambda approval: ended(approval, "c", "200"))
+    await other.tick()
+    done = other.docket.find(opened.id)
+    assert done is not None
+    assert (done.state, done.outcome) == (ApprovalState.DONE, "200")
+    assert other.docket.bound("b") == anew
