@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from gateway.approvals.preview import Past
+from gateway.model import Mode, Verdict
 from gateway.rehearse.rebuild import Rebuilder, Rebuilt
 from gateway.rehearse.records import RECORDS, SAID
 
@@ -22,7 +23,9 @@ def past_of(lines: Iterable[bytes | str], rebuilder: Rebuilder) -> list[Past]:
         rebuilt = rebuilder.of(record, 0.0)
         if isinstance(rebuilt, Rebuilt):
             asked = [
-                f"{one.policy}/{one.rule}" for one in said.rules if one.verdict == "approve" and one.mode == "enforce"
+                f"{one.policy}/{one.rule}"
+                for one in said.rules
+                if one.verdict == Verdict.APPROVE and one.mode == Mode.ENFORCE
             ]
             if record.flaw is not None and record.flaw.rule:
                 asked.append(record.flaw.rule)
