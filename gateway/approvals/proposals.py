@@ -1,7 +1,8 @@
-"""From one call to what calls like it could be: conditions in CEL, from exactly this to what it has in common. Quiet.
+"""From one call to what calls like it could be: conditions in CEL, from much the same to what it has in common. Quiet.
 
-What the asking rules read of the arguments is what matters; where they read none, all arguments do. A person chooses
-one, and may change it.
+What the asking rules read of the arguments is what matters: texts stay as they are, numbers may be lower, addresses may
+be others of their domain. All else stays the same in the narrow one only. Where the rules read no arguments, all of
+them count as read. A person chooses one, and may change it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from gateway.policy.functions_net import domain
 MOST = 24
 """Arguments that a proposal speaks of; a call with more is not generalised."""
 DEEPEST = 6
+SHORT = 64
+"""Characters of a text that no rule read, up to which it must stay as it is: longer ones are prose."""
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]+@([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)")
 _LOCAL = '"^[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+$"'
 
@@ -83,16 +86,25 @@ def _of_path(approval: Approval, shown: Mapping[str, Any]) -> Iterator[_Sort]:
 
 def _of_args(approval: Approval, args: Mapping[str, Any]) -> Iterator[_Sort]:
     read = read_paths(approval)
-    if not read:
-        for name, value in args.items():
-            yield from _of_value(member("args", name), value, len(args))
-        return
     for path in read:
         value = at_path(args, path)
         if value is MISSING:
             yield _of_missing(args, path)
         else:
             yield from _of_value(_written(path), value, len(read))
+    for name, value in args.items():
+        path = f"args.{name}"
+        if not read:
+            yield from _of_value(member("args", name), value, len(args))
+        elif not any(path == one or one == "args" or one.startswith(path + ".") for one in read):
+            yield _same(member("args", name), value)
+
+
+def _same(path: str, value: Any) -> _Sort:
+    """What no rule read stays as it is in the narrow one; not prose, nor objects."""
+    if isinstance(value, Mapping) or (isinstance(value, str) and len(value) > SHORT):
+        return None, None, None
+    return _Term(f"{path} == {literal(value)}", f"{path} is {_shown(value)}"), None, None
 
 
 def _written(path: str) -> str:
@@ -128,7 +140,7 @@ def _of_value(path: str, value: Any, siblings: int, depth: int = 0) -> Iterator[
     exact = _Term(f"{path} == {literal(value)}", f"{path} is {_shown(value)}")
     if isinstance(value, int | float) and not isinstance(value, bool):
         bounded = _of_number(path, value)
-        yield exact, bounded, bounded
+        yield bounded, bounded, bounded
     elif isinstance(value, str) and (place := _of_place(path, value)) is not None:
         yield exact, place, place
     elif isinstance(value, str):
