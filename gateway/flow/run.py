@@ -96,7 +96,7 @@ class RunFlow:
             path
             for path in self._labels(call).directs
             for values in [list(_at(call.args, path.split(".")[1:]))]
-            if values and not self._origin(values).trusted
+            if values and not self._origin(values).linked
         ]
 
     def _origin(self, value: Any) -> Origin:
@@ -137,7 +137,7 @@ class RunFlow:
         return Origin(tuple(sources), tuple(sorted(labels)), trusted, linked, verbatim, why)
 
     def _named(self, forms: set[str]) -> str:
-        """The field by which people named a record that has one of these as a whole field; empty where there is none."""
+        """The field by which people named a record that has one of these as a whole field; empty for none."""
         for heard in self._results:
             for record in heard.records:
                 if record.isdisjoint(forms):
@@ -157,7 +157,7 @@ class RunFlow:
 
     def _only_untrusted(self, value: str) -> bool:
         origin = self._of(value)
-        return bool(origin.sources) and not origin.trusted
+        return bool(origin.sources) and not origin.linked and not dates_in(normal(value))
 
     def _of_pieces(self, value: str) -> Origin:
         """Of a text that nobody told as a whole: trusted where each of its words was told by somebody trusted."""
@@ -171,7 +171,7 @@ class RunFlow:
             if not told:
                 return Origin()
             sources.update(dict.fromkeys(told))
-        return Origin(tuple(sources), (), True, "pieces")
+        return Origin(tuple(sources), (), True, True, False, "pieces")
 
 
 def _telling(field: str) -> bool:
