@@ -6,6 +6,7 @@ import http.client
 import json
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ spec:
   match: {tools: [mail]}
   rules:
     - {name: strangers, when: '!args.to.endsWith("@acme.example")', then: approve, message: mail to somebody outside}
+    - {name: board, when: 'args.to == "board@acme.example"', then: approve, message: mail to the board}
 ---
 apiVersion: toolgate/v1
 kind: Approval
@@ -55,6 +57,11 @@ apiVersion: toolgate/v1
 kind: Approval
 metadata: {name: letters}
 spec: {match: {tools: [mail]}, impact: "20.0", hold: 40s}
+---
+apiVersion: toolgate/v1
+kind: Approval
+metadata: {name: for-the-board}
+spec: {rules: [outgoing/board], who: 'approver.id == "secretary"'}
 """
 
 
@@ -73,7 +80,7 @@ class Asking:
         given = {"identify": [{"header": "x-agent-id"}], "trace": trace, **config}
         self._agents = ThreadPoolExecutor(32)
         self.gateway = Gateway(folder, tools, policies, **given).start()
-        self._asked = 0
+        self._runs = (f"run-{number}" for number in count(1))
 
     def close(self) -> None:
         self.gateway.stop()
@@ -97,18 +104,16 @@ class Asking:
             peer.send(request("POST", target, [*fields, ("Connection", "close")], data))
             return read_response(peer, "POST")
 
-    def pay(
-        self, amount: float, to: str = "DE02-ACME", agent: str = "treasurer", run: str = "inv-1", **rest: Any
-    ) -> Held:
-        """An agent pays, and is held until somebody decides."""
+    def pay(self, amount: float, to: str = "DE02-ACME", agent: str = "treasurer", run: str = "", **rest: Any) -> Held:
+        """An agent pays, and is held until somebody decides; in a run of its own, since a verdict is remembered."""
         body = {"to": to, "amount": amount, "currency": "EUR", **rest}
         why = {"step": "4", "reason": "the invoice is due", "goal": "pay the open invoices"}
-        return self.held(lambda: self.post(agent, run, "/bank/transfers", body, why))
+        return self.held(lambda: self.post(agent, run or next(self._runs), "/bank/transfers", body, why))
 
-    def write(self, to: str, text: str, agent: str = "assistant", run: str = "mail-1") -> Held:
+    def write(self, to: str, text: str, agent: str = "assistant", run: str = "") -> Held:
         """An agent writes a letter, and is held."""
         body = {"to": to, "subject": "Your invoice", "text": text}
-        return self.held(lambda: self.post(agent, run, "/mail/messages", body))
+        return self.held(lambda: self.post(agent, run or next(self._runs), "/mail/messages", body))
 
     def held(self, make: Callable[[], Message]) -> Held:
         """Let an agent make a call that waits; returns once people can see it."""
@@ -116,6 +121,11 @@ class Asking:
         made = Held(self._agents.submit(make))
         eventually(lambda: self.waiting() > before or made.answered, what="the call waits")
         return made
+
+    def clear(self) -> None:
+        """Deny all that still waits."""
+        for approval in self.approvals():
+            self.decide(approval["id"], "deny", "secretary")
 
     def waiting(self) -> int:
         """How many approvals wait."""

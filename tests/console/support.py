@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import time
 
 import aiohttp
 from msgspec import Struct
@@ -12,17 +13,23 @@ from msgspec import Struct
 from gateway.admin.api import make_api
 from gateway.admin.gate import Gate
 from gateway.admin.server import start
+from gateway.approvals.docket import Docket
+from gateway.approvals.exemptions import Exemption
+from gateway.approvals.permission import Who
+from gateway.approvals.priority import priority
 from gateway.config.fields import Address
 from gateway.config.load import load
 from gateway.console import pages
 from gateway.console.desk import Desk, Sights
 from gateway.console.feed import Feed
+from gateway.console.inbox import Inbox
 from gateway.console.records import Records
-from gateway.model import Trace
+from gateway.model import Approval, Trace
 from gateway.observe.exposition import Gauges, registry_of
 from gateway.observe.metrics import Metrics
 from gateway.observe.trace import line_of
 from gateway.stores.circuits import Circuits
+from gateway.stores.memory_cabinet import MemoryCabinet
 from gateway.stores.quarantines import Register
 
 STATE = {
@@ -49,6 +56,10 @@ spec:
     - {name: large, when: request.size > 100, then: deny, message: large}
     - {name: silent, when: request.size > 1000, then: deny, message: silent}
 """
+EXEMPTION = Exemption(
+    *("exm-1", ("payments/large",), "bank", "POST /transfers", "args.amount <= 900", "agent", "billing", ("", "")),
+    *(7, True, 2e9, "ann", ("approver",), "apr-1", 1.6e9, 3),
+)
 
 
 class Place(Struct):
@@ -62,9 +73,15 @@ class Place(Struct):
 
 @asynccontextmanager
 async def serving(
-    folder: Path, traces: Iterable[Trace] = (), token: str | None = None, store: Path | None = None
+    folder: Path,
+    traces: Iterable[Trace] = (),
+    token: str | None = None,
+    store: Path | None = None,
+    docket: Docket | None = None,
+    why_not: Callable[[Approval, Who], str] = lambda *_: "",
 ) -> AsyncIterator[Place]:
-    """A console whose feed has these traces; ``store`` is its trace store's file, if it has one."""
+    """A console whose feed has these traces; ``store`` is its trace store's file, if it has one. ``docket`` has what
+    its inbox shows."""
     (folder / "policies").mkdir(exist_ok=True)
     (folder / "policies" / "payments.yaml").write_text(POLICY)
     (folder / "toolgate.yaml").write_text(CONFIG)
@@ -85,6 +102,12 @@ async def serving(
         list,
         tuple,
         lambda record, _: [f"nothing changes {record['call']}"],
+        Inbox(docket or Docket(MemoryCabinet(time), time, str), priority, lambda *_: False),
+        why_not,
+        lambda _: True,
+        lambda _: [{"rule": "payments/large", "verdicts": {"approve": 41, "deny": 3}, "agent": {}}],
+        lambda: [EXEMPTION],
+        dict,
     )
     desk = Desk(Records(store, feed), feed, sights, gate)
     runner = await start(

@@ -60,7 +60,7 @@
   }
 
   function put(element, html) {
-    element.innerHTML = html; /* Of our own templates, which escape what they are given; the page's policy forbids scripts. */
+    element.replaceChildren(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
     document.dispatchEvent(new CustomEvent("toolgate:shown"));
     countDown();
   }
@@ -585,6 +585,7 @@
       event.preventDefault();
       openForm().requestSubmit();
     }
+    if (event.key === "a" && openForm()) return; /* Whoever writes in a form means what the form says. */
     if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (event.target.closest("input, select, textarea")) return;
     const card = event.target.closest("a.card");
