@@ -178,7 +178,7 @@ async def test_an_id_token_by_another_key_lets_nobody_in() -> None:
 
 async def test_only_the_browser_that_began_a_login_ends_it() -> None:
     """Login CSRF: somebody else's code and state, and cookies that are forged or of another login."""
-    async with with_provider() as (side, provider, visit):
+    async with with_provider() as (_, provider, visit):
         state, kept = provider.asked["state"], visit.cookie
         good = {"code": "good", "state": state}
         until, _, rest = kept.partition("=")[2].partition(".")

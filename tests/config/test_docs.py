@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from gateway.config import marks
 from gateway.config.load import attempt
 from gateway.config.schema import Config, Identify, Lineage, Log, ModelRates, ToolConfig, Wire
+from gateway.config.schema_admin import Admin, AdminTls, AdminUser, JwtConfig, KubernetesConfig, OidcConfig
 from gateway.config.schema_record import AuditConfig, OtlpConfig, TraceConfig, TraceStoreConfig
 from gateway.model import Reason
 from gateway.policy.engine import EXPANDED_CAP, LOOP_CAP, NESTING_CAP, SOURCE_CAP
@@ -59,6 +60,12 @@ SECTIONS: dict[type[BaseModel], str] = {
     TraceStoreConfig: "trace.store.",  # before Config, whose default is not to have one
     OtlpConfig: "trace.otlp.",
     AuditConfig: "audit.",
+    AdminUser: "admin.users.",
+    JwtConfig: "admin.jwt.",
+    OidcConfig: "admin.oidc.",
+    KubernetesConfig: "admin.kubernetes.",
+    AdminTls: "admin.tls.",
+    Admin: "admin.",
     Config: "",
     ToolConfig: "",
     ModelRates: "",
@@ -68,6 +75,15 @@ SECTIONS: dict[type[BaseModel], str] = {
     Log: "log.",
     Lineage: "lineage.",
 }
+
+
+MINIMAL: dict[type[BaseModel], dict[str, Any]] = {
+    JwtConfig: {"issuer": "https://a", "audience": ["b"], "roles": {"c": ["d"]}},
+    OidcConfig: {"issuer": "https://a", "client_id": "b", "redirect_uri": "https://c", "roles": {"d": ["e"]}},
+    KubernetesConfig: {"roles": {"a": ["b"]}},
+    Admin: {},
+}
+"""The least that sections of the operators' side have."""
 
 
 @pytest.mark.parametrize("model", SECTIONS)
@@ -100,6 +116,8 @@ def test_a_documented_default_is_the_default(key: str) -> None:
                 minimal = {"keys": [{"sha256": "a" * 64, "agent": "b"}]}
             elif model is OtlpConfig:
                 minimal = {"endpoint": "http://a"}
+            elif model in MINIMAL:
+                minimal = MINIMAL[model]
             elif model in (Wire, TraceConfig, TraceStoreConfig, AuditConfig, Log, Lineage):
                 minimal = {}
             (written_out,), _ = marks.read(DEFAULTS[key].strip("`"))

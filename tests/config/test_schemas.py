@@ -78,6 +78,9 @@ SAID_ELSEWHERE = {
     "fields of a result in a request", "fields of a request in a response", "redact a proposal", "rollout for nobody",
     "rollout of what is not enforced", "agents and operators at one address",
     "an admin token that can be guessed", "a quarantine of a rule that refuses nothing", "a quarantine in a list",
+    "an admin address without a login", "an admin address without TLS", "a login of one who is called as nobody may be",
+    "two users with one token", "keys of an issuer that anybody could send", "keys of an issuer from two places",
+    "a login that leads elsewhere", "a certificate that is not there", "probes where agents are listened to",
     "a quarantine without what it is of", "a tool that any agent can stop for ever",
 }  # fmt: skip
 
