@@ -24,6 +24,8 @@ _PAUSE = 0.1
 _SIGN_OF_LIFE = 15.0
 _PATIENCE = 10.0
 """Seconds that a client may take to take what it is sent; then it is dropped."""
+_LONGEST = 900.0
+"""Seconds after which a stream ends, so that its client comes again and is asked once more who it is."""
 _RESET = b"event: reset\ndata: {}\n"
 
 
@@ -58,7 +60,9 @@ class Stream:
         await response.prepare(request)
         if not await _send(response, b"retry: 1000\n\n"):
             return response
-        while not self._changes.closed:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _LONGEST
+        while not self._changes.closed and loop.time() < until:
             event.clear()
             last = self._changes.last
             found, gone = self._changes.after(number) if number is not None else ([], True)

@@ -265,18 +265,18 @@ def _list(gateway: Gateway, query: list[tuple[str, str]], as_json: bool) -> None
 def _watch(gateway: Gateway, query: list[tuple[str, str]], as_json: bool) -> None:
     """A line for each that waits, then for each change. Never ends by itself."""
     fits = {name: value for name, value in query if name in ("tool", "agent", "rule")}
-    connected = False
+    at = ""
     while True:
         try:
-            for name, one in gateway.events("/api/approvals/stream"):
-                connected = True
+            for ident, name, one in gateway.events("/api/approvals/stream", at):
+                at = ident
                 found = [one] if name == "approval" and _fits(one, fits) else []
                 if name == "reset":
                     found = gateway.ask("GET", "/api/approvals", query=[*query, ("order", "age")])["approvals"]
                 for each in found:
                     _tell(each, as_json)
         except click.ClickException as error:
-            if not connected:
+            if not at:
                 raise
             click.echo(f"{error.message}; trying again", err=True)
         time.sleep(AGAIN)

@@ -67,28 +67,31 @@ class Gateway:
         """Whether it is asked without a token, so that it knows nobody."""
         return not self._token
 
-    def events(self, path: str) -> Iterator[tuple[str, Any]]:
-        """Server-sent events: each one's name, and its JSON; ends where the connection does.
+    def events(self, path: str, after: str = "") -> Iterator[tuple[str, str, Any]]:
+        """Server-sent events after the one with this id: each one's id, its name, and its JSON. An id stays until there
+        is another. Ends where the connection does.
 
         Raises:
             click.ClickException: it does not run there, or cannot do as asked, and why.
         """
         from http.client import HTTPException
 
-        fields = {"Accept": "text/event-stream"} | ({"Authorization": f"Bearer {self._token}"} if self._token else {})
+        fields = {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
+        if self._token:
+            fields["Authorization"] = f"Bearer {self._token}"
         connection = self._connection(SILENCE)
         try:
             connection.request("GET", path, None, fields)
             response = connection.getresponse()
             if response.status >= 400:
                 _told(response.status, response.read(), self.url)
-            name = ""
+            seen = {"id": after, "event": ""}
             for line in response:
                 field, _, value = line.decode("utf-8", "replace").rstrip("\r\n").partition(": ")
-                if field == "event":
-                    name = value
-                elif field == "data":
-                    yield name, json.loads(value)
+                if field == "data":
+                    yield seen["id"], seen["event"], json.loads(value)
+                else:
+                    seen[field] = value
         except (OSError, HTTPException) as error:
             why = str(error) or type(error).__name__
             raise click.ClickException(f"no gateway answers at {self.url}: {why}") from None

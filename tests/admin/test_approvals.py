@@ -381,7 +381,7 @@ async def test_conditions_are_proposed_and_ones_own_tried_out():
         call = await office.open()
         proposed = (await get(session, f"/api/approvals/{call.id}/proposals"))["proposals"]
         assert [(one["name"], one["when"]) for one in proposed] == [
-            ("narrow", "args.amount == 900"),
+            ("narrow", 'args.amount >= 0 && args.amount <= 900 && args.to == "mallory"'),
             ("middle", "args.amount >= 0 && args.amount <= 900"),
         ]
         assert proposed[0]["preview"]["passed"] == {"run": 0, "agent": 0, "everybody": 0}

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from click.testing import CliRunner, Result
 from gateway.admin.api import make_api
 from gateway.admin.gate import Gate
 from gateway.admin.server import start
+from gateway.approvals.permission import Who
 from gateway.cli import approvals as command
+from gateway.cli import operate
 from gateway.cli.approvals_args import changed_args
 from gateway.cli.root import toolgate
 from gateway.config.fields import Address
@@ -274,45 +277,38 @@ def test_with_a_token_nobody_says_who_they_are(served: Served, monkeypatch: pyte
     assert (result.exit_code, "knows you by yours" in result.stderr) == (2, True)
 
 
-def test_watching_tells_of_each_change_and_again_after_the_connection_is_lost(
+def test_watching_tells_of_each_change_and_goes_on_where_the_connection_was_lost(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = served.open()
     told: list[str] = []
-    ended = threading.Event()
+    pauses: list[float] = []
 
     def tell(one: Any, as_json: bool) -> None:
         told.append(f"{one['id']} {one['state']}")
+        if len(told) == 1:
+            served.open(agent="other")
+            served.open()
+        if len(told) == 2:
+            served.do(served.office.bench.verdicts.give(first.id, Who("ada", frozenset({"approver"})), "deny"))
         if len(told) == 3:
             served.do(_end_streams(served))
+            served.open()
         if len(told) == 4:
-            ended.set()
+            raise KeyboardInterrupt
+
+    def rest(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) > 3:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "_tell", tell)
-    monkeypatch.setattr(command, "AGAIN", 0.05)
-
-    def others() -> None:
-        wait_for(lambda: len(told) == 1)
-        other = served.open(agent="other")
-        served.open()
-        wait_for(lambda: len(told) == 2)
-        run_other = CliRunner().invoke(
-            toolgate, ["approvals", "deny", first.id, other.id, "--admin", f"127.0.0.1:{served.port}"]
-        )
-        assert run_other.exit_code == 0
-
-    helper = threading.Thread(target=others, daemon=True)
-    helper.start()
+    monkeypatch.setattr(command, "time", SimpleNamespace(sleep=rest))
+    monkeypatch.setattr(operate, "SILENCE", 2.0)
     result = run(served, "ls", "--watch", "--agent", "invoices")
-    helper.join(5)
-    assert (result.exit_code, ended.is_set()) == (0, True), result.output
-    assert told == [
-        "apr-abcd0001 waiting",
-        "apr-abcd0003 waiting",
-        "apr-abcd0001 denied",
-        "apr-abcd0003 waiting",
-    ]
+    assert result.exit_code == 0, result.output
+    assert told == ["apr-abcd0001 waiting", "apr-abcd0003 waiting", "apr-abcd0001 denied", "apr-abcd0004 waiting"]
+    assert pauses == [command.AGAIN], "a stream that has ended is asked for again after a while"
 
 
 async def _end_streams(served: Served) -> None:
@@ -322,14 +318,6 @@ async def _end_streams(served: Served) -> None:
     while changes.watched:
         await asyncio.sleep(0.01)
     changes.closed = False
-
-
-def wait_for(so: Any) -> None:
-    for _ in range(500):
-        if so():
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError("it has not come to be so")
 
 
 ARGS = {"to": {"iban": "DE1"}, "cc": ["a", {"b": 1}], "n": 1}
