@@ -321,14 +321,19 @@ def _action(action: PinAction | None) -> Action | None:
     return "" if action == "allow" else action
 
 
-_SECRETS = frozenset({"credential", "token", "session_key", "client_secret", "channels"})
-"""Keys of what makes no other version: secrets, and by whom people are told."""
+_SECRETS = frozenset({"credential", "token", "session_key", "client_secret"})
+_NOT_JUDGED_BY = frozenset({"channels"})
+"""Where people are told changes nothing of what they decide on."""
 
 
 def _without_secrets(value: Any, secret: bool = False) -> Any:
     """Values of credentials left out: a short one that is written in the file could be guessed from a digest."""
     if isinstance(value, dict):
-        return {key: _without_secrets(item, secret or key in _SECRETS) for key, item in value.items()}
+        return {
+            key: _without_secrets(item, secret or key in _SECRETS)
+            for key, item in value.items()
+            if key not in _NOT_JUDGED_BY
+        }
     if isinstance(value, list):
         return [_without_secrets(item, secret) for item in value]
     return "" if secret else value
