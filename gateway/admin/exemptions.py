@@ -9,7 +9,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from gateway.admin.api import answer, body_of, changed
-from gateway.admin.approvals import as_failures, find, who_of
+from gateway.admin.approvals import LEAST_PREFIX, as_failures, find, who_of
 from gateway.admin.principals import VIEWER, need
 from gateway.admin.problems import Failure
 from gateway.approvals.docket import Docket
@@ -21,6 +21,7 @@ from gateway.policy.engine import CelError
 
 LONGEST = 500
 """Characters of a reason."""
+_ID = "exm-"
 
 
 class Wanted(Struct, forbid_unknown_fields=True):
@@ -73,11 +74,11 @@ def add(app: web.Application, docket: Docket, exemptions: Exemptions, verdicts: 
     async def revoke(request: web.Request) -> web.Response:
         by = request.query.get("by", "")
         who = who_of(request, by, "api")
-        ident = request.query.get("id", "")
+        text = request.query.get("id", "")
         with as_failures():
-            gone = await exemptions.revoke(ident)
+            gone = await exemptions.revoke(_ident(exemptions, text))
         if gone is None:
-            raise Failure(404, f"there is no exemption {ident[:64]!r}, or not any more", "see GET /api/exemptions")
+            raise Failure(404, f"there is no exemption {text[:64]!r}, or not any more", "see GET /api/exemptions")
         what = f"revoke the exemption {gone.id} ({gone.scope}, {gone.operation}): {gone.when}"
         changed(request, who.id, what, request.query.get("reason", "")[:LONGEST])
         return answer({"revoked": as_shown([gone])[0]})
@@ -87,6 +88,21 @@ def add(app: web.Application, docket: Docket, exemptions: Exemptions, verdicts: 
     app.router.add_delete("/exemptions", revoke)
     app.router.add_get("/approvals/{id}/proposals", proposals)
     app.router.add_get("/approvals/{id}/preview", previewed)
+
+
+def _ident(exemptions: Exemptions, text: str) -> str:
+    """The id, or the only one that begins so.
+
+    Raises:
+        Failure: 400, several begin so.
+    """
+    start = text if text.startswith(_ID) else _ID + text
+    found = [one.id for one in exemptions.standing() if one.id.startswith(start)]
+    if len(start) < len(_ID) + LEAST_PREFIX or start in found or not found:
+        return text
+    if len(found) > 1:
+        raise Failure(400, f"{len(found)} exemptions begin with {text[:64]!r}", "write more of the id")
+    return found[0]
 
 
 def _shown(offer: Offer) -> dict[str, Any]:

@@ -41,7 +41,11 @@ class Office:
         self.noted: list[tuple[str, ...]] = []
         self.engine = load_engine()
         self.bench = Bench(
-            self.docket, cabinet, lambda: f"exm-{next(numbers)}", self.engine, lambda *told: self.noted.append(told)
+            self.docket,
+            cabinet,
+            lambda: f"exm-abcd{next(numbers):04x}",
+            self.engine,
+            lambda *told: self.noted.append(told),
         )
         self.changes = Changes(self.docket)
         self._bindings = itertools.count(1)

@@ -369,11 +369,14 @@ async def test_calls_like_one_are_let_pass_listed_and_revoked():
         async with session.post("/api/exemptions", json=wanted, headers=CHANGE) as response:
             other = await told(response, 201)
         assert (other["scope"], other["uses"]) == ("run", None)
-        async with session.delete(f"/api/exemptions?id={other['id']}&by=bob", headers=CHANGE) as response:
+        async with session.delete("/api/exemptions?id=exm-abcd", headers=CHANGE) as response:
+            assert (await told(response, 400))["detail"] == "2 exemptions begin with 'exm-abcd'"
+        async with session.delete(f"/api/exemptions?id={other['id'][4:]}&by=bob", headers=CHANGE) as response:
             assert (await told(response))["revoked"]["id"] == other["id"]
         assert [one["id"] for one in (await get(session, "/api/exemptions"))["exemptions"]] == [made["id"]]
-        async with session.delete("/api/exemptions?id=nothing", headers=CHANGE) as response:
-            await told(response, 404)
+        for nothing in ("exm-ffff0000", "exm", "", "abc"):
+            async with session.delete(f"/api/exemptions?id={nothing}", headers=CHANGE) as response:
+                await told(response, 404)
 
 
 async def test_conditions_are_proposed_and_ones_own_tried_out():
