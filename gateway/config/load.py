@@ -309,7 +309,12 @@ class _Reading:
     def version(self, book: PolicyBook) -> str:
         """Digest of what is written, not of what secrets it stands for."""
         pinned = {name: _digests(one) for name, one in self.pinnings.items()}
-        content = [_without_secrets(self._written), [tool.operations for tool in self.tools], book.digest, pinned]
+        content = [
+            _without_secrets(_judged_by(self._written)),
+            [tool.operations for tool in self.tools],
+            book.digest,
+            pinned,
+        ]
         return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=6).hexdigest()
 
 
@@ -322,18 +327,22 @@ def _action(action: PinAction | None) -> Action | None:
 
 
 _SECRETS = frozenset({"credential", "token", "session_key", "client_secret"})
-_NOT_JUDGED_BY = frozenset({"channels"})
-"""Where people are told changes nothing of what they decide on."""
+
+
+def _judged_by(written: dict[str, Any]) -> dict[str, Any]:
+    """Without who may look and change things, and where people are told: nothing is decided by that, and what waits for
+    a person, who has seen one version, should not be void with each new user."""
+    judged = {key: value for key, value in written.items() if key != "admin"}
+    approvals = judged.get("approvals")
+    if isinstance(approvals, dict):
+        judged["approvals"] = {key: value for key, value in approvals.items() if key != "channels"}
+    return judged
 
 
 def _without_secrets(value: Any, secret: bool = False) -> Any:
     """Values of credentials left out: a short one that is written in the file could be guessed from a digest."""
     if isinstance(value, dict):
-        return {
-            key: _without_secrets(item, secret or key in _SECRETS)
-            for key, item in value.items()
-            if key not in _NOT_JUDGED_BY
-        }
+        return {key: _without_secrets(item, secret or key in _SECRETS) for key, item in value.items()}
     if isinstance(value, list):
         return [_without_secrets(item, secret) for item in value]
     return "" if secret else value

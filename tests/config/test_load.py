@@ -209,3 +209,13 @@ def test_no_edit_of_a_valid_configuration_gives_a_traceback(data: st.DataObject,
             assert "pydantic" not in str(problem).lower()
     else:
         assert loaded.tools
+
+
+def test_who_may_log_in_makes_no_other_version_and_a_tool_of_that_name_does(tmp_path: Path) -> None:
+    """What waits for a person is bound to the version, and should not be void with each new user."""
+    first = load(written(tmp_path, CONFIG)).version
+    user = f"admin: {{users: [{{name: ada, sha256: {'a' * 64}, roles: [admin]}}]}}\n"
+    assert load(written(tmp_path, user + CONFIG)).version == first
+    for name in ("admin", "channels"):
+        tool = f'  {name}: {{url: "http://127.0.0.1:%d"}}\n'
+        assert load(written(tmp_path, CONFIG + tool % 1)).version != load(written(tmp_path, CONFIG + tool % 2)).version
