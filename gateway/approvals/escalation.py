@@ -1,10 +1,13 @@
-"""Escalation: where nobody has decided for a while, others may decide too, and are told, once."""
+"""Escalation: where nobody has decided for a while, others may decide too.
+
+Who may is said by the time alone (``permission.why_not``). The step is noted in the approval, by whichever replica is
+first, so that whoever watches the docket hears of it and tells people.
+"""
 
 from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Callable
 from functools import partial
 
 from msgspec import structs
@@ -12,7 +15,7 @@ from msgspec import structs
 from gateway.approvals.docket import Docket
 from gateway.approvals.states import Conflict
 from gateway.errors import StoreUnavailable
-from gateway.model import Approval, ApprovalState, Escalation
+from gateway.model import Approval, ApprovalState
 from gateway.stores.ticking import Ticker
 
 TICK = 0.5
@@ -20,23 +23,15 @@ TICK = 0.5
 
 log = logging.getLogger("toolgate.approvals")
 
-Escalated = Callable[[Approval, Escalation], None]
-"""Is told of each step that has been taken, by the one replica that took it."""
-
 
 class Escalations:
-    """Takes the steps of the approvals of a docket. Which replica takes one is decided by compare and set."""
+    """Notes the steps of the approvals of a docket."""
 
     def __init__(self, docket: Docket) -> None:
         self._docket = docket
-        self._told: list[Escalated] = []
         self._due: list[tuple[float, str, int]] = []
         self._ticker = Ticker(TICK, self.tick)
         docket.watch(self._hear)
-
-    def watch(self, told: Escalated) -> None:
-        """Be told of each step that this replica takes from now on."""
-        self._told.append(told)
 
     async def start(self) -> None:
         """Look from now on. The docket must have been started."""
@@ -52,16 +47,13 @@ class Escalations:
         while self._due and self._due[0][0] <= now:
             _, ident, number = heapq.heappop(self._due)
             try:
-                approval = await self._docket.step(ident, partial(escalated, number=number))
+                await self._docket.step(ident, partial(escalated, number=number))
             except Conflict as conflict:
                 log.debug("approval %s: %s", ident, conflict)
             except StoreUnavailable as error:
                 heapq.heappush(self._due, (now + TICK, ident, number))
                 log.debug("approval %s cannot be escalated: %s", ident, error)
                 return
-            else:
-                for told in self._told:
-                    told(approval, approval.terms.escalate[number])
 
     def _hear(self, before: Approval | None, after: Approval | None) -> None:
         if after is None or after.state is not ApprovalState.WAITING:
@@ -70,7 +62,8 @@ class Escalations:
             steps = after.terms.escalate
             if after.escalated < len(steps):
                 due = after.opened + steps[after.escalated].after
-                heapq.heappush(self._due, (due, after.id, after.escalated))
+                if due < after.expires:
+                    heapq.heappush(self._due, (due, after.id, after.escalated))
 
 
 def escalated(approval: Approval, number: int) -> Approval:
