@@ -482,6 +482,8 @@ class Pipeline(Struct, frozen=True):
         finally:
             story.asked += self.clock() - began
             story.queued = queued
+        if street.page is not None and ruling.reason is Reason.APPROVAL_PENDING and ruling.approval:
+            return structs.replace(ruling, url=street.page(call, body, ruling.approval))
         return ruling
 
     def _body(self, wanted: ReadBody, story: Story) -> Generator[Effect, Any, bytes | None]:

@@ -65,6 +65,8 @@ class Street(Struct, frozen=True):
     """Whether a person's own answer can take the place of the tool's; None: never."""
     pulse: Callable[[Call, bytes | None], Pulse | None] | None = None
     """What keeps the connection of a call that waits for a person alive; None where nothing can."""
+    page: Callable[[Call, bytes | None, str], str] | None = None
+    """The page of the approval with this id, where the agent's client opens pages; None where none is known."""
     reads_budgets: bool = False
     """Some rule reads what is left of the budgets."""
 

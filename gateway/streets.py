@@ -42,6 +42,7 @@ from gateway.understand.reader import Pulse, Reader
 
 if TYPE_CHECKING:  # protocols are loaded where some tool speaks them: 4 MB for MCP, more for prices of models
     from gateway.understand.catalogue import ServerCatalogue
+    from gateway.understand.mcp_elicitation import Openers
     from gateway.understand.pins import Change
 
 
@@ -73,11 +74,20 @@ _OF_TREES = frozenset({"run.depth", "run.root"})
 
 
 class Kept:
-    """What outlives reloads: the tools that each MCP server has offered so far."""
+    """What outlives reloads: the tools that each MCP server has offered so far, and what its clients can."""
 
     def __init__(self) -> None:
         self._catalogues: dict[str, ServerCatalogue] = {}
         self._servers: dict[str, tuple[Origin, str]] = {}
+        self._openers: Openers | None = None
+
+    def openers(self) -> Openers:
+        """Clients of MCP that open URLs."""
+        if self._openers is None:
+            from gateway.understand.mcp_elicitation import Openers
+
+            self._openers = Openers()
+        return self._openers
 
     def catalogue(self, tool: Tool, pins: Pinning) -> ServerCatalogue:
         """The catalogue of a server, held to these pins from now on; a new one where the tool is at another address."""
@@ -179,6 +189,7 @@ class Streets:
             edit=getattr(reader, "edit", None),
             answers=getattr(reader, "answers", None),
             pulse=self._pulse(reader),
+            page=self._page(reader),
             reads_budgets=not reads.isdisjoint(UNBOUNDED),
         )
 
@@ -195,6 +206,7 @@ class Streets:
             return McpReader(
                 tool,
                 catalogue=self._kept.catalogue(tool, pins),
+                openers=self._kept.openers(),
                 refusal=config.mcp.refusal,
                 validate=config.mcp.validate_arguments,
                 allowed_hosts=_hosts(tool, config),
@@ -225,6 +237,10 @@ class Streets:
         pulse, every = getattr(reader, "pulse", None), self._loaded.config.approvals.keep_alive
         return partial(pulse, every=every) if pulse is not None and every else None
 
+    def _page(self, reader: Reader) -> Callable[[Call, bytes | None, str], str] | None:
+        approvals, opens = self._loaded.config.approvals, getattr(reader, "opens", None)
+        return partial(_page, opens, approvals.url) if opens and approvals.url and approvals.elicitation else None
+
     def _caps(self, agent: Agent, tool: str, operation: str) -> Sequence[Caps]:
         return self._loaded.book.caps(agent, tool, operation)
 
@@ -237,6 +253,10 @@ class Streets:
         provider = prices.provider or dialect_of(tool.protocol).provider
         book = PriceBook(own, self._loaded.model_prices, self._wall)
         return Pricer(provider, book, _unknown(prices), call_price)
+
+
+def _page(opens: Callable[[Call, bytes | None], bool], url: str, call: Call, body: bytes | None, ident: str) -> str:
+    return f"{url.rstrip('/')}/approvals/{ident}" if opens(call, body) else ""
 
 
 def _traces(loaded: Loaded) -> bool:

@@ -239,6 +239,10 @@ class Approvals(Model):
     url: Url | None = Field(
         default=None, description="Where people reach the console, for links in messages: https://toolgate.example.org."
     )
+    elicitation: bool = Field(
+        default=True,
+        description="Clients of MCP that open pages (elicitation of mode url) are sent to url where a call waits.",
+    )
     key: SigningKey | None = Field(
         default=None, description="Signs links in messages. Without it one is made, and kept with the state."
     )

@@ -205,4 +205,6 @@ class Ruling(Struct, frozen=True):
     advice: str = ""
     waited: float = 0.0
     """Seconds that this call waited."""
+    url: str = ""
+    """The page at which the agent's own user may look at it, where the agent's client opens pages."""
     fields: Fields = ()

@@ -15,11 +15,16 @@ from msgspec import structs
 from gateway.errors import Refused
 from gateway.model import UNREAD, Call, Reason
 from gateway.policy.fingerprints import canonical
+from gateway.understand import strict_json
+from gateway.understand.jsonrpc import messages
+from gateway.understand.mcp_headers import PARAM
+from gateway.understand.mcp_operations import subject
 from gateway.understand.members import dump
 
 EDITED = "arguments edited by a person"
 """The amendment of such a call."""
 
+_WITH_ARGUMENTS = frozenset({"tools/call", "prompts/get"})
 Read = Callable[[str, bytes | None], Mapping[str, Any]]
 """The arguments that a query and a body hold. Raises Refused."""
 
@@ -65,6 +70,26 @@ def edited_http(call: Call, args: Mapping[str, Any], body: bytes | None, read: R
         body=call.body if written is sent else written,
         amendments=(*call.amendments, EDITED),
     )
+
+
+def edited_mcp(call: Call, args: Mapping[str, Any], body: bytes | None) -> Call:
+    """The call with these arguments in its message, all else of which stays. ``body`` is the message that came.
+
+    Raises:
+        Refused: it calls no tool and gets no prompt, or its header fields repeat arguments.
+    """
+    message = call.body if call.body is not None else body
+    if message is None or call.facts["mcp.method"] not in _WITH_ARGUMENTS:
+        raise inexact("only arguments of tools and of prompts can be others")
+    if any(name.replace(b"_", b"-").startswith(PARAM) for name in call.request.lookup):
+        raise inexact("its header fields Mcp-Param-* repeat arguments")
+    value = strict_json.parse(message)
+    written = dump({**value, "params": {**value["params"], "arguments": args}})
+    try:
+        found = subject(messages(strict_json.parse(written))[0]).args
+    except ValueError as error:
+        raise inexact(str(error)) from None
+    return structs.replace(call, args=found, body=written, amendments=(*call.amendments, EDITED))
 
 
 def _pairs(pairs: str, values: Mapping[str, Any]) -> str:

@@ -18,24 +18,24 @@ from gateway.policy.redaction import redact
 from gateway.understand import mcp_headers, mcp_refusals, strict_json, why
 from gateway.understand.carried import carried, planted
 from gateway.understand.catalogue import Catalogue
-from gateway.understand.edits import EDITED, inexact
+from gateway.understand.edits import edited_mcp
 from gateway.understand.http import NO_PARAMS, HttpReader
 from gateway.understand.jsonrpc import Malformed, Message, messages, resembles
 from gateway.understand.masking import impossible, masked_call
 from gateway.understand.mcp_answers import Events, Tap, Whole
+from gateway.understand.mcp_elicitation import FIRST, Openers, asks_first, without_response
 from gateway.understand.mcp_lists import Lists
 from gateway.understand.mcp_operations import BATCH, END, NO_ARGS, READS, STREAM, subject, with_args
 from gateway.understand.mcp_screen import Screen, Words
 from gateway.understand.members import dump
 from gateway.understand.origins import Origins
-from gateway.understand.pulses import EVENTS, McpBeats
+from gateway.understand.pulses import mcp_beats
 from gateway.understand.reader import Answer, Judge, Phrased, Pulse
 
 _LISTS = frozenset({"tools/list", "resources/list", "resources/templates/list", "prompts/list"})
 _READING = frozenset(
     {"resources/read", "resources/subscribe", "resources/unsubscribe", "prompts/get", "completion/complete"}
 )
-_WITH_ARGUMENTS = frozenset({"tools/call", "prompts/get"})
 _LAST_WITH_BATCHES = "2025-03-26"
 _JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
 
@@ -48,6 +48,7 @@ class McpReader:
     agents on this machine, may name besides the loopback names. ``judges_results``: some rule of the response phase is
     about this server. ``endpoints``: paths below the tool's url where it speaks MCP; by default the url itself, and
     /mcp where it has no path. ``plants``: tell the trace context in every message, not only where the agent did.
+    ``openers``: clients that open URLs.
     """
 
     def __init__(
@@ -62,11 +63,13 @@ class McpReader:
         judges_results: bool = False,
         endpoints: Sequence[str] | None = None,
         plants: bool = False,
+        openers: Openers | None = None,
     ) -> None:
         self.tool = tool
         self._catalogue, self._validate, self._judges_results = catalogue, validate, judges_results
         self._results = refusal == "result"
         self._plants = plants
+        self._openers = openers or Openers()
         self._origins = Origins(allowed_hosts)
         self._http = http
         if not endpoints:
@@ -143,21 +146,10 @@ class McpReader:
         """
         if "mcp.method" not in call.facts:
             return self._http.edit(call, args, body)
-        message = call.body if call.body is not None else body
-        if message is None or call.facts["mcp.method"] not in _WITH_ARGUMENTS:
-            raise inexact("only arguments of tools and of prompts can be others")
-        if any(name.replace(b"_", b"-").startswith(mcp_headers.PARAM) for name in call.request.lookup):
-            raise inexact("its header fields Mcp-Param-* repeat arguments")
-        value = strict_json.parse(message)
-        written = dump({**value, "params": {**value["params"], "arguments": args}})
-        try:
-            about = subject(messages(strict_json.parse(written))[0])
-        except ValueError as error:
-            raise inexact(str(error)) from None
-        flaw: Refusal | Question | None = None
+        edited = edited_mcp(call, args, body)
         if call.facts["mcp.method"] == "tools/call":
-            flaw, _ = self._check(about.name, about.args)
-        edited = structs.replace(call, args=about.args, body=written, flaw=flaw, amendments=(*call.amendments, EDITED))
+            flaw, _ = self._check(call.facts["mcp.name"], edited.args)
+            edited = structs.replace(edited, flaw=flaw)
         return self.traced(edited, None)
 
     def answers(self, call: Call) -> bool:
@@ -166,16 +158,16 @@ class McpReader:
 
     def pulse(self, call: Call, body: bytes | None, *, every: float) -> Pulse | None:
         """What keeps the connection of a waiting request alive: an event stream, where its agent takes one."""
-        if call.facts.get("mcp.method") in (None, "") or call.parts or call.implied or body is None:
-            return None
-        if EVENTS not in call.request.header(b"accept").lower():
-            return None
-        message = messages(strict_json.parse(body))[0]
-        if message.id is None:
-            return None
-        meta = message.params.get("_meta")
-        token = meta.get("progressToken") if type(meta) is dict else None
-        return McpBeats(call.id, every, message.id, token if isinstance(token, str | int) else None)
+        return mcp_beats(call, body, every)
+
+    def opens(self, call: Call, body: bytes | None) -> bool:
+        """Whether the client of a call that waits opens pages for its user, and may be asked to now."""
+        if call.facts.get("mcp.method") != "tools/call" or call.parts or body is None:
+            return False
+        if call.facts["mcp.version"] >= mcp_refusals.STATELESS:
+            return asks_first(messages(strict_json.parse(body))[0].params)
+        name = call.request.header(b"user-agent")
+        return call.facts["mcp.version"] >= FIRST and self._openers.open(self.tool.name, call.agent.id, name)
 
     def traced(self, call: Call, body: bytes | None) -> Call:
         """The call with the trace context that its tool is told (``Call.onward``) in its message too, not in those of a
@@ -268,7 +260,9 @@ class McpReader:
             read = messages(value)
             if type(value) is not list:
                 mcp_headers.agree(request, read[0])
-                return self._message(read[0], mcp_headers.version_of(request, read[0]), of)
+                call = self._message(read[0], mcp_headers.version_of(request, read[0]), of)
+                mine = without_response(value)
+                return call if mine is None else structs.replace(call, body=dump(mine))
             version = mcp_headers.version_of(request, None)
             if version > _LAST_WITH_BATCHES:
                 raise Malformed(f"the revision {version[:32]!r} has no batches (arrays of messages)")
@@ -294,6 +288,9 @@ class McpReader:
             facts.update(self._catalogue.facts(about.name))
         elif method in _READING:
             facts.update(READS)
+        elif method == "initialize":
+            capabilities = message.params.get("capabilities")
+            self._openers.began(self.tool.name, of[1].id, of[3].header(b"user-agent"), capabilities)
         call = self._call(of, about.operation, about.args, facts, implied=about.implied, flaw=flaw, notes=notes)
         if type(meta) is dict and (context := carried(meta)):
             return structs.replace(call, carried=context)

@@ -26,6 +26,7 @@ from gateway.understand.jsonrpc import (
     messages,
     resembles,
 )
+from gateway.understand.mcp_elicitation import URL_ELICITATION_REQUIRED, elicitations, required
 from gateway.understand.mcp_headers import version_of
 from gateway.understand.people import approval_of, is_answer, structure_of
 from gateway.understand.reader import Phrased
@@ -75,7 +76,23 @@ def phrase(
         result = _by_person(refusal, ident, str(read[0].params.get("name", "")), misfit, stateless=stateless)
         told = [{"jsonrpc": "2.0", "id": read[0].id, "result": result}]
         return _answer(200, refusal, ident, told, batch=False)
+    url = refusal.ruling.url if refusal.ruling is not None else ""
+    if url and not isinstance(value, list):
+        return _opening(refusal, ident, request, read[0], url)
     return _answered(refusal, ident, request, read, results=results, batch=isinstance(value, list))
+
+
+def _opening(refusal: Refusal, ident: str, request: Request, message: Message, url: str) -> Phrased:
+    """The client is to open this page; the call waits meanwhile."""
+    if version_of(request, message) >= STATELESS:
+        result = {**required(refusal, url), "_meta": {META_KEY: _data(refusal, ident)}}
+        told = {"jsonrpc": "2.0", "id": message.id, "result": result}
+    else:
+        approval = refusal.ruling.approval if refusal.ruling is not None else ""
+        data = {**_data(refusal, ident), **elicitations(refusal, url, approval)}
+        error = {"code": URL_ELICITATION_REQUIRED, "message": text(refusal), "data": data}
+        told = {"jsonrpc": "2.0", "id": message.id, "error": error}
+    return _answer(200, refusal, ident, [told], batch=False)
 
 
 def _by_person(refusal: Refusal, ident: str, name: str, misfit: Misfit | None, *, stateless: bool) -> dict[str, Any]:

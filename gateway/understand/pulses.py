@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gateway.model import Fields, Reason, Refusal
-from gateway.understand import sse
+from gateway.model import Call, Fields, Reason, Refusal
+from gateway.understand import sse, strict_json
+from gateway.understand.jsonrpc import messages
 from gateway.understand.members import dump, load, mapping, text
 
 EVENTS = "text/event-stream"
@@ -77,6 +78,20 @@ class McpBeats(Beats):
         said = text(mapping(message).get("detail")) or f"the tool answered with HTTP status {status} and no message"
         error = {"code": 1000 + status, "message": f"The tool failed: {said}"}
         return sse.event(dump({"jsonrpc": "2.0", "id": self._id, "error": error}), "message")
+
+
+def mcp_beats(call: Call, body: bytes | None, every: float) -> McpBeats | None:
+    """The beats of a call, where it is one request whose agent takes a stream of events."""
+    if call.facts.get("mcp.method") in (None, "") or call.parts or call.implied or body is None:
+        return None
+    if EVENTS not in call.request.header(b"accept").lower():
+        return None
+    message = messages(strict_json.parse(body))[0]
+    if message.id is None:
+        return None
+    meta = message.params.get("_meta")
+    token = meta.get("progressToken") if type(meta) is dict else None
+    return McpBeats(call.id, every, message.id, token if isinstance(token, str | int) else None)
 
 
 class LlmBeats(Beats):
