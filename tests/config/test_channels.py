@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from gateway import parts
 from gateway.config.load import attempt
+from gateway.config.schema_approvals import EmailChannel, SlackChannel, TeamsChannel, WebhookChannel
 from tests.admin import certificates
 from tests.config.support import GRANT, written
 
@@ -109,3 +112,28 @@ def test_certificates_of_mail_servers_are_read_with_the_configuration(tmp_path: 
     made = attempted(tmp_path, {"ops": {"email": mail}})
     assert made.loaded.mail_authorities == {"ops": certificate.read_text()}
     assert certificate in made.loaded.files
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "approvals-channels.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("heading", "model"),
+    [("Webhooks", WebhookChannel), ("Slack", SlackChannel), ("Teams", TeamsChannel), ("Mail", EmailChannel)],
+)
+def test_every_key_of_a_channel_has_a_row_and_every_row_is_a_key(heading: str, model: type[BaseModel]) -> None:
+    section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    rows = [
+        name for row in re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    ]
+    assert set(rows) == set(model.model_fields)
+
+
+def test_the_example_of_the_page_loads(tmp_path: Path) -> None:
+    config, policy = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    for name, secret in (("bot", f"whsec_{KEY}"), ("teams-url", "https://flow.example.org/x?sig=1")):
+        config = config.replace(f"${{file:/run/secrets/{name}}}", secret)
+    config = re.sub(r"\$\{file:[^}]+\}", "xoxb-and-so-on", config)
+    tools = "tools: {bank: {url: 'http://bank'}, github: {url: 'http://github'}}\n"
+    made = attempt(written(tmp_path, tools + config, grants=GRANT, approvals=policy))
+    assert [str(problem) for problem in [*made.errors, *made.warnings]] == []

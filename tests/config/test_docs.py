@@ -36,6 +36,8 @@ DEFAULTS = dict(ROW.findall(CONFIGURATION))
 PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
 TOOLS = re.compile(r"^tools:", re.MULTILINE)
 """What a configuration has, and nothing else."""
+PARTNER = re.compile(r"^(tools|approvals):", re.MULTILINE)
+"""What a policy belongs to that is tried with it; channels are by test_channels.py."""
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:
@@ -163,7 +165,7 @@ def examples() -> list[tuple[str, str]]:
     return [
         (page, text)
         for page, before, text in pairs
-        if text.startswith("apiVersion: ") and "kind: Test" not in text and not TOOLS.search(before)
+        if text.startswith("apiVersion: ") and "kind: Test" not in text and not PARTNER.search(before)
     ]
 
 
