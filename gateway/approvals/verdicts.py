@@ -123,7 +123,8 @@ class Verdicts:
         said = answer if verb == "answer" else message
         vote = Vote(principal.id, verb, now, said, tuple(sorted(principal.roles)), max(0.0, seen), principal.via, edit)
         after = await self._docket.step(ident, lambda standing: voted(_as_shown(standing, shown), vote, now))
-        self._noted(principal.id, principal.via, f"{verb} {ident} ({visible(_of(approval))})", said)
+        which = f" {', '.join(values)}" if values else ""
+        self._noted(principal.id, principal.via, f"{verb} {ident}{which} ({visible(_of(approval))})", said)
         if not approval.canary:
             if values:
                 await self._endorsements.add(approval, principal, values)

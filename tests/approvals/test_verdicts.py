@@ -67,6 +67,13 @@ async def test_each_verdict_is_audited_with_who_gave_it_and_how() -> None:
     assert "\u202e" not in what
 
 
+async def test_the_audit_tells_which_values_were_endorsed_by_their_paths() -> None:
+    room = Room()
+    waiting = await room.waiting()
+    await room.give(waiting.id, ADA, "endorse", endorse=("args.to",))
+    assert room.audit[0][2] == f"endorse {waiting.id} args.to (agent-1: POST /transfers)"
+
+
 async def test_what_is_refused_is_not_audited_as_a_verdict() -> None:
     room = Room()
     waiting = await room.waiting()
