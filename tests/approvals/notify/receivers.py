@@ -126,7 +126,8 @@ class MailServer:
 
     @staticmethod
     def _authenticate(server: SMTP, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
-        return AuthResult(success=(data.login, data.password) == (b"toolgate", b"mail-pass-word"))
+        known = (data.login, data.password) == (b"toolgate", b"mail-pass-word")
+        return AuthResult(success=known, handled=False)
 
     @property
     def address(self) -> str:
