@@ -11,7 +11,7 @@ from collections import Counter
 
 from msgspec import Struct
 
-from gateway.approvals.priority import DENIALS, LOOK, VERDICTS, Known
+from gateway.approvals.priority import DENIALS, LOOK, VERDICTS, Known, deviation_of
 from gateway.approvals.samples import Sample
 from gateway.model import Approval
 
@@ -78,16 +78,17 @@ class Tallies:
         return max(found, key=lambda one: one.deny_rate) if found else Known()
 
     def _known(self, rule: str, approval: Approval) -> Known:
-        rate, strength = DENIALS / VERDICTS, VERDICTS
+        rate, strength, seen = DENIALS / VERDICTS, VERDICTS, VERDICTS
         seconds = LOOK
         for key in _keys((rule,), approval.tool, approval.operation, approval.agent):
             tally = self._found.get(key)
             if tally is None:
+                seen = strength  # nothing is known so closely
                 break
             rate = (rate * strength + tally.denied) / (strength + tally.verdicts)
             seconds = (seconds * strength + tally.seconds) / (strength + tally.looks)
-            strength = STRENGTH
-        return Known(rate, seconds)
+            seen, strength = strength + tally.verdicts, STRENGTH
+        return Known(rate, deviation_of(rate, seen), seconds)
 
 
 def _keys(rules: tuple[str, ...], tool: str, operation: str, agent: str) -> list[Key]:

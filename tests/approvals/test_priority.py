@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.approvals.attention import AttentionBudgets
 from gateway.approvals.order import Order
-from gateway.approvals.priority import FORMULA, Factors, Known, entropy, factors, priority
+from gateway.approvals.priority import FORMULA, REFUSED, Factors, Known, deviation_of, factors, priority
 from gateway.approvals.tallies import Tallies
 from gateway.model import Attention, Terms
 from gateway.policy.engine import CelError
@@ -31,7 +31,7 @@ def order(tallies: Tallies | None = None, connected: frozenset[str] = frozenset(
 @given(rates, ages, st.floats(0, 1e15), st.booleans(), st.floats(0, 1e4))
 def test_a_value_is_never_negative_nor_beyond_numbers(rate, age, impact, connected, seconds):
     one = approval(terms=Terms(impact=impact), opened=NOW - age)
-    assert 0 <= priority(one, NOW, Known(rate, seconds), connected=connected) < 1e25
+    assert 0 <= priority(one, NOW, Known(rate, deviation_of(rate, 3), seconds), connected=connected) < 1e25
 
 
 @given(ages, ages)
@@ -47,23 +47,30 @@ def test_impact_a_held_line_and_the_end_of_time_each_come_first():
     assert priority(approval(expires=NOW + 10), NOW) > priority(plain, NOW)
 
 
-def test_what_is_always_approved_and_what_is_always_denied_are_worth_less_than_what_nobody_can_foresee():
-    one = approval()
-    unsure = priority(one, NOW, Known(0.5))
-    assert priority(one, NOW, Known(0.001)) < unsure
-    assert priority(one, NOW, Known(0.9999)) < unsure
-    assert entropy(0.5) == 1.0
-    assert entropy(0.0) == entropy(1.0) == 0.0
+def known(rate: float, verdicts: float = 100.0) -> Known:
+    return Known(rate, deviation_of(rate, verdicts))
 
 
-def test_where_nobody_looking_means_yes_a_certain_denial_is_worth_a_look():
-    lets_pass = approval(terms=Terms(timeout="allow"))
-    assert priority(lets_pass, NOW, Known(0.99)) > 10 * priority(approval(), NOW, Known(0.99))
+def test_where_calls_are_refused_without_a_look_what_is_always_denied_comes_last():
+    assert priority(approval(), NOW, known(0.01)) > 50 * priority(approval(), NOW, known(0.999, 1e6))
+
+
+def test_where_they_pass_what_is_denied_comes_first_and_weighs_more_than_what_is_kept_waiting():
+    passes = approval(terms=Terms(timeout="allow"))
+    assert priority(passes, NOW, known(0.9)) > 50 * priority(passes, NOW, known(0.001, 1e6))
+    assert priority(passes, NOW, known(0.9)) > priority(approval(), NOW, known(0.1))
+
+
+def test_what_is_less_known_is_worth_more_so_that_it_becomes_known():
+    passes = approval(terms=Terms(timeout="allow"))
+    values = [priority(passes, NOW, known(0.05, verdicts)) for verdicts in (2, 20, 200, 1e9)]
+    assert values == sorted(values, reverse=True)
+    assert factors(passes, NOW, known(0.05, 1e12)).uncertainty == pytest.approx(1.0, abs=1e-4)
 
 
 def test_a_look_that_takes_long_is_worth_less():
     one = approval()
-    assert priority(one, NOW, Known(0.1, 40)) == pytest.approx(priority(one, NOW, Known(0.1, 20)) / 2)
+    assert priority(one, NOW, Known(0.1, 0.1, 40)) == pytest.approx(priority(one, NOW, Known(0.1, 0.1, 20)) / 2)
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -108,5 +115,5 @@ def test_who_has_seen_enough_of_them_sees_the_rest_last_and_others_do_not():
 
 def test_a_factor_is_what_is_known_of_it():
     one = approval(terms=Terms(impact=4), opened=NOW - 300, expires=NOW + 120)
-    found = factors(one, NOW, Known(0.5, 30), connected=True)
-    assert found == Factors(2.0, 1.0, 2.0 * 2.0 * 1.5, 4.0, 0.5, 300.0, 120.0, 30.0, 1.0)
+    found = factors(one, NOW, Known(0.5, 0.25, 30), connected=True)
+    assert found == Factors(4.0 * 0.5 * REFUSED, 1.5, 2.0 * 2.0 * 1.5, 4.0, 0.5, 300.0, 120.0, 30.0, 1.0)
