@@ -84,7 +84,7 @@ def add(app: web.Application, clerk: Clerk) -> None:
     async def listing(request: web.Request) -> web.Response:
         need(request, VIEWER)
         query, now = query_of(request.query), clerk.docket.now()
-        found, total, counts = chosen(clerk.docket, query, now, clerk.priority)
+        found, total, counts = await chosen(clerk.docket, query, now, clerk.priority)
         shown = [{**summary(one, now), "connected": clerk.connected(one.id)} for one in found]
         return answer({"approvals": shown, "total": total, "counts": counts})
 
@@ -108,7 +108,8 @@ def add(app: web.Application, clerk: Clerk) -> None:
         if not 0 < len(batch.ids) <= MOST_AT_ONCE:
             raise Failure(400, f"$.ids must be from 1 to {MOST_AT_ONCE} approvals")
         seen = max(batch.seen / len(batch.ids), min(batch.seen, QUICK))  # who looks at several at once is not quick
-        decision = Decision(batch.verb, batch.message, seen=seen)
+        own = "" if batch.verb == "approve" else None  # several are approved only as they were asked
+        decision = Decision(batch.verb, batch.message, seen=seen, shown=own)
         results = [await _one_of_many(request, clerk, ident, decision, who) for ident in dict.fromkeys(batch.ids)]
         return answer({"results": results})
 

@@ -235,6 +235,18 @@ async def test_of_many_at_once_each_is_decided_by_itself():
                 await told(response, 400)
 
 
+async def test_many_at_once_are_approved_only_as_they_were_asked():
+    async with serving() as (session, office):
+        call = await office.open(terms=Terms(approvers=2))
+        await decide(session, call.id, verb="edit", args={"to": "mallory", "amount": 1}, by="ada")
+        wanted = {"ids": [call.id], "verb": "approve", "by": "bob"}
+        async with session.post("/api/approvals/decide", json=wanted, headers=CHANGE) as response:
+            (result,) = (await told(response))["results"]
+        assert (result["status"], "edited the arguments" in result["detail"]) == (409, True)
+        async with session.post("/api/approvals/decide", json={**wanted, "verb": "deny"}, headers=CHANGE) as response:
+            assert (await told(response))["results"][0]["state"] == "denied"
+
+
 async def test_looking_needs_a_viewer_and_deciding_an_approver():
     async with serving(VIEWER) as (session, office):
         call = await office.open()

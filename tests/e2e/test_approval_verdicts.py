@@ -116,7 +116,7 @@ def test_a_held_call_goes_on_at_once_when_it_is_approved(gateway: Gateway, upstr
     with upstream.recording() as seen, gateway.connect() as peer:
         _transfer(peer, 900, "ann")
         one = _waiting(gateway, agent="ann")
-        assert one["connected"] is True
+        eventually(lambda: _waiting(gateway, agent="ann")["connected"], what="the agent is held on the line")
         shown = _toolgate(gateway, "show", one["id"][:12])
         assert "money/large: more than 500 needs a person" in shown
         assert "args.amount = 900" in shown
