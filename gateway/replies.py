@@ -124,8 +124,13 @@ def broken_off(outcome: Outcome, error: UpstreamError, answered: Answered | None
     )
 
 
+_OURS = frozenset(
+    {Reason.DRAINING, Reason.RESULT_UNREADABLE, Reason.QUARANTINED, Reason.EGRESS_DENIED, Reason.CREDENTIAL_UNAVAILABLE}
+)
+
+
 def blame(error: UpstreamError) -> str:
     """Who broke a call that was under way: agent, tool or gateway (which ends, cuts it, or cannot read its answer)."""
-    if error.reason in (Reason.DRAINING, Reason.RESULT_UNREADABLE, Reason.QUARANTINED):
+    if error.reason in _OURS:
         return "gateway"
     return "agent" if error.status < 500 else "tool"

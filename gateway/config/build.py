@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import structs
 
 from gateway.config.admin import admin_mistakes
 from gateway.config.fields import origin_of, shape_of
@@ -13,7 +16,9 @@ from gateway.config.files import Files
 from gateway.config.model_errors import Mistake
 from gateway.config.openapi import Described, described
 from gateway.config.schema import Config, ToolConfig
+from gateway.config.schema_egress import EgressConfig
 from gateway.model import FlowLabels, Timeouts, Tool
+from gateway.model.egress import Egress, Network
 from gateway.policy.argument_shapes import ToolArguments
 
 AGENT_CREDENTIALS = frozenset({b"authorization", b"proxy-authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
@@ -49,7 +54,8 @@ def tools_of(config: Config, base: Path, files: Files) -> Built:
                 warnings += [Mistake(("tools", name, "openapi"), warning) for warning in read.warnings]
         ca_pem, wrong = _authorities(name, tool, base, files)
         errors += wrong
-        tools.append(_tool(name, tool, operations, ca_pem))
+        made = _tool(name, tool, operations, ca_pem)
+        tools.append(structs.replace(made, egress=_egress(config.egress, tool.egress)))
         errors += _contradictions(name, tool)
         errors += _of_other_protocols(name, tool)
     errors += _shared_hosts(config)
@@ -95,6 +101,19 @@ def _tool(name: str, config: ToolConfig, operations: Sequence[str], ca_pem: str 
         ca_pem=ca_pem,
         server_name=config.tls.server_name,
         flows=tuple(FlowLabels(each.operations, each.returns, each.sends or "", each.directs) for each in config.flow),
+    )
+
+
+def _egress(house: EgressConfig, tool: EgressConfig) -> Egress:
+    """Where connections to a tool may go: as the whole house's, but for what the tool says."""
+
+    def networks(ranges: Sequence[str]) -> tuple[Network, ...]:
+        return tuple(ip_network(text) for text in ranges)
+
+    return Egress(
+        tool.private or house.private or "auto",
+        networks((*tool.allow, *house.allow)),
+        networks((*house.deny, *tool.deny)),
     )
 
 

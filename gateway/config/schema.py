@@ -29,6 +29,7 @@ from gateway.config.fields import (
 )
 from gateway.config.schema_admin import Admin, AdminField
 from gateway.config.schema_approvals import Approvals
+from gateway.config.schema_egress import EgressConfig
 from gateway.config.schema_flow import Flow, FlowSpec
 from gateway.config.schema_record import AuditConfig, TraceConfig
 from gateway.policy.schema_parts import Duration
@@ -233,6 +234,7 @@ class ToolConfig(Model):
     llm: Llm = Llm()
     mcp: Mcp = Mcp()
     pins: PinsConfig = PinsConfig()
+    egress: EgressConfig = Field(default=EgressConfig(), description="Wins over the top level's, but for its deny.")
     flow: Listed[FlowSpec] = Field(
         default=(), description="What operations do to the flow of information; none: their results are not trusted."
     )
@@ -313,6 +315,7 @@ class Config(Model):
     tools: dict[ToolName, ToolConfig] = Field(min_length=1, description="The tools, by name.")
     approvals: Approvals = Approvals()
     flow: Flow = Flow()
+    egress: EgressConfig = EgressConfig()
     wire: Wire = Wire()
     trace: TraceConfig = TraceConfig()
     audit: AuditConfig | None = Field(

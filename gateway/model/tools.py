@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from gateway.model.egress import Egress
+
 Fields = tuple[tuple[bytes, bytes], ...]
 """Header fields as they came: original case, original order, repeats kept."""
 
@@ -82,6 +84,8 @@ class Tool(Struct, frozen=True):
     """``x-forwarded``, ``rfc7239`` or ``off``: what the upstream is told about the agent's connection."""
     ca_pem: str | None = None
     server_name: str | None = None
+    egress: Egress = Egress()
+    """Which addresses its host may resolve to."""
     flows: tuple[FlowLabels, ...] = ()
     """The first whose operations match counts."""
 

@@ -9,6 +9,8 @@ from time import monotonic
 
 from gateway.errors import UpstreamError
 from gateway.model import Origin, Reason, Tool
+from gateway.model.egress import Egress
+from gateway.wire.addresses import allowed_addresses
 from gateway.wire.outbox import Outbox
 from gateway.wire.upstream import UpstreamConnection
 
@@ -28,6 +30,7 @@ class Pool:
         self.outbox = outbox or Outbox()
         self.origin = tool.origin
         self.ssl = _tls(tool) if tool.origin.scheme == "https" else None
+        self.egress = tool.egress
         self.server_name = tool.server_name or tool.origin.host
         self.max_idle, self.idle_timeout, self.max_head = max_idle, idle_timeout, max_head
         self.idle: list[UpstreamConnection] = []
@@ -56,23 +59,34 @@ class Pool:
         self.idle.append(connection)
 
     async def connect(self, within: float, *, raw: bool = False) -> UpstreamConnection:
-        """A new connection. ``raw``: for a tunnel, so without TLS of ours, and not reading yet.
+        """A new connection, to an address that has been looked at: the name is not resolved again (DNS rebinding).
+        ``raw``: for a tunnel, so without TLS of ours, and not reading yet.
 
         Raises:
-            UpstreamError: 502 unreachable or TLS not verified, 504 not ``within`` so many seconds.
+            UpstreamError: 502 unreachable or TLS not verified, 403 where its address may not be connected to, 504 not
+                ``within`` so many seconds.
         """
         loop = asyncio.get_running_loop()
         where = f"{self.origin.host}:{self.origin.port}"
         context = None if raw else self.ssl
         try:
             async with asyncio.timeout(within):
-                _, connection = await loop.create_connection(
-                    lambda: UpstreamConnection(self, raw=raw),
-                    self.origin.host,
-                    self.origin.port,
-                    ssl=context,
-                    server_hostname=self.server_name if context else None,
-                )
+                addresses = await allowed_addresses(self.origin, self.egress)
+                for left, address in zip(reversed(range(len(addresses))), addresses, strict=True):
+                    try:
+                        _, connection = await loop.create_connection(
+                            lambda: UpstreamConnection(self, raw=raw),
+                            address,
+                            self.origin.port,
+                            ssl=context,
+                            server_hostname=self.server_name if context else None,
+                        )
+                        break
+                    except ssl.SSLError:
+                        raise
+                    except OSError:
+                        if not left:
+                            raise
         except TimeoutError:
             raise UpstreamError(
                 Reason.UPSTREAM_TIMEOUT, 504, f"could not connect to {where} within {within:g} s"
@@ -145,11 +159,11 @@ class Pools:
             pool.close()
 
 
-_Key = tuple[Origin, str | None, str | None]
+_Key = tuple[Origin, str | None, str | None, Egress]
 
 
 def _key(tool: Tool) -> _Key:
-    return tool.origin, tool.ca_pem, tool.server_name
+    return tool.origin, tool.ca_pem, tool.server_name, tool.egress
 
 
 def _tls(tool: Tool) -> ssl.SSLContext:

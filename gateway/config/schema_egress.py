@@ -1,0 +1,36 @@
+"""What the configuration says of where connections to tools may go."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from gateway.config.fields import Listed, Model
+
+
+def _network(value: str) -> str:
+    try:
+        ip_network(value)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no range of addresses ({error}); write such as 10.0.0.0/8") from None
+    return value
+
+
+Range = Annotated[str, AfterValidator(_network)]
+
+
+class EgressConfig(Model):
+    """Which addresses tools' hosts may resolve to; looked at each time a connection is made."""
+
+    private: Literal["auto", "allow", "deny"] | None = Field(
+        default=None,
+        description="Private and loopback addresses. auto, the default: only for a URL with such an address, or a name"
+        " that exists only inside (no dot, localhost, .local, .internal, .svc, .lan, .home.arpa).",
+    )
+    allow: Listed[Range] = Field(
+        default=(),
+        description="Ranges that are allowed in any case, also link-local ones, where clouds keep credentials.",
+    )
+    deny: Listed[Range] = Field(default=(), description="Ranges that are denied, unless allow has them.")
