@@ -31,6 +31,6 @@ class EgressConfig(Model):
     )
     allow: Listed[Range] = Field(
         default=(),
-        description="Ranges that are allowed in any case, also link-local ones, where clouds keep credentials.",
+        description="Ranges that are allowed in any case, link-local ones (where clouds keep keys) too.",
     )
     deny: Listed[Range] = Field(default=(), description="Ranges that are denied, unless allow has them.")

@@ -25,8 +25,8 @@ NEVER: tuple[Network, ...] = tuple(
         "ff00::/8",
     )
 )
-"""Of this network, link-local (where clouds keep credentials), multicast, reserved (RFC 6890), and the addresses at which
-clouds answer with credentials outside of link-local (Alibaba, AWS and GCP by IPv6, Oracle)."""
+"""Of this network, link-local (where clouds keep credentials), multicast, reserved (RFC 6890), and where clouds answer
+with credentials outside of link-local (Alibaba, AWS and GCP by IPv6, Oracle)."""
 _INSIDE: tuple[Network, ...] = tuple(
     ip_network(text)
     for text in ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
@@ -38,8 +38,8 @@ _INSIDE_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa
 
 
 class Egress(Struct, frozen=True):
-    """``private``: allow, deny, or auto (where the tool's own URL says so: an address of that kind, or a name that exists
-    only inside). ``allow`` wins over everything, ``deny`` over the rest."""
+    """``private``: allow, deny, or auto (where the tool's own URL says so: an address of that kind, or a name that
+    exists only inside). ``allow`` wins over everything, ``deny`` over the rest."""
 
     private: str = "auto"
     allow: tuple[Network, ...] = ()
