@@ -224,7 +224,7 @@ async def alike_context(desk: Desk, request: web.Request, approval: Approval) ->
     payloads = await asyncio.gather(*[_payload(desk, member) for member in members])
     table = await asyncio.to_thread(table_of, payloads)
     barring = [
-        barred(desk, request, member) or ("it carries more than a table shows" if _is_cut(payload) else "")
+        barred(desk, request, member) or _alone(member, payload)
         for member, payload in zip(members, payloads, strict=True)
     ]
     return {
@@ -235,6 +235,13 @@ async def alike_context(desk: Desk, request: web.Request, approval: Approval) ->
         "suspects": Suspects(),
         "most": MOST_COLUMNS,
     }
+
+
+def _alone(approval: Approval, payload: Mapping[str, Any]) -> str:
+    """Why it must be looked at by itself; empty where a table tells all of it."""
+    if _is_cut(payload):
+        return "it carries more than a table shows: open it"
+    return "a person has edited it: open it" if approval.edited else ""
 
 
 class Table(Struct, frozen=True):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from time import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from time import monotonic, time
 from typing import Any
 
 import orjson
@@ -25,10 +26,10 @@ from gateway.model import Approval, ApprovalState
 MOST_PAGES = 10_000
 MOST_TOLD = 100
 """Changed approvals that one event names."""
+LIFE = 900.0
+"""Seconds after which a stream ends, so that its browser comes again and is asked who it is."""
 MOST_VALUES = 4
 """Values on a card."""
-_PAUSE = 0.2
-"""Seconds between two events, at least."""
 PAST = 100
 """Past approvals on a page."""
 _ENDS = frozenset(ApprovalState) - {ApprovalState.WAITING}
@@ -59,7 +60,7 @@ async def listing(desk: Desk, request: web.Request) -> web.StreamResponse:
         "approvals.html",
         queue=page,
         wanted=wanted,
-        choices=inbox.choices(),
+        choices=await inbox.choices(),
         chosen=chosen,
         after=inbox.changes.last,
         may=principal_of(request).may(APPROVER),
@@ -91,17 +92,18 @@ async def stream(desk: Desk, request: web.Request) -> web.StreamResponse:
     changes = inbox.changes
     number = number_after(request, changes.last)
     try:
-        with changes.watching() as event:
+        with changes.watching() as event, _counted(inbox):
             response = web.StreamResponse(headers={**PAGE_HEADERS, "Content-Type": "text/event-stream"})
             await response.prepare(request)
             await send(response, b"retry: 1000\n\n")
-            while not changes.closed:
+            ends = monotonic() + LIFE
+            while not changes.closed and monotonic() < ends:
                 event.clear()
                 changed, lost = changes.after(number)
                 number = changes.last
                 if (changed or lost) and not await send(response, _event(number, inbox, changed, lost=lost)):
                     break
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(inbox.pause)
                 try:
                     await asyncio.wait_for(event.wait(), SIGN_OF_LIFE)
                 except TimeoutError:
@@ -110,6 +112,15 @@ async def stream(desk: Desk, request: web.Request) -> web.StreamResponse:
     except Crowded as error:
         raise Busy(f"{error}; close one of them") from None
     return response
+
+
+@contextmanager
+def _counted(inbox: Inbox) -> Iterator[None]:
+    inbox.watching += 1
+    try:
+        yield
+    finally:
+        inbox.watching -= 1
 
 
 def _event(number: int, inbox: Inbox, changed: list[Approval], *, lost: bool) -> bytes:

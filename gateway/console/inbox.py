@@ -24,6 +24,8 @@ _FRESH = 5.0
 """Seconds after which the order is made anew though nothing has changed: waiting itself moves it."""
 _SHARE = 4
 """Making the order takes at most one part in so many of the time."""
+_PAUSE, _COST = 0.2, 1e-6
+"""Seconds between two looks at the queue, at least; and what a look takes for each that waits, about."""
 _AT_ONCE = 200
 """Priorities that are computed before calls have their turn."""
 MOST_CHOICES = 200
@@ -97,6 +99,8 @@ class Inbox:
     def __init__(self, docket: Docket, priority: Priority, tired: Tired) -> None:
         self.docket = docket
         self.changes = Changes(docket)
+        self.watching = 0
+        """How many pages are told of changes."""
         self._priority, self._tired = priority, tired
         self._ordered: list[Approval] = []
         self._made_of = -1
@@ -174,10 +178,13 @@ class Inbox:
         everything = await self.ordered()
         return [approval, *[one for one in everything if one.id != approval.id and key_of(one) == key]]
 
-    def choices(self) -> Choices:
+    async def choices(self) -> Choices:
         """What can be filtered by."""
+        return await asyncio.to_thread(self._choices, self.docket.waiting())
+
+    def _choices(self, waiting: Sequence[Approval]) -> Choices:
         tools, agents, rules = Counter[str](), Counter[str](), Counter[str]()
-        for approval in self.docket.waiting():
+        for approval in waiting:
             tools[approval.tool] += 1
             agents[approval.agent] += 1
             rules.update(dict.fromkeys(approval.rules, 1))
@@ -189,6 +196,12 @@ class Inbox:
     def waiting(self) -> int:
         """How many wait."""
         return len(self.docket.waiting())
+
+    @property
+    def pause(self) -> float:
+        """Seconds that a page should wait before it asks for the queue again: however many look, and however often
+        something changes, that takes a part of the time only."""
+        return max(_PAUSE, self.watching * self.waiting * _COST * _SHARE)
 
     def past(self, wanted: Wanted, states: frozenset[ApprovalState]) -> list[Approval]:
         """Those that wait no more, newest first."""

@@ -69,6 +69,7 @@ class Place(Struct):
     feed: Feed
     register: Register
     state: dict[str, object]
+    url: str
 
 
 @asynccontextmanager
@@ -120,6 +121,6 @@ async def serving(
     host, port = runner.addresses[0][:2]
     try:
         async with aiohttp.ClientSession(f"http://{host}:{port}") as session:
-            yield Place(session, feed, register, state)
+            yield Place(session, feed, register, state, f"http://{host}:{port}")
     finally:
         await runner.cleanup()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import queue
 import re
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +16,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.console.asking import Asking
 from tests.console.browser import CHROMIUM, PHONE, chromium, opened
+from tests.console.support import serving
 from tests.console.test_browser import CONTRAST
+from tests.console.test_inbox import asked, docket_of
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium here: install it, or name one in TOOLGATE_CHROMIUM"
@@ -54,7 +60,7 @@ def page(browser: Browser, office: Asking) -> Iterator[Page]:
 def look(page: Page, text: str) -> None:
     """Wait for what is at the side, for as long as a verdict is not heard yet."""
     expect(page.locator("#beside article")).to_contain_text(text)
-    page.wait_for_timeout(450)
+    page.wait_for_timeout(320)
 
 
 def problem(body: bytes) -> Any:
@@ -299,7 +305,7 @@ def test_people_are_called_where_they_asked_for_it(browser: Browser, office: Ask
         page.get_by_role("button", name="Notify me").click()
         expect(page.get_by_role("button", name="Notify me")).to_have_attribute("aria-pressed", "true")
         office.pay(912, more=1)
-        page.wait_for_function("notes.length === 1")
+        page.wait_for_function("() => notes.length === 1")
         assert page.evaluate("notes") == ["2 calls wait for a person"]
         assert complaints == []
 
@@ -359,6 +365,51 @@ def test_all_has_a_name_and_enough_contrast(browser: Browser, office: Asking) ->
             for path in ("/approvals/history", "/exemptions"):
                 page.goto(path)
                 assert page.evaluate(CONTRAST) == [], (scheme, path)
+
+
+@pytest.fixture
+def crowd(tmp_path: Path) -> Iterator[str]:
+    """The address of a console at which ten thousand calls of a hundred agents wait, served on another thread."""
+    served: queue.Queue[str] = queue.Queue()
+    ended = threading.Event()
+
+    async def serve() -> None:
+        docket = docket_of()
+        for number in range(10_000):
+            await asked(docket, f"op{number % 400}", number, agent=f"agent-{number % 100}", args={"n": number})
+        async with serving(tmp_path, docket=docket) as place:
+            served.put(place.url)
+            while not ended.is_set():
+                await asyncio.sleep(0.05)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        yield served.get(timeout=30)
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_ten_thousand_are_gone_through_by_keys_filters_and_pages(browser: Browser, crowd: str) -> None:
+    with opened(browser, base_url=crowd) as (page, complaints):
+        page.goto("/approvals")
+        expect(page.locator("#feed-state")).to_have_text("live")
+        expect(page.locator("#counts")).to_have_text("10,000 wait, in 400 groups")
+        cards = page.locator("a.card")
+        expect(cards).to_have_count(50)
+        expect(page.locator("#asked")).to_contain_text("25 alike: op399")
+        expect(page.locator("table.differ tbody tr")).to_have_count(25)
+        for operation in ("op398", "op397", "op396"):
+            page.keyboard.press("j")
+            expect(page.locator("#asked")).to_contain_text(operation)
+        page.get_by_role("link", name="Next").click()
+        expect(page.locator(".pages")).to_contain_text("page 2 of 8")
+        expect(cards.first).to_contain_text("op349")
+        page.get_by_label("Agent").select_option("agent-7")
+        expect(page.locator("#counts")).to_have_text("10,000 wait, 100 of these, in 4 groups")
+        expect(cards).to_have_count(4)
+        assert complaints == []
 
 
 NAMELESS = """() => [...document.querySelectorAll("button, input:not([type=hidden]), select, textarea, a[href]")]

@@ -84,7 +84,7 @@ async def test_filters_are_by_tool_agent_and_rule() -> None:
     assert await found(agent="y") == ["b"]
     assert await found(rule="p/two") == ["a", "b"]
     assert await found(rule="p/one", agent="y") == []
-    assert inbox.choices().rules == [("p/two", 2), ("p/one", 1)]
+    assert (await inbox.choices()).rules == [("p/two", 2), ("p/one", 1)]
 
 
 async def test_what_somebody_has_seen_enough_of_comes_last_for_them() -> None:

@@ -5,7 +5,7 @@
 "use strict";
 
 (() => {
-  const ARMED = 350; /* Milliseconds after which a verdict can be for what has just been opened. */
+  const ARMED = 300; /* Milliseconds after which a verdict can be for what has just been opened. */
   const KEY = "toolgate-session-key";
   const inbox = document.getElementById("inbox");
   const queue = document.getElementById("queue");
@@ -13,6 +13,7 @@
   const wide = matchMedia("(min-width: 62rem)");
   const title = document.title.replace(/^\(.*?\) /, "");
   let shownAt = performance.now();
+  let choices = 0;
   let busy = false;
   let stale = false;
   let newest = Number(queue?.firstElementChild?.dataset.newest || 0);
@@ -65,8 +66,11 @@
     countDown();
   }
 
+  /* ``quiet``: the same anew; it gives way to whatever somebody has chosen meanwhile. */
   async function show(id, alike, quiet) {
+    const mine = quiet ? choices : ++choices;
     const html = await fetched(`/parts/approval?id=${encodeURIComponent(id)}${alike ? "&alike=1" : ""}`);
+    if (mine !== choices || (quiet && article()?.dataset.id !== id)) return;
     put(beside, html ?? '<div class="nobody"><p><strong>It is not there any more.</strong></p></div>');
     if (!quiet) {
       shownAt = performance.now();
@@ -109,12 +113,21 @@
       if (current.dataset.state === "waiting") say("Some of these have been decided, or more have come. Press t twice to see them.");
       return;
     }
-    const open = [...beside.querySelectorAll("details[open]")].length;
     const scrolled = beside.scrollTop;
     const edit = current.dataset.edit;
     await show(current.dataset.id, false, true);
     if (article()?.dataset.edit !== edit) shownAt = performance.now(); /* Other arguments: look again. */
-    if (open) beside.scrollTop = scrolled;
+    beside.scrollTop = scrolled;
+  }
+
+  /* Whether the agent is on the line, which no event tells. */
+  async function refreshLine() {
+    const current = article();
+    if (document.hidden || !current || current.dataset.alike || current.dataset.state !== "waiting") return;
+    const html = await fetched(`/parts/approval?id=${encodeURIComponent(current.dataset.id)}`);
+    if (html === null || article() !== current) return;
+    const line = new DOMParser().parseFromString(html, "text/html").querySelector(".facts-line");
+    if (line) current.querySelector(".facts-line").replaceWith(line);
   }
 
   function say(text, kind) {
@@ -604,5 +617,6 @@
 
   countDown();
   setInterval(countDown, 1000);
+  setInterval(() => { refreshLine(); if (!document.hidden) refreshQueue(); }, 10_000);
   mark();
 })();
