@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from gateway.cli.approvals_list import list_now, watch_changes
+from gateway.cli.approvals_verdicts import confirm_edit, decide, decide_many, edit_of, one_of, proposed, who
 from gateway.cli.calibration import register
 from gateway.cli.exemptions import exemptions
-from gateway.cli.operate import Gateway, alone, gateway_at, gateway_options, me
+from gateway.cli.operate import alone, gateway_at, gateway_options
 from gateway.cli.quarantine import json_option, seconds
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 _SCOPES = {"run": "run", "agent": "agent", "all": "everybody"}
-AGAIN = 1.0
-"""Seconds after which a stream that has ended is asked for again."""
 
 by_option = click.option(
     "--by", metavar="NAME", help="Who decides, where the gateway asks for no token; by default this user."
@@ -34,7 +31,7 @@ message_option = click.option("-m", "--message", default="", metavar="TEXT", hel
 def approvals(context: click.Context, as_json: bool, path: Path | None, admin: str | None) -> None:
     """Calls that wait for a person: list them (the default), look at one, decide."""
     if alone(context, as_json, path, admin):
-        _list(gateway_at(path, admin), [], as_json)
+        list_now(gateway_at(path, admin), [], as_json)
 
 
 @approvals.command()
@@ -56,12 +53,12 @@ def ls(watch: bool, as_json: bool, path: Path | None, admin: str | None, **query
     gateway = gateway_at(path, admin)
     asked = [(name, str(value)) for name, value in query.items() if value is not None]
     if not watch:
-        _list(gateway, asked, as_json)
+        list_now(gateway, asked, as_json)
         return
     if query["state"] is not None or query["order"] is not None:
         raise click.UsageError("--watch tells of every change, whatever its state, as it comes")
     try:
-        _watch(gateway, asked, as_json)
+        watch_changes(gateway, asked, as_json)
     except KeyboardInterrupt:
         return
 
@@ -75,7 +72,7 @@ def show(ident: str, as_json: bool, path: Path | None, admin: str | None) -> Non
 
     The beginning of an ID will do.
     """
-    one = _one(gateway_at(path, admin), ident)
+    one = one_of(gateway_at(path, admin), ident)
     if as_json:
         click.echo(json.dumps(one, indent=2))
         return
@@ -125,18 +122,18 @@ def approve(
     if wanted and len(idents) > 1:
         raise click.UsageError("calls like one call can be let pass, not like several")
     gateway = gateway_at(path, admin)
-    decision: dict[str, Any] = {"verb": "approve", "message": message, **_who(gateway, by)}
+    decision: dict[str, Any] = {"verb": "approve", "message": message, **who(gateway, by)}
     if len(idents) > 1:
-        _decide_many(gateway, idents, decision)
+        decide_many(gateway, idents, decision)
         return
-    one = _one(gateway, idents[0])
+    one = one_of(gateway, idents[0])
     if one["edit"] is not None and not yes:
-        _confirm_edit(one)
+        confirm_edit(one)
     if wanted:
-        when = like if like is not None else _proposed(gateway, one["id"], like_this or 1)
+        when = like if like is not None else proposed(gateway, one["id"], like_this or 1)
         decision["like"] = {"when": when, "scope": _SCOPES[scope or "run"], "uses": uses or 0, "seconds": seconds}
         click.echo(f"calls like it pass from now on where {when}")
-    _decide(gateway, one, {**decision, "shown": _edit_of(one)})
+    decide(gateway, one, {**decision, "shown": edit_of(one)})
 
 
 @approvals.command()
@@ -147,11 +144,11 @@ def approve(
 def deny(idents: tuple[str, ...], message: str, by: str | None, path: Path | None, admin: str | None) -> None:
     """Let calls not be made; the model reads the message, so say what it should do instead."""
     gateway = gateway_at(path, admin)
-    decision = {"verb": "deny", "message": message, **_who(gateway, by)}
+    decision = {"verb": "deny", "message": message, **who(gateway, by)}
     if len(idents) > 1:
-        _decide_many(gateway, idents, decision)
+        decide_many(gateway, idents, decision)
     else:
-        _decide(gateway, _one(gateway, idents[0]), decision)
+        decide(gateway, one_of(gateway, idents[0]), decision)
 
 
 @approvals.command()
@@ -181,7 +178,7 @@ def edit(
     if (file is None) == (not sets and not unsets):
         raise click.UsageError("give --set and --unset, or --args")
     gateway = gateway_at(path, admin)
-    one = _one(gateway, ident)
+    one = one_of(gateway, ident)
     began = time.monotonic()
     before = one["edit"]["args"] if one["edit"] is not None else (one["payload"] or {}).get("args")
     if before is None:
@@ -196,7 +193,7 @@ def edit(
     if not yes:
         click.confirm("let it be made so?", abort=True)
     seen = time.monotonic() - began
-    _decide(gateway, one, {"verb": "edit", "args": after, "shown": _edit_of(one), "seen": seen, **_who(gateway, by)})
+    decide(gateway, one, {"verb": "edit", "args": after, "shown": edit_of(one), "seen": seen, **who(gateway, by)})
 
 
 @approvals.command()
@@ -215,7 +212,7 @@ def answer(
         raise click.UsageError("give the answer as TEXT, or as --json FILE")
     gateway = gateway_at(path, admin)
     said = text if file is None else read_json(file)
-    _decide(gateway, _one(gateway, ident), {"verb": "answer", "answer": said, **_who(gateway, by)})
+    decide(gateway, one_of(gateway, ident), {"verb": "answer", "answer": said, **who(gateway, by)})
 
 
 @approvals.command()
@@ -229,8 +226,8 @@ def endorse(ident: str, paths: tuple[str, ...], by: str | None, path: Path | Non
     Without a PATH, all that the rules read.
     """
     gateway = gateway_at(path, admin)
-    one = _one(gateway, ident)
-    _decide(gateway, one, {"verb": "endorse", "endorse": paths, "shown": _edit_of(one), **_who(gateway, by)})
+    one = one_of(gateway, ident)
+    decide(gateway, one, {"verb": "endorse", "endorse": paths, "shown": edit_of(one), **who(gateway, by)})
 
 
 @approvals.command()
@@ -241,132 +238,8 @@ def endorse(ident: str, paths: tuple[str, ...], by: str | None, path: Path | Non
 def ask(ident: str, text: str, by: str | None, path: Path | None, admin: str | None) -> None:
     """Ask back: the model reads the question with its next try. It goes on waiting."""
     gateway = gateway_at(path, admin)
-    _decide(gateway, _one(gateway, ident), {"verb": "ask", "message": text, **_who(gateway, by)})
+    decide(gateway, one_of(gateway, ident), {"verb": "ask", "message": text, **who(gateway, by)})
 
 
 approvals.add_command(exemptions)
 register(approvals)
-
-
-def _list(gateway: Gateway, query: list[tuple[str, str]], as_json: bool) -> None:
-    from gateway.cli.approvals_text import HEAD, row
-    from gateway.cli.columns import table
-
-    told = gateway.ask("GET", "/api/approvals", query=query)
-    if as_json:
-        click.echo(json.dumps(told["approvals"], indent=2))
-        return
-    for line in table(HEAD, [row(one) for one in told["approvals"]]):
-        click.echo(line)
-    if told["total"] > len(told["approvals"]):
-        click.echo(f"{len(told['approvals'])} of {told['total']}; --limit shows more", err=True)
-
-
-def _watch(gateway: Gateway, query: list[tuple[str, str]], as_json: bool) -> None:
-    """A line for each that waits, then for each change. Never ends by itself."""
-    fits = {name: value for name, value in query if name in ("tool", "agent", "rule")}
-    at = ""
-    while True:
-        try:
-            for ident, name, one in gateway.events("/api/approvals/stream", at):
-                at = ident
-                found = [one] if name == "approval" and _fits(one, fits) else []
-                if name == "reset":
-                    found = gateway.ask("GET", "/api/approvals", query=[*query, ("order", "age")])["approvals"]
-                for each in found:
-                    _tell(each, as_json)
-        except click.ClickException as error:
-            if not at:
-                raise
-            click.echo(f"{error.message}; trying again", err=True)
-        time.sleep(AGAIN)
-
-
-def _tell(one: Mapping[str, Any], as_json: bool) -> None:
-    from gateway.cli.approvals_text import change
-
-    click.echo(json.dumps(one) if as_json else f"{time.strftime('%H:%M:%S')}  {change(one)}")
-
-
-def _fits(one: Mapping[str, Any], fits: Mapping[str, str]) -> bool:
-    wanted = fits.get("rule")
-    rules = [name for rule in one["rules"] for name in (rule, rule.partition("/")[0])]
-    same = all(one[name] == fits[name] for name in ("tool", "agent") if name in fits)
-    return same and (wanted is None or wanted in rules)
-
-
-def _one(gateway: Gateway, ident: str) -> Any:
-    """All that is known of the approval whose id begins so."""
-    from urllib.parse import quote
-
-    return gateway.ask("GET", f"/api/approvals/{quote(ident, safe='')}")
-
-
-def _edit_of(one: Mapping[str, Any]) -> str:
-    """The edit that this person has before them."""
-    return one["edit"]["id"] if one["edit"] is not None else ""
-
-
-def _who(gateway: Gateway, by: str | None) -> dict[str, str]:
-    """Who decides, where the gateway cannot know."""
-    if not gateway.open:
-        if by is not None:
-            raise click.UsageError("--by is for gateways that ask for no token: this one knows you by yours")
-        return {"via": "cli"}
-    return {"via": "cli", "by": by or me()}
-
-
-def _confirm_edit(one: Mapping[str, Any]) -> None:
-    """Other arguments stand there than the agent sent: nobody should approve them unseen."""
-    from gateway.cli.approvals_text import diff
-
-    click.echo(f"{one['edit']['by']} has put in other arguments:")
-    for line in diff((one["payload"] or {}).get("args"), one["edit"]["args"]):
-        click.echo(line)
-    click.confirm("let it be made so?", abort=True)
-
-
-def _proposed(gateway: Gateway, ident: str, number: int) -> str:
-    """The condition of this proposal."""
-    found = gateway.ask("GET", f"/api/approvals/{ident}/proposals")["proposals"]
-    if number > len(found):
-        there = f"there are {len(found)}" if found else "there are none"
-        raise click.ClickException(
-            f"no condition {number} is proposed for this call; {there}. Or write one with --like"
-        )
-    when: str = found[number - 1]["when"]
-    return when
-
-
-def _decide(gateway: Gateway, one: Mapping[str, Any], decision: Mapping[str, Any]) -> None:
-    after = gateway.ask("POST", f"/api/approvals/{one['id']}/decide", decision)
-    left = after["approvers"] - after["approvals"]
-    more = f"; {left} more must approve" if after["state"] == "waiting" and after["approvals"] else ""
-    _told(after["id"], f"{after['state']}{more}", after["note"])
-
-
-def _decide_many(gateway: Gateway, idents: Sequence[str], decision: Mapping[str, Any]) -> None:
-    """The same verdict on several, each by itself.
-
-    Raises:
-        click.ClickException: not all of them could be decided on.
-    """
-    whole = [_one(gateway, ident) for ident in idents]
-    if any(one["edit"] is not None for one in whole) and decision["verb"] == "approve":
-        raise click.ClickException("somebody has put other arguments in one of them; approve that one by itself")
-    ids = [one["id"] for one in whole]
-    results = gateway.ask("POST", "/api/approvals/decide", {**decision, "ids": ids})["results"]
-    for each in results:
-        _told(each["id"], each["state"] if each["ok"] else f"not decided: {each['detail']}", each.get("note", ""))
-    failed = sum([not each["ok"] for each in results])
-    if failed:
-        raise click.ClickException(f"{failed} of {len(results)} were not decided")
-
-
-def _told(ident: str, text: str, note: str) -> None:
-    """What came of a verdict, and what the gateway says to whoever gave it."""
-    from gateway.policy.visible import visible
-
-    click.echo(visible(f"{ident} {text}"))
-    if note:
-        click.echo(visible(note))

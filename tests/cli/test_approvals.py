@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -17,8 +18,7 @@ from gateway.admin.api import make_api
 from gateway.admin.gate import Gate
 from gateway.admin.server import start
 from gateway.approvals.permission import Who
-from gateway.cli import approvals as command
-from gateway.cli import operate
+from gateway.cli import approvals_list, operate
 from gateway.cli.approvals_args import changed_args
 from gateway.cli.root import toolgate
 from gateway.config.fields import Address
@@ -302,13 +302,13 @@ def test_watching_tells_of_each_change_and_goes_on_where_the_connection_was_lost
         if len(pauses) > 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "_tell", tell)
-    monkeypatch.setattr(command, "time", SimpleNamespace(sleep=rest))
+    monkeypatch.setattr(approvals_list, "_tell", tell)
+    monkeypatch.setattr(approvals_list, "time", SimpleNamespace(sleep=rest))
     monkeypatch.setattr(operate, "SILENCE", 2.0)
     result = run(served, "ls", "--watch", "--agent", "invoices")
     assert result.exit_code == 0, result.output
     assert told == ["apr-abcd0001 waiting", "apr-abcd0003 waiting", "apr-abcd0001 denied", "apr-abcd0004 waiting"]
-    assert pauses == [command.AGAIN], "a stream that has ended is asked for again after a while"
+    assert pauses == [approvals_list.AGAIN], "a stream that has ended is asked for again after a while"
 
 
 async def _end_streams(served: Served) -> None:
@@ -350,5 +350,5 @@ def test_values_are_set_by_their_paths(sets: list[str], unsets: list[str], after
     ],
 )  # fmt: skip
 def test_a_path_that_leads_nowhere_is_told(sets: list[str], unsets: list[str]) -> None:
-    with pytest.raises(command.click.BadParameter, match="args"):
+    with pytest.raises(click.BadParameter, match="args"):
         changed_args(ARGS, sets, unsets)
