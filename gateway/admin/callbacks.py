@@ -134,14 +134,16 @@ class Callbacks:
     # -- both -------------------------------------------------------------------------------------------------------
 
     async def _signed(self, request: web.Request, vouching: Callable[[bytes], list[str]]) -> list[str]:
-        """The channels whose secret the request is signed with. Raises Failure where there is none."""
-        peer = request.remote or "unknown"
-        self._throttle.take(peer)
+        """The channels whose secret the request is signed with. Raises Failure where there is none.
+
+        Who signs passes however often others failed: it cannot be guessed, and behind a proxy all are one peer.
+        """
         names = vouching(await request.read())
         if not names:
+            peer = request.remote or "unknown"
+            self._throttle.take(peer)
             log.warning("callback %s from %s: not signed by its channel", request.path, peer)
             raise Failure(401, "the request is not signed with the channel's secret, or was signed long ago")
-        self._throttle.passed(peer)
         return names
 
     async def _press(self, names: Collection[str], user: str, token: str, message: str) -> Approval:

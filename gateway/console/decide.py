@@ -88,14 +88,13 @@ class Decide:
 
     def _asked(self, request: web.Request, token: str) -> Asked:
         """What a token is good for, and for whom. Raises Failure: for nothing."""
-        peer = request.remote or "unknown"
-        self._throttle.take(peer)
         try:
             link = self._buttons.read(token)
         except BadLink as error:
+            peer = request.remote or "unknown"
+            self._throttle.take(peer)  # a good one passes however often others failed
             log.warning("a link that is not good, from %s: %s", peer, error)
             raise Failure(403, f"{error}.", "Log in to the console: it shows all that waits.") from None
-        self._throttle.passed(peer)
         who = self._buttons.who(link.channel, link.recipient) if link.recipient else Who("")
         if who is None:
             raise Failure(403, "Whoever this link was written for is not among the channel's approvers any more.")

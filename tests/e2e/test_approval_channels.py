@@ -432,3 +432,15 @@ def test_replicas_tell_each_thing_once(tmp_path: Path) -> None:
         redis.stop()
         receiver.close()
         tool.close()
+
+
+def test_who_only_guesses_is_slowed_down_and_locks_nobody_out(scene: Scene) -> None:
+    """Last in this file, since all tests are one peer."""
+    held = scene.pay(910)
+    token = held.buttons("/slack")["approve"]
+    statuses = [scene.click("U1", token, secret="0" * 32)[0] for _ in range(30)]
+    assert set(statuses) == {401, 429}
+    assert {scene.ask("GET", "/decide?token=guess")[0] for _ in range(30)} == {403, 429}
+    assert held.state() == "waiting"
+    assert scene.click("U1", token)[0] == 200
+    assert held.answer().body == b"ok"

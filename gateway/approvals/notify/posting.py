@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from msgspec import Struct
+
+from gateway.config.schema_admin import is_loopback
 
 TIMEOUT = 10.0
 """Seconds for one request, all of it."""
@@ -40,7 +44,8 @@ class Poster:
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, url: str, body: bytes, fields: Mapping[str, str]) -> Answer:
-        """POST it; the answer where its status is 2xx.
+        """POST it, through the proxy that the environment names (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), if any; the answer
+        where its status is 2xx.
 
         Raises:
             Undelivered: it is not, or there is none in time.
@@ -48,7 +53,9 @@ class Poster:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar())
         try:
-            async with self._session.post(url, data=body, headers=fields, allow_redirects=False) as answer:
+            async with self._session.post(
+                url, data=body, headers=fields, allow_redirects=False, proxy=_proxy_of(url)
+            ) as answer:
                 read = await answer.content.read(MOST_ANSWER)
                 if 200 <= answer.status < 300:
                     return Answer(answer.status, read)
@@ -64,6 +71,14 @@ class Poster:
         """End its connections."""
         if self._session is not None:
             await self._session.close()
+
+
+def _proxy_of(url: str) -> str | None:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if is_loopback(host) or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 def _seconds(text: str) -> float:

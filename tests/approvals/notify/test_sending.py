@@ -80,6 +80,22 @@ async def test_who_is_not_there_is_tried_again_and_who_is_slow_too(receiver: Rec
     assert slow.value.again
 
 
+async def test_the_proxy_of_the_environment_is_asked_but_for_this_machine(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", receiver.url)
+    monkeypatch.setenv("no_proxy", "inside.example")
+    poster = Poster()
+    try:
+        await poster.post("http://bot.example/x", b"", {})
+        await poster.post(f"{receiver.url}/here", b"", {})
+        with pytest.raises(Undelivered):
+            await poster.post("http://inside.example:1/x", b"", {})
+    finally:
+        await poster.close()
+    assert [got.path for got in receiver.got] == ["http://bot.example/x", "/here"]
+
+
 async def test_a_long_answer_is_not_read_to_its_end(receiver: Receiver) -> None:
     receiver.answering = lambda _: (200, {}, b"x" * (4 * MOST_ANSWER))
     poster = Poster()
