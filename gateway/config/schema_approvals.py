@@ -6,7 +6,6 @@ import re
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Iterator
-from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -21,7 +20,7 @@ from gateway.config.fields import (
     SigningKey,
     Url,
 )
-from gateway.config.schema_admin import Person, Role
+from gateway.config.schema_admin import Person, Role, is_loopback
 from gateway.policy.schema_parts import Duration, Expression, Name
 
 Event = Literal["opened", "escalated", "decided", "expired"]
@@ -48,16 +47,9 @@ def _hook(value: str) -> str:
 
 def _private_hook(value: str) -> str:
     host = urlsplit(_hook(value)).hostname or ""
-    if value.lower().startswith("http:") and not _is_loopback(host):
+    if value.lower().startswith("http:") and not is_loopback(host):
         raise ValueError("the URL itself is a secret, and would be sent in clear text; write https")
     return value
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def key_of(secret: str) -> bytes:
