@@ -126,8 +126,7 @@ async def context(desk: Desk, request: web.Request, approval: Approval, *, toget
     return {
         "one": shown,
         "approval": approval,
-        "rows": rows,
-        "outcomes": [outcome_of(row.record) for row in rows],
+        "rows": [(row, outcome_of(record := row.record), record.get("args")) for row in rows],
         "alike": len(group),
         "past": desk.sights.past(approval),
     }
