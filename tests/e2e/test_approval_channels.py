@@ -23,6 +23,7 @@ from standardwebhooks.webhooks import Webhook
 
 from tests.admin import certificates
 from tests.approvals.notify.receivers import Got, MailServer, Receiver
+from tests.console.browser import CHROMIUM, chromium, opened
 from tests.stores.redis_server import RedisServer
 
 from .harness.gateway import ALL, Gateway, call
@@ -432,6 +433,21 @@ def test_replicas_tell_each_thing_once(tmp_path: Path) -> None:
         redis.stop()
         receiver.close()
         tool.close()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+def test_a_person_in_a_browser_denies_by_a_link_and_says_why(scene: Scene) -> None:
+    held = scene.pay(911, to="<b onclick=x>acme</b>")
+    text = scene.mail(held.id, "dora@example.org").get_body(("plain",)).get_content()
+    address = urlsplit(re.findall(r"^Deny: (\S+)", text, re.MULTILINE)[0])
+    with chromium() as browser, opened(browser) as (page, complaints):
+        page.goto(f"http://127.0.0.1:{scene.gateway.admin}{address.path}?{address.query}")
+        assert "<b onclick=x>acme</b>" in page.inner_text("pre")
+        page.fill("input[name=message]", "ask for less")
+        page.click("text=Deny as dora")
+        page.wait_for_selector("text=denied by dora")
+        assert complaints == []
+    assert "ask for less" in held.answer().json()["detail"]
 
 
 def test_who_only_guesses_is_slowed_down_and_locks_nobody_out(scene: Scene) -> None:
