@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import time
+from typing import Any
 
 import aiohttp
 from msgspec import Struct
@@ -80,9 +81,10 @@ async def serving(
     store: Path | None = None,
     docket: Docket | None = None,
     why_not: Callable[[Approval, Who], str] = lambda *_: "",
+    calibration: Callable[[], Mapping[str, Any]] = dict,
 ) -> AsyncIterator[Place]:
     """A console whose feed has these traces; ``store`` is its trace store's file, if it has one. ``docket`` has what
-    its inbox shows."""
+    its inbox shows, ``calibration`` gives what verdicts tell."""
     (folder / "policies").mkdir(exist_ok=True)
     (folder / "policies" / "payments.yaml").write_text(POLICY)
     (folder / "toolgate.yaml").write_text(CONFIG)
@@ -108,7 +110,7 @@ async def serving(
         lambda _: True,
         lambda _: [{"rule": "payments/large", "verdicts": {"approve": 41, "deny": 3}, "agent": {}}],
         lambda: [EXEMPTION],
-        dict,
+        calibration,
     )
     desk = Desk(Records(store, feed), feed, sights, gate)
     runner = await start(
