@@ -19,6 +19,8 @@ class Answered(Struct, frozen=True):
     content_type: str = ""
     """The media type with its parameters, as the tool gave it; told only of answers that may be read."""
     content_encoding: str = ""
+    session: str = ""
+    """Id of the session that an MCP server has begun with it; told only of answers to what keeps a session going."""
 
 
 class Usage(Struct, frozen=True):

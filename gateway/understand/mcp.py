@@ -166,8 +166,8 @@ class McpReader:
             return False
         if call.facts["mcp.version"] >= mcp_refusals.STATELESS:
             return asks_first(messages(strict_json.parse(body))[0].params)
-        name = call.request.header(b"user-agent")
-        return call.facts["mcp.version"] >= FIRST and self._openers.open(self.tool.name, call.agent.id, name)
+        session = call.facts["mcp.session"]
+        return call.facts["mcp.version"] >= FIRST and self._openers.open(self.tool.name, call.agent.id, session)
 
     def traced(self, call: Call, body: bytes | None) -> Call:
         """The call with the trace context that its tool is told (``Call.onward``) in its message too, not in those of a
@@ -198,6 +198,8 @@ class McpReader:
         if "mcp.method" not in call.facts:
             return self._http.answer(call, answered, judge)
         method, stream = call.facts["mcp.method"], call.operation == STREAM
+        if answered.session and method == "initialize":
+            self._openers.began(self.tool.name, call.agent.id, answered.session, call.args.get("capabilities"))
         judged = judge.reads_result
         lists = method in _LISTS or stream or bool(call.parts)
         # A stream that is resumed brings results of other calls, which their rules must not miss.
@@ -288,9 +290,6 @@ class McpReader:
             facts.update(self._catalogue.facts(about.name))
         elif method in _READING:
             facts.update(READS)
-        elif method == "initialize":
-            capabilities = message.params.get("capabilities")
-            self._openers.began(self.tool.name, of[1].id, of[3].header(b"user-agent"), capabilities)
         call = self._call(of, about.operation, about.args, facts, implied=about.implied, flaw=flaw, notes=notes)
         if type(meta) is dict and (context := carried(meta)):
             return structs.replace(call, carried=context)

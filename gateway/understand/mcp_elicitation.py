@@ -22,27 +22,26 @@ CAPABILITIES_KEY = "io.modelcontextprotocol/clientCapabilities"
 """The key of ``_meta`` under which clients declare what they can, since 2026-07-28."""
 _RESPONSES, _STATE = "inputResponses", "requestState"
 _MOST = 4096
-"""Clients that are remembered: agents choose how they are called."""
+"""Sessions that are remembered: agents begin as many as they like."""
 
 
 class Openers:
-    """Which clients declared, when their sessions began, that they open URLs. They are told apart by agent and
-    ``User-Agent``; where two of the same name differ, none does. One that is not remembered does not."""
+    """The sessions whose clients declared at their begin that they open URLs. One that is not remembered does not."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str, str], bool] = {}
+        self._open: dict[tuple[str, str, str], None] = {}
 
-    def began(self, tool: str, agent: str, name: str, capabilities: object) -> None:
+    def began(self, tool: str, agent: str, session: str, capabilities: object) -> None:
         """A session has begun."""
-        key = (tool, agent, short(name))
-        opens = opens_urls(capabilities) and self._known.get(key, True)
-        if key not in self._known and len(self._known) >= _MOST:
-            del self._known[next(iter(self._known))]
-        self._known[key] = opens
+        if not opens_urls(capabilities):
+            return
+        if len(self._open) >= _MOST:
+            del self._open[next(iter(self._open))]
+        self._open[tool, agent, short(session)] = None
 
-    def open(self, tool: str, agent: str, name: str) -> bool:
-        """Whether this client does."""
-        return self._known.get((tool, agent, short(name)), False)
+    def open(self, tool: str, agent: str, session: str) -> bool:
+        """Whether the client of this session does."""
+        return (tool, agent, short(session)) in self._open
 
 
 def opens_urls(capabilities: object) -> bool:

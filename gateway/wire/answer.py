@@ -80,6 +80,11 @@ def head_of(
     return Head(parts, has_length, chunked, ends)
 
 
+def session_of(fields: Iterable[tuple[bytes, bytes]]) -> str:
+    """The MCP session that a head names; empty for none."""
+    return next((value.decode("latin-1") for name, value in fields if name.lower() == b"mcp-session-id"), "")
+
+
 def content_of(fields: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
     """Content-Type and Content-Encoding; empty where there is none. Repeated fields are joined (RFC 9110, 5.3): clients
     choose among two types, and decode all codings, so neither one alone may count."""

@@ -16,7 +16,7 @@ from gateway.errors import CutShort, Refused, ToolgateError, UpstreamError
 from gateway.model import Answered, Call, Fields, Outcome, Reason, Request
 from gateway.replies import blame
 from gateway.understand.http import title_of
-from gateway.wire.answer import DROPPED, content_of, ends_with_connection, head_of, lines
+from gateway.wire.answer import DROPPED, content_of, ends_with_connection, head_of, lines, session_of
 from gateway.wire.download import Download
 from gateway.wire.driver import COLLECTING, CONNECTING, DONE, RELAYING, SENT, WAITING
 from gateway.wire.held import Held
@@ -76,7 +76,8 @@ class Exchange(Held):
         self.upload.parts = []
         self.bodiless = self.request.method == "HEAD"
         kind, coding = content_of(upstream.fields) if self._typed else ("", "")
-        self._advance(Answered(status, self._since(), kind, coding))
+        session = session_of(upstream.fields) if self._typed and self._permit.call.implied else ""
+        self._advance(Answered(status, self._since(), kind, coding, session))
 
     def _open_answer(self, relay: Relay) -> None:
         """Write the head of the tool's answer, with our fields added, and choose how its body is framed."""

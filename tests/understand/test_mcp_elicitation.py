@@ -8,14 +8,15 @@ import orjson
 import pytest
 from mcp import UrlElicitationRequiredError
 from mcp_types import CallToolRequestParams, ErrorData, InputRequiredResult
+from msgspec import structs
 
-from gateway.model import Agent, Call, Reason, Refusal, Ruling, Run
+from gateway.model import Agent, Answered, Call, Reason, Refusal, Ruling
 from gateway.understand.mcp_elicitation import CAPABILITIES_KEY, Openers, without_response
-from gateway.understand.route import Router
-from tests.understand.mcp_world import asked, post, read, reader
+from tests.understand.mcp_world import Judge, asked, post, read, reader
 
 URL = "https://gate.test/approvals/ap-1"
 OPENS = {"elicitation": {"form": {}, "url": {}}}
+IN_IT = ("Mcp-Session-Id", "s-1")
 SESSION, STATELESS = ("MCP-Protocol-Version", "2025-11-25"), ("MCP-Protocol-Version", "2026-07-28")
 CALL = {"name": "pay", "arguments": {"n": 1}}
 OURS = {"toolgate/approval": {"action": "accept"}}
@@ -32,13 +33,12 @@ def opens(by: Any, params: dict[str, Any], *fields: tuple[str, str]) -> bool:
     return by.opens(read(by, of, body), body)
 
 
-def begins(by: Any, capabilities: Any, *fields: tuple[str, str]) -> None:
-    params = {
-        "protocolVersion": "2025-11-25",
-        "capabilities": capabilities,
-        "clientInfo": {"name": "c", "version": "1"},
-    }
-    asked(by, "initialize", params, *fields)
+def begins(by: Any, capabilities: Any, session: str = "s-1", agent: str = "report-1") -> None:
+    """The server begins a session with such a client."""
+    params = {"protocolVersion": "2025-11-25", "capabilities": capabilities}
+    call = asked(by, "initialize", params)
+    call = structs.replace(call, agent=Agent(agent))
+    by.answer(call, Answered(200, 0.1, "application/json", "", session), Judge())
 
 
 # -- sessions ---------------------------------------------------------------------------------------------------------
@@ -57,42 +57,35 @@ def begins(by: Any, capabilities: Any, *fields: tuple[str, str]) -> None:
 )
 def test_a_client_opens_pages_that_said_so_when_its_session_began(capabilities: Any, can: bool):
     by = reader()
-    assert not opens(by, CALL, SESSION)
+    assert not opens(by, CALL, SESSION, IN_IT)
     begins(by, capabilities)
-    assert opens(by, CALL, SESSION) is can
+    assert opens(by, CALL, SESSION, IN_IT) is can
 
 
 def test_an_older_revision_knows_no_pages():
     by = reader()
     begins(by, OPENS)
-    assert not opens(by, CALL, ("MCP-Protocol-Version", "2025-06-18"))
-    assert not opens(by, CALL)
+    assert not opens(by, CALL, ("MCP-Protocol-Version", "2025-06-18"), IN_IT)
+    assert not opens(by, CALL, IN_IT)
 
 
-def test_of_clients_that_cannot_be_told_apart_the_least_counts():
+def test_what_one_session_declares_says_nothing_of_another_nor_of_another_agents():
     by = reader()
-    begins(by, OPENS, ("User-Agent", "a"))
-    begins(by, OPENS, ("User-Agent", "b"))
-    begins(by, {}, ("User-Agent", "a"))
-    begins(by, OPENS, ("User-Agent", "a"))
-    assert not opens(by, CALL, SESSION, ("User-Agent", "a"))
-    assert opens(by, CALL, SESSION, ("User-Agent", "b"))
-
-
-def test_what_one_agent_declares_says_nothing_of_another():
-    by = reader()
-    of, body = post({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"capabilities": OPENS}})
-    by.read("call-7", of, Router([by.tool]).route(of), Agent("mallory"), Run(), body)
+    begins(by, OPENS, "s-2")
+    begins(by, OPENS, agent="mallory")
+    begins(by, OPENS, "")
+    assert not opens(by, CALL, SESSION, IN_IT)
     assert not opens(by, CALL, SESSION)
+    assert opens(by, CALL, SESSION, ("Mcp-Session-Id", "s-2"))
 
 
-def test_as_many_clients_are_remembered_as_there_is_room_for():
+def test_as_many_sessions_are_remembered_as_there_is_room_for():
     known = Openers()
     for number in range(5000):
-        known.began("notes", "mallory", f"agent {number}" * 50, OPENS)
-    assert len(known._known) == 4096
-    assert known.open("notes", "mallory", "agent 4999" * 50)
-    assert not known.open("notes", "mallory", "agent 1" * 50)
+        known.began("notes", "mallory", f"session {number}" * 50, OPENS)
+    assert len(known._open) == 4096
+    assert known.open("notes", "mallory", "session 4999" * 50)
+    assert not known.open("notes", "mallory", "session 1" * 50)
 
 
 def test_the_error_is_the_one_that_clients_know():
@@ -171,5 +164,5 @@ def test_without_a_page_the_model_is_told():
 def test_only_calls_of_tools_open_pages():
     by = reader()
     begins(by, OPENS)
-    of, body = post({"jsonrpc": "2.0", "id": 1, "method": "prompts/get", "params": {"name": "p"}}, SESSION)
+    of, body = post({"jsonrpc": "2.0", "id": 1, "method": "prompts/get", "params": {"name": "p"}}, SESSION, IN_IT)
     assert not by.opens(read(by, of, body), body)
