@@ -35,7 +35,7 @@ class Oidc:
     def __init__(self, config: OidcConfig, clock: Callable[[], float], wall: Callable[[], float]) -> None:
         self._config, self._wall = config, wall
         self.asker = Asker(config.ca_file)
-        self._discovery = Discovery(config.issuer, self.asker)
+        self._discovery = Discovery(config.issuer, self.asker, clock)
         self._keys = keys_of(self.asker, clock, issuer=config.issuer)
         self.secure = config.redirect_uri.startswith("https:")
         self._expected = Expected(config.issuer, frozenset({config.client_id}), frozenset(config.algorithms))
@@ -59,7 +59,7 @@ class Oidc:
             "code_challenge": challenge,
             "code_challenge_method": "S256",
         }
-        address = await self._discovery.address("authorization_endpoint", anew=True)
+        address = await self._discovery.address("authorization_endpoint")
         kept = f"{int(self._wall()) + PATIENCE}.{state}"
         joint = "&" if "?" in address else "?"
         return f"{address}{joint}{urlencode(asked)}", f"{kept}.{sessions.mac('login', kept)}"

@@ -92,30 +92,45 @@ class Keys:
 
 
 class Discovery:
-    """What an issuer says of itself (OpenID Connect Discovery 1.0; RFC 8414): kept until it is asked for anew."""
+    """What an issuer says of itself (OpenID Connect Discovery 1.0; RFC 8414), asked for as seldom as its keys: whoever
+    is to log in makes us ask, and may be anybody."""
 
-    def __init__(self, issuer: str, asker: Asker) -> None:
-        self._issuer, self._asker = issuer, asker
+    def __init__(self, issuer: str, asker: Asker, clock: Callable[[], float]) -> None:
+        self._issuer, self._asker, self._clock = issuer, asker, clock
         self._told: Mapping[str, Any] | None = None
+        self._fetched = self._tried = -OLDEST
+        self._why = ""
+        self._one = asyncio.Lock()
 
-    async def told(self, *, anew: bool = False) -> Mapping[str, Any]:
+    async def told(self) -> Mapping[str, Any]:
         """Its members.
 
         Raises:
             Unavailable: it cannot be had, or is of another issuer.
         """
-        if self._told is None or anew:
-            url = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
-            self._told = self._read(url, await self._asker.ask(url))
+        async with self._one:
+            if self._clock() - self._fetched >= FRESH and self._clock() - self._tried >= AGAIN:
+                await self._renew()
+        if self._told is None or self._clock() - self._fetched >= OLDEST:
+            raise Unavailable(self._why)
         return self._told
 
-    async def address(self, name: str, *, anew: bool = False) -> str:
+    async def _renew(self) -> None:
+        self._tried = self._clock()
+        url = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
+        try:
+            self._told = self._read(url, await self._asker.ask(url))
+            self._fetched = self._clock()
+        except Unavailable as error:
+            self._why = str(error)
+
+    async def address(self, name: str) -> str:
         """One of its endpoints: over https, or on the same loopback as the issuer itself.
 
         Raises:
             Unavailable: it does not tell, or not what may be called.
         """
-        found = (await self.told(anew=anew)).get(name)
+        found = (await self.told()).get(name)
         insecure = self._issuer.startswith("http:") and isinstance(found, str) and found.startswith("http:")
         if not isinstance(found, str) or not (found.startswith("https://") or insecure):
             raise Unavailable(f"{self._issuer} does not tell its {name}")
@@ -143,10 +158,10 @@ def keys_of(
     if url is not None:
         at = url
         return Keys(lambda: asker.ask(at), clock)
-    discovery = Discovery(issuer, asker)
+    discovery = Discovery(issuer, asker, clock)
 
     async def fetch() -> bytes:
-        return await asker.ask(await discovery.address("jwks_uri", anew=True))
+        return await asker.ask(await discovery.address("jwks_uri"))
 
     return Keys(fetch, clock)
 

@@ -31,6 +31,9 @@ def settings(issuer: str, **more) -> dict:
             "roles": roles, "algorithms": ["RS256", "ES256"], **more}  # fmt: skip
 
 
+USERINFO = {"userinfo_endpoint": "/userinfo"}
+
+
 class Visit:
     """A browser at the console, as far as logging in goes."""
 
@@ -80,7 +83,10 @@ class Provider:
     async def _known(self, _: web.Request) -> web.Response:
         name = self.issuer.name
         ends = {"authorization_endpoint": f"{name}/authorize?tenant=1", "token_endpoint": f"{name}/token"}
-        return web.json_response({"issuer": name, "jwks_uri": f"{name}/keys", **ends, **self.known})
+        return web.json_response({"issuer": name, "jwks_uri": f"{name}/keys", **ends, **self._whole()})
+
+    def _whole(self) -> dict[str, object]:
+        return {key: f"{self.issuer.name}{one}" if key in USERINFO else one for key, one in self.known.items()}
 
     async def _keys(self, _: web.Request) -> web.Response:
         return web.Response(body=self.issuer.keys())
@@ -100,9 +106,10 @@ class Provider:
 
 
 @asynccontextmanager
-async def with_provider(**more):
-    """A console whose people log in at a provider of ours."""
+async def with_provider(known=None, **more):
+    """A console whose people log in at a provider of ours, which also tells what is ``known`` of it."""
     provider = Provider()
+    provider.known = known or {}
     runner = await provider.start()
     try:
         async with serving(admin_of(users=users("eve"), oidc=settings(provider.issuer.name, **more))) as side:
@@ -229,19 +236,15 @@ async def test_failed_logins_at_a_provider_are_throttled_before_it_is_asked() ->
 
 @pytest.mark.parametrize(("userinfo", "roles"), [({"groups": ["finance"]}, ["approver", "viewer"]), ({}, ["viewer"])])
 async def test_groups_may_come_from_the_userinfo_endpoint(userinfo: dict, roles: list[str]) -> None:
-    async with with_provider() as (side, provider, visit):
-        provider.known = {"userinfo_endpoint": f"{provider.issuer.name}/userinfo"}
+    async with with_provider(USERINFO) as (side, provider, visit):
         provider.userinfo |= userinfo
-        provider.asked = await visit.begin()
         _, _, cookies = await visit.back({"code": "good", "state": provider.asked["state"]})
         assert (await side.who(Cookie=f"toolgate_console={cookies['toolgate_console']}"))[1] == roles
 
 
 async def test_userinfo_of_somebody_else_is_not_believed() -> None:
-    async with with_provider() as (_, provider, visit):
-        provider.known = {"userinfo_endpoint": f"{provider.issuer.name}/userinfo"}
+    async with with_provider(USERINFO) as (_, provider, visit):
         provider.userinfo = {"sub": "mallory", "groups": ["finance"]}
-        provider.asked = await visit.begin()
         assert (await visit.back({"code": "good", "state": provider.asked["state"]}))[0] == 403
 
 
@@ -249,9 +252,7 @@ async def test_a_public_client_and_one_that_posts_its_secret() -> None:
     async with with_provider(client_secret=None) as (_, provider, visit):
         assert (await visit.back({"code": "good", "state": provider.asked["state"]}))[0] == 200
         assert (provider.authorization, provider.form["client_id"]) == ("", "toolgate")
-    async with with_provider() as (_, provider, visit):
-        provider.known = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
-        provider.asked = await visit.begin()
+    async with with_provider({"token_endpoint_auth_methods_supported": ["client_secret_post"]}) as (_, provider, visit):
         assert (await visit.back({"code": "good", "state": provider.asked["state"]}))[0] == 200
         assert (provider.authorization, provider.form["client_secret"]) == ("", "s e/c+ret")
 

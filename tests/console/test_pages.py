@@ -65,7 +65,7 @@ async def text_of(session, path, status=200, **options):
     async with session.get(path, **options) as response:
         body = await response.text()
         assert response.status == status, body
-        assert response.headers["Content-Security-Policy"].startswith("default-src 'self'")
+        assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
         assert response.headers["Cache-Control"] == "no-store"
     return body
 

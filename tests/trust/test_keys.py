@@ -132,9 +132,36 @@ async def test_the_discovery_document_says_where_keys_are() -> None:
     ],
 )
 async def test_a_document_of_another_issuer_or_with_keys_anybody_could_send_is_refused(known: object) -> None:
-    discovery = Discovery("https://issuer.test", Told({WHERE: known}))  # type: ignore[arg-type]
+    discovery = Discovery("https://issuer.test", Told({WHERE: known}), lambda: 1_000.0)  # type: ignore[arg-type]
     with pytest.raises(Unavailable):
         await discovery.address("jwks_uri")
+
+
+async def test_whoever_wants_to_log_in_does_not_make_many_questions() -> None:
+    """Neither while the document can be had nor while it cannot."""
+    now, known = [1_000.0], {"issuer": "https://issuer.test", "jwks_uri": "https://keys.test/jwks"}
+
+    class Counting(Told):
+        asked, away = 0, False
+
+        async def ask(self, url: str, **more: object) -> bytes:
+            self.asked += 1
+            await asyncio.sleep(0)
+            if self.away:
+                raise Unavailable("the issuer is away")
+            return await super().ask(url, **more)
+
+    asker = Counting({WHERE: known})
+    discovery = Discovery("https://issuer.test", asker, lambda: now[0])  # type: ignore[arg-type]
+    assert len(set(await asyncio.gather(*[discovery.address("jwks_uri") for _ in range(20)]))) == 1
+    assert asker.asked == 1
+    now[0], asker.away = now[0] + FRESH, True
+    assert await discovery.address("jwks_uri") == "https://keys.test/jwks", "the last one serves while it is away"
+    now[0] += OLDEST
+    for _ in range(20):
+        with pytest.raises(Unavailable, match="away"):
+            await discovery.address("jwks_uri")
+    assert asker.asked == 3
 
 
 async def test_keys_may_be_in_a_file(tmp_path) -> None:
