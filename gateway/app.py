@@ -408,7 +408,7 @@ class App:
             hide,
             learning.order.value,
             learning.similar,
-            self._desk.holds,
+            learning.connected,
         )
 
     async def _probes(self, operators: web.AppRunner) -> AsyncExitStack:
@@ -490,7 +490,7 @@ class App:
             self._explain,
             Inbox(self._docket, self._learning.order.value, self._learning.attention.tired),
             self._bench.verdicts.why_not,
-            self._desk.holds,
+            self._learning.connected,
             self._learning.similar,
             self._bench.exemptions.standing,
             partial(calibration.told, self._learning),

@@ -1,8 +1,9 @@
 """Known-answer checks: calls that nobody makes and that must be denied, beside real ones, to see whether people look.
 
 They have the agent, run, rules and terms of a call that was asked about, and other arguments: those that the operator
-wrote, or of a call of the same operation that a person denied in the last hour. They come some time after that call, at
-random, so that nothing tells them apart; what an approver was given they are told once they have decided.
+wrote, or of a call of the same operation that a person denied in the last hour. They come while the agent of that call
+may still be on the line, at random, and seem to have one there too, so that nothing tells them apart; what an approver
+was given they are told once they have decided.
 
 They are bound to a random digest, which no call has, and ``states.claimed`` refuses them: nothing can be made of one.
 """
@@ -23,10 +24,12 @@ from gateway.approvals.samples import verdict_of
 from gateway.errors import StoreUnavailable
 from gateway.model import Approval, ApprovalState, Call, Held, Petition, Ruling
 
-LATEST = 90.0
+LATEST = 60.0
 """Seconds after the call beside which it is put, at most."""
 MOST = 20
 """Checks on their way to people."""
+MOST_PUT = 1000
+"""Checks that this replica remembers to have put."""
 
 log = logging.getLogger("toolgate.approvals")
 
@@ -52,6 +55,7 @@ class Canaries:
         self, docket: Docket, chance: Callable[[], float], new_call: Callable[[], str], latest: float = LATEST
     ) -> None:
         self._docket, self._chance, self._new_call, self._latest = docket, chance, new_call, latest
+        self._put_here: dict[str, None] = {}
         self._checks: tuple[Check, ...] = ()
         self._coming: set[asyncio.Task[None]] = set()
 
@@ -70,7 +74,8 @@ class Canaries:
         """A call is about to be put before people; see ``Desk``. Rules on nothing."""
         share = petition.terms.canary
         if share and self._chance() < share and len(self._coming) < MOST:
-            coming = asyncio.get_running_loop().create_task(self._put(petition, self._chance() * self._latest))
+            after = self._chance() * min(self._latest, petition.terms.hold)
+            coming = asyncio.get_running_loop().create_task(self._put(petition, after))
             self._coming.add(coming)
             coming.add_done_callback(self._coming.discard)
         return None
@@ -81,9 +86,22 @@ class Canaries:
             check = self._written(petition) or await self._denied(petition)
             like = None if check is None else petition_like(petition, check, os.urandom(16).hex(), self._new_call())
             if like is not None:
-                await self._docket.open(like, canary=True)
+                self._remember(await self._docket.open(like, canary=True))
         except StoreUnavailable as error:
             log.debug("a known-answer check cannot be put: %s", error)
+
+    def _remember(self, put: Approval) -> None:
+        self._put_here[put.id] = None
+        if len(self._put_here) > MOST_PUT:
+            del self._put_here[next(iter(self._put_here))]
+
+    def seems_held(self, ident: str) -> bool:
+        """Whether an agent would be on the line here now, if this were a real call: true of checks of this replica
+        only, as it is of its calls."""
+        one = self._docket.find(ident) if ident in self._put_here else None
+        return (
+            one is not None and one.state is ApprovalState.WAITING and self._docket.now() < one.opened + one.terms.hold
+        )
 
     def _written(self, petition: Petition) -> Check | None:
         fitting = [check for check in self._checks if check.fits(petition)]

@@ -40,11 +40,11 @@ class Learning:
         connected: Connected,
         new_call: Callable[[], str],
     ) -> None:
-        self._docket, self._series = docket, series
+        self._docket, self._series, self._connected = docket, series, connected
         self.attention = AttentionBudgets(docket, self._beyond)
         self.samples = SampleBook(docket, cabinet, self._wrote)
-        self.order = Order(self.samples.tallies, self.attention, connected)
         self.canaries = Canaries(docket, SystemRandom().random, new_call)
+        self.order = Order(self.samples.tallies, self.attention, self.connected)
         self.before: tuple[Before, ...] = (self.attention.before, self._asked, self.canaries.before)
 
     def adopt(self, config: Approvals, engine: CelEngine) -> None:
@@ -65,6 +65,10 @@ class Learning:
         async with AsyncExitStack() as ends:
             ends.push_async_callback(self.samples.close)
             ends.push_async_callback(self.canaries.close)
+
+    def connected(self, ident: str) -> bool:
+        """Whether an agent is held on the line here for the approval with this id, as people are told."""
+        return self._connected(ident) or self.canaries.seems_held(ident)
 
     def similar(self, approval: Approval) -> list[dict[str, Any]]:
         """What people said of calls like this one; see ``similar.py``."""

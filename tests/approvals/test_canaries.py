@@ -141,3 +141,16 @@ async def test_checks_on_their_way_end_with_the_process():
     await canaries.before(None, petition(terms=ALWAYS))
     await canaries.close()
     assert len(book) == 0
+
+
+async def test_a_check_seems_to_have_an_agent_on_the_line_for_as_long_as_a_call_would():
+    street = Street(BAD)
+    (check,) = await street.come(terms=ALWAYS)
+    real = next(one for one in street.docket if not one.canary)
+    assert street.canaries.seems_held(check.id)
+    assert not street.canaries.seems_held(real.id)
+    street.time.now += check.terms.hold
+    assert not street.canaries.seems_held(check.id)
+    street.time.now = NOW
+    await street.vote(check, "deny")
+    assert not street.canaries.seems_held(check.id)
