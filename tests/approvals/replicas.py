@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -95,7 +96,11 @@ class Replica:
     """One process. It follows only when it is told to."""
 
     def __init__(
-        self, cabinet: Cabinet, wall: Wall, before: tuple[Before, ...] = (), again: tuple[Before, ...] = ()
+        self,
+        cabinet: Cabinet,
+        wall: Callable[[], float],
+        before: tuple[Before, ...] = (),
+        again: tuple[Before, ...] = (),
     ) -> None:
         self.wall = wall
         self.docket = Docket(cabinet, wall, lambda: f"apr-{next(_ids)}")

@@ -16,6 +16,7 @@ from redis import Redis
 
 from gateway.model import Account, Balance, Draw, Entry, Want
 from gateway.model.state_url import read_state_url
+from gateway.ports import Paper
 from gateway.stores.state import open_state
 from tests.stores.opening import AT, Wall
 from tests.stores.redis_server import RedisServer
@@ -125,3 +126,7 @@ async def uses(one: Any, other: Any) -> None:
         await asyncio.sleep(0.02)
     assert dict(other.board.entries("quarantine")) == {"a": b"1"}
     assert [await each.board.seize("probe", 60.0) for each in (one, other)] == [True, False]
+    version = await one.cabinet.swap("k", "a", 0, b"1", 60.0)
+    assert await other.cabinet.changes("k", 0) == (version, [Paper("a", version, b"1")])
+    assert await other.cabinet.swap("k", "a", version, None) > version
+    assert [paper.value for paper in (await one.cabinet.changes("k", version))[1]] == [None]
