@@ -177,7 +177,7 @@ class Exemptions:
         """A hook of the desk: the first exemption that covers all that is held against the call gives one use."""
         if not len(self._known) or petition.terms.approvers > 1:
             return None
-        for exemption in self._matcher.matching(call, petition, self._wall()):
+        for exemption in self._matcher.matching(call, petition):
             if self._counts(exemption, petition) and await self._spend(exemption):
                 return Ruling(True, by=(exemption.by,), verb="exempt", why=exemption.id)
         return None

@@ -1,4 +1,4 @@
-"""Which exemptions a call meets: compiled once, asked with what is known of every call. Quiet: time is an argument."""
+"""Which exemptions a call meets: compiled once, asked with what is known of every call. Quiet."""
 
 from __future__ import annotations
 
@@ -75,17 +75,19 @@ class Matcher:
             place = self._places[ident] = (exemption.tool, exemption.operation)
             self._by_place.setdefault(place, {})[ident] = _Compiled(exemption, program)
 
-    def matching(self, call: Call, petition: Petition, now: float) -> Iterator[Exemption]:
-        """Those that stand and are for this call, the oldest first. A batch is never exempt, nor what could be another
-        operation to its tool, nor a changed tool of an MCP server."""
+    def matching(self, call: Call, petition: Petition) -> Iterator[Exemption]:
+        """Those that are for this call, the oldest first; whether they still stand is asked where a use is taken.
+
+        A batch is never exempt, nor what could be another operation to its tool, nor a changed tool of an MCP server.
+        """
         here = self._by_place.get((petition.tool, petition.operation))
         if here is None or call.parts or _two_ways(call):
             return
         rules = {held.rule for held in petition.held}
         for one in sorted(here.values(), key=lambda one: one.exemption.created):
             exemption = one.exemption
-            stands = now < exemption.until and _in_scope(exemption, petition) and rules <= set(exemption.rules) - {PINS}
-            if stands and is_true(self._engine, one.program, call):
+            meant = _in_scope(exemption, petition) and rules <= set(exemption.rules) - {PINS}
+            if meant and is_true(self._engine, one.program, call):
                 yield exemption
 
 

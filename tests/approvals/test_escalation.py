@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from gateway.approvals.escalation import escalated
+from gateway.approvals.states import Conflict
 from gateway.errors import StoreUnavailable
 from gateway.model import Approval, Escalation, Terms
 from tests.approvals.bench import ADA, Room
@@ -66,6 +70,25 @@ async def test_what_was_missed_while_nothing_ran_is_told_in_order() -> None:
     await again.follow()
     await again.bench.escalations.tick()
     assert told == [(waiting.id, 1), (waiting.id, 2)]
+
+
+async def test_a_step_after_the_end_is_never_taken() -> None:
+    room = Room()
+    waiting = await room.waiting(terms=Terms(expires=30, escalate=STEPS))
+    room.wall.now += 61
+    await room.bench.escalations.tick()
+    assert room.docket.find(waiting.id) == waiting
+
+
+async def test_a_step_is_not_taken_twice_nor_one_before_it() -> None:
+    room = Room()
+    waiting = await room.waiting(terms=TERMS)
+    once = escalated(waiting, 0)
+    assert once.escalated == 1
+    twice = escalated(once, 1)
+    for number in (0, 1):
+        with pytest.raises(Conflict):
+            escalated(twice, number)
 
 
 async def test_what_was_decided_is_not_escalated() -> None:
