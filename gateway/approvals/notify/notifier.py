@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import msgspec
 
@@ -42,6 +43,8 @@ MARKS = "notice"
 TURN = 120.0
 """Seconds that a replica has for telling something before another may."""
 TICK = 15.0
+MOST_AT_ONCE = 16 * 1024
+"""Bytes of a call that are looked through between others' calls; a larger one is, in a thread of its own."""
 MOST_UNSURE = 10_000
 """Things that others have the turn for, looked at again when it is over."""
 
@@ -170,7 +173,8 @@ class Notifier:
                 {**msgspec.json.decode(payload, type=dict), "args": msgspec.Raw(args or b"null")}
             )
         to = Addresses((self._config.url or "").rstrip("/"), self._links, job.channel)
-        return notice_of(job.ident, job.event, approval, payload, self.masks, to, self._docket.now())
+        told = partial(notice_of, job.ident, job.event, approval, payload, self.masks, to, self._docket.now())
+        return await asyncio.to_thread(told) if payload is not None and len(payload) > MOST_AT_ONCE else told()
 
     async def _mark(self, ident: str, channel: str) -> str:
         paper = await self._cabinet.read(MARKS, f"{channel}/{ident}")

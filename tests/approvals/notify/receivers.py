@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import ssl
 import threading
@@ -56,8 +57,9 @@ class Receiver:
                 for name, value in fields.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+                with contextlib.suppress(OSError):  # whoever sent it does not wait any more
+                    self.end_headers()
+                    self.wfile.write(answer)
 
             def log_message(self, *_: object) -> None: ...
 

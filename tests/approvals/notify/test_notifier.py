@@ -13,7 +13,7 @@ from msgspec import structs
 from gateway.approvals import states
 from gateway.approvals.docket import Docket
 from gateway.approvals.notify.links import Links
-from gateway.approvals.notify.notifier import TURN, Notifier
+from gateway.approvals.notify.notifier import MOST_AT_ONCE, TURN, Notifier
 from gateway.approvals.notify.outbox import Job
 from gateway.approvals.notify.posting import Answer, Undelivered
 from gateway.config.schema_approvals import Approvals
@@ -218,6 +218,16 @@ async def test_a_message_in_slack_is_changed_by_whichever_replica_tells_the_deci
     await world.settle()
     assert world.post.posted[1][1].endswith("/chat.update")
     assert (world.post.bodies[1]["channel"], world.post.bodies[1]["ts"]) == ("C1", "17.5")
+    await world.close()
+
+
+async def test_a_large_call_is_told_too() -> None:
+    world = World()
+    one = world.replica(config("bot"))
+    await one.docket.open(petition({"amount": 900, "text": "x" * MOST_AT_ONCE}, terms=TERMS))
+    while not world.post.posted:
+        await asyncio.sleep(0.001)
+    assert len(world.post.bodies[0]["data"]["call"]["args"]["text"]) == MOST_AT_ONCE
     await world.close()
 
 
