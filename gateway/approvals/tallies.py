@@ -17,6 +17,8 @@ from gateway.model import Approval
 
 STRENGTH = 4.0
 """Verdicts that the wider estimate counts for in the narrower one."""
+MOST_WORKED_OUT = 20_000
+"""Answers of ``known`` that are kept until the next verdict."""
 LONGEST_LOOK = 300.0
 """Seconds of a look; who had it before them for longer was at lunch."""
 
@@ -48,6 +50,7 @@ class Tallies:
 
     def __init__(self) -> None:
         self._found: dict[Key, Tally] = {}
+        self._worked_out: dict[tuple[str, str, str, tuple[str, ...]], Known] = {}
 
     def __len__(self) -> int:
         return len(self._found)
@@ -55,6 +58,7 @@ class Tallies:
     def add(self, sample: Sample) -> None:
         """Count it. Canaries teach nothing of the calls that they look like."""
         if not sample.canary:
+            self._worked_out.clear()
             for key in _keys(sample.rules, sample.tool, sample.operation, sample.agent):
                 self._found.setdefault(key, Tally(verbs=Counter())).add(sample)
 
@@ -62,6 +66,7 @@ class Tallies:
         """Count it no more."""
         if sample.canary:
             return
+        self._worked_out.clear()
         for key in _keys(sample.rules, sample.tool, sample.operation, sample.agent):
             tally = self._found[key]
             tally.add(sample, -1)
@@ -74,8 +79,15 @@ class Tallies:
 
     def known(self, approval: Approval) -> Known:
         """What is known of it: by the rule that denials follow most often, where several hold it."""
-        found = [self._known(rule, approval) for rule in approval.rules]
-        return max(found, key=lambda one: one.deny_rate) if found else Known()
+        rules = approval.rules
+        key = approval.tool, approval.operation, approval.agent, rules
+        known = self._worked_out.get(key)
+        if known is None:
+            if len(self._worked_out) >= MOST_WORKED_OUT:
+                self._worked_out.clear()
+            found = [self._known(rule, approval) for rule in rules]
+            known = self._worked_out[key] = max(found, key=lambda one: one.deny_rate) if found else Known()
+        return known
 
     def _known(self, rule: str, approval: Approval) -> Known:
         rate, strength, seen = DENIALS / VERDICTS, VERDICTS, VERDICTS
