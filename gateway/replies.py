@@ -41,8 +41,13 @@ def hidden(reply: Reply, hide: Hide) -> Reply:
 
 def timed(reply: Reply, story: Story) -> Reply:
     """The reply to a refusal, with how long it took to decide (W3C Server-Timing)."""
-    spent = b"decide;dur=%.3f" % ((story.decided - story.began) * 1e3)
-    return Reply(reply.status, (*reply.fields, (b"Server-Timing", spent)), reply.body)
+    return Reply(reply.status, (*reply.fields, (b"Server-Timing", _spent(story).encode())), reply.body)
+
+
+def _spent(story: Story) -> str:
+    """How long it took to decide, and to wait for a person, who is no part of that."""
+    spent = f"decide;dur={(story.decided - story.began - story.asked) * 1e3:.3f}"
+    return f"{spent}, person;dur={story.asked * 1e3:.3f}" if story.asked else spent
 
 
 def told(
@@ -51,7 +56,7 @@ def told(
     """The field lines added to a tool's answer: timings (W3C Server-Timing), the call's id, warnings (without what
     ``hide`` takes out), and what is left of budgets, where some may have ``counted`` the call."""
     lines = (
-        f"Server-Timing: decide;dur={(story.decided - story.began) * 1e3:.3f}, "
+        f"Server-Timing: {_spent(story)}, "
         f"upstream;dur={answered.first_byte * 1e3:.3f}\r\nX-Toolgate-Call: {story.ident}\r\n"
     ).encode()
     if counted:

@@ -82,7 +82,9 @@ def test_a_call_that_is_approved_is_claimed_then_made_and_settled():
     drive, waits = asked()
     send = sent(drive, ruled(drive, waits, APPROVED))
     assert send.permit.ruling == APPROVED
-    assert isinstance(drive.answer(Answered(200, 0.1)), Relay)
+    relay = drive.answer(Answered(200, 0.1))
+    assert isinstance(relay, Relay)
+    assert b", person;dur=" in relay.lines
     drive.answer(DONE)
     trace = drive.recorded()
     assert drive.pipeline.desk.ended == [("settled", "ap-1")]

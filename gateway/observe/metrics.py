@@ -102,7 +102,7 @@ class Metrics:
             series.cost_usd += outcome.cost_usd
         if outcome.found is not NOTHING_FOUND:
             series.read(outcome.found)
-        self.decide.observe(max(0.0, trace.decided - trace.began - trace.queued - trace.read))
+        self.decide.observe(max(0.0, trace.decided - trace.began - trace.queued - trace.asked - trace.read))
         if decision is not None:
             self._decided(decision, outcome)
 
