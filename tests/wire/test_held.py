@@ -16,6 +16,7 @@ from gateway.understand import sse
 from tests.builders import tool
 from tests.drive import Drive
 from tests.understand.llm_support import Judge, chat_stream, chunk, delta
+from tests.understand.mcp_world import Judge as McpJudge
 from tests.understand.mcp_world import reader as mcp_reader
 from tests.understand.test_llm import CHAT
 from tests.understand.test_llm import reader as llm_reader
@@ -54,13 +55,16 @@ class Desk:
         self.released.append(ruling.approval)
 
 
-class Unjudged:
-    """Results that are read, and of which no rule speaks."""
+class Results:
+    """Results that this judge reads."""
 
     any_results = False
 
+    def __init__(self, judge: Any) -> None:
+        self._judge = judge
+
     def of(self, call, price, *, priced, hears):
-        return Judge()
+        return self._judge
 
 
 class Held:
@@ -241,6 +245,21 @@ async def test_a_refusal_ends_the_stream_as_the_protocols_message():
     assert trace.decision.reason is Reason.APPROVAL_PENDING
 
 
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
+@pytest.mark.parametrize("refuses", ["", "paid"])
+async def test_an_answer_that_rules_read_whole_is_the_end_of_the_stream_or_what_is_told_instead(
+    kind: str, refuses: str
+):
+    held = await waiting(results=Results(McpJudge(refuses=refuses, reads=True)))
+    await held.rules(APPROVED)
+    answer = orjson.dumps(RESULT)
+    held.rig.tool.says(ok(answer if kind == "application/json" else sse.event(answer, "message"), kind))
+    (message,) = events(held.heard()[2])
+    assert (message == RESULT) is not bool(refuses)
+    assert message["result"].get("isError", False) is bool(refuses)
+    assert held.rig.traces[0].outcome.upstream == 200
+
+
 async def test_progress_is_told_to_who_asked_for_it_and_grows():
     held = Held()
     asking = {**TOOL_CALL, "params": {**TOOL_CALL["params"], "_meta": {"progressToken": "t-1"}}}  # type: ignore[dict-item]
@@ -337,7 +356,7 @@ ANSWER = chat_stream(chunk(delta(role="assistant", content="hi")), chunk(delta("
 
 
 async def asking(body: object = STREAMED) -> Held:
-    held = Held(llm_reader(), results=Unjudged())
+    held = Held(llm_reader(), results=Results(Judge()))
     await held.says(body, path="/llm/v1/chat/completions")
     await held.later(EVERY + 1)
     return held
