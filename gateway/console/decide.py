@@ -11,6 +11,7 @@ import time
 from aiohttp import web
 from msgspec import Struct
 
+from gateway.admin.forms import form_of
 from gateway.admin.gate import same_origin
 from gateway.admin.problems import Failure
 from gateway.admin.throttle import Throttle
@@ -65,11 +66,9 @@ class Decide:
     async def _give(self, request: web.Request) -> web.Response:
         if not same_origin(request):
             return _failed(Failure(403, "A page of another origin may decide nothing here."))
-        form = await request.post()
-        token, message = form.get("token", ""), form.get("message", "")
-        if not isinstance(token, str) or not isinstance(message, str):
-            return _failed(Failure(400, "That is not the form of this page."))
         try:
+            form = await form_of(request)
+            token, message = form.get("token", ""), form.get("message", "")
             asked = self._asked(request, token)
             if not asked.link.recipient:
                 raise Failure(403, "This link says nobody's name: log in, and decide in the console.")

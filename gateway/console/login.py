@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from gateway.admin.entrance import Admitted, Entrance
+from gateway.admin.forms import form_of
 from gateway.admin.gate import Gate, same_origin
 from gateway.admin.oidc import PATIENCE, STATE_COOKIE
 from gateway.admin.principals import VIEWER
@@ -64,8 +65,8 @@ async def _by_token(gate: Gate, entrance: Entrance, request: web.Request) -> web
     """Begin a session for whoever shows a token. No page of another origin may log somebody in unawares."""
     if not same_origin(request):
         raise Failure(403, "a page of another origin may log nobody in here")
-    token = (await request.post()).get("token", "")
-    admitted = await gate.admit(request, token.strip() if isinstance(token, str) else "", entrance, form=True)
+    token = (await form_of(request)).get("token", "")
+    admitted = await gate.admit(request, token.strip(), entrance, form=True)
     secure = request.secure or request.headers.get("Origin", "").lower().startswith("https:")
     cookie, target = _begun(gate, entrance, request, admitted)
     response = web.Response(status=303, headers={**PAGE_HEADERS, "Location": target})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import ssl
 import time
 
-import aiohttp
 import pytest
 from aiohttp import web
 
@@ -346,8 +347,52 @@ def test_a_failure_says_when_to_come_again_in_whole_seconds() -> None:
     assert Failure(429, "no", retry_after=0.1).fields == {"Retry-After": "1"}
 
 
-async def test_a_body_of_a_login_is_bounded() -> None:
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (b"token=" + b"x" * 100_000, "application/x-www-form-urlencoded", 413),
+        (b"token=\xff", "application/x-www-form-urlencoded", 400),
+        (b"token=%ff", "application/x-www-form-urlencoded", 400),
+        (b"token=a&token=b", "application/x-www-form-urlencoded", 400),
+        (b"a=1&" * 100, "application/x-www-form-urlencoded", 400),
+        (b"", "application/x-www-form-urlencoded", 401),
+        (b"token=a", "application/x-www-form-urlencoded; charset=nope", 401),
+        (b"--x\r\n", "multipart/form-data; boundary=x", 415),
+        (b"{}", "application/json", 415),
+    ],
+)
+async def test_what_is_no_form_of_a_login_is_refused_and_fails_nothing(body: bytes, kind: str, status: int) -> None:
     async with serving(EVERYBODY) as side:
-        form = aiohttp.FormData({"token": "x" * 100_000})
-        async with side.client.post("/login", data=form, allow_redirects=False) as response:
-            assert response.status == 413
+        fields = {"Content-Type": kind}
+        async with side.client.post("/login", data=body, headers=fields, allow_redirects=False) as response:
+            assert response.status == status
+
+
+HEADS = [
+    *({"alg": each} for each in (None, ["ES256"], "none", "HS256", 7)),
+    *({"alg": "ES256", "kid": each} for each in (7, None, "k1", "x" * 5_000)),
+    {"alg": "ES256", "kid": "k1", "b64": False, "crit": ["b64"]},
+    {"alg": "ES256", "kid": "k1", "typ": ["JWT"]},
+]
+
+
+async def test_tokens_that_were_made_to_break_what_reads_them_are_nobodys(tmp_path) -> None:
+    def part(value: bytes) -> str:
+        return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+    heads = [json.dumps(each).encode() for each in HEADS] + [b"[" * 2_000, b'{"a":' * 2_000, b"\xff", b"1", b"null"]
+    named = f'{{"iss": "{ISSUER.name}", '.encode()
+    claims = [
+        b"{}",
+        b"[]",
+        b"null",
+        b"\xff",
+        b"[" * 3_000,
+        named + b'"exp": 1e400}',
+        named + b'"exp": ' + b"9" * 5_000 + b"}",
+    ]
+    async with serving(admin_of(users=users("eve"), jwt=jwt_of(tmp_path))) as side:
+        side.gate._throttle.take = lambda peer: None  # type: ignore[method-assign]
+        for head in heads:
+            for payload in claims:
+                assert await side.who(**bearer(f"{part(head)}.{part(payload)}.{part(b'x' * 64)}")) in (400, 401)
