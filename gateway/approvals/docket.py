@@ -12,14 +12,13 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from heapq import heapify, heappop, heappush
-from itertools import islice
 from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec import structs
 
 from gateway.approvals.docket_shares import Shares
+from gateway.approvals.due import Due, Repeats, is_due
 from gateway.approvals.states import Conflict, attached, timed_out, told
 from gateway.errors import StoreUnavailable
 from gateway.model import OPEN, Approval, ApprovalState, Petition
@@ -35,7 +34,6 @@ KEPT = 3600.0
 UNKNOWN = 7 * 86400.0
 """Seconds for which one is kept whose call was begun and never ended: somebody must see that."""
 _STANDING = OPEN | {ApprovalState.DENIED, ApprovalState.ANSWERED, ApprovalState.EXPIRED}
-_DUE = frozenset({ApprovalState.WAITING, ApprovalState.APPROVED})
 TRIES = 8
 """Attempts at a step while others change the same approval."""
 _AT_ONCE = 256
@@ -57,8 +55,7 @@ class Docket:
         self._known: dict[str, tuple[int, Approval]] = {}
         self._bindings: dict[str, str] = {}
         self._shares = Shares()
-        self._due: list[tuple[float, str]] = []
-        self._again: dict[str, int] = {}
+        self._due, self._repeats = Due(), Repeats()
         self._revision = 0
         self._told: list[Told] = []
         self._ticker = Ticker(TICK, self._tick)
@@ -125,7 +122,7 @@ class Docket:
         async with self._lock(petition.binding):
             for _ in range(TRIES):
                 paper, standing = await self._look(petition.binding)
-                if standing is not None and self._is_due(standing):
+                if standing is not None and is_due(standing, self._wall()):
                     await self._put(paper, timed_out(standing, self._wall()))
                     continue
                 if standing is not None and self.stands(standing):
@@ -144,20 +141,24 @@ class Docket:
             raise StoreUnavailable(refusal)
         kept = approval.expires - self._wall() + approval.terms.valid + KEPT
         version = await self._cabinet.swap(PAYLOADS, approval.id, 0, payload, kept)
-        stored = False
+        error: StoreUnavailable | None = None
         try:
             stored = await self._put(paper, approval)
-        finally:
-            if not stored:
-                with contextlib.suppress(StoreUnavailable):
-                    await self._cabinet.swap(PAYLOADS, approval.id, version, None)
+        except StoreUnavailable as away:  # it may have been stored all the same
+            error, (_, found) = away, await self._look(approval.binding)
+            stored = found is not None and found.id == approval.id
+        if not stored:
+            with contextlib.suppress(StoreUnavailable):
+                await self._cabinet.swap(PAYLOADS, approval.id, version, None)
+            if error is not None:
+                raise error
         return stored
 
     def again(self, approval: Approval) -> None:
         """The same call has been made once more while it waits. Counted here, and written down at the next tick: an
         agent that hammers must not get in the way of who decides."""
         if approval.state is ApprovalState.WAITING:
-            self._again[approval.id] = self._again.get(approval.id, 0) + 1
+            self._repeats.add(approval.id)
 
     def stands(self, approval: Approval) -> bool:
         """Whether the same call meets this approval, and not a new one: it waits, was approved, is being made, or was
@@ -304,8 +305,7 @@ class Docket:
             self._known[binding] = (version, approval)
             self._bindings[approval.id] = binding
             self._shares.more(approval)
-            if approval.state in _DUE and (before is None or _time(before) != _time(approval)):
-                self._expect(approval)
+            self._due.expect(before, approval, self, len(self))
         if before != approval:
             self._tell(before, approval)
 
@@ -316,13 +316,6 @@ class Docket:
             except Exception:  # what is stored is stored, whoever cannot make anything of it
                 log.exception("approvals")
 
-    def _expect(self, approval: Approval) -> None:
-        """Look at it again when its time has come."""
-        heappush(self._due, (approval.expires, approval.id))
-        if len(self._due) > 64 + 2 * len(self._known):
-            self._due = [(each.expires, each.id) for _, each in self._known.values() if each.state in _DUE]
-            heapify(self._due)
-
     async def _tick(self) -> None:
         try:
             await self.follow()
@@ -331,28 +324,17 @@ class Docket:
         except StoreUnavailable as error:
             log.debug("approvals cannot be followed: %s", error)
 
-    def _is_due(self, approval: Approval) -> bool:
-        return approval.state in _DUE and self._wall() >= approval.expires
-
     async def _end_those_due(self) -> None:
-        for _ in range(_AT_ONCE):
-            if not self._due or self._due[0][0] > self._wall():
-                return
-            ident = self._due[0][1]
+        for ident in self._due.over(self._wall(), _AT_ONCE):
             approval = self.find(ident)
-            if approval is not None and self._is_due(approval):
+            if approval is not None and is_due(approval, self._wall()):
                 await self._try(ident, lambda standing: timed_out(standing, self._wall()))
-            if self._due and self._due[0][1] == ident:
-                heappop(self._due)
 
     async def _count(self) -> None:
         """Write down how often calls that wait have been made again."""
-        for ident in list(islice(self._again, _AT_ONCE)):
-            more = self._again[ident]
+        for ident, more in self._repeats.first(_AT_ONCE):
             await self._try(ident, partial(attached, more=more))
-            left = self._again.pop(ident) - more
-            if left:
-                self._again[ident] = left
+            self._repeats.written(ident, more)
 
     async def _try(self, ident: str, step: Step) -> None:
         try:
@@ -364,11 +346,6 @@ class Docket:
 def _aside(binding: str, ident: str) -> str:
     """Under which name an approval is kept that still runs, when the same call is asked about anew."""
     return f"{binding}/{ident}"
-
-
-def _time(approval: Approval) -> tuple[str, bool, float]:
-    """What its being looked at again depends on."""
-    return approval.id, approval.state in _DUE, approval.expires
 
 
 def _read(paper: Paper | None) -> Approval | None:

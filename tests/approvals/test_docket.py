@@ -175,6 +175,25 @@ async def test_an_approval_that_cannot_be_stored_leaves_nothing_behind(
     assert len(one.docket) == 0
 
 
+async def test_an_approval_whose_storing_was_not_answered_keeps_what_it_is_about(
+    one: Replica, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swap = store.swap
+
+    async def lost(kind: str, *given: object) -> int:
+        version = await swap(kind, *given)  # type: ignore[arg-type]
+        if kind == APPROVALS:
+            raise StoreUnavailable("no answer in time")
+        return version
+
+    monkeypatch.setattr(store, "swap", lost)
+    opened = await one.docket.open(petition())
+    monkeypatch.setattr(store, "swap", swap)
+    assert one.docket.find(opened.id) == opened
+    assert await one.docket.payload(opened.id) == b"{}"
+    assert (await one.ask(petition())).approval == opened.id
+
+
 async def test_an_agent_that_asks_a_lot_leaves_room_for_others(
     one: Replica, wall: Wall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
