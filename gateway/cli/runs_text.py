@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -104,6 +104,8 @@ def _told(step: Step) -> Iterator[Text]:
         yield Text(f"with {plain(text if len(text) <= _LONGEST else text[:_LONGEST] + '...')}")
     for rule in record.get("rules") or ():
         yield _rule(rule)
+    if asked := record.get("approval"):
+        yield _people(asked)
     for guard in record.get("guards") or ():
         if not guard["granted"] or guard["state"] not in (None, "closed") or guard.get("budget"):
             yield _guard(guard)
@@ -111,6 +113,13 @@ def _told(step: Step) -> Iterator[Text]:
         lasts = f"for {one['seconds']:g} s" if one["seconds"] else "until it is lifted"
         yield Text(f"puts its {one['scope']} under quarantine {lasts}: {plain(one['by'])}", "bold red")
     yield from _came_of(step)
+
+
+def _people(said: Mapping[str, Any]) -> Text:
+    by = f" by {', '.join(said['by'])}" if said["by"] else ""
+    after = f" after {said['waited_ms'] / 1e3:.1f} s" if said["waited_ms"] else ""
+    what = f"{said['verb']}{by}{', with other arguments' if said['edited'] else ''}{after}"
+    return Text(f"people: {plain(what)}  {plain(said['id'] or said['why'] or '')}", "magenta")
 
 
 def _came_of(step: Step) -> Iterator[Text]:

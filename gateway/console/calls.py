@@ -33,7 +33,9 @@ async def one(desk: Desk, request: web.Request, ident: str) -> web.StreamRespons
         record=record,
         outcome=outcome_of(record),
         guards=sorted(record["guards"], key=lambda guard: not unusual(guard)),
-        stay=plots.stay(0, row.total_ms / 1e3, 0, timings["queue_ms"] + timings["asked_ms"] + timings["decide_ms"], row.total_ms),
+        stay=plots.stay(
+            0, row.total_ms / 1e3, 0, timings["queue_ms"] + timings["asked_ms"] + timings["decide_ms"], row.total_ms
+        ),
         agent=record["agent"],
         tree=(row.tree_agent, row.tree_run),
         proposed_by=record.get("proposed_by"),

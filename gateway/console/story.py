@@ -116,7 +116,7 @@ _CONTENT = (
         "rule",
         "detail",
     ),
-    *("rules", "amendments", "quarantines", "status", "upstream_status", "error", "is_error", "withheld"),
+    *("rules", "approval", "amendments", "quarantines", "status", "upstream_status", "error", "is_error", "withheld"),
 )
 
 

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from gateway.cli.calls import follow
 from gateway.cli.root import toolgate
-from gateway.model import Agent, Findings, Hold, Outcome, Permit, Proposal, Reason, Refusal, Run, SlotClaim
+from gateway.model import Agent, Findings, Hold, Outcome, Permit, Proposal, Reason, Refusal, Ruling, Run, SlotClaim
 from gateway.observe.store.file import open_for_reading, open_for_writing
 from gateway.observe.store.found import Filter
 from gateway.observe.store.reader import TraceReader
@@ -158,6 +158,14 @@ def test_a_run_is_told_as_a_story(store, command):
         assert part in text
     assert "r2" not in text
     assert all(line == line.rstrip() for line in lines)
+
+
+def test_a_story_tells_what_people_said(tmp_path):
+    ruling = Ruling(True, "apr-1", ("ada", "bob"), "edit", edited={"n": 1}, waited=2.5)
+    asked = structs.replace(TRACES[1], decision=structs.replace(TRACES[1].decision, ruling=ruling))
+    reader_of(tmp_path / "asked.db", [asked]).close()
+    told = ran("runs", "show", "r1", "--store", tmp_path / "asked.db")
+    assert "people: edit by ada, bob, with other arguments after 2.5 s  apr-1" in told
 
 
 def test_a_story_as_json_has_the_records(store):

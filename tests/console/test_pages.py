@@ -20,6 +20,7 @@ from gateway.model import (
     Quarantine,
     Reason,
     Refusal,
+    Ruling,
     Run,
     SlotClaim,
     Spoke,
@@ -79,6 +80,16 @@ async def test_the_call_in_which_a_guard_warns_is_told_and_not_only_that_it_is_t
         assert run.count("again, the same as the call before") == 1
         assert "the next one is refused" in run
         assert "again, the same" not in await text_of(place.session, "/runs/ann/r1?only=notable")
+
+
+async def test_what_people_said_of_a_call_is_told_in_its_story_and_on_its_page(tmp_path):
+    ruling = Ruling(True, "apr-1", ("ada",), "edit", edited={"n": 1}, waited=2.0)
+    usual = {"agent": Agent("ann"), "tool": "bank", "run": Run("r1")}
+    async with serving(tmp_path, [made(0, Permit(call(), ruling=ruling), **usual)]) as place:
+        for path in ("/runs/ann/r1", "/calls/c0"):
+            page = await text_of(place.session, path)
+            assert "edit by <bdi>ada</bdi>, with other arguments" in page
+            assert 'href="/approvals/apr-1"' in page
 
 
 async def test_the_address_of_a_run_that_another_led_to_leads_to_the_page_that_tells_it(tmp_path):
