@@ -242,13 +242,21 @@ def test_alike_calls_are_decided_at_once_after_a_look_at_what_differs(page: Page
 
 
 def test_whoever_may_not_decide_is_told_why(page: Page, office: Asking) -> None:
-    office.write("board@acme.example", "Dear board")
+    held = office.write("board@acme.example", "Dear board")
     look(page, "mail to the board")
     expect(page.locator("#barred")).to_contain_text("operator is not among those who may decide on this")
     expect(page.locator("#verbs")).to_have_count(0)
     page.keyboard.press("a")
     page.wait_for_timeout(100)
     assert office.waiting() == 1
+    page.get_by_label("You decide as").fill("secretary")
+    page.keyboard.press("Tab")
+    expect(page.locator("#verbs")).to_be_visible()
+    page.wait_for_timeout(320)
+    page.get_by_role("button", name="Approve").click()
+    assert held.answer.status == 201
+    page.goto("/approvals/history")
+    expect(page.locator("tbody tr").first).to_contain_text("secretary")
 
 
 def test_keys_go_through_the_queue_and_say_what_they_do(page: Page, office: Asking) -> None:

@@ -18,6 +18,11 @@
   let stale = false;
   let newest = Number(queue?.firstElementChild?.dataset.newest || 0);
 
+  /* Who decides, as they say themselves: there where the gateway cannot know, which is on its own machine only. */
+  const by = document.getElementById("by");
+  const named = () => (by?.value.trim() ? { by: by.value.trim() } : {});
+  const part = (id, more = {}) => `/parts/approval?${new URLSearchParams({ id, ...more, ...named() })}`;
+
   const article = () => beside.querySelector("article");
   const verbs = () => document.getElementById("verbs");
   const openForm = () => beside.querySelector("form.verb:not([hidden])");
@@ -69,7 +74,7 @@
   /* ``quiet``: the same anew; it gives way to whatever somebody has chosen meanwhile. */
   async function show(id, alike, quiet) {
     const mine = quiet ? choices : ++choices;
-    const html = await fetched(`/parts/approval?id=${encodeURIComponent(id)}${alike ? "&alike=1" : ""}`);
+    const html = await fetched(part(id, alike ? { alike: 1 } : {}));
     if (mine !== choices || (quiet && article()?.dataset.id !== id)) return;
     put(beside, html ?? '<div class="nobody"><p><strong>It is not there any more.</strong></p></div>');
     if (!quiet) {
@@ -124,7 +129,7 @@
   async function refreshLine() {
     const current = article();
     if (document.hidden || !current || current.dataset.alike || current.dataset.state !== "waiting") return;
-    const html = await fetched(`/parts/approval?id=${encodeURIComponent(current.dataset.id)}`);
+    const html = await fetched(part(current.dataset.id));
     if (html === null || article() !== current) return;
     const line = new DOMParser().parseFromString(html, "text/html").querySelector(".facts-line");
     if (line) current.querySelector(".facts-line").replaceWith(line);
@@ -277,7 +282,7 @@
     busy = true;
     const { id, name } = current.dataset;
     const next = following(id);
-    const body = { verb: verb === "like" ? "approve" : verb, seen: seen(), shown: current.dataset.edit, via: "console", ...members };
+    const body = { verb: verb === "like" ? "approve" : verb, seen: seen(), shown: current.dataset.edit, via: "console", ...named(), ...members };
     let text = JSON.stringify(body);
     if (raw !== undefined) text = `${text.slice(0, -1)},"args":${raw}}`;
     try {
@@ -324,7 +329,7 @@
     busy = true;
     const next = following(article().dataset.id);
     try {
-      const { ok, told } = await post("/api/approvals/decide", JSON.stringify({ ids, verb, message, seen: seen(), via: "console" }));
+      const { ok, told } = await post("/api/approvals/decide", JSON.stringify({ ids, verb, message, seen: seen(), via: "console", ...named() }));
       busy = false;
       if (!ok) {
         say(told.advice ? `${told.detail}: ${told.advice}` : told.detail, "failed");
@@ -530,8 +535,15 @@
   });
   document.addEventListener("change", (event) => {
     if (event.target.closest("[data-filters]")) event.target.form.requestSubmit();
+    if (event.target === by) nameChanged();
     if (event.target.name === "scope") tellPreviews(event.target.form);
   });
+
+  function nameChanged() {
+    localStorage.setItem("toolgate-name", by.value.trim());
+    const current = article();
+    if (current) show(current.dataset.id, Boolean(current.dataset.alike)); /* Others may decide than could before. */
+  }
 
   function tick(box) {
     const boxes = [...beside.querySelectorAll("[name=id]:not(:disabled)")];
@@ -615,6 +627,10 @@
     DOES[event.key]();
   }, true);
 
+  if (by) {
+    by.value = localStorage.getItem("toolgate-name") || "";
+    if (by.value) nameChanged();
+  }
   countDown();
   setInterval(countDown, 1000);
   setInterval(() => { refreshLine(); if (!document.hidden) refreshQueue(); }, 10_000);
