@@ -11,9 +11,9 @@ import click
 
 @click.command("hash-key")
 def hash_key() -> None:
-    """Print the SHA-256 of an API key, for identify.api_key.
+    """Print the SHA-256 of an API key, for identify.api_key or admin.users.
 
-    Reads the key from standard input; on a terminal, makes a random one. Agents get the key, the configuration the
+    Reads the key from standard input; on a terminal, makes a random one. Agents and people get the key, the configuration the
     hash.
     """
     if sys.stdin.isatty():
