@@ -17,10 +17,10 @@ from ipaddress import ip_address
 
 from aiohttp import web
 
-from gateway.admin.entrance import Admitted, Entrance, wrong
+from gateway.admin.entrance import Admitted, Entrance
 from gateway.admin.noting import Noted, note, unnoted
 from gateway.admin.principals import ROLES, VIEWER, Principal, enter
-from gateway.admin.problems import Failure
+from gateway.admin.problems import Failure, wrong
 from gateway.admin.sessions import Session, cookie_of
 from gateway.admin.throttle import Throttle
 from gateway.config.fields import Address
@@ -52,6 +52,8 @@ class Gate:
         before, self._admin = self.entrance, admin
         self.entrance = Entrance(admin) if admin.asks else None
         if before is not None:
+            if self.entrance is not None:
+                self.entrance.sessions.remember(before.sessions)
             asyncio.get_running_loop().create_task(before.close())
 
     async def close(self) -> None:

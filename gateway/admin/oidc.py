@@ -24,7 +24,6 @@ from gateway.identify.tokens import BadToken, Expected
 from gateway.trust.ask import Asker, Unavailable
 from gateway.trust.keys import Discovery, keys_of
 
-STATE_COOKIE = "toolgate_login"
 PATIENCE = 600
 """Seconds that somebody may take at the provider."""
 
@@ -37,6 +36,7 @@ class Oidc:
         self.asker = Asker(config.ca_file)
         self._discovery = Discovery(config.issuer, self.asker, clock)
         self._keys = keys_of(self.asker, clock, issuer=config.issuer)
+        self.patience = PATIENCE
         self.secure = config.redirect_uri.startswith("https:")
         self._expected = Expected(config.issuer, frozenset({config.client_id}), frozenset(config.algorithms))
 

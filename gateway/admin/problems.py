@@ -34,6 +34,12 @@ class Failure(Exception):  # noqa: N818 - becomes an answer
         return told if self.retry_after is None else {**told, "Retry-After": str(ceil(self.retry_after))}
 
 
+def wrong(why: str = "") -> Failure:
+    """Nobody's token."""
+    detail = "the admin token is missing or wrong"
+    return Failure(401, f"{detail}: {why}" if why else detail, "send Authorization: Bearer TOKEN")
+
+
 def problem(failure: Failure, fields: Mapping[str, str] = HEADERS) -> web.Response:
     """The answer to a request that failed."""
     told: dict[str, Any] = {

@@ -27,6 +27,9 @@ COOKIE = "toolgate_console"
 SECURE_COOKIE = f"__Host-{COOKIE}"
 """Its name over TLS: no other host, no path, and no page without TLS can have set it (RFC 6265bis, 4.1.3.2)."""
 
+STATE_COOKIE = "toolgate_login"
+"""What a browser keeps while somebody is at an identity provider."""
+
 MOST_ENDED = 10_000
 LONGEST = 4_000
 """Characters of a cookie."""
@@ -81,6 +84,10 @@ class Sessions:
         self._ended[session.ident] = session.until
         while self._ended and (len(self._ended) > MOST_ENDED or next(iter(self._ended.values())) < self._wall()):
             self._ended.popitem(last=False)
+
+    def remember(self, before: Sessions) -> None:
+        """What was ended under another configuration stays so under this one."""
+        self._ended = before._ended
 
     def key(self, session: Session) -> str:
         """What a change has to show beside the cookie."""

@@ -9,10 +9,9 @@ from aiohttp import web
 from gateway.admin.entrance import Admitted, Entrance
 from gateway.admin.forms import form_of
 from gateway.admin.gate import Gate, same_origin
-from gateway.admin.oidc import PATIENCE, STATE_COOKIE
 from gateway.admin.principals import VIEWER
 from gateway.admin.problems import Failure
-from gateway.admin.sessions import COOKIE, SECURE_COOKIE
+from gateway.admin.sessions import COOKIE, SECURE_COOKIE, STATE_COOKIE
 from gateway.console.render import PAGE_HEADERS, page
 from gateway.trust.ask import Unavailable
 
@@ -81,7 +80,7 @@ async def _to_provider(_: Gate, entrance: Entrance, request: web.Request) -> web
     response = web.Response(status=303, headers={**PAGE_HEADERS, "Location": address})
     # Lax: it must come with the provider's redirect, which comes from another site.
     secure = request.secure or entrance.oidc.secure
-    _set(response, (STATE_COOKIE, f"__Host-{STATE_COOKIE}"), kept, PATIENCE, "Lax", secure=secure)
+    _set(response, (STATE_COOKIE, f"__Host-{STATE_COOKIE}"), kept, entrance.oidc.patience, "Lax", secure=secure)
     return response
 
 

@@ -102,6 +102,16 @@ async def test_a_session_ends_with_its_user_or_their_token_and_has_the_roles_of_
         assert await side.who(Cookie=cookie) == 401, "the key of all sessions was made from the token"
 
 
+async def test_who_has_logged_out_stays_so_whatever_is_configured_then() -> None:
+    async with serving(EVERYBODY) as side:
+        cookie, _ = await side.log_in(KEYS["bob"])
+        async with side.client.post("/logout", headers={"Cookie": cookie}, allow_redirects=False) as response:
+            assert response.status == 303
+        side.gate.adopt(admin_of(token=TOKEN, users=users("bob")))
+        assert await side.who(Cookie=cookie) == 401
+        assert (await side.who(Cookie=(await side.log_in(KEYS["bob"]))[0]))[0] == "bob"
+
+
 async def test_sessions_outlive_another_token_where_they_have_a_key_of_their_own() -> None:
     key = "k" * 32
     async with serving(admin_of(token=TOKEN, session_key=key, users=users("bob"))) as side:
