@@ -100,4 +100,6 @@ def _oidc(admin: Admin) -> Oidc | None:
 
 
 def _stamp(section: BaseModel) -> str:
-    return sha256(f"session by {section.model_dump_json(exclude={'client_secret'})}".encode()).hexdigest()[:32]
+    """Changes with the settings. Not with the secret, which might be guessed from it: it stands in cookies."""
+    settings = section.model_dump_json(exclude={"client_secret"})
+    return sha256(f"session by {settings}".encode()).hexdigest()[:32]
