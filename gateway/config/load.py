@@ -329,10 +329,13 @@ def _action(action: PinAction | None) -> Action | None:
 _SECRETS = frozenset({"credential", "token", "session_key", "client_secret"})
 
 
+_UNJUDGED = frozenset({"admin", "audit", "listen", "log", "state", "trace", "wire"})
+
+
 def _judged_by(written: dict[str, Any]) -> dict[str, Any]:
-    """Without who may look and change things, and where people are told: nothing is decided by that, and what waits for
-    a person, who has seen one version, should not be void with each new user."""
-    judged = {key: value for key, value in written.items() if key != "admin"}
+    """Without what decides nothing: addresses, bounds of connections, what is recorded, who may look, where people are
+    told. What waits for a person, who has seen one version, should not be void with each new user."""
+    judged = {key: value for key, value in written.items() if key not in _UNJUDGED}
     approvals = judged.get("approvals")
     if isinstance(approvals, dict):
         judged["approvals"] = {key: value for key, value in approvals.items() if key != "channels"}

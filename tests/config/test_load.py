@@ -211,6 +211,12 @@ def test_no_edit_of_a_valid_configuration_gives_a_traceback(data: st.DataObject,
         assert loaded.tools
 
 
+@pytest.mark.parametrize("other", ["log: {level: debug}", "listen: 127.0.0.1:8089", "wire: {drain: 5s}"])
+def test_what_decides_nothing_makes_no_other_version(tmp_path: Path, other: str) -> None:
+    first = load(written(tmp_path, CONFIG)).version
+    assert load(written(tmp_path, f"{other}\n{CONFIG}")).version == first
+
+
 def test_who_may_log_in_makes_no_other_version_and_a_tool_of_that_name_does(tmp_path: Path) -> None:
     """What waits for a person is bound to the version, and should not be void with each new user."""
     first = load(written(tmp_path, CONFIG)).version
