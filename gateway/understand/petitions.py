@@ -79,7 +79,9 @@ def petition_of(
 def binding_of(call: Call, sent: bytes, version: str, ignored: Collection[bytes] = ()) -> str:
     """Digest of all that a verdict on this call is bound to. ``sent`` is the body."""
     who = [call.agent.id, *call.agent.roles, "", *call.tree, call.run.id, version]
-    what = [call.tool.name, call.tool.origin.authority, call.operation, call.request.method, call.target, call.host]
+    what = [call.tool.name, call.tool.origin.authority, call.operation, call.request.method, call.target]
+    if call.tool.preserve_host:  # else the tool never learns by which name the agent calls it
+        what.append(call.host)
     named = "\0".join([*who, "", *what]).encode("utf-8", "surrogatepass")
     fields = [b"%b:%b" % field for field in sorted(_bound_fields(call.request, call.agent.credential, ignored))]
     return digest(named, b"\0".join([b"", *fields, b""]), _settled(sent, call.tool.protocol))
