@@ -75,7 +75,7 @@ def test_the_demo_plays_every_scene_as_it_must_and_ends(demo, tmp_path):
     for why in (
         "not_granted",
         "policy_denied",
-        "approval_required",
+        "approval_pending",
         "unreadable_body",
         "Retry-After",
         "in force after",

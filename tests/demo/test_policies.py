@@ -83,12 +83,12 @@ def test_a_large_transfer_to_a_stranger_is_refused_whether_the_amount_has_a_frac
 def test_a_small_transfer_to_a_stranger_needs_a_person(book):
     judged = Rules(book).judge(transfer("XX66", 950.0))
     assert judged.refusal is None
-    assert judged.question.rule == "payments/first-payment"
+    assert judged.questions[0].rule == "payments/first-payment"
 
 
 def test_a_transfer_to_a_known_recipient_is_only_looked_at(book):
     judged = Rules(book).judge(transfer("DE22", 700))
-    assert (judged.refusal, judged.question) == (None, None)
+    assert (judged.refusal, judged.questions) == (None, ())
     assert [spoke.rule for spoke in judged.spoke] == ["worth-a-look", "small-only"]
     assert Rules(book).judge(transfer("DE11", 80)).spoke == ()
 
