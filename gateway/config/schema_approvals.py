@@ -225,8 +225,8 @@ class Approvals(Model):
     keep_alive: Duration = Field(
         default=5.0,
         le=60,
-        description="Calls of MCP and streams of models that wait for a person get a sign of life as often as that; 0 is"
-        " never.",
+        description="Calls of MCP and streams of models that wait for a person get a sign of life as often as that; 0"
+        " is never.",
     )
     url: Url | None = Field(
         default=None, description="Where people reach the console, for links in messages: https://toolgate.example.org."
