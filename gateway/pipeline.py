@@ -27,7 +27,6 @@ from gateway.decide.results import ResultJudge
 from gateway.decide.rules import labels_of, quarantines_of
 from gateway.effects import Await, Collect, Effect, ReadBody, Relay, Reply, Send, Way
 from gateway.errors import ClientGone, Refused, StoreUnavailable, UpstreamError, refusal_of
-from gateway.flow.labels import UNLABELLED
 from gateway.flow.listening import Listening
 from gateway.identify import Source, identify, run_of
 from gateway.model import (
@@ -168,7 +167,8 @@ class Pipeline(Struct, frozen=True):
         counted = budgets is not None
         spoke = permit.spoke + advice_of(permit.holds) if street.compares else permit.spoke
         judge, answer = None, None
-        if street.results is not None and answered.status not in _BODILESS and call.request.method not in _UNREAD:
+        has_body = answered.status not in _BODILESS and call.request.method not in _UNREAD
+        if street.results is not None and has_body:
             hears = partial(self._hear, story)
             judge = story.judge = street.results.of(call, street.price, priced=street.priced, hears=hears)
             if answered.status == _SWITCHED:
@@ -178,7 +178,10 @@ class Pipeline(Struct, frozen=True):
                 if answer is not None and budgets is not None and budgets.cuts(permit.holds):
                     answer = story.answer = cut_where(answer, partial(budgets.beyond, call, permit.holds))
         if street.hears and call.flow is not None:
-            answer = story.answer = self._listening(answer, street, call, answered)
+            labels = self._tainted(street, call)
+            if has_body and answered.status != _SWITCHED:
+                hear = partial(_hear, call.flow, f"{call.tool.name}/{call.operation}", labels, answered)
+                answer = story.answer = Listening(answer, hear)
         if answer is None or not answer.whole:
             relayed: Outcome = yield Relay(told(story, answered, spoke, counted, self.hide), answer)
             return relayed
@@ -222,15 +225,16 @@ class Pipeline(Struct, frozen=True):
         given: Lent = yield Await(lent, call)
         return given
 
-    def _listening(self, answer: Answer | None, street: Street, call: Call, answered: Answered) -> Answer:
-        """The answer, heard by the run's flow as it passes. Labels stick to the run before the agent has a byte of it,
-        since it may make its next call before the end."""
-        labels = street.flows.of(call.operation) if street.flows is not None else UNLABELLED
-        if labels.returns and not call.implied:
-            self.runs.mark(call.tree, labels.returns)
-        source = f"{call.tool.name}/{call.operation}"
-        hear = partial(_hear, call.flow, source, labels.returns, answered)
-        return Listening(answer, hear)
+    def _tainted(self, street: Street, call: Call) -> tuple[str, ...]:
+        """The labels of what the tool answers. They stick to the run before the agent has a byte of it, since it may
+        make its next call before the end."""
+        if street.flows is None:
+            return ()
+        parts = [part for part in call.parts or (call,) if not part.implied]
+        labels = tuple(dict.fromkeys([label for part in parts for label in street.flows.of(part.operation).returns]))
+        if labels:
+            self.runs.mark(call.tree, labels)
+        return labels
 
     def _guard(
         self, names: tuple[str, ...], call: Call, result: bytes | None = None
