@@ -234,6 +234,7 @@ class Pipeline(Struct, frozen=True):
         labels = tuple(dict.fromkeys([label for part in parts for label in street.flows.of(part.operation).returns]))
         if labels:
             self.runs.mark(call.tree, labels)
+            call.flow.mark(labels)
         return labels
 
     def _guard(

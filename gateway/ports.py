@@ -234,6 +234,12 @@ class Flow(Protocol):
     def hear(self, source: str, labels: Sequence[str], data: bytes, content_type: str) -> None:
         """A whole result, or what somebody said, as it came."""
 
+    labels: tuple[str, ...]
+    """Of all that tools answered in the run so far."""
+
+    def mark(self, labels: Sequence[str]) -> None:
+        """A tool is answering what has these labels: said before the agent has a byte of it."""
+
     def endorse(self, value: Any) -> None:
         """A person has vouched for the value in this run."""
 

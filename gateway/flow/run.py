@@ -45,6 +45,8 @@ class RunFlow:
 
     def __init__(self, labels: Callable[[Call], FlowLabels], trusts: Callable[[str], bool]) -> None:
         self._labels, self._trusts = labels, trusts
+        self.labels: tuple[str, ...] = ()
+        """Of all that its tools answered so far, also what has been forgotten."""
         self._words: list[Heard] = []
         self._results: list[Heard] = []
         self._size = self._words_size = 0
@@ -72,6 +74,11 @@ class RunFlow:
         ):
             self._words.append(heard)
             self._words_size += heard.size
+
+    def mark(self, labels: Sequence[str]) -> None:
+        """A tool is answering what has these labels."""
+        if not set(labels) <= set(self.labels):
+            self.labels = tuple(sorted({*self.labels, *labels}))
 
     def endorse(self, value: Any) -> None:
         """A person has vouched for the value."""

@@ -102,6 +102,10 @@ def _unproven(call: Call) -> list[str]:
     return list(_flow_labels(call).directs if call.flow is None else call.flow.unproven(call))
 
 
+def _labels_told(call: Call) -> list[str]:
+    return [] if call.flow is None else list(call.flow.labels)
+
+
 def _planted(call: Call) -> list[str]:
     return [] if call.flow is None else list(call.flow.planted(call))
 
@@ -192,6 +196,7 @@ _REQUEST = (
     Variable("tool.returns", STRINGS, _returns, "labels of the operation's results, as the tool's flow says"),
     Variable("tool.sends", STRING, _sends, 'where its arguments go: external, internal or ""'),
     Variable("flow.followed", BOOL, _followed, "whether anything is known of where the run's values come from"),
+    Variable("flow.labels", STRINGS, _labels_told, "labels of all that tools answered in the run; unnamed runs too"),
     Variable("flow.unproven", STRINGS, _unproven, "directing arguments (flow: directs) that nothing trusted told"),
     Variable("flow.planted", STRINGS, _planted, "addresses, URLs, accounts in args that only the untrusted told"),
     Variable("guardrail", DYN_MAP, _fact("guardrail", {}), "what guardrails say: guardrail.NAME.flagged, .score"),

@@ -271,6 +271,7 @@ OF_THE_CALL = {
     "tool.returns": '["private"]',
     "tool.sends": '"external"',
     "flow.followed": "false",
+    "flow.labels": "[]",
     "flow.unproven": '["args.to"]',
     "flow.planted": "[]",
 }
