@@ -126,6 +126,7 @@ def broken_off(outcome: Outcome, error: UpstreamError, answered: Answered | None
         outcome.sent,
         first_byte,
         unsent=error.unsent and answered is None,
+        reason=error.reason,
     )
 
 

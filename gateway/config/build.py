@@ -55,7 +55,9 @@ def tools_of(config: Config, base: Path, files: Files) -> Built:
         ca_pem, wrong = _authorities(name, tool, base, files)
         errors += wrong
         made = _tool(name, tool, operations, ca_pem)
-        tools.append(structs.replace(made, egress=_egress(config.egress, tool.egress)))
+        made = structs.replace(made, egress=_egress(config.egress, tool.egress))
+        tools.append(made)
+        errors += _unnamed_tunnels(made)
         errors += _contradictions(name, tool)
         errors += _of_other_protocols(name, tool)
     errors += _shared_hosts(config)
@@ -114,7 +116,15 @@ def _egress(house: EgressConfig, tool: EgressConfig) -> Egress:
         tool.private or house.private or "auto",
         networks((*tool.allow, *house.allow)),
         networks((*house.deny, *tool.deny)),
+        tool.tunnels or house.tunnels or "named",
     )
+
+
+def _unnamed_tunnels(tool: Tool) -> Iterator[Mistake]:
+    if tool.connect and tool.origin.scheme == "http" and tool.egress.tunnels != "any":
+        message = "tunnels must begin with TLS that names the url's host, and an http url is none of TLS"
+        hint = "write https in url, or egress: {tunnels: any} for bytes of any kind"
+        yield Mistake(("tools", tool.name, "connect"), message, hint)
 
 
 def _from_openapi(name: str, tool: ToolConfig, file: Path, files: Files) -> Described | Mistake:

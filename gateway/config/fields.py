@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import AddressValueError, IPv4Address
 from math import isfinite
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ T = TypeVar("T")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])")
 _ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 _LOOKS = "write http(s)://host[:port][/base]"
 STRUCTURAL = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect", "via"}
@@ -166,6 +168,14 @@ def _header_value(value: str) -> str:
 HeaderValue = Annotated[str, AfterValidator(_header_value)]
 
 
+def _is_ipv4(host: str) -> bool:
+    try:
+        IPv4Address(host)
+    except AddressValueError:
+        return False
+    return True
+
+
 def origin_of(url: str) -> tuple[Origin, str]:
     """The origin and the base path (without a slash at its end) of an upstream's URL.
 
@@ -188,6 +198,8 @@ def origin_of(url: str) -> tuple[Origin, str]:
         raise ValueError("a URL must not hold a query or a fragment; " + _LOOKS)
     if not _HOST.fullmatch(f"[{host}]" if ":" in host else host):
         raise ValueError(f"not a host: {host!r}; write names beyond ASCII in their xn-- form")
+    if _NUMBER.fullmatch(host.rpartition(".")[2]) and not _is_ipv4(host):
+        raise ValueError(f"{host!r} is an address to some, a name to others; write four numbers, such as 10.0.0.1")
     if port == 0:
         raise ValueError(f"port 0 cannot be called; {_LOOKS}")
     if not re.fullmatch(r"[!-~]*", parts.path):

@@ -219,7 +219,10 @@ class ToolConfig(Model):
         description="Paths that servers read in different ways (//, /../, %2f, ;): refuse or forward them; auto"
         " refuses where a rule or grant of this tool tells paths apart.",
     )
-    connect: bool = Field(default=False, description="Whether CONNECT to the URL's host and port is allowed.")
+    connect: bool = Field(
+        default=False,
+        description="Whether CONNECT to the URL's host and port is allowed; egress.tunnels says what it may carry.",
+    )
     upgrades: Listed[str] = Field(default=("*",), description='Protocols that may be upgraded to; "*" is any.')
     forwarded: Literal["x-forwarded", "rfc7239", "off"] = Field(
         default="x-forwarded", description="What the tool is told about the agent's connection."

@@ -34,3 +34,8 @@ class EgressConfig(Model):
         description="Ranges that are allowed in any case, link-local ones (where clouds keep keys) too.",
     )
     deny: Listed[Range] = Field(default=(), description="Ranges that are denied, unless allow has them.")
+    tunnels: Literal["named", "ech", "any"] | None = Field(
+        default=None,
+        description="What CONNECT may carry. named, the default: TLS whose ClientHello names the URL's host; ech: also"
+        " if it may hide another one, as that of browsers; any: bytes of any kind.",
+    )

@@ -44,6 +44,9 @@ class Egress(Struct, frozen=True):
     private: str = "auto"
     allow: tuple[Network, ...] = ()
     deny: tuple[Network, ...] = ()
+    tunnels: str = "named"
+    """What CONNECT may carry. ``named``: TLS whose ClientHello names the host in clear; ``ech``: the same, though
+    another one may be hidden in it; ``any``: bytes of any kind."""
 
     def refusal(self, host: str, address: str) -> str:
         """Why a connection for ``host`` may not go to ``address`` (which it resolves to); empty where it may."""

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.model.calls import NO_FACTS, Agent, Call, Decision, Request, Run
+from gateway.model.reasons import Reason
 from gateway.model.verdicts import Refusal, Spoke
 
 
@@ -96,7 +97,9 @@ class Outcome(Struct, frozen=True):
     cost_usd: float | None = None
     """What the call cost, in US dollars; None where nothing has a price."""
     unsent: bool = False
-    """Nothing of the call has reached the tool: there was no connection."""
+    """Nothing of the call has reached the tool: there was no connection, or nothing went through it."""
+    reason: Reason | None = None
+    """Why a permitted call broke before the agent had any of the answer, or a tunnel before anything went through."""
 
 
 class Trace(Struct, frozen=True):

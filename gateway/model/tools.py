@@ -85,7 +85,7 @@ class Tool(Struct, frozen=True):
     ca_pem: str | None = None
     server_name: str | None = None
     egress: Egress = Egress()
-    """Which addresses its host may resolve to."""
+    """Which addresses its host may resolve to, and what tunnels to it may carry."""
     flows: tuple[FlowLabels, ...] = ()
     """The first whose operations match counts."""
 

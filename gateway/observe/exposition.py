@@ -103,6 +103,11 @@ class Exposition(Collector):
         responses = CounterMetricFamily(
             "toolgate_upstream_responses", "Answers of tools by class of status.", labels=("tool", "code")
         )
+        broken = CounterMetricFamily(
+            "toolgate_broken_calls",
+            "Permitted calls that broke before the agent had any of the answer.",
+            labels=("tool", "reason"),
+        )
         seconds = HistogramMetricFamily("toolgate_call_seconds", "From arrival to the end.", labels=("tool",))
         first_byte = HistogramMetricFamily(
             "toolgate_upstream_first_byte_seconds",
@@ -124,6 +129,8 @@ class Exposition(Collector):
                 calls.add_metric((tool, decision, reason), count)
             for code, count in series.responses.items():
                 responses.add_metric((tool, code), count)
+            for reason, count in series.broken.items():
+                broken.add_metric((tool, reason), count)
             for kind, count in series.tokens.items():
                 tokens.add_metric((tool, kind), count)
             cost.add_metric((tool,), series.cost_usd)
@@ -133,7 +140,7 @@ class Exposition(Collector):
             fill(first_byte, (tool,), series.first_byte)
             received.add_metric((tool,), series.bytes_in)
             sent.add_metric((tool,), series.bytes_out)
-        yield from (calls, responses, seconds, first_byte, tokens, cost, errors, withheld, received, sent)
+        yield from (calls, responses, broken, seconds, first_byte, tokens, cost, errors, withheld, received, sent)
 
     def _policies(self) -> Iterator[Metric]:
         decide = HistogramMetricFamily("toolgate_decide_seconds", "From arrival to the decision, without waiting.")

@@ -22,6 +22,7 @@ class ToolSeries:
     """What is counted for one tool."""
 
     __slots__ = (
+        "broken",
         "bytes_in",
         "bytes_out",
         "calls",
@@ -39,6 +40,8 @@ class ToolSeries:
         """By decision (allow, refuse, none) and reason."""
         self.responses: defaultdict[str, int] = defaultdict(int)
         """By class of status, ``2xx``; ``none`` where the tool gave no answer."""
+        self.broken: defaultdict[str, int] = defaultdict(int)
+        """Permitted calls that broke, by reason."""
         self.seconds = Histogram(CALL_BUCKETS)
         self.first_byte = Histogram(CALL_BUCKETS)
         self.bytes_in = self.bytes_out = 0
@@ -84,6 +87,8 @@ class Metrics:
         if isinstance(decision, Permit):
             series.calls["allow", ""] += 1
             series.responses[f"{outcome.upstream // 100}xx" if outcome.upstream else "none"] += 1
+            if outcome.reason is not None:
+                series.broken[outcome.reason.value] += 1
             if outcome.first_byte:
                 series.first_byte.observe(outcome.first_byte)
         elif isinstance(decision, Refusal):

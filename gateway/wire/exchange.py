@@ -7,9 +7,12 @@ is what becomes of the answer, with its body in ``download.py``, and every way o
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from gateway.effects import Collect, Relay, Reply
 from gateway.errors import CutShort, Refused, ToolgateError, UpstreamError
@@ -17,6 +20,7 @@ from gateway.model import Answered, Call, Fields, Outcome, Reason, Request
 from gateway.replies import blame
 from gateway.understand.http import title_of
 from gateway.wire.answer import DROPPED, content_of, ends_with_connection, head_of, lines, session_of
+from gateway.wire.door import door_of
 from gateway.wire.download import Download
 from gateway.wire.driver import COLLECTING, CONNECTING, DONE, RELAYING, SENT, WAITING
 from gateway.wire.held import Held
@@ -26,6 +30,8 @@ from gateway.wire.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
     from gateway.wire.server import Connection
+
+log = logging.getLogger("toolgate.egress")
 
 
 class Exchange(Held):
@@ -298,8 +304,10 @@ class Exchange(Held):
         upstream = self._connected_tool()
         upstream.exchange = None
         self._connection.write(head)
-        self._tunnel = upstream.tunnel = Tunnel(self, self._connection.transport, upstream.transport)
-        upstream.transport.resume_reading()
+        door = door_of(self._permit.call.tool) if self.request.method == "CONNECT" else None
+        self._tunnel = upstream.tunnel = Tunnel(self, self._connection.transport, upstream.transport, door)
+        if door is None:
+            upstream.transport.resume_reading()
         held = self._connection.tunnel_opened(self._tunnel)
         if rest:
             self._tunnel.from_upstream(rest)
@@ -311,8 +319,15 @@ class Exchange(Held):
         self._upstream = None
         self._count(tunnel)
         self.closing = True
-        if self.phase != DONE:
-            self._advance(self._outcome())
+        if self.phase == DONE:
+            return
+        outcome = self._outcome()
+        if tunnel.refused:
+            tool = self._permit.call.tool
+            log.error("nothing was sent through a tunnel to %s: %s (egress)", tool.name, tunnel.refused)
+            outcome = self._outcome("gateway", tunnel.refused)
+            outcome = structs.replace(outcome, reason=Reason.EGRESS_DENIED, unsent=True)
+        self._advance(outcome)
 
     def _count(self, tunnel: Tunnel) -> None:
         self.upload.received, self.download.sent = tunnel.received, tunnel.sent

@@ -8,6 +8,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from gateway.wire.door import DENIED, Door
 from gateway.wire.outbox import Outgoing
 
 if TYPE_CHECKING:
@@ -20,17 +21,23 @@ class Tunnel:
     __slots__ = (
         "_client",
         "_client_done",
+        "_door",
         "_exchange",
         "_over",
         "_upstream",
         "_upstream_done",
         "received",
+        "refused",
         "seen",
         "sent",
     )
 
-    def __init__(self, exchange: Exchange, client: Outgoing, upstream: Outgoing) -> None:
+    def __init__(self, exchange: Exchange, client: Outgoing, upstream: Outgoing, door: Door | None = None) -> None:
         self._exchange = exchange
+        self._door = door
+        """What the agent's first bytes must pass; the tool is not read before."""
+        self.refused = ""
+        """Why they did not."""
         self._client, self._upstream = client, upstream
         self._client_done = self._upstream_done = self._over = False
         self.received = self.sent = 0
@@ -40,7 +47,26 @@ class Tunnel:
     def from_client(self, data: bytes) -> None:
         self.received += len(data)
         self.seen = monotonic()
+        if self._door is not None:
+            data = self._admitted(self._door, data)
+            if not data:
+                return
         self._upstream.write(data)
+
+    def _admitted(self, door: Door, data: bytes) -> bytes:
+        if self._over:
+            return b""
+        try:
+            data = door.admit(data)
+        except ValueError as error:
+            self.refused = str(error)
+            self._client.write(DENIED)
+            self.closed()
+            return b""
+        if data:
+            self._door = None
+            _resume(self._upstream)
+        return data
 
     def from_upstream(self, data: bytes) -> None:
         self.sent += len(data)
@@ -50,6 +76,9 @@ class Tunnel:
     def client_eof(self) -> bool:
         """The agent will send no more. True keeps its side open for what the tool still says."""
         self._client_done = True
+        if self._door is not None:
+            self.closed()
+            return False
         return self._pass_eof(self._upstream)
 
     def upstream_eof(self) -> bool:
@@ -75,7 +104,8 @@ class Tunnel:
         _pause(self._upstream)
 
     def resume_upstream(self) -> None:
-        _resume(self._upstream)
+        if self._door is None:
+            _resume(self._upstream)
 
     def closed(self) -> None:
         """A side is gone, or both are done: close both (what is written still goes out) and end the exchange."""

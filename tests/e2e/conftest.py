@@ -55,7 +55,12 @@ def gateway(
     process = Gateway(
         tmp_path_factory.mktemp("open"),
         {
-            "raw": {"url": f"http://127.0.0.1:{upstream.port}", "hosts": ["tool.test"], "connect": True},
+            "raw": {
+                "url": f"http://127.0.0.1:{upstream.port}",
+                "hosts": ["tool.test"],
+                "connect": True,
+                "egress": {"tunnels": "any"},
+            },
             "torn": {"url": f"http://127.0.0.1:{torn.port}"},
             "echo": {"url": f"http://127.0.0.1:{echo.port}"},
             "ws": {"url": f"http://127.0.0.1:{websocket.port}"},

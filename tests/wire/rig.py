@@ -9,6 +9,7 @@ from typing import Any
 
 import h11
 
+from gateway.model.egress import Egress
 from gateway.wire.listener import Limits, Listener
 from gateway.wire.outbox import Outbox
 from gateway.wire.server import Connection
@@ -16,7 +17,14 @@ from gateway.wire.upstream import UpstreamConnection
 from tests.builders import slot, tool
 from tests.drive import Drive, Quota
 
-BANK = tool("bank", ("http", "127.0.0.1", 7000), body_limit=100_000, upgrades=("websocket",), connect=True)
+BANK = tool(
+    "bank",
+    ("http", "127.0.0.1", 7000),
+    body_limit=100_000,
+    upgrades=("websocket",),
+    connect=True,
+    egress=Egress(tunnels="any"),
+)
 
 
 _QUIET = socket.socketpair()

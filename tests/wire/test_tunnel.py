@@ -8,9 +8,12 @@ import pytest
 
 from gateway.decide.shapes import Judgement
 from gateway.model import Reason, Refusal
-from tests.builders import tool
+from gateway.wire.door import DENIED
+from gateway.wire.upstream import UpstreamConnection
+from tests.builders import slot, tool
 from tests.drive import Drive, Quota
-from tests.wire.rig import BANK, Rig, answers, requests, status_of, untimed
+from tests.wire.rig import BANK, Rig, Side, answers, requests, status_of, untimed
+from tests.wire.test_client_hello import named, written
 
 ASK = (
     b"GET /bank/ws HTTP/1.1\r\nHost: gate\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
@@ -197,3 +200,59 @@ def test_connect_elsewhere_is_refused(target):
     rig = Rig()
     rig.agent.says(b"CONNECT " + target + b" HTTP/1.1\r\nHost: 127.0.0.1:7000\r\n\r\n")
     assert status_of(rig.agent.heard()) == 403
+
+
+async def through(monkeypatch: pytest.MonkeyPatch, *first: bytes) -> Rig:
+    """A rig whose agent has a tunnel that must begin with TLS for its host, and has sent these bytes."""
+    bank = tool("bank", ("https", "bank.example", 7000), connect=True)
+    rig = Rig(drive=Drive(to=bank, quotas=(Quota(slot()),)))
+
+    async def connect(within: float, *, raw: bool = False):
+        side = Side(UpstreamConnection(rig.pool, raw=raw), rig._sides)
+        rig.tools.append(side)
+        return side.protocol
+
+    monkeypatch.setattr(rig.pool, "connect", connect)
+    rig.agent.says(CONNECT.replace(b"127.0.0.1", b"bank.example"))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert status_of(rig.agent.heard()) == 200
+    rig.agent.says(*first)
+    return rig
+
+
+async def test_nothing_passes_either_way_until_the_host_is_named(monkeypatch):
+    hello = written(named(b"bank.example"))
+    rig = await through(monkeypatch, hello[:10])
+    rig.tools[1].says(b"220 speaks first")
+    rig.agent.protocol.pause_writing()
+    rig.agent.protocol.resume_writing()
+    assert (rig.tools[1].heard(), rig.agent.heard()) == (b"", b"")
+    rig.agent.says(hello[10:] + b"more")
+    assert rig.tools[1].heard() == hello + b"more"
+    rig.agent.says(b"and more")
+    assert (rig.tools[1].heard(), rig.agent.heard()) == (b"and more", b"220 speaks first")
+
+
+@pytest.mark.parametrize("first", [written(named(b"evil.example")), written(), b"GET / HTTP/1.1\r\n\r\n", b"SSH-2.0-x"])
+async def test_what_is_for_another_host_never_reaches_the_tool_and_is_recorded(monkeypatch, first):
+    rig = await through(monkeypatch, first[:7], first[7:])
+    assert rig.tools[1].heard() == b""
+    assert rig.agent.heard() == DENIED
+    assert rig.agent.transport.closing
+    assert rig.tools[1].transport.closing
+    rig.tools[1].goes()
+    rig.agent.goes()
+    (trace,) = rig.traces
+    outcome = trace.outcome
+    assert (outcome.fault, outcome.reason, outcome.unsent) == ("gateway", Reason.EGRESS_DENIED, True)
+    assert "TLS" in outcome.error or "ClientHello" in outcome.error
+    assert len(rig.drive.world.settled) == 1
+
+
+async def test_an_agent_that_ends_before_it_has_named_a_host_ends_the_tunnel(monkeypatch):
+    rig = await through(monkeypatch, b"\x16\x03")
+    rig.agent.ends()
+    assert rig.tools[1].heard() == b""
+    assert rig.tools[1].transport.closing
+    assert len(rig.traces) == 1
