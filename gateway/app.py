@@ -51,6 +51,7 @@ from gateway.console.inbox import Inbox
 from gateway.console.recall import Recall
 from gateway.console.records import Records
 from gateway.errors import ConfigError, Problem
+from gateway.guardrails.book import GuardrailBook
 from gateway.model import Quarantine, Trace
 from gateway.model.state_url import read_state_url
 from gateway.observe.audit import TraceLog
@@ -158,6 +159,7 @@ class App:
         self._standings = Standings(self._docket)
         self._desk = ApprovalDesk(self._docket, time.monotonic, before, tuple(self._bench.before))
         self._flows = FlowBook()
+        self._guardrails = GuardrailBook(time.monotonic, self._metrics.guardrails.count)
         self._kept = Kept()
         self._told_revision = 0
         self._told: set[str] = set()
@@ -216,6 +218,7 @@ class App:
                 ends.push_async_callback(self._learning.close)
                 ends.push_async_callback(self._desk.close)
                 ends.push_async_callback(self._telling.close)
+                ends.push_async_callback(self._guardrails.close)
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -314,6 +317,7 @@ class App:
         flow, streets = config.flow, Streets(loaded, self._kept, time.time).all()
         maps = {name: street.flows for name, street in streets.items() if street.flows is not None}
         key = b"" if flow.prompt_key is None else flow.prompt_key.encode()
+        self._guardrails.adopt(config.guardrails, parts.args_masked(loaded))
         self._flows.adopt(maps, flow.trusted_sources, flow.values, key)
         ledger: Ledger = self._ledger
         pacer: Pacer = self._pacer
@@ -337,6 +341,7 @@ class App:
             self._desk,
             frozenset(name.lower().encode("ascii") for name in config.approvals.ignore_headers),
             flows=self._flows,
+            guards=self._guardrails,
             standings=self._standings,
         )
 

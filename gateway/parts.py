@@ -66,6 +66,8 @@ def credentials(loaded: Loaded) -> Iterator[tuple[str, str]]:
     yield from (("admin", secret) for secret in config.admin.secrets)
     if config.audit is not None and config.audit.key is not None:
         yield "audit", config.audit.key
+    for name, guardrail in config.guardrails.items():
+        yield from ((f"guardrail {name}", value) for value in guardrail.headers.values())
     if config.flow.prompt_key is not None:
         yield "flow", config.flow.prompt_key
     if config.lineage.key is not None:
@@ -103,6 +105,11 @@ def masks_of(loaded: Loaded, redactor: Redactor) -> Masks:
     """What takes secrets out of messages to people: by name, as out of recorded arguments, and by how they look."""
     named = keeping(True, loaded.config.trace.redact, (), 0)
     return Masks(redactor.text, partial(masked_mapping, settings=named))
+
+
+def args_masked(loaded: Loaded) -> Callable[[Mapping[str, object]], Mapping[str, object]]:
+    """What takes secrets out of arguments by name, as out of recorded ones."""
+    return partial(masked_mapping, settings=keeping(True, loaded.config.trace.redact, (), 0))
 
 
 def telling_of(loaded: Loaded) -> tuple[Approvals, Mapping[str, Collection[str]], Mapping[str, str]]:

@@ -22,8 +22,9 @@ from typing import Any
 from msgspec import Struct, structs
 
 from gateway.decide.engine import AskHuman, Look, Pace, Reserve, decide, unedited
+from gateway.decide.guardrails import Guardrails
 from gateway.decide.loops import advice_of
-from gateway.decide.results import ResultJudge
+from gateway.decide.results import UNCHECKED, ResultJudge
 from gateway.decide.rules import labels_of, quarantines_of
 from gateway.effects import Await, Collect, Effect, ReadBody, Relay, Reply, Send, Way
 from gateway.errors import ClientGone, Refused, StoreUnavailable, UpstreamError, refusal_of
@@ -65,6 +66,7 @@ from gateway.statuses import is_status, status_way
 from gateway.story import Story
 from gateway.street import Street
 from gateway.understand.cutting import cut_where
+from gateway.understand.guarded import Guarded
 from gateway.understand.intents import with_intent
 from gateway.understand.people import STATUS_PATH
 from gateway.understand.petitions import Unbound, petition_of
@@ -174,9 +176,8 @@ class Pipeline(Struct, frozen=True):
             if answered.status == _SWITCHED:
                 _hold_tunnel(judge)
             else:
-                answer = story.answer = street.reader.answer(call, answered, judge)
-                if answer is not None and budgets is not None and budgets.cuts(permit.holds):
-                    answer = story.answer = cut_where(answer, partial(budgets.beyond, call, permit.holds))
+                answer = story.answer = _read_by(street, permit, answered, judge)
+        guarded = answer if isinstance(answer, Guarded) else None
         if street.hears and call.flow is not None:
             labels = self._tainted(street, call)
             if has_body and answered.status != _SWITCHED:
@@ -186,8 +187,8 @@ class Pipeline(Struct, frozen=True):
             relayed: Outcome = yield Relay(told(story, answered, spoke, counted, self.hide), answer)
             return relayed
         body: bytes = yield Collect(call.tool.answer_limit)
-        if street.result_guards and judge is not None:
-            judge.guards = yield from self._guard(street.result_guards, call, body)
+        if guarded is not None and judge is not None:
+            yield from self._ask_about(body, guarded, judge, story)
         body, refusal = _read_whole(answer, body)
         if isinstance(answer, Listening) and refusal is None:
             answer.heard()
@@ -238,17 +239,42 @@ class Pipeline(Struct, frozen=True):
         return labels
 
     def _guard(
-        self, names: tuple[str, ...], call: Call, result: bytes | None = None
+        self, names: Mapping[str, bool], call: Call, story: Story, result: bytes | None = None
     ) -> Generator[Effect, Any, Mapping[str, Any]]:
-        """What guardrails say of a call, or of its result."""
+        """What guardrails say of a call, or of its result. Before the call it may be ended meanwhile."""
         if self.guards is None:
             raise TypeError("guardrails that nobody asks")
         about = {"agent": call.agent.id, "run": call.run.id, "tool": call.tool.name, "operation": call.operation}
         told: dict[str, Any] = {**about, "args": dict(call.args), "messages": call.facts.get("llm.messages")}
         if result is not None:
             told["result"] = result.decode("utf-8", "replace")
-        said: Mapping[str, Any] = yield Await(self.guards.ask(names, told), call)
+            said: Mapping[str, Any] = yield Await(self.guards.ask(names, told))
+        else:
+            said = yield from self._wait(story, self.guards.ask(names, told))
         return said
+
+    def _ask_about(
+        self, body: bytes, guarded: Guarded, judge: ResultJudge, story: Story
+    ) -> Generator[Effect, Any, None]:
+        """Ask guardrails about a result; it is withheld where one must say something of it and does not."""
+        try:
+            judge.guards = yield from self._guard(guarded.names, judge.call, story, body)
+        except Refused as refused:
+            guarded.withheld = structs.replace(refusal_of(refused), advice=UNCHECKED, retryable=False)
+
+    def _guarded(self, street: Street, guards: Guardrails, call: Call, story: Story) -> Generator[Effect, Any, Call]:
+        """The call with what guardrails say of it, where its rules read that. They cost time and money, so nobody is
+        asked about a call that is refused whatever they say."""
+        if any(guards.of_call(part) for part in call.parts):
+            raise Refused(
+                Reason.BAD_REQUEST, 400, "guardrails are asked about calls one by one", "send the calls one by one"
+            )
+        names = guards.of_call(call)
+        if not names or not street.admits(call):
+            return call
+        said = yield from self._guard(names, call, story)
+        guarded = story.call = structs.replace(call, facts={**call.facts, "guardrail": said})
+        return guarded
 
     def _begin(self, story: Story, call: Call) -> None:
         """The call is about to be made: its run has one step more, which counts before it ends."""
@@ -370,9 +396,8 @@ class Pipeline(Struct, frozen=True):
             if call.carried and street.traces:
                 call = self._placed(call, street, story)
             call = self._prepare(call, street, story, body)
-            if street.guards:
-                said = yield from self._guard(street.guards, call)
-                call = story.call = structs.replace(call, facts={**call.facts, "guardrail": said})
+            if street.guards is not None:
+                call = yield from self._guarded(street, street.guards, call, story)
             return (yield from self._decide(call, street, story))
         except Refused as refused:
             return refusal_of(refused)
@@ -533,6 +558,19 @@ class Pipeline(Struct, frozen=True):
 
 def _hear(flow: Flow, source: str, labels: tuple[str, ...], answered: Answered, data: bytes) -> None:
     flow.hear(source, labels, data, answered.content_type)
+
+
+def _read_by(street: Street, permit: Permit, answered: Answered, judge: ResultJudge) -> Answer | None:
+    """What the answer goes through on its way to the agent."""
+    call, budgets = permit.call, street.budgets
+    answer = street.reader.answer(call, answered, judge)
+    if answer is None:
+        return None
+    if budgets is not None and budgets.cuts(permit.holds):
+        answer = cut_where(answer, partial(budgets.beyond, call, permit.holds))
+    if street.guards is not None and (names := street.guards.of_result(call)):
+        return Guarded(answer, names)
+    return answer
 
 
 def _asking(permit: Permit) -> str:

@@ -265,9 +265,10 @@ class Lender(Protocol):
 class Guards(Protocol):
     """Classifiers of others, asked over HTTP."""
 
-    def ask(self, names: Sequence[str], about: Mapping[str, Any]) -> Awaitable[Mapping[str, Mapping[str, Any]]]:
-        """What each of these guardrails says of it: ``flagged``, ``score``, ``labels``, and whether it ``answered``.
-        Raises Refused (GUARDRAIL_UNAVAILABLE) where one did not and must."""
+    def ask(self, names: Mapping[str, bool], about: Mapping[str, Any]) -> Awaitable[Mapping[str, Mapping[str, Any]]]:
+        """What each of these guardrails says of it: ``flagged``, ``score``, ``labels``, ``detail``, and whether it
+        ``answered``. Raises Refused (GUARDRAIL_UNAVAILABLE) where one did not and must: where its name stands for true,
+        and the operator has not said otherwise."""
 
 
 class Standings(Protocol):

@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 from gateway.cost.pricer import Pricer
 from gateway.decide.approvals import Asks
 from gateway.decide.budgets import Budgets
+from gateway.decide.guardrails import Guardrails
 from gateway.decide.results import Results
 from gateway.decide.shapes import Check, Quota
 from gateway.flow.labels import FlowMap
@@ -53,10 +54,8 @@ class Street(Struct, frozen=True):
     """Which labels the tool's operations have, where some tool has any, or some rule asks for origins."""
     hears: bool = False
     """What the tool answers is remembered with its labels."""
-    guards: tuple[str, ...] = ()
-    """Guardrails that rules of the request phase read."""
-    result_guards: tuple[str, ...] = ()
-    """Guardrails that rules of the response phase read."""
+    guards: Guardrails | None = None
+    """Which guardrails are asked about its calls and results; None where no rule of the tool reads any."""
     asks: Asks | None = None
     """None where nothing of the tool is ever asked about."""
     edit: Callable[[Call, Mapping[str, Any], bytes | None], Call] | None = None
@@ -81,6 +80,10 @@ class Street(Struct, frozen=True):
         cost = runs.cost(tree) if self.reads_cost else 0.0
         labels = runs.labels(tree) if self.reads_labels else ()
         return structs.replace(run, cost_usd=cost, labels=labels, steps=steps, errors_in_row=errors, age=age)
+
+    def admits(self, call: Call) -> bool:
+        """Whether nothing that looks at a call before the rules do refuses it."""
+        return all(check.judge(call).refusal is None for check in self.checks[:-1])
 
     @property
     def priced(self) -> bool:

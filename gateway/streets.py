@@ -21,6 +21,7 @@ from gateway.decide.budgets import UNBOUNDED, Budgets, default_bound
 from gateway.decide.bulkhead import Bulkhead
 from gateway.decide.flaws import Flaws
 from gateway.decide.grants import Grants
+from gateway.decide.guardrails import Guardrails
 from gateway.decide.limits import Limits
 from gateway.decide.loops import Loops
 from gateway.decide.pools import Pools
@@ -137,6 +138,7 @@ class Streets:
         self._pools = Pools(book)
         self._loops, self._retries = Loops(book), Retries(book)
         self._asks = Asks(book)
+        self._guardrails = Guardrails(book)
         self._follows = any(tool.flows for tool in loaded.tools) or any(
             name.startswith("flow.") for tool in loaded.tools for name in book.reads(tool.name)
         )
@@ -185,6 +187,7 @@ class Streets:
             budgets=budgets,
             flows=FlowMap(tool) if self._follows else None,
             hears=self._follows and tool.protocol not in LLM_PROTOCOLS,
+            guards=self._guardrails if "guardrail" in reads else None,
             asks=self._asks if book.asks(tool.name) or tool.protocol == "mcp" else None,
             edit=getattr(reader, "edit", None),
             answers=getattr(reader, "answers", None),
@@ -222,7 +225,7 @@ class Streets:
             dialect_of(tool.protocol, asks_usage=config.llm.stream_usage == "ask"),
             http=http,
             caps=self._caps,
-            reads_messages=self._follows or "llm.messages" in reads,
+            reads_messages=self._follows or not reads.isdisjoint(("llm.messages", "guardrail")),
             bound=partial(default_bound, book) if book.governs(CompiledBudget, tool.name) else None,
         )
 

@@ -19,6 +19,7 @@ from gateway.config.channels import authorities_of, unknown_channels
 from gateway.config.documents import Document, problems_of, read_documents
 from gateway.config.files import Files
 from gateway.config.folders import without_folder
+from gateway.config.guardrails import unknown_guardrails
 from gateway.config.model_errors import Mistake, mistakes
 from gateway.config.packages import missing
 from gateway.config.pins import read_pins
@@ -103,6 +104,7 @@ def attempt(path: str | os.PathLike[str], policies: Path | None = None) -> Attem
         reading.errors.append(Problem(str(path), 1, 1, "the configuration is empty", "write at least tools:"))
     if reading.config is not None:
         reading.errors += unknown_channels(reading.policies, reading.config.approvals.channels)
+        reading.errors += unknown_guardrails(reading.policies, reading.config.guardrails)
     for more in documents[1:]:
         reading.errors.append(more.mistake(Mistake((), "a configuration is one document", "remove this one")))
     return _made(reading, str(path))
@@ -326,7 +328,7 @@ def _action(action: PinAction | None) -> Action | None:
     return "" if action == "allow" else action
 
 
-_SECRETS = frozenset({"credential", "token", "session_key", "client_secret"})
+_SECRETS = frozenset({"credential", "token", "session_key", "client_secret", "headers"})
 
 
 _UNJUDGED = frozenset({"admin", "audit", "listen", "log", "state", "trace", "wire"})

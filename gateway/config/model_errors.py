@@ -15,7 +15,7 @@ from gateway.policy.hints import nearest
 Path = tuple[str | int, ...]
 LONGEST = 60
 """Characters of a value that a message quotes."""
-SECRET = frozenset({"credential", "keys", "token", "state", "key", "otlp", "channels"})
+SECRET = frozenset({"credential", "keys", "token", "state", "key", "otlp", "channels", "guardrails"})
 """Below these keys no value is quoted, and no line is shown."""
 _KINDS = {dict: "a mapping", list: "a list", tuple: "a list", bool: "true or false", type(None): "nothing"}
 _WANTED = {

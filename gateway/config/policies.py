@@ -87,6 +87,12 @@ class Policies:
         node = document.root.at(path)
         return document.file, node.line, node.column
 
+    def problem(
+        self, number: int, path: Sequence[str | int], at: tuple[int, int], message: str, hint: str, kind: str
+    ) -> Problem:
+        """A problem in the text at ``path`` of ``sourced[number]``; ``at`` is line and column in it, from 1."""
+        return self._documents[self.sourced[number].index].inside(path, *at, message, hint, kind)
+
     @property
     def grants(self) -> bool:
         """Whether any document is a grant; without one every call is refused."""

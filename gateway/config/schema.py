@@ -31,6 +31,7 @@ from gateway.config.schema_admin import Admin, AdminField
 from gateway.config.schema_approvals import Approvals
 from gateway.config.schema_egress import EgressConfig
 from gateway.config.schema_flow import Flow, FlowSpec
+from gateway.config.schema_guardrails import GuardrailConfig, GuardrailName
 from gateway.config.schema_record import AuditConfig, TraceConfig
 from gateway.policy.schema_parts import Duration
 
@@ -318,6 +319,9 @@ class Config(Model):
     tools: dict[ToolName, ToolConfig] = Field(min_length=1, description="The tools, by name.")
     approvals: Approvals = Approvals()
     flow: Flow = Flow()
+    guardrails: dict[GuardrailName, GuardrailConfig] = Field(
+        default={}, description="Classifiers of others, by the name that rules read: guardrail.NAME.flagged."
+    )
     egress: EgressConfig = EgressConfig()
     wire: Wire = Wire()
     trace: TraceConfig = TraceConfig()

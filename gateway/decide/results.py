@@ -57,11 +57,11 @@ class ResultJudge:
 
     __slots__ = (
         "_book",
-        "_call",
         "_hears",
         "_price",
         "_proposal_rules",
         "_result_rules",
+        "call",
         "compares",
         "fields",
         "guards",
@@ -80,7 +80,7 @@ class ResultJudge:
         priced: bool,
         hears: Hears,
     ) -> None:
-        self._book, self._call, self._price, self._hears = results.book, call, price, hears
+        self._book, self.call, self._price, self._hears = results.book, call, price, hears
         self._result_rules = self._rules_of_results() if results.any_results else None
         self._proposal_rules: RuleSet | None = None
         if results.any_proposals:
@@ -95,7 +95,7 @@ class ResultJudge:
         """What guardrails say of the result."""
 
     def _rules_of_results(self) -> RuleSet:
-        call = self._call
+        call = self.call
         return self._book.results(call.tool.name, call.operation, implied=call.implied)
 
     def result(self, status: int, found: Findings) -> Refusal | None:
@@ -112,24 +112,23 @@ class ResultJudge:
             )
         usage = found.usage
         facts = {
-            **self._call.facts,
+            **self.call.facts,
             "response.status": status,
             "response.isError": found.is_error,
             "llm.proposed": [{"name": one.name, "args": dict(one.args or {})} for one in found.proposed],
         }
-        if self.guards is not None:
-            facts["guardrail"] = self.guards
+        facts["guardrail"] = self.guards or {}  # of the result: what was said of the call is no answer
         if found.result is not None:
             facts["result"] = found.result
         if usage is not None:
             facts["usage.input_tokens"] = usage.input_tokens
             facts["usage.output_tokens"] = usage.output_tokens
-            facts["usage.cost_usd"] = self._price(self._call, found) or 0.0
+            facts["usage.cost_usd"] = self._price(self.call, found) or 0.0
         return self._judge(self._result_rules, facts)
 
     def _needs_result(self, rules: RuleSet) -> bool:
         """Whether a rule that is enforced for this call reads the result, and so must not be passed by."""
-        return any("result" in rule.references and rule.mode_for(self._call) is Mode.ENFORCE for rule in rules.rules)
+        return any("result" in rule.references and rule.mode_for(self.call) is Mode.ENFORCE for rule in rules.rules)
 
     def proposal(self, proposal: Proposal) -> Refusal | None:
         """Judge one tool call that a model proposes. One whose arguments are no JSON object is refused: unreadable."""
@@ -139,11 +138,11 @@ class ResultJudge:
             return Refusal(
                 Reason.RESULT_UNREADABLE, 502, f"the arguments proposed for {proposal.name!r} are not a JSON object"
             )
-        facts = {**self._call.facts, "proposal.name": proposal.name, "proposal.args": proposal.args}
+        facts = {**self.call.facts, "proposal.name": proposal.name, "proposal.args": proposal.args}
         return self._judge(self._proposal_rules, facts)
 
     def _judge(self, rules: RuleSet, facts: Mapping[str, Any]) -> Refusal | None:
-        spoke = rules.judge(structs.replace(self._call, facts=facts))
+        spoke = rules.judge(structs.replace(self.call, facts=facts))
         if not spoke:
             return None
         self.spoke += spoke
@@ -164,7 +163,7 @@ class ResultJudge:
 
     def lists(self, operation: str, facts: Mapping[str, Any] = NO_FACTS) -> bool:
         """Whether the agent may call this operation at all."""
-        call = self._call
+        call = self.call
         tool = call.tool.name
         if self._book.grant(call.agent, tool, operation) is None:
             return False

@@ -14,6 +14,7 @@ from gateway.model.pools import PoolState
 from gateway.model.standing import Standing
 from gateway.observe.approvals import Vigilance, approval_metrics
 from gateway.observe.budgets import budget_metrics
+from gateway.observe.guardrails import guardrail_metrics
 from gateway.observe.histogram import fill
 from gateway.observe.metrics import Metrics
 from gateway.observe.notifications import notification_metrics
@@ -90,6 +91,7 @@ class Exposition(Collector):
         yield from repetition_metrics(self._metrics.repetitions)
         yield from run_metrics(self._gauges.runs())
         yield from notification_metrics(self._gauges.notifications())
+        yield from guardrail_metrics(self._metrics.guardrails)
         yield from approval_metrics(self._metrics.approvals, self._gauges.approvals())
 
     def describe(self) -> Iterable[Metric]:

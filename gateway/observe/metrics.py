@@ -10,6 +10,7 @@ from collections import defaultdict
 
 from gateway.model import NOTHING_FOUND, Decision, Findings, Outcome, Permit, Reason, Refusal, Trace
 from gateway.observe.approvals import ApprovalSeries
+from gateway.observe.guardrails import GuardrailSeries
 from gateway.observe.histogram import Histogram
 from gateway.observe.repetitions import Repetitions
 
@@ -77,6 +78,7 @@ class Metrics:
         """By name of the budget."""
         self.repetitions = Repetitions()
         self.approvals = ApprovalSeries()
+        self.guardrails = GuardrailSeries()
         self.reloads = {"success": 0, "failure": 0}
         self.policy_version = ""
 

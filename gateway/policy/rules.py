@@ -18,6 +18,7 @@ from msgspec import Struct, structs
 
 from gateway.model import Call, Mode, Spoke, Verdict
 from gateway.policy.engine import EXPANDED_CAP, CelEngine, CelError, CelType, EvaluationError, Program
+from gateway.policy.guardrails import VARIABLE, read_in
 from gateway.policy.readings import Path, paths_of, read_at
 from gateway.policy.rollout import Rollout
 from gateway.policy.variables import PHASES, Binder, bind, binder
@@ -62,6 +63,12 @@ class CompiledRule(Struct, frozen=True):
         """What the condition and the message read, as far as they name it."""
         programs = [self.program] if self.message_program is None else [self.program, self.message_program]
         return paths_of([program.source for program in programs], self.references)
+
+    @property
+    def guardrails(self) -> frozenset[str]:
+        """The guardrails that the condition and the message read."""
+        programs = [self.program] if self.message_program is None else [self.program, self.message_program]
+        return read_in([program.source for program in programs])
 
     def mode_for(self, call: Call) -> Mode:
         """The rule's mode; AUDIT where it would be enforced, and this call lies outside of the rollout."""
@@ -149,7 +156,7 @@ def _joined(rules: Sequence[CompiledRule], engine: CelEngine) -> list[_Joined]:
 class RuleSet:
     """The rules of one phase that can match an operation of a tool."""
 
-    __slots__ = ("_activate", "_bind_all", "_joined", "_paths", "references", "rules")
+    __slots__ = ("_activate", "_bind_all", "_guarded", "_joined", "_paths", "references", "rules")
 
     def __init__(self, rules: Sequence[CompiledRule], engine: CelEngine) -> None:
         self.rules = tuple(rules)
@@ -158,6 +165,16 @@ class RuleSet:
         self._bind_all = binder(self.references)
         self._joined = tuple(_joined(self.rules, engine))
         self._paths = tuple([rule.paths for rule in self.rules])
+        guarded = self.rules if VARIABLE in self.references else ()
+        self._guarded = tuple([(rule, names) for rule in guarded if (names := rule.guardrails)])
+
+    def guardrails(self, call: Call) -> dict[str, bool]:
+        """The guardrails that are asked for these rules, and whether a rule that is enforced for the call reads it."""
+        asked: dict[str, bool] = {}
+        for rule, names in self._guarded:
+            enforced = rule.mode_for(call) is Mode.ENFORCE and not rule.ignore
+            asked |= {name: enforced or asked.get(name, False) for name in sorted(names)}
+        return asked
 
     def judge(self, call: Call) -> tuple[Spoke, ...]:
         """Every rule that is true of the call, or could not be evaluated; empty where none has anything to say."""
