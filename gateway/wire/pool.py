@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Iterable
+from functools import partial
 from time import monotonic
 
 from gateway.errors import UpstreamError
 from gateway.model import Origin, Reason, Tool
 from gateway.model.egress import Egress
-from gateway.wire.addresses import allowed_addresses
+from gateway.wire.addresses import Addresses
 from gateway.wire.outbox import Outbox
+from gateway.wire.racing import first_of
 from gateway.wire.upstream import UpstreamConnection
 
 
@@ -30,7 +32,7 @@ class Pool:
         self.outbox = outbox or Outbox()
         self.origin = tool.origin
         self.ssl = _tls(tool) if tool.origin.scheme == "https" else None
-        self.egress = tool.egress
+        self._addresses = Addresses(tool.origin, tool.egress)
         self.server_name = tool.server_name or tool.origin.host
         self.max_idle, self.idle_timeout, self.max_head = max_idle, idle_timeout, max_head
         self.idle: list[UpstreamConnection] = []
@@ -66,27 +68,12 @@ class Pool:
             UpstreamError: 502 unreachable or TLS not verified, 403 where its address may not be connected to, 504 not
                 ``within`` so many seconds.
         """
-        loop = asyncio.get_running_loop()
         where = f"{self.origin.host}:{self.origin.port}"
-        context = None if raw else self.ssl
         try:
             async with asyncio.timeout(within):
-                addresses = await allowed_addresses(self.origin, self.egress)
-                for left, address in zip(reversed(range(len(addresses))), addresses, strict=True):
-                    try:
-                        _, connection = await loop.create_connection(
-                            lambda: UpstreamConnection(self, raw=raw),
-                            address,
-                            self.origin.port,
-                            ssl=context,
-                            server_hostname=self.server_name if context else None,
-                        )
-                        break
-                    except ssl.SSLError:
-                        raise
-                    except OSError:
-                        if not left:
-                            raise
+                addresses = await self._addresses.allowed()
+                attempts = [partial(self._open, address, raw=raw) for address in addresses]
+                return await first_of(attempts, lambda late: late.transport.abort())
         except TimeoutError:
             raise UpstreamError(
                 Reason.UPSTREAM_TIMEOUT, 504, f"could not connect to {where} within {within:g} s"
@@ -97,6 +84,16 @@ class Pool:
             raise UpstreamError(
                 Reason.UPSTREAM_UNREACHABLE, 502, f"could not connect to {where}: {error.strerror or error}"
             ) from None
+
+    async def _open(self, address: str, *, raw: bool) -> UpstreamConnection:
+        context = None if raw else self.ssl
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: UpstreamConnection(self, raw=raw),
+            address,
+            self.origin.port,
+            ssl=context,
+            server_hostname=self.server_name if context else None,
+        )
         return connection
 
     def sweep(self, now: float) -> None:
