@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import ssl
-import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +9,8 @@ import pytest
 
 from .harness import http1
 from .harness.gateway import ALL, Gateway, call, problem_of
-from .harness.net import Peer, connect, eventually, listen
+from .harness.net import Peer, connect, eventually
+from .harness.tls import Secure, certificate
 from .harness.upstream import Upstream
 
 LOOKS = """
@@ -25,48 +22,12 @@ spec: {match: {tools: [looked, trusting]}, rules: [{name: x, when: 'request.path
 """
 
 
-def _certificate(folder: Path, name: str) -> Path:
-    """A self-signed certificate for this name, with its key, in one file."""
-    file = folder / f"{name}.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
-         "-addext", f"subjectAltName=DNS:{name}", "-keyout", str(file) + ".key", "-out", str(file)],
-        check=True, capture_output=True, timeout=30,
-    )  # fmt: skip
-    return file
-
-
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
     """A tool that speaks TLS as tool.test: its port, and the certificate to trust."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    certificate = _certificate(tmp_path_factory.mktemp("tls"), "tool.test")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, str(certificate) + ".key")
-    listener = listen()
-
-    def serve_one(raw: object) -> None:
-        try:
-            with Peer(context.wrap_socket(raw, server_side=True)) as peer:  # type: ignore[arg-type]
-                while peer.wait_for_bytes():
-                    message = http1.read_request(peer)
-                    peer.send(http1.response("200 OK", body=b"over TLS " + message.body))
-        except OSError:
-            return
-
-    def accept() -> None:
-        try:
-            while True:
-                raw, _ = listener.accept()
-                threading.Thread(target=serve_one, args=(raw,), daemon=True).start()
-        except OSError:
-            return
-
-    threading.Thread(target=accept, daemon=True).start()
-    yield listener.getsockname()[1], certificate
-    listener.shutdown(2)
-    listener.close()
+    server = Secure(certificate(tmp_path_factory.mktemp("tls"), "tool.test"))
+    yield server.port, server.certificate
+    server.close()
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +35,9 @@ def optioned(
     tmp_path_factory: pytest.TempPathFactory, upstream: Upstream, secure: tuple[int, Path]
 ) -> Iterator[Gateway]:
     url = f"http://127.0.0.1:{upstream.port}"
-    port, certificate = secure
+    port, authority = secure
     over_tls = f"https://127.0.0.1:{port}"
-    trusted = {"ca_file": str(certificate), "server_name": "tool.test"}
+    trusted = {"ca_file": str(authority), "server_name": "tool.test"}
     gateway = Gateway(
         tmp_path_factory.mktemp("optioned"),
         {
@@ -90,7 +51,7 @@ def optioned(
             "strict": {"url": url, "ambiguous_paths": "refuse"},
             "tls": {"url": over_tls, "tls": trusted},
             "untrusted": {"url": over_tls, "tls": {"server_name": "tool.test"}},
-            "misnamed": {"url": over_tls, "tls": {"ca_file": str(certificate), "server_name": "other.test"}},
+            "misnamed": {"url": over_tls, "tls": {"ca_file": str(authority), "server_name": "other.test"}},
             "plain-to-tls": {"url": f"http://127.0.0.1:{port}"},
         },
         ALL + LOOKS,
