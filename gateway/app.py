@@ -43,6 +43,7 @@ from gateway.approvals.standings import Standings
 from gateway.config.load import Loaded, load
 from gateway.config.reload import watch
 from gateway.config.schema_admin import AdminTls
+from gateway.config.schema_identify import ListenTls
 from gateway.console import pages
 from gateway.console.decide import Decide
 from gateway.console.desk import Desk, Explain, Sights
@@ -187,6 +188,8 @@ class App:
         )
         self._gate = Gate(loaded.config.admin.listen, admin=loaded.config.admin, noted=self._noted)
         self._certificate = parts.certificate_of(loaded)
+        self._identities = parts.Identities()
+        self._listening_tls = parts.listening_tls_of(loaded)
         self._listener = Listener(self._pipeline(loaded), parts.limits_of(loaded.config.wire))
 
     async def serve(self) -> None:
@@ -209,6 +212,7 @@ class App:
         finally:
             async with AsyncExitStack() as ends:  # the last first, and each whatever becomes of the others
                 ends.push_async_callback(self._state.close)
+                ends.push_async_callback(self._identities.close)
                 ends.push_async_callback(self._budgets.close)
                 ends.push_async_callback(self._breakers.close)
                 ends.push_async_callback(self._notices.close)
@@ -229,7 +233,8 @@ class App:
         operators = await self._operators()
         probes = await self._probes(operators)
         try:
-            host, port = await self._listener.start(config.listen.host, config.listen.port)
+            tls = None if self._listening_tls is None else self._listening_tls.context
+            host, port = await self._listener.start(config.listen.host, config.listen.port, tls)
         except OSError as error:
             await operators.cleanup()
             await probes.aclose()
@@ -271,6 +276,9 @@ class App:
             log.warning("where admin listens is not as it was at the start, in %s: that needs a restart", self._path)
         self._gate.adopt(after.admin)
         self._renew_certificate(after.admin.tls)
+        self._renew_listening(after.listen_tls)
+        if (self._started_with.listen_tls is None) != (after.listen_tls is None):
+            log.warning("whether there is listen_tls is not as at the start, in %s: that needs a restart", self._path)
         for key in ("listen", "state", "trace", "audit", "log"):
             if getattr(self._started_with, key) != getattr(after, key):
                 log.warning("%s is not as it was at the start, in %s: that needs a restart", key, self._path)
@@ -302,6 +310,15 @@ class App:
         except OSError as error:  # ssl.SSLError is one
             log.warning("the certificate of the admin address stays as it was: %s", error)
 
+    def _renew_listening(self, tls: ListenTls | None) -> None:
+        if self._listening_tls is None or tls is None:
+            return
+        try:
+            if self._listening_tls.renew(tls):
+                self._listener.retire_certified()
+        except OSError as error:  # ssl.SSLError is one
+            log.warning("TLS for agents stays as it was: %s", error)
+
     def _failed(self, error: ConfigError) -> None:
         """A new version that cannot be used: the old one stays, and everybody is told."""
         self._metrics.reload_failed()
@@ -324,7 +341,7 @@ class App:
         recorder: Recorder = self._traces
         return Pipeline(
             loaded.version,
-            tuple(parts.source_of(each) for each in config.identify),
+            self._identities.of(config.identify),
             config.run_header.lower().encode("ascii"),
             Router(loaded.tools),
             streets,

@@ -6,20 +6,23 @@ import itertools
 import os
 import ssl
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from gateway import __version__
 from gateway.admin.tls import Certificate
 from gateway.approvals.notify.notices import Masks
 from gateway.config.load import Loaded
-from gateway.config.schema import Identify, Wire
+from gateway.config.schema import Wire
 from gateway.config.schema_admin import Admin
 from gateway.config.schema_approvals import Approvals, secrets_of
+from gateway.config.schema_identify import Identify
 from gateway.errors import ConfigError, Problem
 from gateway.identify import Source
 from gateway.identify.api_key import ApiKeyIdentity, Key
+from gateway.identify.certificate import CertificateIdentity
 from gateway.identify.header import Anonymous, HeaderIdentity
 from gateway.observe.chain.writer import AuditLog
 from gateway.observe.keeping import keeping, masked_mapping
@@ -30,6 +33,10 @@ from gateway.stores.leases import LeasedBudgets
 from gateway.stores.shared_buckets import SharedBuckets
 from gateway.stores.waiting import WaitingBudgets
 from gateway.wire.listener import Limits as WireLimits
+from gateway.wire.tls import ListeningTls
+
+if TYPE_CHECKING:
+    from gateway.trust.agents import Vouchers
 
 
 def redactor_of(loaded: Loaded) -> Redactor:
@@ -118,14 +125,53 @@ def telling_of(loaded: Loaded) -> tuple[Approvals, Mapping[str, Collection[str]]
     return loaded.config.approvals, users, loaded.mail_authorities
 
 
+class Identities:
+    """What tells who is asking. Outlives reloads, for the sake of issuers' keys."""
+
+    def __init__(self) -> None:
+        self._vouchers: Vouchers | None = None
+
+    def of(self, identify: Sequence[Identify]) -> tuple[Source, ...]:
+        """The sources of this version, in order."""
+        if self._vouchers is None and any(source.jwt or source.kubernetes for source in identify):
+            from gateway.trust.agents import Vouchers
+
+            self._vouchers = Vouchers()
+        by_token: Mapping[int, Source] = {} if self._vouchers is None else self._vouchers.sources(identify)
+        return tuple(by_token.get(number) or source_of(source) for number, source in enumerate(identify))
+
+    async def close(self) -> None:
+        """Ask nobody any more."""
+        if self._vouchers is not None:
+            await self._vouchers.close()
+
+
 def source_of(source: Identify) -> Source:
-    """What tells who is asking."""
+    """What tells who is asking, where nobody else has to be asked about it."""
     if source.header is not None:
         return HeaderIdentity(source.header)
     if source.api_key is not None:
         keys = [Key(key.sha256, key.agent, tuple(key.roles)) for key in source.api_key.keys]
         return ApiKeyIdentity(source.api_key.header, keys)
+    if source.certificate is not None:
+        config = source.certificate
+        return CertificateIdentity(config.pattern, config.agent, config.roles)
     return Anonymous(source.anonymous or "")
+
+
+def listening_tls_of(loaded: Loaded) -> ListeningTls | None:
+    """TLS for agents, where the configuration has it.
+
+    Raises:
+        ConfigError: its files cannot be used.
+    """
+    tls = loaded.config.listen_tls
+    if tls is None:
+        return None
+    try:
+        return ListeningTls(tls)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError([Problem("listen_tls", 0, 0, f"cannot be used: {error}", "check the files")]) from None
 
 
 def exporter_of(loaded: Loaded) -> Exporter | None:

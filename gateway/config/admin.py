@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +10,7 @@ from gateway.config.fields import Address
 from gateway.config.files import Files
 from gateway.config.model_errors import Mistake
 from gateway.config.schema_admin import Admin, is_loopback
-
-_FOLDER = "correct the path; it begins at the configuration's folder"
+from gateway.config.trusted import file_mistakes, issuer_mistakes, pair_mistakes
 
 
 def admin_mistakes(admin: Admin, listen: Address, base: Path, files: Files) -> Iterator[Mistake]:
@@ -20,14 +18,14 @@ def admin_mistakes(admin: Admin, listen: Address, base: Path, files: Files) -> I
     yield from _exposed(admin)
     yield from _addresses(admin, listen)
     yield from _users(admin)
-    if admin.jwt is not None and admin.jwt.jwks_url is not None and admin.jwt.jwks_file is not None:
-        yield Mistake(("admin", "jwt", "jwks_file"), "jwks_url and jwks_file are both given", "keep one of them")
+    if admin.jwt is not None:
+        yield from issuer_mistakes(("admin", "jwt"), admin.jwt)
     if admin.oidc is not None and not admin.oidc.redirect_uri.endswith("/login/callback"):
         message = "the provider sends people back to /login/callback"
         yield Mistake(("admin", "oidc", "redirect_uri"), message, "write https://NAME/login/callback")
     yield from _files(admin, base, files)
     if admin.tls is not None:
-        yield from _certificate(base / admin.tls.cert_file, base / admin.tls.key_file, files)
+        yield from pair_mistakes(("admin", "tls"), base / admin.tls.cert_file, base / admin.tls.key_file, files)
 
 
 def settled(admin: Admin, base: Path) -> Admin:
@@ -80,36 +78,7 @@ def _users(admin: Admin) -> Iterator[Mistake]:
 
 
 def _files(admin: Admin, base: Path, files: Files) -> Iterator[Mistake]:
-    """Those that are trusted are read with the configuration, so that new ones are a new version. The token of a
-    service account is not: it is rotated by the hour, and may be one that only the pod has."""
+    """Those that are trusted. The token of a service account is not read: it is rotated by the hour, and may be one
+    that only the pod has."""
     for section, key in (("jwt", "jwks_file"), ("jwt", "ca_file"), ("oidc", "ca_file")):
-        name = getattr(getattr(admin, section), key, None)
-        if name is None:
-            continue
-        try:
-            data = files.read(base / name)
-        except OSError as error:
-            yield Mistake(("admin", section, key), f"cannot read {base / name}: {error.strerror or error}", _FOLDER)
-            continue
-        if key == "ca_file":
-            try:
-                ssl.create_default_context(cadata=data.decode("ascii", "ignore"))
-            except (ssl.SSLError, ValueError):
-                message = f"{base / name} holds no certificate that can be read"
-                yield Mistake(("admin", section, key), message, "give a PEM file")
-
-
-def _certificate(certificate: Path, key: Path, files: Files) -> Iterator[Mistake]:
-    for name, path in (("cert_file", certificate), ("key_file", key)):
-        try:
-            files.read(path)
-        except OSError as error:
-            yield Mistake(("admin", "tls", name), f"cannot read {path}: {error.strerror or error}", _FOLDER)
-            return
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key, password=lambda: "")  # else a passphrase is asked of the terminal
-    except (ssl.SSLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        message = f"{certificate} and {key} cannot be used: {reason}"
-        yield Mistake(("admin", "tls"), message, "give a certificate and its own key, in PEM, without a passphrase")
+        yield from file_mistakes(("admin", section, key), getattr(getattr(admin, section), key, None), base, files)

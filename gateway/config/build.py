@@ -13,6 +13,7 @@ from msgspec import structs
 from gateway.config.admin import admin_mistakes
 from gateway.config.fields import origin_of, shape_of
 from gateway.config.files import Files
+from gateway.config.identities import identity_mistakes
 from gateway.config.model_errors import Mistake
 from gateway.config.openapi import Described, described
 from gateway.config.schema import Config, ToolConfig
@@ -61,7 +62,7 @@ def tools_of(config: Config, base: Path, files: Files) -> Built:
         errors += _contradictions(name, tool)
         errors += _of_other_protocols(name, tool)
     errors += _shared_hosts(config)
-    errors += _identities(config)
+    errors += identity_mistakes(config, base, files)
     errors += admin_mistakes(config.admin, config.listen, base, files)
     if config.listen == config.admin.listen and config.listen.port:
         message = f"{config.listen} is where agents are listened to, too"
@@ -209,18 +210,3 @@ def _shared_hosts(config: Config) -> Iterator[Mistake]:
             if owner != name:
                 message = f"the host {host} already means the tool {owner}"
                 yield Mistake(("tools", name, "hosts", number), message, "give each tool hosts of its own")
-
-
-def _identities(config: Config) -> Iterator[Mistake]:
-    last = len(config.identify) - 1
-    known: set[str] = set()
-    for number, source in enumerate(config.identify):
-        if source.anonymous is not None and number != last:
-            message = "anonymous recognises everybody, so that what follows is never reached"
-            yield Mistake(("identify", number, "anonymous"), message, "move it to the end of the list")
-        keys = source.api_key.keys if source.api_key is not None else ()
-        for at, key in enumerate(keys):
-            if key.sha256 in known:
-                place = ("identify", number, "api_key", "keys", at, "sha256")
-                yield Mistake(place, "this key is given twice", "give each agent a key of its own")
-            known.add(key.sha256)

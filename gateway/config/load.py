@@ -20,6 +20,7 @@ from gateway.config.documents import Document, problems_of, read_documents
 from gateway.config.files import Files
 from gateway.config.folders import without_folder
 from gateway.config.guardrails import unknown_guardrails
+from gateway.config.identities import settled_identities, settled_tls
 from gateway.config.model_errors import Mistake, mistakes
 from gateway.config.packages import missing
 from gateway.config.pins import read_pins
@@ -193,7 +194,12 @@ class _Reading:
                     self.arguments[name] = taken
         self.mail_authorities, wrong = authorities_of(config, self.base, self.files)
         self.errors += [document.mistake(mistake) for mistake in wrong]
-        paths = {"trace": _from_folder(config.trace, self.base), "admin": settled(config.admin, self.base)}
+        paths = {
+            "trace": _from_folder(config.trace, self.base),
+            "admin": settled(config.admin, self.base),
+            "identify": settled_identities(config.identify, self.base),
+            "listen_tls": settled_tls(config.listen_tls, self.base),
+        }
         config = config.model_copy(update=paths)
         if config.audit is not None:
             folder = os.path.abspath(self.base / config.audit.dir)
@@ -331,7 +337,7 @@ def _action(action: PinAction | None) -> Action | None:
 _SECRETS = frozenset({"credential", "token", "session_key", "client_secret", "headers"})
 
 
-_UNJUDGED = frozenset({"admin", "audit", "listen", "log", "state", "trace", "wire"})
+_UNJUDGED = frozenset({"admin", "audit", "listen", "listen_tls", "log", "state", "trace", "wire"})
 
 
 def _judged_by(written: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from gateway.config.fields import (
     Address,
@@ -21,7 +21,6 @@ from gateway.config.fields import (
     ListenAddress,
     Model,
     Operation,
-    Sha256,
     SigningKey,
     StateLocation,
     Url,
@@ -32,41 +31,9 @@ from gateway.config.schema_approvals import Approvals
 from gateway.config.schema_egress import EgressConfig
 from gateway.config.schema_flow import Flow, FlowSpec
 from gateway.config.schema_guardrails import GuardrailConfig, GuardrailName
+from gateway.config.schema_identify import Identify, ListenTls
 from gateway.config.schema_record import AuditConfig, TraceConfig
 from gateway.policy.schema_parts import Duration
-
-
-class ApiKey(Model):
-    """One key, known only by its SHA-256."""
-
-    sha256: Sha256 = Field(description="SHA-256 of the key, in hex; toolgate hash-key makes one.")
-    agent: str = Field(min_length=1, max_length=128, description="Id of the agent whose key it is.")
-    roles: Listed[str] = Field(default=(), description="Roles of that agent.")
-
-
-class ApiKeys(Model):
-    """Agents that show a key."""
-
-    header: HeaderName = Field(default="authorization", description='Where the key is: "Bearer KEY" or the bare key.')
-    keys: Listed[ApiKey] = Field(min_length=1, description="The keys that are known.")
-
-
-class Identify(Model):
-    """One way to recognise an agent: exactly one of the keys."""
-
-    header: HeaderName | None = Field(
-        default=None, description="The agent's id is in this header; believed only from loopback peers."
-    )
-    api_key: ApiKeys | None = Field(default=None, description="The agent shows a key.")
-    anonymous: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
-        default=None, description="Everybody else is the agent with this id; must be the last one."
-    )
-
-    @model_validator(mode="after")
-    def _one(self) -> Identify:
-        if len([given for given in (self.header, self.api_key, self.anonymous) if given is not None]) != 1:
-            raise ValueError("give exactly one of header, api_key and anonymous; begin each with its own -")
-        return self
 
 
 class Credential(Model):
@@ -296,6 +263,7 @@ class Config(Model):
     """The configuration file."""
 
     listen: ListenAddress = Field(default=Address("127.0.0.1", 8080), description="Where agents call.")
+    listen_tls: ListenTls | None = Field(default=None, description="TLS for agents; without it they speak plain HTTP.")
     admin: AdminField = Field(
         default=Admin(), description="Where operators look and change things: an address, or {listen: ..., token: ...}."
     )

@@ -27,9 +27,14 @@ KUBERNETES = "kubernetes:"
 """How names begin that an API server vouches for."""
 
 
+def is_trusted(url: str) -> bool:
+    """Whether nobody on the way can answer in its place."""
+    origin, _ = origin_of(url)
+    return origin.scheme == "https" or is_loopback(origin.host)
+
+
 def _trusted(value: str) -> str:
-    origin, _ = origin_of(value)
-    if origin.scheme != "https" and not is_loopback(origin.host):
+    if not is_trusted(value):
         raise ValueError("whoever is on the way could answer in its place; write https")
     return value
 
@@ -80,8 +85,8 @@ class Claims(Model):
     )
 
 
-class JwtConfig(Model):
-    """Bearer tokens that an issuer has signed."""
+class IssuerConfig(Model):
+    """Whose signatures on bearer tokens count."""
 
     issuer: Url = Field(description="The issuer, exactly as tokens name it (iss).")
     audience: Listed[Annotated[str, Field(min_length=1)]] = Field(
@@ -98,6 +103,11 @@ class JwtConfig(Model):
         default=("RS256", "ES256"), min_length=1, description="How tokens may be signed; with public keys only."
     )
     leeway: Duration = Field(default=60.0, le=300, description="By how much clocks may differ.")
+
+
+class JwtConfig(IssuerConfig):
+    """Bearer tokens that an issuer has signed."""
+
     claims: Claims = Claims()
     roles: Roles = Field(description='Roles, and the values of the claim that give them: {admin: [sre], viewer: ["*"]}')
 
@@ -124,8 +134,8 @@ class OidcConfig(Model):
     roles: Roles = Field(description="As of jwt.")
 
 
-class KubernetesConfig(Model):
-    """Bearer tokens that a Kubernetes API server vouches for (TokenReview)."""
+class ApiServer(Model):
+    """A Kubernetes API server."""
 
     url: TrustedUrl = Field(default="https://kubernetes.default.svc", description="The API server.")
     ca_file: str = Field(
@@ -139,6 +149,11 @@ class KubernetesConfig(Model):
     audiences: Listed[Annotated[str, Field(min_length=1)]] = Field(
         default=("toolgate",), min_length=1, description="Tokens must be for one of these."
     )
+
+
+class KubernetesConfig(ApiServer):
+    """Bearer tokens that a Kubernetes API server vouches for (TokenReview)."""
+
     roles: Roles = Field(description="Roles, and the users and groups that have them: {admin: [platform-team]}.")
 
 

@@ -29,7 +29,16 @@ BODY_IGNORED = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 """Methods whose bodies some servers leave unread, and then take for the next request: a connection that carried such
 a body is not used again, and says so."""
 
-_FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"})
+_FORWARDED = frozenset(
+    {
+        b"forwarded",
+        b"x-forwarded-client-cert",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+        b"x-real-ip",
+    }
+)
 
 _OF_THE_BODY = frozenset({b"content-length", b"content-md5", b"digest", b"content-digest", b"repr-digest"})
 """Fields that speak of the very bytes of a body: wrong where the gateway changed it."""
@@ -62,7 +71,7 @@ class Forwarder:
         self._folds = bool(tool.strip)
         self._base = tool.base_path
         self._origin_text = f"{tool.origin.scheme}://{tool.origin.authority}".lower()
-        self._tails: dict[tuple[str, str], bytes] = {}
+        self._tails: dict[tuple[str, str, bool], bytes] = {}
         self._sorts: dict[_Sort, frozenset[bytes]] = {}
         """The fields that are dropped, by what of a request decides on them but its Connection field."""
 
@@ -158,10 +167,10 @@ class Forwarder:
 
     def _tail(self, request: Request, host: str) -> bytes:
         """What every head to this tool ends with, for one peer and one asked-for host."""
-        key = (request.peer, host)
+        key = (request.peer, host, request.secure)
         tail = self._tails.get(key)
         if tail is None:
-            forwarded = _forwarded(self.tool.forwarded, request.peer, host)
+            forwarded = _forwarded(self.tool.forwarded, request.peer, host, "https" if request.secure else "http")
             tail = self._inject + b"Via: " + VIA + b"\r\n" + forwarded + b"\r\n"
             if len(host) <= _LONGEST_HOST:
                 if len(self._tails) >= 1024:
@@ -194,10 +203,10 @@ def connection_options(value: bytes) -> frozenset[bytes]:
     return frozenset(options - {b"", b"close", b"host", b"content-length", b"content-type", b"cache-control"})
 
 
-def _forwarded(style: str, peer: str, host: str) -> bytes:
+def _forwarded(style: str, peer: str, host: str, scheme: str) -> bytes:
     if style == "off":
         return b""
     if style == "rfc7239":
         node = f'"[{peer}]"' if ":" in peer else peer
-        return f'Forwarded: for={node};host="{host}";proto=http\r\n'.encode("latin-1")
-    return f"X-Forwarded-For: {peer}\r\nX-Forwarded-Host: {host}\r\nX-Forwarded-Proto: http\r\n".encode("latin-1")
+        return f'Forwarded: for={node};host="{host}";proto={scheme}\r\n'.encode("latin-1")
+    return f"X-Forwarded-For: {peer}\r\nX-Forwarded-Host: {host}\r\nX-Forwarded-Proto: {scheme}\r\n".encode("latin-1")

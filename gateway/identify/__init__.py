@@ -7,8 +7,10 @@ weaker source.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Protocol
+
+from msgspec import structs
 
 from gateway.errors import Refused
 from gateway.model import Agent, Reason, Request, Run
@@ -37,9 +39,7 @@ def identify(request: Request, sources: Sequence[Source]) -> Agent | Awaitable[A
     for source in sources:
         agent = source.identify(request)
         if agent is not None:
-            if not isinstance(agent, Agent) or len(sources) == 1 or agent.credential:
-                return agent
-            return _without_keys(agent, request, sources)
+            return agent if len(sources) == 1 else _alone(agent, request, sources)
     raise Refused(
         Reason.UNAUTHENTICATED,
         401,
@@ -49,12 +49,23 @@ def identify(request: Request, sources: Sequence[Source]) -> Agent | Awaitable[A
     )
 
 
-def _without_keys(agent: Agent, request: Request, sources: Sequence[Source]) -> Agent:
-    """The agent, and what it carries that opens this gateway although another source recognised it: not for tools."""
-    for source in sources:
-        if name := source.carried(request):
-            return Agent(agent.id, agent.roles, agent.source, name)
-    return agent
+def _alone(agent: Agent | Awaitable[Agent], request: Request, sources: Sequence[Source]) -> Agent | Awaitable[Agent]:
+    """The agent, and what it carries that opens this gateway although another source recognised it: not for tools.
+
+    Raises:
+        Refused: it carries more than one such credential (RFC 6750, 2).
+    """
+    names = {name for source in sources if (name := source.carried(request))}
+    if len(names) > 1:
+        if isinstance(agent, Coroutine):
+            agent.close()
+        several = ", ".join(sorted(name.decode() for name in names))
+        raise Refused(
+            Reason.BAD_REQUEST, 400, f"each of {several} carries a credential for this gateway", "send one of them"
+        )
+    if not names or not isinstance(agent, Agent) or agent.credential:
+        return agent
+    return structs.replace(agent, credential=names.pop())
 
 
 def run_of(request: Request, header: bytes) -> Run:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from jwt.api_jws import PyJWS
 from jwt.exceptions import PyJWTError
+from jwt.utils import base64url_decode
 from msgspec import Struct
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -34,7 +35,7 @@ _READERS: Mapping[object, Callable[[dict[str, Any]], Any]] = {
     "EC": ECAlgorithm.from_jwk,
     "OKP": OKPAlgorithm.from_jwk,
 }
-_TYPES = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
+_TYPES = frozenset({"jwt", "jose", "at+jwt", "application/jwt", "application/at+jwt"})
 """``typ`` of tokens that say who somebody is. Others are for something else: logout tokens, proofs (RFC 8725, 3.11)."""
 _JWS = PyJWS(algorithms=list(ALGORITHMS))
 
@@ -115,6 +116,8 @@ def verify(token: str, keys: Iterable[Key], expected: Expected, now: float) -> M
         raise BadToken("it is signed by an algorithm that is not allowed here")
     if "crit" in header or "b64" in header:
         raise BadToken("its header asks for extensions, and there are none")
+    if "cty" in header:
+        raise BadToken("it is a token around another one (cty)")
     kind = header.get("typ")
     if kind is not None and (not isinstance(kind, str) or kind.lower() not in _TYPES):
         raise BadToken("it is a token for something else (typ)")
@@ -131,6 +134,7 @@ def verify(token: str, keys: Iterable[Key], expected: Expected, now: float) -> M
 def _header(token: str) -> Mapping[str, Any]:
     try:
         header: Mapping[str, Any] = _JWS.get_unverified_header(token)
+        _strict(base64url_decode(token.partition(".")[0]))
     except (PyJWTError, ValueError, TypeError, RecursionError):
         raise BadToken("it is no signed JSON Web Token") from None
     return header
@@ -148,12 +152,36 @@ def _named(keys: Iterable[Key], ident: object, algorithm: str) -> Key:
 
 def _members(payload: bytes) -> Mapping[str, Any]:
     try:
-        claims = json.loads(payload)
+        claims = _strict(payload)
     except (ValueError, RecursionError):
         claims = None
     if not isinstance(claims, dict):
-        raise BadToken("its claims are no JSON object")
+        raise BadToken("its claims are no JSON object that all read alike")
     return claims
+
+
+def _strict(data: bytes) -> Any:
+    """JSON that no two readers take for something else: repeated names may be refused (RFC 7519, 4). Raises
+    ValueError."""
+    return json.loads(data, object_pairs_hook=_object, parse_int=_integer, parse_constant=_no_number)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found
+
+
+def _integer(text: str) -> int:
+    value = int(text) if len(text) <= 20 else 1 << 64
+    if not -(1 << 63) <= value < 1 << 63:
+        raise ValueError("an integer beyond 64 bits")
+    return value
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no JSON")
 
 
 def _check(claims: Mapping[str, Any], expected: Expected, now: float) -> None:

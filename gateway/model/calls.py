@@ -33,6 +33,8 @@ class Request(Struct, frozen=True, gc=False):
     loopback: bool
     certificate: tuple[str, ...] = ()
     """Names in the client's certificate, which TLS has verified: URIs (SPIFFE ids) first, then DNS names."""
+    secure: bool = False
+    """Whether it came over TLS."""
 
     def repeats(self, name: bytes) -> bool:
         """Whether the field with this lower-cased name stands more than once."""

@@ -16,6 +16,7 @@ class Reason(StrEnum):
     BODY_TOO_LARGE = "body_too_large"
     AMBIGUOUS_PATH = "ambiguous_path"
     UNAUTHENTICATED = "unauthenticated"
+    IDENTITY_UNAVAILABLE = "identity_unavailable"
     UNKNOWN_TOOL = "unknown_tool"
     NOT_GRANTED = "not_granted"
     POLICY_DENIED = "policy_denied"

@@ -56,6 +56,10 @@ class Keys:
                 raise
         return verify(token, self._keys, expected, now)
 
+    def renew(self) -> None:
+        """Fetch them anew if that is not too often, while the old ones serve."""
+        self._start()
+
     async def _current(self) -> tuple[Key, ...]:
         age = self._clock() - self._fetched
         if age >= OLDEST:

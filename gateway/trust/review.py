@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,21 +25,29 @@ MOST_KEPT = 1_000
 
 
 class Reviewed(Struct, frozen=True):
-    """Whom a token stands for."""
+    """Whom a token stands for. ``extra`` is what else is known of it: the pod that it is bound to."""
 
     username: str
     groups: tuple[str, ...]
+    extra: Mapping[str, tuple[str, ...]] = {}
 
 
 class Reviewer:
-    """Asks the API server at ``url``, by the token in ``token_file``, which is read each time (it is rotated)."""
+    """Asks the API server at ``url``, by the token in ``token_file``, which is read each time (it is rotated).
+    ``keep``: seconds for which a yes is believed here."""
 
     def __init__(
-        self, url: str, token_file: str, audiences: Sequence[str], asker: Asker, clock: Callable[[], float]
+        self,
+        url: str,
+        token_file: str,
+        audiences: Sequence[str],
+        asker: Asker,
+        clock: Callable[[], float],
+        keep: float = KEPT,
     ) -> None:
         self._address = f"{url.rstrip('/')}/apis/authentication.k8s.io/v1/tokenreviews"
         self._token_file, self._audiences = Path(token_file), list(audiences)
-        self._asker, self._clock = asker, clock
+        self._asker, self._clock, self._keep = asker, clock, keep
         self._kept: OrderedDict[bytes, tuple[float, Reviewed]] = OrderedDict()
 
     async def reviewed(self, token: str) -> Reviewed:
@@ -56,23 +64,20 @@ class Reviewer:
         if known is not None and self._clock() < until:
             return known
         found = self._read(await self._ask(token))
-        self._kept[digest] = (self._clock() + KEPT, found)
+        self._kept[digest] = (self._clock() + self._keep, found)
         self._kept.move_to_end(digest)
         if len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)
         return found
 
     async def _ask(self, token: str) -> Any:
-        try:
-            own = (await asyncio.to_thread(self._token_file.read_text)).strip()
-        except (OSError, UnicodeDecodeError):
-            raise Unavailable(f"cannot read {self._token_file}") from None
+        own = await credential_in(self._token_file)
         review = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenReview",
             "spec": {"token": token, "audiences": self._audiences},
         }
-        fields = {"Authorization": f"Bearer {own}", "Content-Type": "application/json"}
+        fields = {**own, "Content-Type": "application/json"}
         data = await self._asker.ask(self._address, body=json.dumps(review).encode(), fields=fields, accept=(200, 201))
         try:
             return json.loads(data)["status"]
@@ -88,6 +93,18 @@ class Reviewer:
         name = user.get("username") if isinstance(user, dict) else None
         if not isinstance(user, dict) or not isinstance(name, str) or not name:
             raise BadToken("the Kubernetes API server does not say whose it is")
-        groups = user.get("groups")
-        named = [one for one in groups if isinstance(one, str)] if isinstance(groups, list) else []
-        return Reviewed(name, tuple(named))
+        extra = user.get("extra")
+        told = {key: _texts(values) for key, values in extra.items()} if isinstance(extra, dict) else {}
+        return Reviewed(name, _texts(user.get("groups")), told)
+
+
+async def credential_in(file: Path) -> dict[str, str]:
+    """The field that shows the token in this file. Raises Unavailable."""
+    try:
+        return {"Authorization": f"Bearer {(await asyncio.to_thread(file.read_text)).strip()}"}
+    except (OSError, UnicodeDecodeError):
+        raise Unavailable(f"cannot read {file}") from None
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    return tuple([one for one in values if isinstance(one, str)]) if isinstance(values, list) else ()

@@ -126,7 +126,8 @@ class Exchange(Held):
 
     def _last_lines(self, *, framed: bool) -> bytes:
         """How the head of an answer ends: with whether its connection does. ``framed``: its body tells its own end."""
-        if not self.keep_alive or not framed or self._connection.listener.draining or not self.upload.complete:
+        ends = self._connection.listener.draining or self._connection.retired
+        if not self.keep_alive or not framed or ends or not self.upload.complete:
             self.closing = True
         if self.closing:
             return b"Connection: close\r\n\r\n"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator
 from time import monotonic
+from typing import Any
 
 from msgspec import Struct
 
@@ -19,6 +21,7 @@ from gateway.understand.http import title_of
 from gateway.wire.outbox import Outbox
 from gateway.wire.pool import Pool, Pools
 from gateway.wire.server import Connection
+from gateway.wire.tls import GOODBYE, HANDSHAKE
 
 log = logging.getLogger("toolgate.wire")
 
@@ -57,19 +60,23 @@ class Listener:
         self.pools = Pools(limits.max_head, self.outbox)
         self._ways: dict[int, tuple[Tool, tuple[Forwarder, Pool]]] = {}
         self._server: asyncio.Server | None = None
+        self._tls: dict[str, Any] = {}
+        """What connections are accepted with."""
         self._ticker: asyncio.Task[None] | None = None
         self._empty = asyncio.Event()
         self.hosts: set[bytes | None] = set()
         """Host fields that were looked at and found well-formed."""
 
-    async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Listen; returns the address in use (``port`` 0 lets the system choose).
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
+        """Listen, over TLS where that is given; returns the address in use (``port`` 0 lets the system choose).
 
         Raises:
             OSError: the address cannot be had.
         """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=BACKLOG)
+        if tls is not None:
+            self._tls = {"ssl": tls, "ssl_handshake_timeout": HANDSHAKE, "ssl_shutdown_timeout": GOODBYE}
+        self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=BACKLOG, **self._tls)
         self._ticker = asyncio.ensure_future(self._tick())
         address = self._server.sockets[0].getsockname()
         return address[0], address[1]
@@ -112,8 +119,15 @@ class Listener:
                         break
                     accepted.setblocking(False)
                     accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    late.append(asyncio.ensure_future(loop.connect_accepted_socket(lambda: Connection(self), accepted)))
+                    serving = loop.connect_accepted_socket(lambda: Connection(self), accepted, **self._tls)
+                    late.append(asyncio.ensure_future(serving))
         return late
+
+    def retire_certified(self) -> None:
+        """Other certificates are good now: agents who are known by theirs must show it again."""
+        for connection in self.connections:
+            if connection.certificate:
+                connection.retire()
 
     def opened(self, connection: Connection) -> None:
         """A connection begins."""

@@ -255,9 +255,12 @@ class RequestParser:
             length,
             connection.peer,
             connection.loopback,
+            connection.certificate,
+            connection.secure,
         )
         expect = b"expect" in lookup and version == "1.1" and lookup[b"expect"].lower() == b"100-continue"
-        exchange = Exchange(connection, request, parser.should_keep_alive(), upgrade, expect)
+        keep_alive = parser.should_keep_alive() and not connection.retired
+        exchange = Exchange(connection, request, keep_alive, upgrade, expect)
         self._new_head()
         self.body_of = exchange
         self.new.append(exchange)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from gateway.errors import Refused
 from gateway.model import Call
@@ -19,6 +19,7 @@ from gateway.wire.ending import Ending
 from gateway.wire.exchange import Exchange
 from gateway.wire.outbox import Outgoing
 from gateway.wire.requests import RequestParser
+from gateway.wire.tls import good_until, names_of
 from gateway.wire.turn import Rejected, Turn
 from gateway.wire.upstream import HIGH_WATER
 
@@ -48,12 +49,16 @@ class Connection(asyncio.Protocol):
         "_probes",
         "_queue",
         "_requests",
+        "_retires_at",
         "_stalled",
         "_tunnel",
+        "certificate",
         "idle_since",
         "listener",
         "loopback",
         "peer",
+        "retired",
+        "secure",
         "transport",
     )
 
@@ -69,6 +74,12 @@ class Connection(asyncio.Protocol):
         self._eof_at = 0.0
         self._probes = 0
         self.idle_since = monotonic()
+        self.secure = self.retired = False
+        """It is over TLS; it ends after the call under way."""
+        self.certificate: tuple[str, ...] = ()
+        """Names in the agent's certificate."""
+        self._retires_at = 0.0
+        """When that ends: whoever goes on after it must show a new one."""
 
     # -- asyncio ------------------------------------------------------------------------------------------------
 
@@ -80,7 +91,14 @@ class Connection(asyncio.Protocol):
         peer = raw.get_extra_info("peername")
         self.peer = peer[0] if isinstance(peer, tuple) else "unknown"
         self.loopback = self.peer.startswith("127.") or self.peer in ("::1", "::ffff:127.0.0.1")
+        if (tls := raw.get_extra_info("ssl_object")) is not None:
+            self._is_secure(tls.getpeercert())
         self.listener.opened(self)
+
+    def _is_secure(self, shown: Mapping[str, Any] | None) -> None:
+        self.secure = True
+        if shown:
+            self.certificate, self._retires_at = names_of(shown), good_until(shown)
 
     def data_received(self, data: bytes) -> None:
         if self._tunnel is not None:
@@ -132,7 +150,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         if self._tunnel is not None:
-            return self._tunnel.client_eof()
+            return self._tunnel.client_eof() and not self.secure
         if self._requests.new:
             self.set_out()
         if self._current is None or self._ending.lingers:
@@ -146,6 +164,9 @@ class Connection(asyncio.Protocol):
         if (self._current.phase >= RELAYING or self._current.streaming) and not self._queue:
             self.transport.flush()
             return False  # nobody stops talking in the middle of an answer: the agent has gone
+        if self.secure:  # no half-close over TLS, as asyncio has it
+            self.transport.flush()
+            return False
         self._eof_at = monotonic()
         return True
 
@@ -286,6 +307,8 @@ class Connection(asyncio.Protocol):
         limits = self.listener.limits
         if self._ending.check(now):
             return
+        if self._retires_at and now >= self._retires_at:
+            self.retire()
         current = self._current
         requests = self._requests
         if requests.begun or requests.prefix:
@@ -302,8 +325,18 @@ class Connection(asyncio.Protocol):
             current.check(now, self._stalled)
             if self._eof_at and now - self._eof_at > limits.half_close_grace and current is self._current:
                 self._probe(current)
-        elif now - self.idle_since > (1.0 if self.listener.draining else limits.keep_alive) and not requests.begun:
+        elif now - self.idle_since > self._patience() and not requests.begun:
             self._ending.shut()
+
+    def retire(self) -> None:
+        """Who has connected is not known by this certificate any more: calls under way are answered, then it ends."""
+        self.retired, self._retires_at, self.certificate = True, 0.0, ()
+
+    def _patience(self) -> float:
+        """Seconds for which it may be idle."""
+        if self.retired:
+            return 0.0
+        return 1.0 if self.listener.draining else self.listener.limits.keep_alive
 
     def stop(self) -> None:
         """The gateway ends now: what is under way gets an answer that says so, or an end that cannot be mistaken."""

@@ -61,7 +61,7 @@ def test_claims_that_are_not_as_expected_are_refused(claims: dict, why: str) -> 
     assert why in str(refused(ISSUER.token(NOW, **claims)))
 
 
-@pytest.mark.parametrize("value", [True, "1900000000", [], -1, 1e300, float("nan")])
+@pytest.mark.parametrize("value", [True, "1900000000", [], -1, 1e300])
 def test_a_time_that_is_none_is_refused(value: object) -> None:
     """PyJWT would not write such a token: so it is signed by hand."""
     from jwt.api_jws import PyJWS
