@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from gateway.model import Call, Fields, Permit, Request, Tool
+from gateway.execute.query import folded, with_members
+from gateway.model import Call, Fields, Lent, Permit, Request, Tool
 
 HOP_BY_HOP = frozenset(
     {
@@ -65,10 +66,15 @@ class Forwarder:
         self.tool = tool
         self._host = tool.origin.authority.encode("latin-1")
         self._inject = b"".join(b"%s: %s\r\n" % field for field in tool.inject)
+        if tool.masks_echo:  # what is coded cannot be looked through
+            self._inject += b"Accept-Encoding: identity\r\n"
         # Host and Expect are written by us; the agent's word on forwarding is not believed; Agent-Why is for us.
         self._drop = HOP_BY_HOP | _FORWARDED | tool.strip | {b"host", b"expect", b"agent-why"}
+        if tool.masks_echo:
+            self._drop |= {b"accept-encoding"}
         # CGI and its heirs (WSGI, PHP) fold "_" to "-": X_Api_Key would stand beside the X-Api-Key that we put in.
         self._folds = bool(tool.strip)
+        self._gone = frozenset([folded(name) for name in tool.strip_query])
         self._base = tool.base_path
         self._origin_text = f"{tool.origin.scheme}://{tool.origin.authority}".lower()
         self._tails: dict[tuple[str, str, bool], bytes] = {}
@@ -76,31 +82,30 @@ class Forwarder:
         """The fields that are dropped, by what of a request decides on them but its Connection field."""
 
     def head(
-        self, permit: Permit, *, chunked: bool, upgrade: bytes = b"", expect: bool = False, plain: bool = False
+        self,
+        permit: Permit,
+        *,
+        chunked: bool,
+        upgrade: bytes = b"",
+        expect: bool = False,
+        plain: bool = False,
+        lent: Lent | None = None,
     ) -> bytes:
         """The head of the request to the tool, up to and including the empty line.
 
         ``chunked``: the body will be sent in chunks. ``upgrade``: the protocol the agent asks to switch to, or
         nothing. ``expect``: pass on ``Expect: 100-continue``. ``plain``: ask for the whole answer, without a content
-        coding.
+        coding. ``lent``: a credential for this call, which takes the place of what the agent sent in its fields and
+        members.
         """
         call = permit.call
         request = call.request
-        target = call.target
-        if target != "*":
-            target = self._base + target
-            if target[:1] != "/":
-                target = "/" + target
-        drop = self._dropped(call, plain=plain)
-        host = call.host.encode("latin-1") if self.tool.preserve_host else self._host
-        parts = [f"{request.method} {target} HTTP/1.1\r\nHost: ".encode("latin-1"), host, b"\r\n"]
-        if self._folds:
-            parts += [b"%b: %b\r\n" % field for field in request.fields if _folded(field[0]) not in drop]
-        else:
-            parts += [b"%b: %b\r\n" % field for field in request.fields if field[0].lower() not in drop]
+        target = self.target(call, lent)
+        parts = [f"{request.method} {target} HTTP/1.1\r\nHost: ".encode("latin-1"), self.host(call), b"\r\n"]
+        parts += [b"%b: %b\r\n" % field for field in self.kept(call, lent, plain=plain)]
         if chunked:
             parts.append(b"Transfer-Encoding: chunked\r\n")
-        if plain:
+        if plain and not self.tool.masks_echo:
             parts.append(b"Accept-Encoding: identity\r\n")
         if call.body is not None:
             parts.append(b"Content-Length: %d\r\n" % len(call.body))
@@ -114,8 +119,34 @@ class Forwarder:
             parts.append(b"Expect: 100-continue\r\n")
         if call.onward:
             parts += [b"%b: %b\r\n" % field for field in call.onward if field[1] and field[0] not in self.tool.strip]
+        if lent is not None:
+            parts += [b"%b: %b\r\n" % field for field in lent.fields]
         parts.append(self._tail(request, call.host))
         return b"".join(parts)
+
+    def target(self, call: Call, lent: Lent | None = None) -> str:
+        """Path and query that the tool gets."""
+        target = call.target
+        if target == "*":
+            return target
+        target = self._base + target
+        if target[:1] != "/":
+            target = "/" + target
+        members = lent.query if lent is not None else ()
+        return with_members(target, self._gone, members) if self._gone or members else target
+
+    def host(self, call: Call) -> bytes:
+        """The Host field that the tool gets."""
+        return call.host.encode("latin-1") if self.tool.preserve_host else self._host
+
+    def kept(self, call: Call, lent: Lent | None = None, *, plain: bool = False) -> list[tuple[bytes, bytes]]:
+        """The agent's fields that the tool gets."""
+        drop = self._dropped(call, plain=plain)
+        if lent is not None and lent.fields:
+            drop = drop.union([name.lower() for name, _ in lent.fields])
+        elif not self._folds:
+            return [field for field in call.request.fields if field[0].lower() not in drop]
+        return [field for field in call.request.fields if _folded(field[0]) not in drop]
 
     def _dropped(self, call: Call, *, plain: bool) -> frozenset[bytes]:
         """The fields of this request that the tool does not get, lower-cased."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from gateway.model.credentials import Loan
 from gateway.model.egress import Egress
 
 Fields = tuple[tuple[bytes, bytes], ...]
@@ -50,9 +51,9 @@ class FlowLabels(Struct, frozen=True):
 class Tool(Struct, frozen=True):
     """One upstream as the operator configured it.
 
-    ``inject`` holds the credential fields to add; ``strip`` the lower-cased field names removed from what the agent
-    sent. ``ca_pem`` (certificates in PEM, instead of the system's) and ``server_name`` shape TLS verification, which
-    cannot be turned off.
+    ``inject`` holds the credential fields that every call gets, ``loans`` the others; ``strip`` the lower-cased field
+    names removed from what the agent sent. ``ca_pem`` (certificates in PEM, instead of the system's) and
+    ``server_name`` shape TLS verification, which cannot be turned off.
     """
 
     name: str
@@ -63,6 +64,13 @@ class Tool(Struct, frozen=True):
     preserve_host: bool = False
     inject: Fields = ()
     strip: frozenset[bytes] = frozenset()
+    loans: tuple[Loan, ...] = ()
+    loan_required: bool = False
+    """Who gets none of the loans makes no calls."""
+    strip_query: frozenset[str] = frozenset()
+    """Names of query members that are removed, however they are written."""
+    masks_echo: bool = False
+    """Credentials that the tool repeats in an answer are masked there."""
     operations: tuple[str, ...] = ()
     timeouts: Timeouts = Timeouts()
     concurrency: int = 0

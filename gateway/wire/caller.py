@@ -11,7 +11,7 @@ from time import monotonic
 from gateway.effects import Send
 from gateway.errors import Refused, ToolgateError, UpstreamError
 from gateway.execute.forward import BODY_IGNORED, Forwarder
-from gateway.model import SAFE_METHODS, Answered, Permit, Reason
+from gateway.model import SAFE_METHODS, Answered, Lent, Permit, Reason
 from gateway.wire.driver import CONNECTING, DONE, RELAYING, SENT, WAITING, Driver
 from gateway.wire.upstream import UpstreamConnection
 
@@ -37,6 +37,7 @@ class Caller(Driver):
     _retried = _plain = _typed = False
     _first_byte = _began = _asked_at = 0.0
     _upstream: UpstreamConnection | None = None
+    _lent: Lent | None = None
     _permit: Permit
     _forwarder: Forwarder
 
@@ -93,7 +94,8 @@ class Caller(Driver):
 
     def _send(self, send: Send) -> None:
         self._plain, self._typed = send.plain, send.plain or send.typed
-        self._permit = permit = send.permit
+        self._permit, self._lent = send.permit, send.lent
+        permit = send.permit
         if permit.call.body is not None:
             self.upload.replace(permit.call.body)
         self._began = monotonic()
@@ -148,6 +150,7 @@ class Caller(Driver):
             upgrade=self.upgrade,
             expect=upload.expect and not upload.complete,
             plain=self._plain,
+            lent=self._lent,
         )
         if upload.complete:
             self._asked()
