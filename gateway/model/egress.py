@@ -29,12 +29,27 @@ NEVER: tuple[Network, ...] = tuple(
 with credentials outside of link-local (Alibaba, AWS and GCP by IPv6, Oracle)."""
 _INSIDE: tuple[Network, ...] = tuple(
     ip_network(text)
-    for text in ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
+    for text in (
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "::1/128",
+        "64:ff9b:1::/48",
+        "fc00::/7",
+        "fec0::/10",
+    )
 )
-"""Private (RFC 1918, RFC 4193), shared (RFC 6598) and loopback."""
-_NAT64 = ip_network("64:ff9b::/96")
+"""Private (RFC 1918, RFC 4193), shared (RFC 6598), loopback, and what else leads nowhere on the Internet (RFC 6890)."""
+_TRANSLATED = (ip_network("64:ff9b::/96"), ip_network("::ffff:0:0:0/96"))
+"""IPv4 in the last 32 bits (RFC 6052, RFC 2765)."""
 _INSIDE_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa", "svc", "test", "example", "invalid")
 """Names that end with one of these exist only inside (RFC 6761, RFC 6762, RFC 8375, Kubernetes)."""
+_WRITTEN = ("nip.io", "sslip.io", "xip.io", "traefik.me", "localtest.me", "lvh.me", "vcap.me", "1u.ms", "rbndr.us")
+"""Names that end with one of these are public and lead to the address that is written in them, or to loopback."""
 
 
 class Egress(Struct, frozen=True):
@@ -83,6 +98,19 @@ def is_inside(host: str) -> bool:
     return name.endswith(tuple(f".{suffix}" for suffix in _INSIDE_NAMES)) or ".svc." in f"{name}."
 
 
+def host_class(host: str) -> str:
+    """What a host is by what is written: ``reserved`` (link-local, where clouds keep credentials, multicast),
+    ``private`` (loopback too), ``inside`` (a name that exists only there, or has an address in it) or ``public``."""
+    name = host.rstrip(".").lower()
+    try:
+        found = embedded(ip_address(name))
+    except ValueError:
+        return "inside" if is_inside(name) or f".{name}".endswith(tuple(f".{zone}" for zone in _WRITTEN)) else "public"
+    if any(_within(one, NEVER) for one in found):
+        return "reserved"
+    return "private" if any(_within(one, _INSIDE) for one in found) else "public"
+
+
 def embedded(address: Address) -> tuple[Address, ...]:
     """The address, and the IPv4 address that it leads to where it is a form of one (mapped, compatible, NAT64, 6to4,
     Teredo)."""
@@ -91,7 +119,7 @@ def embedded(address: Address) -> tuple[Address, ...]:
     inner: list[Address] = []
     if address.ipv4_mapped is not None:
         return (address.ipv4_mapped,)
-    if address in _NAT64:
+    if _within(address, _TRANSLATED):
         inner.append(IPv4Address(int(address) & 0xFFFFFFFF))
     if address.sixtofour is not None:
         inner.append(address.sixtofour)

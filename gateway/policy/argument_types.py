@@ -19,7 +19,7 @@ from gateway.policy.syntax import Expr, text_of
 
 _GIVES = {"size": "int", "int": "int", "uint": "uint", "double": "double", "string": "string", "bool": "bool"}
 _GIVES |= dict.fromkeys(("startsWith", "endsWith", "contains", "matches", "glob", "cidr", "has"), "bool")
-_GIVES |= {"domain": "string", "all": "bool", "exists": "bool", "exists_one": "bool"}
+_GIVES |= {"domain": "string", "host_class": "string", "all": "bool", "exists": "bool", "exists_one": "bool"}
 _OF_TEXT = frozenset({"startsWith", "endsWith", "contains", "matches"})
 _LOOPS = frozenset({"all", "exists", "exists_one", "map", "filter"})
 _SIZED = frozenset({"string", "bytes", "list", "map"})

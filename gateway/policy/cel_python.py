@@ -190,7 +190,7 @@ def _implementation(function: Function) -> Any:
 
     def call(*arguments: Any) -> Any:
         """Gives an error back instead of raising it: so ``||`` and ``&&`` can absorb it, as CEL says."""
-        if not function.takes_any and not all(isinstance(argument, celtypes.StringType) for argument in arguments):
+        if not function.takes_any and not all(isinstance(argument, str) for argument in arguments):
             return celpy.CELEvalError(f"{function.name} cannot be applied to these types")
         try:
             return celpy.json_to_cel(run([_unwrapped(argument) for argument in arguments]))

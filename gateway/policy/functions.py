@@ -15,7 +15,7 @@ from msgspec import Struct
 from gateway.policy import hints
 from gateway.policy.engine import BOOL, DYN, DYN_MAP, STRING, STRINGS, CelError, CelType
 from gateway.policy.functions_flow import origin
-from gateway.policy.functions_net import check_range, cidr, domain
+from gateway.policy.functions_net import check_range, cidr, domain, host_class
 from gateway.policy.functions_shell import shell
 from gateway.policy.functions_text import FunctionError, check_pattern, glob, json, text_of, texts
 from gateway.policy.tokens import Token, arguments, literal, place
@@ -40,6 +40,7 @@ FUNCTIONS = (
     Function("cidr", cidr, BOOL, (2,), check_range),
     Function("glob", glob, BOOL, (2,), check_pattern),
     Function("domain", domain, STRING),
+    Function("host_class", host_class, STRING),
     Function("shell", shell, CelType("list", (STRINGS,))),
     Function("origin", origin, DYN_MAP, takes_any=True),
     Function("texts", texts, STRINGS, takes_any=True),

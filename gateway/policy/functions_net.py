@@ -1,4 +1,4 @@
-"""``cidr()`` and ``domain()``: where something lives on the network."""
+"""``cidr()``, ``domain()`` and ``host_class()``: where something lives on the network."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from gateway.model import egress
 from gateway.policy.functions_text import FunctionError, bounded
 
 URL_CAP = 8192
@@ -96,6 +97,17 @@ def domain(url: str) -> str:
     if split is None or (split[2] and (len(split[2]) > 5 or int(split[2]) > 65535)):
         raise FunctionError("host and port can be read in more than one way")
     return _host(split[1])
+
+
+def host_class(url: str) -> str:
+    """Where ``domain(url)`` is, by what is written, not by what it resolves to: ``public``, ``private`` (loopback
+    too), ``reserved`` (link-local, where clouds keep credentials, multicast) or ``inside`` (a name that exists only in
+    a network, or stands for the address in it).
+
+    Raises:
+        FunctionError: as ``domain``.
+    """
+    return egress.host_class(domain(url))
 
 
 def _host(text: str) -> str:

@@ -31,6 +31,8 @@ def evaluate(engine: Any, source: str, **args: Any) -> Any:
         ('json(args.text).items.exists(i, i.id == 7) && json("null") == null', True),
         ('cidr("10.1.2.3", "10.0.0.0/8") && !cidr("11.1.2.3", "10.0.0.0/8")', True),
         ('glob(domain("https://API.example.com:8443/x"), "*.example.com")', True),
+        ('domain("https://" + "a.com")', "a.com"),
+        ('host_class("https://127.0.0.1/")', "private"),
         ('shell("cd src && ls -l | wc").map(c, c[0])', ["cd", "ls", "wc"]),
         ('shell(args.command).all(c, c[0] in ["ls", "wc"])', True),
         ('sql("SELECT a FROM Users; DELETE FROM t").map(s, s.kind)', ["select", "delete"]),

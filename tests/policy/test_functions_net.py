@@ -1,4 +1,4 @@
-"""``cidr()`` and ``domain()``: one answer, or none where clients differ."""
+"""``cidr()``, ``domain()`` and ``host_class()``: one answer, or none where clients differ."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.policy.functions_net import cidr, domain
+from gateway.policy.functions_net import cidr, domain, host_class
 from gateway.policy.functions_text import FunctionError
 
 
@@ -152,3 +152,57 @@ def test_a_mapped_address_is_the_address_that_it_stands_for(ip: int, base: int, 
     assert cidr(plain, str(network)) is inside
     assert cidr(mapped, str(network)) is inside
     assert cidr(plain, f"::ffff:{network.network_address}/{prefix + 96}") is inside
+
+
+@pytest.mark.parametrize(
+    ("host", "what"),
+    [
+        ("example.com", "public"),
+        ("8.8.8.8", "public"),
+        ("[2606:4700::1111]", "public"),
+        ("[2002:808:808::]", "public"),
+        ("internal.example.com", "public"),
+        ("notnip.io", "public"),
+        ("10.0.0.1", "private"),
+        ("100.64.0.1", "private"),
+        ("127.8.9.1", "private"),
+        ("198.18.0.1", "private"),
+        ("[::1]", "private"),
+        ("[::ffff:192.168.0.1]", "private"),
+        ("[::ffff:0:10.0.0.1]", "private"),
+        ("[::10.0.0.1]", "private"),
+        ("[64:ff9b::10.0.0.1]", "private"),
+        ("[64:ff9b:1::1]", "private"),
+        ("[2002:a00:1::]", "private"),
+        ("[fd00::1]", "private"),
+        ("[fec0::1]", "private"),
+        ("169.254.169.254", "reserved"),
+        ("100.100.100.200", "reserved"),
+        ("0.0.0.0", "reserved"),
+        ("224.0.0.1", "reserved"),
+        ("255.255.255.255", "reserved"),
+        ("[::]", "reserved"),
+        ("[fe80::1]", "reserved"),
+        ("[fd00:ec2::254]", "reserved"),
+        ("[::ffff:169.254.169.254]", "reserved"),
+        ("[2002:a9fe:a9fe::]", "reserved"),
+        ("[ff02::1]", "reserved"),
+        ("localhost", "inside"),
+        ("LOCALHOST.", "inside"),
+        ("db", "inside"),
+        ("vault.internal", "inside"),
+        ("a.ns.svc.cluster.local", "inside"),
+        ("a.ns.svc", "inside"),
+        ("router.home.arpa", "inside"),
+        ("10-0-0-1.sslip.io", "inside"),
+        ("nip.io", "inside"),
+    ],
+)
+def test_a_host_is_what_is_written(host: str, what: str) -> None:
+    assert host_class(f"https://{host}:8443/x") == what
+
+
+@pytest.mark.parametrize("url", ["http://127.1/", "http://2130706433/", "10.0.0.1", "http://[fe80::1%25eth0]/"])
+def test_where_clients_differ_a_host_is_nothing(url: str) -> None:
+    with pytest.raises(FunctionError):
+        host_class(url)
