@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, WithJsonSchema, model_validator
 
-from gateway.config.described import PartOfCall
+from gateway.config.described import GuardrailSaid, PartOfCall
 from gateway.config.fields import Listed, Model, Url, Usd
 from gateway.config.schema import CelFunctions, ToolConfig, ToolName
 from gateway.model import Reason
@@ -82,13 +82,14 @@ class AnswerPart(Model):
     body: str | None = Field(default=None, description="The body as it stands, instead of all that.")
     content_type: str = Field(default="application/json", description="The media type of the body.")
     after: Duration = Field(default=0.0, description="How long the answer takes.")
+    guardrail: dict[str, GuardrailSaid] = Field(default={}, description="What guardrails say of it, by name.")
     fault: Literal["unreachable", "timeout", "broken"] | None = Field(
         default=None, description="Instead of an answer: nobody is there, it takes too long, or it breaks off."
     )
 
     @model_validator(mode="after")
     def _one_kind(self) -> AnswerPart:
-        given = self.model_fields_set - {"after", "status", "content_type"}
+        given = self.model_fields_set - {"after", "status", "content_type", "guardrail"}
         if "body" in given and given != {"body"}:
             raise ValueError("body stands for the whole answer; remove the rest, or body")
         if self.result is not None and (self.usage or self.proposals):

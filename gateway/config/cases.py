@@ -163,6 +163,7 @@ class _Known:
             else:
                 self.deciders.append(f"{document.kind.lower()}/{name}")
         self.deciders += self.rules
+        self.deciders += [f"guardrail/{name}" for name in loaded.config.guardrails]
 
     def strangers(self, expect: Expect, at: Place) -> Iterator[Mistake]:
         """The names that are nobody's, which could never come."""

@@ -20,6 +20,16 @@ def _path(value: str) -> str:
     return value
 
 
+class GuardrailSaid(Model):
+    """What a guardrail says, where it is not asked."""
+
+    flagged: bool = Field(default=False, description="Whether it objects.")
+    score: float = Field(default=0.0, description="How sure it is.")
+    labels: Listed[str] = Field(default=(), description="What it has found.")
+    detail: str = Field(default="", max_length=256, description="Why, in words.")
+    answered: bool = Field(default=True, description="false: it gives no usable answer.")
+
+
 class PartOfCall(Model):
     """What may be said of a call; all of it can be left to the defaults of a file.
 
@@ -43,6 +53,8 @@ class PartOfCall(Model):
     headers: dict[HeaderName, HeaderValue] = Field(default={}, description="More header fields.")
     args: dict[str, JsonValue] | None = Field(default=None, description="The arguments: a JSON body, or those of MCP.")
     body: JsonValue = Field(default=None, description="The body instead of args: JSON, or text as it stands.")
+
+    guardrail: dict[str, GuardrailSaid] = Field(default={}, description="What guardrails say of it, by name.")
 
     @model_validator(mode="after")
     def _one_body(self) -> PartOfCall:

@@ -9,10 +9,8 @@ from typing import Any
 import aiohttp
 
 from gateway.config.schema_guardrails import GuardrailConfig
-from gateway.errors import Refused
-from gateway.guardrails.formats import unanswered
+from gateway.guardrails.formats import unanswered, unavailable
 from gateway.guardrails.guardrail import Count, Guardrail, Mask, NoAnswerError
-from gateway.model import Reason
 
 
 class GuardrailBook:
@@ -42,7 +40,7 @@ class GuardrailBook:
         for (name, must), answer in zip(names.items(), answers, strict=True):
             if isinstance(answer, NoAnswerError):
                 if must and self._must(name):
-                    raise _unavailable(name, answer)
+                    raise unavailable(name, str(answer), answer.wait)
                 said[name] = unanswered()
             elif isinstance(answer, BaseException):
                 raise answer
@@ -75,14 +73,3 @@ class GuardrailBook:
                 connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
             )
         return self._opened
-
-
-def _unavailable(name: str, error: NoAnswerError) -> Refused:
-    return Refused(
-        Reason.GUARDRAIL_UNAVAILABLE,
-        503,
-        f"guardrail {name!r} must be asked about this, and cannot: {error}",
-        "try again later",
-        retry_after=max(1.0, error.wait),
-        rule=f"guardrail/{name}",
-    )

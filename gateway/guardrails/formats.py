@@ -10,6 +10,8 @@ from math import isfinite
 from typing import Any
 
 from gateway.config.schema_guardrails import GuardrailConfig
+from gateway.errors import Refused
+from gateway.model import Reason
 
 Said = dict[str, Any]
 """``flagged``, ``score``, ``labels``, ``detail``, ``answered``: what rules read."""
@@ -24,6 +26,18 @@ class UnusableError(ValueError):
 def unanswered() -> Said:
     """What rules read of a guardrail that has not answered."""
     return {"flagged": False, "score": 0.0, "labels": [], "detail": "", "answered": False}
+
+
+def unavailable(name: str, why: str, wait: float = 0.0) -> Refused:
+    """The refusal of what a guardrail must be asked about, and is not. ``wait`` is in seconds."""
+    return Refused(
+        Reason.GUARDRAIL_UNAVAILABLE,
+        503,
+        f"guardrail {name!r} must be asked about this, and cannot: {why}",
+        "try again later",
+        retry_after=max(1.0, wait),
+        rule=f"guardrail/{name}",
+    )
 
 
 def question_of(config: GuardrailConfig, about: Mapping[str, Any]) -> dict[str, Any]:

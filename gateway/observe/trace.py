@@ -205,6 +205,7 @@ _FACTS = (
     "llm.model",
     "llm.stream",
     "llm.max_tokens",
+    "guardrail",
 )
 """Facts that are recorded. Never prompts and messages: a record is read by more people than a conversation."""
 

@@ -18,6 +18,7 @@ from gateway.errors import Refused, UpstreamError
 from gateway.model import Agent, Answered, Call, Outcome, Permit, Reason, Request, Trace
 from gateway.pipeline import Await, Collect, Effect, Pipeline, ReadBody, Relay, Reply, Send, Way
 from gateway.rehearse.answers import body_of
+from gateway.rehearse.guardrails import Told, Words, said
 from gateway.rehearse.requests import request_of
 from gateway.rehearse.stage import Stage, Turn
 from gateway.stores.lineage import TracedRuns
@@ -35,8 +36,8 @@ UNANSWERED = AnswerPart(status=204)
 class Act:
     """One call on its way. ``trace`` is its record, None until it has ended; ``body`` is the answer's for the agent."""
 
-    def __init__(self, sent: bytes, answer: AnswerPart, way: Way) -> None:
-        self.sent, self.answer, self.way = sent, answer, way
+    def __init__(self, sent: bytes, answer: AnswerPart, way: Way, guardrail: Words) -> None:
+        self.sent, self.answer, self.way, self.guardrail = sent, answer, way, guardrail
         self.call: Call | None = None
         self.body = b""
         self.trace: Trace | None = None
@@ -76,14 +77,16 @@ class Performance:
             stage.runs,
             self._lineage,
             stage.quarantines,
+            guards=self,
         )
+        self._acting: Act | None = None
 
     def begin(self, described: Described, answer: AnswerPart | None, at: float) -> Act:
         """Let an agent make a call at ``at``, after all that is due by then has gone on."""
         self.until(at)
         self._stage.now = at
         request, body = request_of(self._in_run(described), self._host)
-        act = Act(body, answer or UNANSWERED, self._pipeline.run(request))
+        act = Act(body, answer or UNANSWERED, self._pipeline.run(request), described.guardrail)
         self._doors.agent = Agent(described.agent, described.roles, "described")
         self._go_on(act, None)
         return act
@@ -113,6 +116,7 @@ class Performance:
 
     def _next(self, act: Act, value: Any) -> Effect | None:
         """The next effect of the call, or None where it has ended and was recorded."""
+        self._acting = act
         try:
             return act.way.throw(value) if isinstance(value, Exception) else act.way.send(value)
         except StopIteration:
@@ -120,6 +124,17 @@ class Performance:
         except Exception:  # noqa: BLE001 - the pipeline broke, and has recorded how
             act.trace = self._doors.recorded
         return None
+
+    def ask(self, names: Mapping[str, bool], about: Mapping[str, Any]) -> Awaitable[Any]:
+        """What guardrails say of the call under way, or of its answer, as the file has it."""
+        act = self._acting
+        if act is None:
+            raise RuntimeError("no call is under way")
+        words = act.answer.guardrail if "result" in about else act.guardrail
+        try:
+            return Told(said(words, names, self._stage.loaded.config.guardrails))
+        except Refused as refused:
+            return Told(refused)
 
     def _answer(self, effect: Effect, act: Act) -> tuple[float, Any]:
         """In how many seconds the effect is answered, and with what; an exception is thrown in."""
@@ -159,7 +174,12 @@ class _Doors:
 def _turn(awaitable: Awaitable[Any]) -> tuple[float, Any]:
     """In how many seconds it is the call's turn, and what it is then given."""
     waiting = awaitable.__await__()
-    turn = next(waiting)
+    try:
+        turn = next(waiting)
+    except StopIteration as told:  # a guardrail's word is there at once
+        return 0.0, told.value
+    except Refused as refused:
+        return 0.0, refused
     if not isinstance(turn, Turn):
         raise TypeError(f"the pipeline waits for {turn!r}")
     try:

@@ -220,6 +220,8 @@ def _lacking(record: Record, call: Call) -> list[str]:
         missing.append("tool.operation")
     if len(call.agent.id) >= CUT:
         missing.append("agent.id")
+    if "guardrail" not in record.facts:
+        missing.append("guardrail")
     if record.facts:
         missing += [name for name, value in record.facts.items() if isinstance(value, str) and len(value) >= CUT]
         if call.tool.protocol in LLM_PROTOCOLS and "llm.model" in record.facts:

@@ -33,6 +33,7 @@ from gateway.model import (
 )
 from gateway.pipeline import failed
 from gateway.ports import Clock
+from gateway.rehearse.guardrails import with_said
 from gateway.rehearse.requests import request_of
 from gateway.replies import quarantined
 from gateway.stores.bucket import spend, take
@@ -85,7 +86,8 @@ class Stage:
         agent = Agent(described.agent, described.roles, "described")
         run = Run(described.run)
         reader = self.streets[route.tool.name].reader
-        return reader.read("described", request, route, agent, run, body or None).arrived(self.wall())
+        call = reader.read("described", request, route, agent, run, body or None).arrived(self.wall())
+        return with_said(call, self.streets[route.tool.name], described.guardrail, self.loaded.config.guardrails)
 
     def decide(self, call: Call, at: float) -> Decision:
         """The decision on the call, taken at ``at``. A permit holds what it claimed until ``settle``.
