@@ -62,7 +62,7 @@ def test_what_loads_fits_the_schema(text: str) -> None:
 SAID_ELSEWHERE = {
     # Only the loader can know these: they need other values, other files, or an expression to be compiled.
     "two documents", "tool name", "port", "zero", "small", "header name", "structural", "url idn", "url port0",
-    "url path",
+    "url path", "url whose host is a number to some", "tunnels without TLS", "egress ranges",
     "host", "shared host", "operation", "operation mix", "operation twice name", "operation shape", "both",
     "openapi missing", "credential empty", "credential break", "credential header", "credential twice", "tls", "ca",
     "anonymous first", "key twice", "env", "file", "reference", "open reference", "no policies",
