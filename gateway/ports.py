@@ -231,6 +231,17 @@ class Flow(Protocol):
     def planted(self, call: Call) -> Sequence[str]:
         """What in the call's arguments leads elsewhere (URLs, addresses, accounts) and only the untrusted told."""
 
+    def say(self, args: Any) -> None:
+        """What the agent wrote into a call that is being answered: who only repeats that tells nothing."""
+
+    def foreign(self, call: Call) -> Sequence[str]:
+        """Paths of the arguments that direct it, or say what it is about, in which there is something that only the
+        untrusted told, be it one word."""
+
+    def asked(self, call: Call) -> bool:
+        """Whether people have used one of the words with which one asks for what the call does; true where its labels
+        name none."""
+
     def hear(self, source: str, labels: Sequence[str], data: bytes, content_type: str) -> None:
         """A whole result, or what somebody said, as it came."""
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from gateway.config.fields import Listed, Model, SigningKey
+from gateway.model import FlowLabels
 from gateway.policy.redaction import check_field
 from gateway.policy.schema_parts import Glob, GlobList
 
@@ -19,6 +20,7 @@ def _argument(value: str) -> str:
 
 
 Argument = Annotated[str, AfterValidator(_argument)]
+Word = Annotated[str, Field(min_length=2, max_length=60, pattern=r"^\w[\w ]*$")]
 
 
 class FlowSpec(Model):
@@ -30,14 +32,29 @@ class FlowSpec(Model):
         description="What their results are: untrusted is what strangers can write (mails, web pages, tickets), trusted"
         " what only your own people or systems can; private must not get out. A run has the labels of all it reads.",
     )
-    sends: Literal["external", "internal"] | None = Field(
+    sends: Literal["external", "internal", "request"] | None = Field(
         default=None,
-        description="Where their arguments go: external leaves the house, internal stays in it.",
+        description="Where their arguments go: external leaves the house, internal stays in it; request only asks"
+        " somebody outside (a page is fetched, the web is searched), who is told no more than the arguments.",
     )
     directs: Listed[Argument] = Field(
         default=(),
         description="Arguments that direct what happens, such as args.recipient, args.amount, args.path or args.url.",
     )
+    about: Listed[Argument] = Field(
+        default=(),
+        description="Arguments that say what it is about, such as args.title: the model may word them, but not take them"
+        " from strangers alone.",
+    )
+    asked: Listed[Word] = Field(
+        default=(),
+        description="Beginnings of words with which people ask for it: `delet` for delete and deletion. Where people"
+        " have said none of them in the run, nobody has asked for it. Without it, that is not looked at.",
+    )
+
+    def labels(self) -> FlowLabels:
+        """The same for the gateway's use."""
+        return FlowLabels(self.operations, self.returns, self.sends or "", self.directs, self.about, self.asked)
 
 
 class Flow(Model):

@@ -43,9 +43,14 @@ class FlowLabels(Struct, frozen=True):
     returns: tuple[str, ...] = ()
     """Of trusted, untrusted, private, public: what its results are."""
     sends: str = ""
-    """external or internal: where its arguments go; empty where it changes or tells nobody anything."""
+    """external or internal: where its arguments go; request where it only asks somebody outside; empty where it changes
+    or tells nobody anything."""
     directs: tuple[str, ...] = ()
     """Paths of arguments that direct what it does (a recipient, an amount, a path, a URL): ``args.to``."""
+    about: tuple[str, ...] = ()
+    """Paths of arguments that say what it is about (a title, a name)."""
+    asked: tuple[str, ...] = ()
+    """Beginnings of the words with which people ask for it."""
 
 
 class Tool(Struct, frozen=True):

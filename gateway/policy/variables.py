@@ -102,6 +102,18 @@ def _unproven(call: Call) -> list[str]:
     return list(_flow_labels(call).directs if call.flow is None else call.flow.unproven(call))
 
 
+def _foreign(call: Call) -> list[str]:
+    if call.flow is not None:
+        return list(call.flow.foreign(call))
+    labels = _flow_labels(call)
+    return [*labels.directs, *labels.about]
+
+
+def _asked(call: Call) -> bool:
+    """Not where nobody follows the flow and it matters: nobody is known to have asked."""
+    return not _flow_labels(call).asked if call.flow is None else call.flow.asked(call)
+
+
 def _labels_told(call: Call) -> list[str]:
     return [] if call.flow is None else list(call.flow.labels)
 
@@ -198,6 +210,8 @@ _REQUEST = (
     Variable("flow.followed", BOOL, _followed, "whether anything is known of where the run's values come from"),
     Variable("flow.labels", STRINGS, _labels_told, "labels of all that tools answered in the run; unnamed runs too"),
     Variable("flow.unproven", STRINGS, _unproven, "directing arguments (flow: directs) that nothing trusted told"),
+    Variable("flow.foreign", STRINGS, _foreign, "arguments (flow: directs, about) in which only the untrusted told"),
+    Variable("flow.asked", BOOL, _asked, "whether people said one of the words (flow: asked) with which one asks for it"),
     Variable("flow.planted", STRINGS, _planted, "addresses, URLs, accounts in args that only the untrusted told"),
     Variable("guardrail", DYN_MAP, _fact("guardrail", {}), "what guardrails say: guardrail.NAME.flagged, .score"),
     Variable("args", DYN_MAP, _args, "the arguments: JSON body, form, query, or those of the MCP tool"),
