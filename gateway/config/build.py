@@ -11,6 +11,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from gateway.config.admin import admin_mistakes
+from gateway.config.credentials import credential_mistakes, credential_warnings, held_for
 from gateway.config.fields import origin_of, shape_of
 from gateway.config.files import Files
 from gateway.config.identities import identity_mistakes
@@ -18,12 +19,9 @@ from gateway.config.model_errors import Mistake
 from gateway.config.openapi import Described, described
 from gateway.config.schema import Config, ToolConfig
 from gateway.config.schema_egress import EgressConfig
-from gateway.model import FlowLabels, Timeouts, Tool
+from gateway.model import Timeouts, Tool
 from gateway.model.egress import Egress, Network
 from gateway.policy.argument_shapes import ToolArguments
-
-AGENT_CREDENTIALS = frozenset({b"authorization", b"proxy-authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
-"""Where agents usually put credentials. A tool that has one of the gateway's gets none of these from the agent."""
 
 
 class Built(NamedTuple):
@@ -55,7 +53,9 @@ def tools_of(config: Config, base: Path, files: Files) -> Built:
                 warnings += [Mistake(("tools", name, "openapi"), warning) for warning in read.warnings]
         ca_pem, wrong = _authorities(name, tool, base, files)
         errors += wrong
-        made = _tool(name, tool, operations, ca_pem)
+        made = _lending(_tool(name, tool, operations, ca_pem), tool, base, files)
+        errors += credential_mistakes(name, tool, base, files)
+        warnings += credential_warnings(name, tool)
         made = structs.replace(made, egress=_egress(config.egress, tool.egress))
         tools.append(made)
         errors += _unnamed_tunnels(made)
@@ -76,10 +76,6 @@ def tools_of(config: Config, base: Path, files: Files) -> Built:
 
 def _tool(name: str, config: ToolConfig, operations: Sequence[str], ca_pem: str | None) -> Tool:
     origin, base_path = origin_of(config.url)
-    inject = tuple((one.header.encode("ascii"), one.value.encode("ascii")) for one in config.credential)
-    strip = {header.lower().encode("ascii") for header in config.strip}
-    if inject:
-        strip |= AGENT_CREDENTIALS | {header.lower() for header, _ in inject}
     limits = config.limits
     return Tool(
         name=name,
@@ -88,8 +84,7 @@ def _tool(name: str, config: ToolConfig, operations: Sequence[str], ca_pem: str 
         base_path=base_path,
         hosts=config.hosts,
         preserve_host=config.preserve_host,
-        inject=inject,
-        strip=frozenset(strip),
+        strip=frozenset([header.lower().encode("ascii") for header in config.strip]),
         operations=tuple(operations),
         timeouts=Timeouts(limits.connect, limits.first_byte, limits.idle, limits.timeout),
         concurrency=limits.concurrency,
@@ -103,7 +98,20 @@ def _tool(name: str, config: ToolConfig, operations: Sequence[str], ca_pem: str 
         forwarded=config.forwarded,
         ca_pem=ca_pem,
         server_name=config.tls.server_name,
-        flows=tuple(FlowLabels(each.operations, each.returns, each.sends or "", each.directs) for each in config.flow),
+        flows=tuple(each.labels() for each in config.flow),
+    )
+
+
+def _lending(tool: Tool, config: ToolConfig, base: Path, files: Files) -> Tool:
+    held = held_for(config, base, files)
+    return structs.replace(
+        tool,
+        inject=held.inject,
+        loans=held.loans,
+        loan_required=config.credential_required,
+        strip=tool.strip | held.strip,
+        strip_query=held.strip_query,
+        masks_echo=bool(config.credential) and config.echo == "mask",
     )
 
 
@@ -150,12 +158,6 @@ def _contradictions(name: str, tool: ToolConfig) -> Iterator[Mistake]:
         if number and first is not operation:
             message = f"{operation!r} matches the same requests as {first!r}"
             yield Mistake((*path, "operations", number), message, "remove one of the two")
-    headers: set[str] = set()
-    for number, credential in enumerate(tool.credential):
-        if credential.header.lower() in headers:
-            message = f"the credential sets {credential.header} twice"
-            yield Mistake((*path, "credential", number, "header"), message, "remove one of the two")
-        headers.add(credential.header.lower())
     if tool.url.lower().startswith("http:") and (tool.tls.ca_file or tool.tls.server_name):
         yield Mistake((*path, "tls"), "tls has no effect with an http URL", "write https in url, or remove tls")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from gateway.config.fields import (
     Address,
@@ -16,7 +16,6 @@ from gateway.config.fields import (
     Cost,
     FreeHeaderName,
     HeaderName,
-    HeaderValue,
     Listed,
     ListenAddress,
     Model,
@@ -28,19 +27,13 @@ from gateway.config.fields import (
 )
 from gateway.config.schema_admin import Admin, AdminField
 from gateway.config.schema_approvals import Approvals
+from gateway.config.schema_credentials import Credentials
 from gateway.config.schema_egress import EgressConfig
 from gateway.config.schema_flow import Flow, FlowSpec
 from gateway.config.schema_guardrails import GuardrailConfig, GuardrailName
 from gateway.config.schema_identify import Identify, ListenTls
 from gateway.config.schema_record import AuditConfig, TraceConfig
 from gateway.policy.schema_parts import Duration
-
-
-class Credential(Model):
-    """A header that the gateway adds, so that agents never hold the tool's secret."""
-
-    header: FreeHeaderName = Field(description="Name of the header, such as Authorization.")
-    value: HeaderValue = Field(description='Its value, such as "Bearer ${file:/run/secrets/github}".')
 
 
 class Limits(Model):
@@ -150,14 +143,6 @@ class PinsConfig(Model):
     )
 
 
-def _several(value: object) -> object:
-    if isinstance(value, dict):
-        return (value,)
-    if isinstance(value, list | tuple):
-        return tuple(value)
-    raise ValueError("must be a mapping, or a list of them; write {header: ..., value: ...}")
-
-
 class ToolConfig(Model):
     """One upstream that agents may be let through to."""
 
@@ -168,8 +153,16 @@ class ToolConfig(Model):
     )
     hosts: Listed[Authority] = Field(default=(), description="More Host names that mean this tool.")
     preserve_host: bool = Field(default=False, description="Pass on the agent's Host instead of the URL's.")
-    credential: Annotated[tuple[Credential, ...], BeforeValidator(_several)] = Field(
-        default=(), description="One header or a list of them, added to each call; the agent's own are stripped."
+    credential: Credentials = Field(
+        default=(), description="One credential or a list of them, added to each call; the agent's own are stripped."
+    )
+    credential_required: bool = Field(
+        default=False, description="Refuse calls of agents that get none of the tool's credentials."
+    )
+    echo: Literal["mask", "pass"] = Field(
+        default="mask",
+        description="A tool that repeats its credential in an answer: mask it there, for which the tool is asked for"
+        " answers without compression, or pass all on as it is.",
     )
     operations: Listed[Operation] = Field(
         default=(), description="Route templates that name operations: METHOD /path/{name}."

@@ -58,6 +58,11 @@ class Agent(Struct, frozen=True):
     """Lower-cased name of the field that carried the agent's own credential: never forwarded."""
     claims: Mapping[str, Any] = NO_FACTS
     """What a token says of it, where it was known by one."""
+    token: bytes = b""
+    """That very token, for who exchanges it for another; it is shown and recorded nowhere."""
+
+    def __repr__(self) -> str:
+        return f"Agent({self.id!r}, {self.roles!r}, {self.source!r})"
 
 
 class Run(Struct, frozen=True):
@@ -194,6 +199,8 @@ class Lent(Struct, frozen=True):
 
     fields: Fields = ()
     query: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[str, ...] = ()
+    """What of it nobody may read."""
 
 
 class Permit(Struct, frozen=True):
