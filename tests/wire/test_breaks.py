@@ -178,6 +178,18 @@ async def test_a_tool_that_cannot_be_reached_is_the_tools_fault(monkeypatch, err
     assert status_of(called.agent.heard()) == status, "the agent's connection lives on"
 
 
+async def test_a_connection_that_may_not_be_made_is_nobodys_fault_and_costs_nothing(monkeypatch):
+    called = rig_of(tools=0)
+    await reconnecting(called, monkeypatch, UpstreamError(Reason.EGRESS_DENIED, 403, "leads inside"))
+    called.agent.says(GET)
+    await turns()
+    heard = called.agent.heard()
+    assert status_of(heard) == 403
+    assert b"x-should-retry: false" in heard.lower()
+    outcome = settled(called)
+    assert (outcome.fault, outcome.reason, outcome.unsent) == ("gateway", Reason.EGRESS_DENIED, True)
+
+
 async def test_an_agent_that_goes_while_we_connect_leaves_no_connection_behind(monkeypatch):
     called = rig_of(tools=0)
     await reconnecting(called, monkeypatch)
