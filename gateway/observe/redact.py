@@ -18,10 +18,10 @@ from urllib.parse import unquote_to_bytes
 import orjson
 import re2
 
+from gateway.detect.personal import KINDS, iban_in, is_card
+from gateway.detect.shapes import SHAPES, is_word
 from gateway.model import Trace
 from gateway.observe.credentials import LEAST, forms_of, secrets_of
-from gateway.observe.personal import KINDS, iban_in, is_card
-from gateway.observe.shapes import SHAPES, is_word
 
 _MOST = 4096
 """Forms of credentials that are looked for; a credential that was replaced is for as long as there is room."""

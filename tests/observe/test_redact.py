@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from gateway.detect.personal import iban_in, is_card, luhn
 from gateway.model import NO_FACTS, Agent, Findings, Mode, Outcome, Permit, Run, Spoke, Verdict
 from gateway.observe.credentials import LEAST, secrets_of
 from gateway.observe.keeping import keeping
-from gateway.observe.personal import iban_in, is_card, luhn
 from gateway.observe.redact import Redactor, own_of
 from gateway.observe.trace import LONGEST, line_of
 from tests.builders import call
