@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from gateway.config.fields import Listed, Model
+from gateway.policy.functions_net import check_range
+from gateway.policy.functions_text import FunctionError
 
 
 def _network(value: str) -> str:
     try:
-        ip_network(value)
-    except ValueError as error:
-        raise ValueError(f"{value!r} is no range of addresses ({error}); write such as 10.0.0.0/8") from None
-    return value
+        return str(check_range(value))
+    except FunctionError as error:
+        raise ValueError(str(error)) from None
 
 
 Range = Annotated[str, AfterValidator(_network)]

@@ -72,6 +72,8 @@ class Pool:
         try:
             async with asyncio.timeout(within):
                 addresses = await self._addresses.allowed()
+                if len(addresses) == 1:
+                    return await self._open(addresses[0], raw=raw)
                 attempts = [partial(self._open, address, raw=raw) for address in addresses]
                 return await first_of(attempts, lambda late: late.transport.abort())
         except TimeoutError:

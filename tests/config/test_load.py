@@ -225,3 +225,28 @@ def test_who_may_log_in_makes_no_other_version_and_a_tool_of_that_name_does(tmp_
     for name in ("admin", "channels"):
         tool = f'  {name}: {{url: "http://127.0.0.1:%d"}}\n'
         assert load(written(tmp_path, CONFIG + tool % 1)).version != load(written(tmp_path, CONFIG + tool % 2)).version
+
+
+def test_where_connections_may_go_is_said_for_all_tools_and_for_each(tmp_path: Path) -> None:
+    loaded = load(
+        written(
+            tmp_path,
+            """
+tools:
+  github: {url: "https://api.github.com"}
+  inside:
+    url: http://a.example
+    connect: true
+    egress: {private: allow, allow: [10.1.0.0/16], deny: ["::ffff:10.2.0.0/112"], tunnels: any}
+egress: {private: deny, allow: [10.3.0.1/32], deny: [192.0.2.0/24], tunnels: ech}
+""",
+        )
+    )
+    github, inside = [tool.egress for tool in loaded.tools]
+    assert (github.private, github.tunnels) == ("deny", "ech")
+    assert (inside.private, inside.tunnels) == ("allow", "any")
+    assert github.refusal("x", "10.3.0.1") == inside.refusal("x", "10.3.0.1") == inside.refusal("x", "10.1.9.9") == ""
+    assert "denied range" in inside.refusal("x", "10.2.0.1")
+    assert "private" in github.refusal("x", "10.2.0.1")
+    assert "denied range" in github.refusal("x", "192.0.2.1")
+    assert "denied range" in inside.refusal("x", "192.0.2.1")
