@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
-from jwt.algorithms import RSAAlgorithm
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from gateway.identify.tokens import ALGORITHMS, LONGEST, BadToken, Expected, claimed, key_set, verify
 from tests.tokens import KINDS, Issuer
@@ -164,3 +164,28 @@ def test_long_ones_are_not_read() -> None:
 
 def test_what_a_token_says_can_be_read_without_proof() -> None:
     assert claimed(ISSUER.token(NOW))["iss"] == ISSUER.name
+
+
+@pytest.mark.parametrize(
+    ("header", "payload"),
+    [
+        (b"", b'{"iss": "https://issuer.test", "iss": "https://evil.test"}'),
+        (b"", b'{"sub": "a", "more": {"x": 1, "x": 2}}'),
+        (b"", b'{"sub": "a", "more": NaN}'),
+        (b"", b'{"sub": "a", "more": 9223372036854775808}'),
+        (b"", b'{"sub": "a", "more": ' + b"9" * 400 + b"}"),
+        (b"", b'{"sub": "a", "more": ' + b"[" * 5000 + b"]" * 5000 + b"}"),
+        (b'{"alg": "ES256", "alg": "none", "kid": "k1"}', b"{}"),
+        (b'{"alg": "none", "alg": "ES256", "kid": "k1"}', b"{}"),
+    ],
+)
+def test_what_two_readers_could_read_differently_is_refused(header: bytes, payload: bytes) -> None:
+    """Signed well, so that it is the text alone that is wrong."""
+    head = part(header or {"alg": "ES256", "kid": "k1"})
+    algorithm = ECAlgorithm(ECAlgorithm.SHA256)
+    signature = algorithm.sign(f"{head}.{part(payload)}".encode(), ISSUER.private)
+    assert "JSON" in str(refused(f"{head}.{part(payload)}.{part(signature)}"))
+
+
+def test_a_token_around_a_token_is_refused() -> None:
+    assert "cty" in str(refused(ISSUER.token(NOW, headers={"cty": "JWT"})))
