@@ -78,6 +78,7 @@ def _one_line(text: str) -> bytes:
 
 
 _OVER = "make no more calls; an operator decides how it goes on"
+_ELSEWHERE = "go on without this tool; an operator has to look at where its name leads"
 
 
 def quarantined(found: Quarantine, now: float) -> Refused:
@@ -103,6 +104,8 @@ def _rule_of(found: Quarantine) -> str:
 def broken(error: UpstreamError) -> Refusal:
     if error.reason is Reason.QUARANTINED:
         return Refusal(error.reason, error.status, error.detail, advice=_OVER)
+    if error.reason is Reason.EGRESS_DENIED:
+        return Refusal(error.reason, error.status, error.detail, advice=_ELSEWHERE)
     if error.reason is Reason.RESULT_UNREADABLE:
         return Refusal(error.reason, error.status, error.detail, advice=UNCHECKED)
     return Refusal(

@@ -47,7 +47,7 @@ def _message(data: bytes) -> bytes | None:
     while at < len(data):
         if data[at] != _HANDSHAKE or data[at + 1 : at + 2] not in (b"", b"\x03"):
             raise ValueError("this is not TLS")
-        if records == MOST_RECORDS or len(data) > MOST_BYTES:
+        if records == MOST_RECORDS or at > MOST_BYTES:
             raise ValueError("the ClientHello is too long, or in too many pieces")
         if len(data) < at + 5:
             break

@@ -186,6 +186,7 @@ async def test_a_connection_that_may_not_be_made_is_nobodys_fault_and_costs_noth
     heard = called.agent.heard()
     assert status_of(heard) == 403
     assert b"x-should-retry: false" in heard.lower()
+    assert b"go on without this tool" in heard
     outcome = settled(called)
     assert (outcome.fault, outcome.reason, outcome.unsent) == ("gateway", Reason.EGRESS_DENIED, True)
 

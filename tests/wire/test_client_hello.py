@@ -63,7 +63,7 @@ def test_it_is_read_from_the_first_byte_on_which_it_is_whole() -> None:
     hello = openssl("api.example.com")
     for data in (hello, GOOD):
         assert [client_hello(data[:end]) for end in range(len(data))] == [None] * len(data)
-        assert client_hello(data + b"and what follows") == client_hello(data) == ClientHello("api.example.com", False)
+        assert client_hello(data + b"and what follows" * 10_000) == client_hello(data) == ClientHello("api.example.com", False)
 
 
 @given(st.lists(st.integers(1, len(GOOD) - 6), max_size=MOST_RECORDS - 1, unique=True))
@@ -108,6 +108,14 @@ def test_one_that_may_hide_another_is_told(kind: int) -> None:
 def test_what_could_be_read_in_two_ways_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"TLS|ClientHello"):
         client_hello(data)
+
+
+def test_what_is_kept_is_bounded() -> None:
+    longest = record(b"\x01" + vector(3, b"x" * 30_000)[:16_000])
+    assert client_hello(longest) is None
+    assert client_hello(longest + record(b"x" * 13_000)) is None
+    with pytest.raises(ValueError, match="too long"):
+        client_hello(record(b"\x01" + (40_000).to_bytes(3)))
 
 
 @given(st.binary(max_size=200), st.integers(0, len(GOOD)))
