@@ -9,6 +9,7 @@ import asyncio
 import gc
 import logging
 import os
+import random
 import signal
 import sys
 import time
@@ -53,6 +54,7 @@ from gateway.console.recall import Recall
 from gateway.console.records import Records
 from gateway.errors import ConfigError, Problem
 from gateway.guardrails.book import GuardrailBook
+from gateway.lend.lenders import Lenders
 from gateway.model import Quarantine, Trace
 from gateway.model.state_url import read_state_url
 from gateway.observe.audit import TraceLog
@@ -162,6 +164,7 @@ class App:
         self._flows = FlowBook()
         self._guardrails = GuardrailBook(time.monotonic, self._metrics.guardrails.count)
         self._kept = Kept()
+        self._lenders = Lenders(redactor.learn, time.monotonic, random.random)
         self._told_revision = 0
         self._told: set[str] = set()
         self._runs_now = RunsNow(
@@ -222,6 +225,7 @@ class App:
                 ends.push_async_callback(self._learning.close)
                 ends.push_async_callback(self._desk.close)
                 ends.push_async_callback(self._telling.close)
+                ends.push_async_callback(self._lenders.close)
                 ends.push_async_callback(self._guardrails.close)
 
     async def _serve(self) -> None:
@@ -331,7 +335,8 @@ class App:
         self._lineage.parent_header = config.lineage.parent_header.lower().encode("ascii")
         if config.lineage.key is not None:
             self._lineage.rekey(config.lineage.key.encode())
-        flow, streets = config.flow, Streets(loaded, self._kept, time.time).all()
+        lenders = self._lenders.adopt(loaded.tools)
+        flow, streets = config.flow, Streets(loaded, self._kept, time.time, lenders).all()
         maps = {name: street.flows for name, street in streets.items() if street.flows is not None}
         key = b"" if flow.prompt_key is None else flow.prompt_key.encode()
         self._guardrails.adopt(config.guardrails, parts.args_masked(loaded))

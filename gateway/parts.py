@@ -24,6 +24,7 @@ from gateway.identify import Source
 from gateway.identify.api_key import ApiKeyIdentity, Key
 from gateway.identify.certificate import CertificateIdentity
 from gateway.identify.header import Anonymous, HeaderIdentity
+from gateway.model.credentials import secrets_of_loans
 from gateway.observe.chain.writer import AuditLog
 from gateway.observe.keeping import keeping, masked_mapping
 from gateway.observe.otel import Exporter, Peer, exporter_to
@@ -65,8 +66,8 @@ def audit_of(loaded: Loaded) -> AuditLog | None:
 def credentials(loaded: Loaded) -> Iterator[tuple[str, str]]:
     """All that the gateway holds and nobody should read, with what it is for."""
     for tool in loaded.tools:
-        for _, value in tool.inject:
-            yield tool.name, value.decode("latin-1")
+        injected = [value.decode("latin-1") for _, value in tool.inject]
+        yield from [(tool.name, secret) for secret in (*injected, *secrets_of_loans(tool.loans))]
     config = loaded.config
     for header in config.trace.otlp.headers.values() if config.trace.otlp is not None else ():
         yield "otlp", header

@@ -6,7 +6,7 @@ The command line builds the same streets to explain a call as the process does t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -34,9 +34,12 @@ from gateway.decide.shapes import Check, Quota
 from gateway.decide.together import Together
 from gateway.flow.labels import FlowMap
 from gateway.model import Agent, Call, Caps, Origin, Tool
+from gateway.model.credentials import Aws
 from gateway.pipeline import Street
+from gateway.policy.globs import matches_any
 from gateway.policy.governors import CompiledBudget, CompiledLoop, CompiledPool, CompiledRetry, CompiledRun
 from gateway.policy.pins import Pinning, pinning
+from gateway.ports import Lender
 from gateway.understand.dialect import Dialect
 from gateway.understand.http import HttpReader
 from gateway.understand.reader import Pulse, Reader
@@ -126,9 +129,13 @@ class Kept:
 
 
 class Streets:
-    """Builds the streets of one version. ``wall`` gives seconds since the epoch, for prices that change."""
+    """Builds the streets of one version. ``wall`` gives seconds since the epoch, for prices that change; ``lenders``
+    are by tool, where calls are made."""
 
-    def __init__(self, loaded: Loaded, kept: Kept, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, loaded: Loaded, kept: Kept, wall: Callable[[], float], lenders: Mapping[str, Lender] | None = None
+    ) -> None:
+        self._lenders = lenders or {}
         self._loaded, self._kept, self._wall = loaded, kept, wall
         book = loaded.book
         self._before: tuple[Check, ...] = (Grants(book), Flaws())
@@ -185,6 +192,8 @@ class Streets:
             traces=self._traces,
             tells=getattr(reader, "traced", None) if self._traces else None,
             budgets=budgets,
+            lender=self._lenders.get(tool.name),
+            signs=tool.name in self._lenders and any(isinstance(loan.source, Aws) for loan in tool.loans),
             flows=FlowMap(tool) if self._follows else None,
             hears=self._follows and tool.protocol not in LLM_PROTOCOLS,
             guards=self._guardrails if "guardrail" in reads else None,
@@ -199,7 +208,9 @@ class Streets:
     def _reader(self, tool: Tool, config: ToolConfig, reads: frozenset[str], *, reads_results: bool) -> Reader:
         book = self._loaded.book
         looks = book.looks_at_path(tool.name) or tool.protocol in LLM_PROTOCOLS
-        http = HttpReader(tool, reads_args="args" in reads, looks_at_path=looks, reads_results=reads_results)
+        http = HttpReader(
+            tool, reads_args="args" in reads or self._vouches(tool), looks_at_path=looks, reads_results=reads_results
+        )
         if tool.protocol == "http":
             return http
         if tool.protocol == "mcp":
@@ -227,6 +238,16 @@ class Streets:
             caps=self._caps,
             reads_messages=self._follows or not reads.isdisjoint(("llm.messages", "guardrail")),
             bound=partial(default_bound, book) if book.governs(CompiledBudget, tool.name) else None,
+        )
+
+    def _vouches(self, tool: Tool) -> bool:
+        """Whether what it answers may count as trusted: then what it only repeats of its call must be known."""
+        return self._follows and (
+            any("trusted" in labels.returns for labels in tool.flows)
+            or any(
+                matches_any([source.partition("/")[0]], tool.name)
+                for source in self._loaded.config.flow.trusted_sources
+            )
         )
 
     def _budgets(self, tool: Tool, reader: Reader, pricer: Pricer | None) -> Budgets | None:

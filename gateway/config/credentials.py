@@ -171,7 +171,7 @@ def credential_mistakes(name: str, tool: ToolConfig, base: Path, files: Files) -
 def _unreadable(at: Place, config: OAuth2Config, base: Path, files: Files) -> Iterator[Mistake]:
     """Files that are read later must be there now: they are not watched, since they are written anew all the time."""
     exchange = config.token_exchange
-    named = [(("client_assertion_file",), config.client_assertion_file)]
+    named: list[tuple[tuple[str, ...], str | None]] = [(("client_assertion_file",), config.client_assertion_file)]
     if exchange is not None:
         named.append((("token_exchange", "subject_file"), exchange.subject_file))
         named.append((("token_exchange", "actor_file"), exchange.actor_file))

@@ -90,7 +90,7 @@ class BearerIdentity:
             if not error.unknown_key:  # a key may be shown in a moment: the issuer is asked, as seldom as it may be
                 _keep(self._bad, digest, (self._clock() + AGAIN, str(error)))
             raise _wrong(str(error)) from None
-        agent = Agent(agent.id, agent.roles, agent.source, self.header, agent.claims)
+        agent = Agent(agent.id, agent.roles, agent.source, self.header, agent.claims, token.encode("ascii"))
         _keep(self._good, digest, (min(until, self._clock() + KEPT), agent))
         return agent
 

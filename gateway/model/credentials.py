@@ -5,6 +5,8 @@ Those that are the same for all agents and never change are fields of the tool (
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from msgspec import Struct
 
 
@@ -66,4 +68,18 @@ class Loan(Struct, frozen=True):
     roles: tuple[str, ...] = ()
 
 
-__all__ = ["Aws", "Exchange", "Fixed", "Loan", "OAuth2"]
+def secrets_of_loans(loans: Iterable[Loan]) -> Iterator[str]:
+    """What of them nobody may read."""
+    for loan in loans:
+        source = loan.source
+        if isinstance(source, Fixed):
+            if source.field is not None:
+                yield source.field[1].decode("latin-1")
+            if source.member is not None:
+                yield source.member[1]
+        else:
+            held = (source.client_secret,) if isinstance(source, OAuth2) else (source.secret, source.session_token)
+            yield from [secret for secret in held if secret]
+
+
+__all__ = ["Aws", "Exchange", "Fixed", "Loan", "OAuth2", "secrets_of_loans"]

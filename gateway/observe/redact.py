@@ -22,6 +22,7 @@ from gateway.detect.personal import KINDS, iban_in, is_card
 from gateway.detect.shapes import SHAPES, is_word
 from gateway.model import Trace
 from gateway.observe.credentials import LEAST, forms_of, secrets_of
+from gateway.observe.lent import LentSecrets
 
 _MOST = 4096
 """Forms of credentials that are looked for; a credential that was replaced is for as long as there is room."""
@@ -59,6 +60,7 @@ class Redactor:
         self._personal = [(kind.name, _compiled(kind.pattern)) for kind in KINDS] if personal else []
         self._looks = [f"(?:{shape.pattern})" for shape in SHAPES] if secrets else []
         self._held: dict[bytes, str] = {}
+        self._lent = LentSecrets()
         self._passed: set[bytes] = set()
         self._forms: Any = None
         self._starts: Any = None
@@ -80,16 +82,23 @@ class Redactor:
             self._held = held
             self._compile()
 
+    def learn(self, tool: str, secret: str) -> None:
+        """Look for this too, which was fetched for a tool."""
+        self._lent.learn(tool, secret)
+        self._passed.clear()
+
     def text(self, text: str) -> str:
         """The text with masks: ``[redacted:credential:TOOL]``, ``[redacted:github]``, ``[redacted:email]``."""
         return self._text(text, ())
 
     def held(self, data: bytes) -> bytes:
         """What an agent is told, without credentials that the gateway holds; the same bytes where there are none."""
+        data = self._lent.masked(data)
         return self._secrets(data, (), shapes=False) if _finds(self._forms, data) else data
 
     def page(self, data: bytes) -> bytes:
         """What an operator is shown, also without what looks like a credential; the same bytes where there are none."""
+        data = self._lent.masked(data)
         return self._secrets(data, (), shapes=True) if _finds(self._any_secret, data) else data
 
     def line(self, line: bytes, own: Own = ()) -> bytes:
@@ -126,7 +135,7 @@ class Redactor:
         return b"%" in data and any(self._matches(decoded, own) for decoded in _decoded(data))
 
     def _matches(self, data: bytes, own: Own) -> bool:
-        if _finds(self._anything, data):
+        if _finds(self._anything, data) or self._lent.finds(data):
             return True
         for secret in own:
             if secret in data:
@@ -146,7 +155,7 @@ class Redactor:
         return masked.decode("utf-8", "replace") if masked != data else text
 
     def _masks(self, data: bytes, own: Own) -> bytes:
-        return self._without_personal(self._without_cut(self._secrets(data, own, shapes=True)))
+        return self._without_personal(self._without_cut(self._secrets(self._lent.masked(data), own, shapes=True)))
 
     def _secrets(self, data: bytes, own: Own, *, shapes: bool) -> bytes:
         if self._forms is not None:

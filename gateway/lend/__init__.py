@@ -1,0 +1,1 @@
+"""Credentials that are chosen, fetched or signed for each call."""
