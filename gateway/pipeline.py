@@ -223,7 +223,12 @@ class Pipeline(Struct, frozen=True):
         lent = lender.lend(call, body)
         if isinstance(lent, Lent):
             return lent
-        given: Lent = yield Await(lent, call)
+        try:
+            given: Lent = yield Await(lent, call)
+        except Refused as refused:  # while it waited: quarantined, or the gateway ends
+            error = UpstreamError(refused.reason, refused.status, refused.detail)
+            error.unsent = True
+            raise error from None
         return given
 
     def _tainted(self, street: Street, call: Call) -> tuple[str, ...]:
