@@ -63,7 +63,11 @@ def test_it_is_read_from_the_first_byte_on_which_it_is_whole() -> None:
     hello = openssl("api.example.com")
     for data in (hello, GOOD):
         assert [client_hello(data[:end]) for end in range(len(data))] == [None] * len(data)
-        assert client_hello(data + b"and what follows" * 10_000) == client_hello(data) == ClientHello("api.example.com", False)
+        assert (
+            client_hello(data + b"and what follows" * 10_000)
+            == client_hello(data)
+            == ClientHello("api.example.com", False)
+        )
 
 
 @given(st.lists(st.integers(1, len(GOOD) - 6), max_size=MOST_RECORDS - 1, unique=True))
