@@ -28,6 +28,7 @@ from gateway.admin import approvals as admin_approvals
 from gateway.admin import breakers, budgets, calibration, exemptions, quarantines, runs
 from gateway.admin import pools as admin_pools
 from gateway.admin import server as admin_server
+from gateway.admin import tasks as admin_tasks
 from gateway.admin.api import make_api
 from gateway.admin.approvals import Clerk
 from gateway.admin.approvals_stream import Stream
@@ -68,6 +69,7 @@ from gateway.observe.runs_now import RunsNow
 from gateway.observe.store.thread import TraceStore
 from gateway.pipeline import Pipeline
 from gateway.policy.governors import CompiledPool
+from gateway.policy.tasks import CompiledTask
 from gateway.ports import Ledger, Pacer, Recorder, State
 from gateway.replies import quarantined
 from gateway.stores.breaker_notices import BreakerNotices
@@ -82,6 +84,7 @@ from gateway.stores.quarantines import Register, covers, told
 from gateway.stores.runs import RunBook
 from gateway.stores.shares import Shares
 from gateway.stores.state import open_state
+from gateway.stores.tasks import TaskBook
 from gateway.stores.unguessable import Unguessable
 from gateway.streets import Kept, Streets
 from gateway.understand.route import Router
@@ -162,6 +165,7 @@ class App:
         self._standings = Standings(self._docket)
         self._desk = ApprovalDesk(self._docket, time.monotonic, before, tuple(self._bench.before))
         self._flows = FlowBook()
+        self._tasks = TaskBook(time.time, self._state.board)
         self._guardrails = GuardrailBook(time.monotonic, self._metrics.guardrails.count)
         self._kept = Kept()
         self._lenders = Lenders(redactor.learn, time.monotonic, random.random)
@@ -206,6 +210,7 @@ class App:
             self._notices.start(self._quarantines)
             self._breakers.start(shared=self._state.shared)
             await self._telling.start(*parts.telling_of(self._loaded))
+            self._tasks.start()
             await self._docket.start()
             await self._bench.start()
             await self._learning.start()
@@ -339,6 +344,7 @@ class App:
         flow, streets = config.flow, Streets(loaded, self._kept, time.time, lenders).all()
         maps = {name: street.flows for name, street in streets.items() if street.flows is not None}
         key = b"" if flow.prompt_key is None else flow.prompt_key.encode()
+        self._tasks.adopt(loaded.book.every(CompiledTask), key)
         self._guardrails.adopt(config.guardrails, parts.args_masked(loaded))
         self._flows.adopt(maps, flow.trusted_sources, flow.values, key)
         ledger: Ledger = self._ledger
@@ -364,6 +370,7 @@ class App:
             frozenset(name.lower().encode("ascii") for name in config.approvals.ignore_headers),
             flows=self._flows,
             guards=self._guardrails,
+            tasks=self._tasks,
             standings=self._standings,
         )
 
@@ -409,6 +416,7 @@ class App:
         names = lambda: self._loaded.book.breaker_names  # noqa: E731 - a reload brings others
         breakers.add(api, self._ledger.circuits, self._breakers.say, names, self._breakers.said)
         runs.add(api, self._runs, self._quarantines)
+        admin_tasks.add(api, self._tasks)
         admin_pools.add(api, self._ledger.pools)
         budgets.add(api, self._budgets.all_standings)
         admin_approvals.add(api, self._clerk())

@@ -29,6 +29,7 @@ from gateway.decide.rules import labels_of, quarantines_of
 from gateway.effects import Await, Collect, Effect, ReadBody, Relay, Reply, Send, Way
 from gateway.errors import ClientGone, Refused, StoreUnavailable, UpstreamError, refusal_of
 from gateway.flow.listening import Listening
+from gateway.flow.own import said_in
 from gateway.identify import Source, identify, run_of
 from gateway.model import (
     Agent,
@@ -60,6 +61,7 @@ from gateway.ports import (
     Recorder,
     Runs,
     Standings,
+    Tasks,
 )
 from gateway.replies import Hide, broken, broken_off, hidden, quarantined, reply_to, timed, told
 from gateway.statuses import is_status, status_way
@@ -116,6 +118,7 @@ class Pipeline(Struct, frozen=True):
     flows: Flows | None = None
     """None: nothing is known of where values come from."""
     guards: Guards | None = None
+    tasks: Tasks | None = None
 
     def run(self, request: Request) -> Way:
         """The way of one call, or of a question how an approval stands. Ends when the agent has its answer, or has
@@ -180,6 +183,7 @@ class Pipeline(Struct, frozen=True):
         guarded = answer if isinstance(answer, Guarded) else None
         if street.hears and call.flow is not None:
             labels = self._tainted(street, call)
+            call.flow.say(said_in(call))
             if has_body and answered.status != _SWITCHED:
                 hear = partial(_hear, call.flow, f"{call.tool.name}/{call.operation}", labels, answered)
                 answer = story.answer = Listening(answer, hear)
@@ -436,6 +440,8 @@ class Pipeline(Struct, frozen=True):
             call = with_why(call)
         story.call, story.operation = call, call.operation
         self._stand(call)
+        if street.in_tasks and self.tasks is not None:
+            call = self._in_task(self.tasks, call, story)
         if street.reads_budgets and street.budgets is not None:
             call = street.budgets.remaining(call, self.ledger.look, self.clock())
         if street.compares:
@@ -455,6 +461,19 @@ class Pipeline(Struct, frozen=True):
             )
         story.call = call
         return call
+
+    def _in_task(self, tasks: Tasks, call: Call, story: Story) -> Call:
+        """The call, and each of its parts, in the task that its run is in, with the labels of that."""
+        task, age, labels = tasks.enter(call)
+        if not task:
+            return call
+        if labels:
+            self.runs.mark(call.tree, labels)
+        marked = tuple(sorted({*call.run.labels, *labels}))
+        run = story.run = structs.replace(call.run, task=task, task_age=age, labels=marked)
+        parts = tuple([structs.replace(part, run=run) for part in call.parts])
+        placed = story.call = structs.replace(call, run=run, parts=parts, facts={**call.facts, "run.task": task})
+        return placed
 
     def _decide(self, call: Call, street: Street, story: Story) -> Generator[Effect, Any, Decision]:
         """Drive the deciding generator: answer what can be answered at once, pass on what must be waited for."""

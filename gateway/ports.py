@@ -235,8 +235,8 @@ class Flow(Protocol):
         """What the agent wrote into a call that is being answered: who only repeats that tells nothing."""
 
     def foreign(self, call: Call) -> Sequence[str]:
-        """Paths of the arguments that direct it, or say what it is about, in which there is something that only the
-        untrusted told, be it one word."""
+        """Paths of the arguments that direct it, or say what it is about, in which there is something that only texts of
+        the untrusted told, be it one word; what is a whole field of a record is not meant."""
 
     def asked(self, call: Call) -> bool:
         """Whether people have used one of the words with which one asks for what the call does; true where its labels
@@ -280,6 +280,14 @@ class Guards(Protocol):
         """What each of these guardrails says of it: ``flagged``, ``score``, ``labels``, ``detail``, and whether it
         ``answered``. Raises Refused (GUARDRAIL_UNAVAILABLE) where one did not and must: where its name stands for true,
         and the operator has not said otherwise."""
+
+
+class Tasks(Protocol):
+    """Which run is in which task."""
+
+    def enter(self, call: Call) -> tuple[str, float, tuple[str, ...]]:
+        """The task of the call's run (empty for none), seconds since it is in it, and the labels that it then has.
+        Raises Refused (OUTSIDE_TASK) where the call names another, or one that the run cannot be put in."""
 
 
 class Standings(Protocol):

@@ -56,6 +56,8 @@ class Street(Struct, frozen=True):
     """What the tool answers is remembered with its labels."""
     guards: Guardrails | None = None
     """Which guardrails are asked about its calls and results; None where no rule of the tool reads any."""
+    in_tasks: bool = False
+    """Runs may be in tasks."""
     asks: Asks | None = None
     """None where nothing of the tool is ever asked about."""
     edit: Callable[[Call, Mapping[str, Any], bytes | None], Call] | None = None

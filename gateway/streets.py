@@ -31,6 +31,7 @@ from gateway.decide.retries import Retries
 from gateway.decide.rules import Rules
 from gateway.decide.runs import Bounds
 from gateway.decide.shapes import Check, Quota
+from gateway.decide.tasks import Tasks
 from gateway.decide.together import Together
 from gateway.flow.labels import FlowMap
 from gateway.model import Agent, Call, Caps, Origin, Tool
@@ -39,6 +40,7 @@ from gateway.pipeline import Street
 from gateway.policy.globs import matches_any
 from gateway.policy.governors import CompiledBudget, CompiledLoop, CompiledPool, CompiledRetry, CompiledRun
 from gateway.policy.pins import Pinning, pinning
+from gateway.policy.tasks import CompiledTask
 from gateway.ports import Lender
 from gateway.understand.dialect import Dialect
 from gateway.understand.http import HttpReader
@@ -138,7 +140,10 @@ class Streets:
         self._lenders = lenders or {}
         self._loaded, self._kept, self._wall = loaded, kept, wall
         book = loaded.book
-        self._before: tuple[Check, ...] = (Grants(book), Flaws())
+        self._tasks = Tasks(book) if book.every(CompiledTask) else None
+        self._before: tuple[Check, ...] = (
+            (Grants(book), Flaws()) if self._tasks is None else (Grants(book), self._tasks, Flaws())
+        )
         self._rules = Rules(book)
         self._counting: tuple[Quota, ...] = (Limits(book), Breakers(book))
         self._bounds = Bounds(book)
@@ -176,7 +181,7 @@ class Streets:
         budgets = self._budgets(tool, reader, pricer)
         if budgets is not None:
             quotas = (*quotas, budgets)
-        results = Results(book, tool.name)
+        results = Results(book, tool.name, self._tasks)
         return Street(
             tool,
             reader,
@@ -197,6 +202,7 @@ class Streets:
             flows=FlowMap(tool) if self._follows else None,
             hears=self._follows and tool.protocol not in LLM_PROTOCOLS,
             guards=self._guardrails if "guardrail" in reads else None,
+            in_tasks=self._tasks is not None,
             asks=self._asks if book.asks(tool.name) or tool.protocol == "mcp" else None,
             edit=getattr(reader, "edit", None),
             answers=getattr(reader, "answers", None),

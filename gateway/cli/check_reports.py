@@ -25,6 +25,7 @@ KINDS = {
     "duplicate-name": "Two documents, rules or variables of one name",
     "unmatched-tool": "A glob that no configured tool matches",
     "unmatched-operation": "A glob that matches no operation",
+    "unknown-guardrail": "A guardrail that is not configured, or cannot be read here",
     "unreached-rule": "A rule that can never speak, or cannot do anything",
     "argument-unknown": "An argument that the tool's schema does not have",
     "argument-type": "An argument used as if it were of another type",

@@ -54,6 +54,7 @@ class PartOfCall(Model):
     args: dict[str, JsonValue] | None = Field(default=None, description="The arguments: a JSON body, or those of MCP.")
     body: JsonValue = Field(default=None, description="The body instead of args: JSON, or text as it stands.")
 
+    task: str = Field(default="", max_length=128, description="The task that the platform has put its run in.")
     guardrail: dict[str, GuardrailSaid] = Field(default={}, description="What guardrails say of it, by name.")
 
     @model_validator(mode="after")

@@ -176,7 +176,7 @@ class Budgets:
         budgets = [
             budget
             for budget in self._book.governors(CompiledBudget, call.tool.name, call.operation, implied=call.implied)
-            if budget.names(call.agent)
+            if budget.counts(call)
         ]
         claims: list[Claim] = []
         for budget in budgets:

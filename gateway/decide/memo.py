@@ -11,7 +11,7 @@ MOST = 4096
 LONGEST = 512
 """Characters of a kind that are remembered: agents choose operations and runs, and must not fill the memory."""
 
-Kind = tuple[str, str, tuple[str, ...], str, str]
+Kind = tuple[str, str, tuple[str, ...], str, str, str]
 
 OF_THE_KIND = frozenset({"agent.id", "run.id", "tool.name", "tool.operation", "tool.protocol"})
 """Variables that are the same for all calls of a kind."""
@@ -25,9 +25,9 @@ V = TypeVar("V")
 
 
 def kind_of(call: Call) -> Kind:
-    """Agent, run, tool and operation."""
+    """Agent, run, tool, operation and task."""
     run = call.run
-    return call.agent.id, run.id, run.root, call.tool.name, call.operation
+    return call.agent.id, run.id, run.root, call.tool.name, call.operation, run.task
 
 
 class Kept(Generic[V]):

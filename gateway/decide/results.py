@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import structs
 
 from gateway.decide.rules import judgement_of
+from gateway.decide.tasks import Tasks
 from gateway.model import NO_FACTS, Call, Findings, Mode, Proposal, Reason, Refusal, Spoke
 from gateway.policy.book import PolicyBook
 from gateway.policy.governors import CompiledLoop, CompiledRetry
@@ -28,8 +29,9 @@ def _nobody(spoke: tuple[Spoke, ...]) -> None:
 class Results:
     """Judges answers of one tool."""
 
-    def __init__(self, book: PolicyBook, tool: str) -> None:
-        self.book = book
+    def __init__(self, book: PolicyBook, tool: str, tasks: Tasks | None = None) -> None:
+        """``tasks``: what runs that are in one may be offered."""
+        self.book, self.tasks = book, tasks
         phases = book.phases(tool)
         self.any_results, self.any_proposals = "response" in phases, "proposal" in phases
         self.compares = book.governs(CompiledLoop, tool) or book.governs(CompiledRetry, tool)
@@ -61,6 +63,7 @@ class ResultJudge:
         "_price",
         "_proposal_rules",
         "_result_rules",
+        "_tasks",
         "call",
         "compares",
         "fields",
@@ -82,6 +85,7 @@ class ResultJudge:
     ) -> None:
         self._book, self.call, self._price, self._hears = results.book, call, price, hears
         self._result_rules = self._rules_of_results() if results.any_results else None
+        self._tasks = results.tasks
         self._proposal_rules: RuleSet | None = None
         if results.any_proposals:
             self._proposal_rules = self._book.proposals(call.tool.name, call.operation)
@@ -167,8 +171,10 @@ class ResultJudge:
         tool = call.tool.name
         if self._book.grant(call.agent, tool, operation) is None:
             return False
-        rules = self._book.listing(tool, operation)
-        if not rules.rules:
+        rules, tasks = self._book.listing(tool, operation), self._tasks
+        if not rules.rules and tasks is None:
             return True
         listed = structs.replace(call, operation=operation, args={}, params={}, facts=facts, implied=False)
+        if tasks is not None and not tasks.lists(listed):
+            return False
         return judgement_of(rules.judge(listed)).refusal is None

@@ -92,6 +92,10 @@ class Run(Struct, frozen=True):
     """Calls of the tree that failed one after the other, up to now."""
     age: float = 0.0
     """Seconds since the tree's first call."""
+    task: str = ""
+    """The task that it is in; empty where it is in none."""
+    task_age: float = 0.0
+    """Seconds for which it has been in it."""
 
 
 class Route(Struct, frozen=True):

@@ -206,6 +206,7 @@ _FACTS = (
     "llm.stream",
     "llm.max_tokens",
     "guardrail",
+    "run.task",
 )
 """Facts that are recorded. Never prompts and messages: a record is read by more people than a conversation."""
 

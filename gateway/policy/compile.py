@@ -21,11 +21,13 @@ from gateway.policy.guards import CompiledBreaker, CompiledCap, CompiledGrant, C
 from gateway.policy.hints import nearest
 from gateway.policy.lower import breaker_of, cap_of, grant_of, limit_of, rules_of
 from gateway.policy.lower_governors import GOVERNORS, governor_of
+from gateway.policy.lower_tasks import task_of
 from gateway.policy.misnamed import ENDPOINTS, instead
 from gateway.policy.rules import CompiledRule
 from gateway.policy.schema import AnyDocument, Breaker, Cap, Grant, GrantSpec, Limit, Policy
 from gateway.policy.schema_governors import Budget, Loop, Pool
 from gateway.policy.schema_parts import Match
+from gateway.policy.schema_tasks import Task, TaskAllowance
 
 __all__ = ["Complaint", "SourcedDocument", "compile_policies"]
 
@@ -76,6 +78,8 @@ def compile_policies(
             limits.append(Scoped(model.spec.match.tools, model.spec.match.operations, limit))
         elif isinstance(model, Cap):
             caps.append(Scoped(model.spec.match.tools, model.spec.match.operations, cap_of(model)))
+        elif isinstance(model, Task):
+            governors += task_of(document.index, model, engine, complaints)
         elif isinstance(model, GOVERNORS):
             governor = governor_of(document.index, model, engine, complaints)
             governors.append(Scoped(model.spec.match.tools, model.spec.match.operations, governor))
@@ -120,19 +124,15 @@ def _check_scopes(
     documents: Sequence[SourcedDocument], tools: Sequence[Tool], priced: Collection[str] | None, complaints: Complaints
 ) -> None:
     """Warn of globs that can match nothing, and of circuits by operation that grow with every path."""
-    names = [tool.name for tool in tools]
     for document in documents:
         model = document.model
+        if isinstance(model, Task):
+            for number, allowance in enumerate(model.spec.allow):
+                _check_scope(document.index, ("spec", "allow", number), allowance, tools, complaints)
+            continue
         scope: GrantSpec | Match = model.spec if isinstance(model, Grant) else model.spec.match
         at: Path = ("spec",) if isinstance(model, Grant) else ("spec", "match")
-        for number, pattern in enumerate(scope.tools):
-            if not any(matches_any([pattern], name) for name in names):
-                near = nearest(pattern, names)
-                hint = f"did you mean {near}?" if near else f"configured are {', '.join(names) or 'none'}"
-                path = (*at, "tools", number)
-                complaints.warning(
-                    document.index, path, f"no configured tool matches {pattern!r}", hint, "unmatched-tool"
-                )
+        _check_scope(document.index, at, scope, tools, complaints)
         matched = [tool for tool in tools if any(matches_any([glob], tool.name) for glob in scope.tools)]
         if isinstance(model, Policy):
             _check_phases(document.index, model, matched, complaints)
@@ -147,10 +147,24 @@ def _check_scopes(
         for number, pattern in enumerate(model.spec.polls if isinstance(model, Loop) else ()):
             path = ("spec", "polls", number)
             _check_operation(document.index, path, pattern, matched, complaints, complaints.warning)
-        for number, pattern in enumerate(scope.operations):
-            _check_operation(document.index, (*at, "operations", number), pattern, matched, complaints)
         if isinstance(model, Breaker) and "operation" in model.spec.per:
             _check_circuits(document.index, scope.tools, tools, complaints)
+
+
+def _check_scope(
+    index: int, at: Path, scope: GrantSpec | Match | TaskAllowance, tools: Sequence[Tool], complaints: Complaints
+) -> None:
+    """Warn of globs that can match nothing."""
+    names = [tool.name for tool in tools]
+    for number, pattern in enumerate(scope.tools):
+        if not any(matches_any([pattern], name) for name in names):
+            near = nearest(pattern, names)
+            hint = f"did you mean {near}?" if near else f"configured are {', '.join(names) or 'none'}"
+            path = (*at, "tools", number)
+            complaints.warning(index, path, f"no configured tool matches {pattern!r}", hint, "unmatched-tool")
+    matched = [tool for tool in tools if any(matches_any([glob], tool.name) for glob in scope.tools)]
+    for number, pattern in enumerate(scope.operations):
+        _check_operation(index, (*at, "operations", number), pattern, matched, complaints)
 
 
 _SPOKEN = {"list": ("mcp",), "proposal": tuple(ENDPOINTS)}

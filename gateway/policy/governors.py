@@ -20,6 +20,7 @@ from gateway.model import (
 )
 from gateway.policy.engine import Program
 from gateway.policy.guards import Part, short
+from gateway.policy.tasks import CompiledAllowance, CompiledTask
 
 Globs = tuple[re.Pattern[str], ...]
 
@@ -34,10 +35,16 @@ class CompiledBudget(Struct, frozen=True):
     references: frozenset[str] = frozenset()
     max_tokens: int = 4096
     """The bound of a model's answer that is set where a request has none."""
+    task: str = ""
+    """It counts only calls of runs in this task; empty: whatever their task."""
 
     def names(self, agent: Agent) -> bool:
         """Whether the budget is for this agent."""
         return any(pattern.fullmatch(agent.id) for pattern in self.agents)
+
+    def counts(self, call: Call) -> bool:
+        """Whether it counts this call, which it matches."""
+        return self.names(call.agent) and self.task in ("", call.run.task)
 
     def key(self, call: Call) -> tuple[str, ...]:
         """The budget's name and what it counts this call by. Raises EvaluationError (a 403) where a part fails."""
@@ -124,4 +131,13 @@ class CompiledApproval(Struct, frozen=True):
         return any(pattern.fullmatch(rule) for pattern in self.rules for rule in rules)
 
 
-Governor = CompiledApproval | CompiledBudget | CompiledLoop | CompiledRetry | CompiledPool | CompiledRun
+Governor = (
+    CompiledAllowance
+    | CompiledApproval
+    | CompiledBudget
+    | CompiledLoop
+    | CompiledRetry
+    | CompiledPool
+    | CompiledRun
+    | CompiledTask
+)

@@ -22,7 +22,8 @@ from gateway.policy.governors import (
 from gateway.policy.lower import parts_of
 from gateway.policy.lower_approvals import approval_of
 from gateway.policy.schema_approvals import Approval
-from gateway.policy.schema_governors import CALENDAR, Budget, Loop, Pool, Retry, Run
+from gateway.policy.schema_governors import CALENDAR, Budget, BudgetSpec, Loop, Pool, Retry, Run
+from gateway.policy.schema_tasks import TaskBudget
 from gateway.policy.units import duration
 
 GOVERNORS = (Approval, Budget, Loop, Retry, Pool, Run)
@@ -61,22 +62,30 @@ def _budget(index: int, model: Budget, engine: CelEngine, complaints: Complaints
     window, seconds = (spec.window, 0.0) if spec.window in CALENDAR else ("rolling", float(duration(spec.window)))
     if window == "total" and ("run" in spec.per or not all(map(_LASTING.fullmatch, read))):
         seconds = FORGOTTEN
+    hard, cut = spec.mode == "hard", spec.streams == "cut"
+    settings = settings_of(spec, window, seconds, warn=spec.warn, hard=hard, cut=cut, max_wait=spec.max_wait)
+    return CompiledBudget(name, _globs(spec.agents), parts, settings, read, spec.max_tokens)
+
+
+def settings_of(
+    spec: BudgetSpec | TaskBudget,
+    window: str,
+    seconds: float,
+    *,
+    warn: float = 0.8,
+    hard: bool = True,
+    cut: bool = False,
+    max_wait: float = 5.0,
+) -> tuple[BudgetSettings, ...]:
+    """Settings for each unit that is bounded."""
     limits = {"usd": round(spec.usd * MICRO) if spec.usd else 0, "tokens": spec.tokens or 0, "calls": spec.calls or 0}
-    settings = [
-        BudgetSettings(
-            limit,
-            unit,
-            window,
-            seconds,
-            ceil(limit * spec.warn),
-            spec.mode == "hard",
-            spec.streams == "cut",
-            spec.max_wait,
-        )
-        for unit, limit in limits.items()
-        if limit
-    ]
-    return CompiledBudget(name, _globs(spec.agents), parts, tuple(settings), read, spec.max_tokens)
+    return tuple(
+        [
+            BudgetSettings(limit, unit, window, seconds, ceil(limit * warn), hard, cut, max_wait)
+            for unit, limit in limits.items()
+            if limit
+        ]
+    )
 
 
 def _loop(model: Loop) -> CompiledLoop:

@@ -28,6 +28,7 @@ from gateway.policy.schema_parts import (
     Rate,
     listed,
 )
+from gateway.policy.schema_tasks import Task
 
 
 class Variable(Model):
@@ -311,7 +312,7 @@ class Cap(Model):
     spec: CapSpec
 
 
-AnyDocument = Policy | Grant | Limit | Breaker | Cap | Budget | Loop | Retry | Pool | Run | Approval
+AnyDocument = Policy | Grant | Limit | Breaker | Cap | Budget | Loop | Retry | Pool | Run | Approval | Task
 Document = Annotated[AnyDocument, Field(discriminator="kind")]
 KINDS: dict[str, type[AnyDocument]] = {
     "Policy": Policy,
@@ -325,6 +326,7 @@ KINDS: dict[str, type[AnyDocument]] = {
     "Pool": Pool,
     "Run": Run,
     "Approval": Approval,
+    "Task": Task,
 }
 DOCUMENT: TypeAdapter[AnyDocument] = TypeAdapter(Document)
 

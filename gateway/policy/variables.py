@@ -160,6 +160,7 @@ _REQUEST = (
     Variable("run.errors_in_row", INT, attrgetter("run.errors_in_row"), "calls of it that failed, one after the other"),
     Variable("run.age", DOUBLE, attrgetter("run.age"), "seconds since the first call of the run, 0.0 at the first"),
     Variable("run.depth", INT, attrgetter("run.depth"), "calls that it lies within: 0 where no call led to it"),
+    Variable("run.task", STRING, attrgetter("run.task"), 'the task that the run is in, "" for none'),
     Variable("run.root", STRING, _root, "the run at the root of its tree: itself where none led to it"),
     Variable("tool.name", STRING, attrgetter("tool.name"), "the tool, as the configuration names it"),
     Variable("tool.operation", STRING, attrgetter("operation"), "METHOD /template, METHOD /path, or the MCP tool"),
@@ -211,7 +212,9 @@ _REQUEST = (
     Variable("flow.labels", STRINGS, _labels_told, "labels of all that tools answered in the run; unnamed runs too"),
     Variable("flow.unproven", STRINGS, _unproven, "directing arguments (flow: directs) that nothing trusted told"),
     Variable("flow.foreign", STRINGS, _foreign, "arguments (flow: directs, about) in which only the untrusted told"),
-    Variable("flow.asked", BOOL, _asked, "whether people said one of the words (flow: asked) with which one asks for it"),
+    Variable(
+        "flow.asked", BOOL, _asked, "whether people said one of the words (flow: asked) with which one asks for it"
+    ),
     Variable("flow.planted", STRINGS, _planted, "addresses, URLs, accounts in args that only the untrusted told"),
     Variable("guardrail", DYN_MAP, _fact("guardrail", {}), "what guardrails say: guardrail.NAME.flagged, .score"),
     Variable("args", DYN_MAP, _args, "the arguments: JSON body, form, query, or those of the MCP tool"),

@@ -17,11 +17,13 @@ from gateway.config.described import Described
 from gateway.errors import Refused, UpstreamError
 from gateway.model import Agent, Answered, Call, Outcome, Permit, Reason, Request, Trace
 from gateway.pipeline import Await, Collect, Effect, Pipeline, ReadBody, Relay, Reply, Send, Way
+from gateway.policy.tasks import CompiledTask
 from gateway.rehearse.answers import body_of
 from gateway.rehearse.guardrails import Told, Words, said
 from gateway.rehearse.requests import request_of
 from gateway.rehearse.stage import Stage, Turn
 from gateway.stores.lineage import TracedRuns
+from gateway.stores.tasks import TaskBook
 from gateway.understand.reader import Answer
 
 _FAULTS: Mapping[str, tuple[Reason, int, str]] = {
@@ -62,6 +64,8 @@ class Performance:
         # Nobody outside sees what this key signs, and the same cases give the same spans.
         self._lineage = TracedRuns(b"rehearsed", stage.wall, lambda size: next(spans).to_bytes(size, "big"))
         self._lineage.parent_header = config.lineage.parent_header.lower().encode("ascii")
+        self._tasks = TaskBook(stage.wall)
+        self._tasks.adopt(stage.loaded.book.every(CompiledTask), b"")
         self._pipeline = Pipeline(
             stage.loaded.version,
             (self._doors,),
@@ -78,6 +82,7 @@ class Performance:
             self._lineage,
             stage.quarantines,
             guards=self,
+            tasks=self._tasks,
         )
         self._acting: Act | None = None
 
@@ -86,6 +91,8 @@ class Performance:
         self.until(at)
         self._stage.now = at
         request, body = request_of(self._in_run(described), self._host)
+        if described.task:
+            self._tasks.put(described.agent, described.run, described.task)
         act = Act(body, answer or UNANSWERED, self._pipeline.run(request), described.guardrail)
         self._doors.agent = Agent(described.agent, described.roles, "described")
         self._go_on(act, None)

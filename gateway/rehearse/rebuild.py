@@ -93,6 +93,8 @@ class Rebuilder:
         lookup = {name.encode(): value.encode("latin-1") for name, value in headers.items() if value is not None}
         request = Request(record.method, record.path, "1.1", (), lookup, record.size or 0, "", True)
         run = Run(record.run) if record.run else _NO_RUN
+        if task := record.facts.get("run.task"):
+            run = structs.replace(run, task=str(task))
         if record.depth:
             run = structs.replace(run, root=_of(record.root), led=_of(record.led_by), depth=record.depth)
         query = record.query or ""
