@@ -22,7 +22,7 @@ from gateway.identify.service_accounts import SERVICE_ACCOUNT, agent_of, facts_o
 from gateway.identify.tokens import Expected
 from gateway.model import Agent, Reason
 from gateway.trust.ask import Asker, Unavailable
-from gateway.trust.keys import Keys, keys_of
+from gateway.trust.keys import AGAIN, Keys, keys_of
 from gateway.trust.review import KEPT, Reviewed, Reviewer, credential_in
 
 PATIENCE = 2.0
@@ -72,7 +72,7 @@ class Vouchers:
             if isinstance(config, AgentJwt) or config.issuer is not None:
                 before[who][1].renew()
         elif who not in self._asked:
-            asker = Asker(config.ca_file)
+            asker = Asker(config.ca_file if _speaks_tls(config) else None)
             self._asked[who] = asker, _keys(config, asker)
         asker, keys = self._asked[who]
         if isinstance(config, AgentJwt):
@@ -101,6 +101,11 @@ def _who(config: AgentJwt | ServiceAccounts) -> tuple[object, ...]:
     else:
         where = (config.url, config.token_file, config.issuer)
     return (*where, config.ca_file, _digest(config.ca_file))
+
+
+def _speaks_tls(config: AgentJwt | ServiceAccounts) -> bool:
+    """A cluster's authority is named by default, also where a test or a proxy on this machine speaks for its server."""
+    return isinstance(config, AgentJwt) or config.url.startswith("https:")
 
 
 def _digest(file: str | None) -> bytes:
@@ -217,5 +222,5 @@ async def _patiently(asked: Awaitable[T], who: str, tell: Callable[[str], None] 
             503,
             f"{who} cannot be asked now whose token this is",
             "repeat the call later",
-            retry_after=PATIENCE,
+            retry_after=AGAIN,
         ) from None

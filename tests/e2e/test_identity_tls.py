@@ -229,7 +229,7 @@ def test_certificates_and_authorities_change_while_calls_go_on(tmp_path: Path, u
 
 
 def test_a_connection_does_not_outlive_its_certificate(guarded: Guarded, upstream: Upstream) -> None:
-    brief = guarded.agents.sign("brief", uris=[PAYER], lasts=datetime.timedelta(seconds=3))
+    brief = guarded.agents.sign("brief", uris=[PAYER], lasts=datetime.timedelta(seconds=2))
     with upstream.recording(), guarded.connect(brief) as peer:
         assert ask(peer).status == 200
         assert peer.at_end()
