@@ -1,4 +1,8 @@
-"""One form for what is written in many: texts, numbers, dates, and what hides in encodings."""
+"""One form for what is written in many: texts, numbers, days, hours, addresses, codes, and what hides in encodings.
+
+All that is found in texts, which strangers write, is found in time linear in their length: each expression here either
+takes what it has looked at, or looks at a bounded piece.
+"""
 
 from __future__ import annotations
 
@@ -8,199 +12,257 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
-import orjson
-
-BETWEEN = "\n\x1e\n"
-"""Stands between two texts of one result, so that nothing is found across them."""
-_BLANKS = re.compile(r"\s+")
-_APART = re.compile(r"[\s.\-–/()_:]+")
-_NUMBER = re.compile(r"(?<![\w.,])[-+]?\d{1,3}(?:[,' ]\d{3})+(?:\.\d+)?(?!\d)|[-+]?\d+(?:\.\d+)?")
-_TOKEN = re.compile(r"[^\W_]+")
-_NAMES = "janfebmaraprmayjunjulaugsepoctnovdec"
-_MONTHS = {name: at // 3 + 1 for at in range(0, 36, 3) for name in [_NAMES[at : at + 3]]}
-_DATES = (
-    re.compile(r"\b(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})\b"),
-    re.compile(r"\b(?P<d>\d{1,2})[./](?P<m>\d{1,2})[./](?P<y>\d{4})\b"),
-    re.compile(r"\b(?P<d>\d{1,2})(?:st|nd|rd|th)?(?: of)? (?P<n>[a-z]{3})[a-z]*\.?,? (?P<y>\d{4})\b"),
-    re.compile(r"\b(?P<n>[a-z]{3})[a-z]*\.? (?P<d>\d{1,2})(?:st|nd|rd|th)?,? (?P<y>\d{4})\b"),
-)
-_MOST_TEXTS = 20_000
-LONGEST_FIELD = 200
-"""Characters of a whole field: what is longer is free text, in which anything may stand."""
-_ENCODED = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
-
-
-def texts_of(value: Any) -> Iterator[str]:
-    """Every text, number and name of a member in a JSON value, as text; not deeper than JSON goes in practice."""
-    left = [value]
-    for _ in range(_MOST_TEXTS):
-        if not left:
-            return
-        item = left.pop()
-        if isinstance(item, str):
-            yield item
-            if item[:1] in "{[" and len(item) > 2 and (inner := _json(item)) is not None:
-                left.append(inner)
-        elif isinstance(item, bool) or item is None:
-            continue
-        elif isinstance(item, int | float):
-            yield str(item)
-        elif isinstance(item, dict):
-            left += reversed(item.values())
-            left += reversed(list(item))
-        elif isinstance(item, list | tuple):
-            left += reversed(item)
-
-
-Record = frozenset[str]
-"""The whole fields of one JSON object, in normal form: texts and numbers, and those of lists in it."""
-
-
-def records_of(value: Any) -> Iterator[Record]:
-    """Every JSON object in a value, as its fields. What stands inside a text is no field of its own."""
-    left = [value]
-    for _ in range(_MOST_TEXTS):
-        if not left:
-            return
-        item = left.pop()
-        if isinstance(item, dict):
-            yield frozenset(_fields(item))
-            left += item.values()
-        elif isinstance(item, list | tuple):
-            left += item
-        elif isinstance(item, str) and item[:1] in "{[" and len(item) > 2:
-            left.append(_json(item))
-
-
-def _fields(record: dict[str, Any]) -> Iterator[str]:
-    for inner in record.values():
-        for item in inner if isinstance(inner, list | tuple) else (inner,):
-            if isinstance(item, str) and len(item) <= LONGEST_FIELD:
-                yield normal(item)
-            elif isinstance(item, int | float) and not isinstance(item, bool):
-                yield number(item)
-
-
-_CONTACTS = re.compile(
-    r"""(?:https?://|www\.)[^\s<>"')\]]+            # URLs
-    | [\w.+-]+@[\w-]+(?:\.[\w-]+)+                # mail addresses
-    | \b[A-Za-z]{2}\d{2}(?:[ ]?[A-Za-z0-9]{4}){3,7}[ ]?[A-Za-z0-9]{0,4}\b   # IBANs
-    | (?<!\w)\+?\d(?:[\s().-]?\d){7,14}(?!\w)     # telephone numbers
-    | \b(?:0x[0-9a-fA-F]{40}|bc1[0-9a-z]{25,60}|[13][1-9A-HJ-NP-Za-km-z]{25,34})\b""",
-    re.VERBOSE,
-)
-
-
-def contacts_in(text: str) -> list[str]:
-    """What in a free text leads elsewhere: URLs, addresses, accounts, telephone numbers."""
-    return [found.rstrip(".,;:!?") for found in _CONTACTS.findall(text)]
-
-
-def _json(text: str | bytes) -> Any:
-    try:
-        return orjson.loads(text)
-    except (orjson.JSONDecodeError, RecursionError):
-        return None
-
-
-def heard_records(data: bytes, content_type: str) -> tuple[Record, ...]:
-    """The records of an answer's body, where it is JSON, or events of JSON."""
-    kind = content_type.partition(";")[0].strip().lower()
-    bodies = [data]
-    if kind == "text/event-stream":
-        bodies = [line[5:].strip() for line in data.split(b"\n") if line.startswith(b"data:")]
-    return tuple([record for body in bodies for record in records_of(_json(body))])
-
-
-def heard_text(data: bytes, content_type: str) -> str:
-    """The texts of an answer's body, one after the other."""
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind == "text/event-stream":
-        lines = [line[5:].strip() for line in data.split(b"\n") if line.startswith(b"data:")]
-        return BETWEEN.join([_body(line) for line in lines])
-    return _body(data)
-
-
-def _body(data: bytes) -> str:
-    if data.lstrip()[:1] in (b"{", b"[", b'"') and (value := _json(data)) is not None:
-        return BETWEEN.join(texts_of(value))
-    return data.decode("utf-8", "replace")
+LONGEST_CODE = 64
+MOST_FOUND = 20_000
+"""Numbers, days or addresses of one text; more are as if they were not there."""
+_TOKEN = re.compile(r"[^\W_]+|[^\w\s]|_")
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\U000e0000-\U000e007f]+")
+"""Characters that nobody sees: soft hyphens, joiners, marks of direction, tags."""
+_ENCODED = re.compile(r"(?:[0-9A-Za-z+/]{16,4096}|[0-9A-Za-z_-]{16,4096})={0,2}")
+_ENCODED_WITHIN = re.compile(r"(?<![\w+/=-])[\w+/-]{16,4096}={0,2}(?![\w+/=-])", re.ASCII)
 
 
 def normal(text: str) -> str:
-    """Without differences of case, width, entities and blanks."""
+    """Without differences of case, width and entities, and without what nobody sees."""
     if "&" in text:
         text = html.unescape(text)
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    return _BLANKS.sub(" ", text.casefold()).strip()
+        text = unicodedata.normalize("NFKC", _UNSEEN.sub("", text))
+    return text.casefold()
 
 
-def squeezed(text: str) -> str:
-    """Without what stands between the groups of a long number or code (IBAN, card, telephone)."""
-    return _APART.sub("", text)
+def tokens(text: str) -> bytes:
+    """The words and signs of a normal text, each between blanks: found in another, it stands there from the border of
+    a word to the border of a word, whatever blanks there are."""
+    found = " ".join(_TOKEN.findall(text))
+    return f" {found} ".encode("utf-8", "surrogatepass") if found else b""
 
 
-def variants(value: str) -> tuple[str, ...]:
-    """The normal forms in which a value may stand in what was heard: as it is, decoded, and without its wrapping."""
-    forms = {normal(value): None}
-    if "%" in value:
-        forms[normal(unquote(value))] = None
-    stripped = normal(value).removeprefix("mailto:").removeprefix("https://").removeprefix("http://").rstrip("/.,;")
-    forms[stripped] = None
-    if decoded := _decoded(value):
-        forms[normal(decoded)] = None
-    forms.pop("", None)
-    return tuple(forms)
+def words(text: str) -> list[str]:
+    """The words of a normal text."""
+    return [token for token in _TOKEN.findall(text) if token.isalnum()]
 
 
-def _decoded(value: str) -> str:
-    """What base64 or hex hides, where it is text."""
-    if not _ENCODED.fullmatch(value):
-        return ""
-    padded = value.replace("-", "+").replace("_", "/") + "=" * (-len(value) % 4)
-    for decode in (bytes.fromhex, lambda text: base64.b64decode(text, validate=True)):
-        try:
-            text = decode(value if decode is bytes.fromhex else padded).decode("utf-8")
-        except (ValueError, binascii.Error):
-            continue
-        if text.isprintable():
-            return text
-    return ""
+# Numbers
+
+_FIGURE = re.compile(
+    r"(?<![^\W_])(?<![^\W_][.,:/'-])(?:(?<!\w)[-−])?\d{1,40}(?:[.,']\d{1,40}){0,20}"
+    r"(?![.,:/-]?\d)(?=[^a-z]|st\b|nd\b|rd\b|th\b|am\b|pm\b|eur|usd|gbp|chf|jpy|k\b|%|$)",
+)
+_PLAIN = re.compile(r"[-−+]?(?:0|[1-9]\d*)(?:\.\d+)?")
+_THOUSANDS = re.compile(r"[-−+]?[1-9]\d{0,2}(?:([,' ])\d{3})(?:\1\d{3})*(?:\.\d+)?")
+_CONTINENTAL = re.compile(r"[-−+]?(?:[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?|(?:0|[1-9]\d*),\d{1,2})")
 
 
 def number(value: Any) -> str:
-    """A number in one form; empty where it is none."""
-    text = str(value).strip().lstrip("+$€£").replace(",", "").replace("'", "")
-    try:
-        found = float(text)
-    except ValueError:
+    """A number in one form; empty where it is none, as is what begins with 0 (a code)."""
+    if isinstance(value, bool):
         return ""
-    if found != found or found in (float("inf"), float("-inf")):
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return _figure(repr(value))
+    text = str(value).strip().lstrip("$€£").strip() if len(str(value)) <= LONGEST_CODE else ""
+    return next(iter(_readings(text)), "")
+
+
+def numbers_in(text: str) -> Iterator[str]:
+    """The numbers of a normal text, each in one form, or in both that it may be (1.000)."""
+    for found in islice(_FIGURE.finditer(text), MOST_FOUND):
+        yield from _readings(found[0])
+
+
+def _readings(text: str) -> Iterator[str]:
+    text = text.replace("−", "-")
+    if _PLAIN.fullmatch(text):
+        yield _figure(text)
+    if _THOUSANDS.fullmatch(text):
+        yield _figure(re.sub("[,' ]", "", text))
+    elif _CONTINENTAL.fullmatch(text):
+        yield _figure(text.replace(".", "").replace(",", "."))
+
+
+def _figure(text: str) -> str:
+    """Whole numbers as they are, however long; others as the nearest double is written."""
+    text = text.lstrip("+")
+    whole, _, rest = text.partition(".")
+    if not rest.strip("0") and whole.lstrip("-").isdecimal():
+        return "0" if whole == "-0" else whole
+    found = float(text)
+    if found != found or abs(found) == float("inf"):
         return ""
     return str(int(found)) if found == int(found) and abs(found) < 1e15 else repr(found)
 
 
-def numbers_in(text: str) -> frozenset[str]:
-    """The numbers of a text, each in one form."""
-    return frozenset(filter(None, [number(found.replace(" ", "")) for found in _NUMBER.findall(text)]))
+# Days and hours
+
+_NAMES = "janfebmaraprmayjunjulaugsepoctnovdec"
+_MONTHS = {_NAMES[at : at + 3]: at // 3 + 1 for at in range(0, 36, 3)}
+_MONTH = (
+    r"(?P<n>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
+    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
+)
+_DATES = (
+    re.compile(r"(?<!\d)(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})(?!\d)"),
+    re.compile(r"(?<![\d.])(?P<d>\d{1,2})\.(?P<m>\d{1,2})\.(?P<y>\d{4})(?!\d)"),
+    re.compile(r"(?<![\d/])(?P<d>\d{1,2})/(?P<m>\d{1,2})/(?P<y>\d{4})(?!\d)"),
+    re.compile(r"(?<![\d/])(?P<m>\d{1,2})/(?P<d>\d{1,2})/(?P<y>\d{4})(?!\d)"),
+    re.compile(rf"(?<!\d)(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?: of)?[ -]{_MONTH},?[ -](?P<y>\d{{4}})(?!\d)"),
+    re.compile(rf"(?<![^\W_]){_MONTH} (?P<d>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<y>\d{{4}})(?!\d)"),
+)
+_HOUR = re.compile(
+    r"(?<![\d:.])(?P<h>\d{1,2})(?::(?P<min>\d{2})(?::\d{2})?)? ?(?P<half>[ap]\.?m\b)"
+    r"|(?<![\d:.])(?P<hh>\d{1,2}):(?P<mm>\d{2})(?::\d{2})?(?![\d:])"
+)
 
 
-def dates_in(text: str) -> frozenset[str]:
-    """The days that a (normal) text names, as YYYY-MM-DD."""
-    found = set()
+def days_in(text: str) -> Iterator[str]:
+    """The days that a normal text names, as YYYY-MM-DD; both that 03/04/2026 may be."""
     for pattern in _DATES:
-        for match in pattern.finditer(text):
+        for match in islice(pattern.finditer(text), MOST_FOUND):
             groups = match.groupdict()
-            month = int(groups["m"]) if groups.get("m") else _MONTHS.get(groups["n"], 0)
+            month = int(groups["m"]) if groups.get("m") else _MONTHS[groups["n"][:3]]
             if 1 <= month <= 12 and 1 <= int(groups["d"]) <= 31:
-                found.add(f"{groups['y']}-{month:02d}-{int(groups['d']):02d}")
-    return frozenset(found)
+                yield f"{groups['y']}-{month:02d}-{int(groups['d']):02d}"
 
 
-def tokens_in(text: str) -> list[str]:
-    """The words of a (normal) text."""
-    return _TOKEN.findall(text)
+def hours_in(text: str) -> Iterator[str]:
+    """The times of day that a normal text names, as HH:MM."""
+    for match in islice(_HOUR.finditer(text), MOST_FOUND):
+        hour, minute = int(match["h"] or match["hh"]), int(match["min"] or match["mm"] or 0)
+        if match["half"]:
+            if not 1 <= hour <= 12:
+                continue
+            hour = hour % 12 + (12 if match["half"][0] == "p" else 0)
+        if hour < 24 and minute < 60:
+            yield f"{hour:02d}:{minute:02d}"
+
+
+def without_moments(text: str) -> str:
+    """The normal text without the days and hours that it names."""
+    for pattern in (*_DATES, _HOUR):
+        text = pattern.sub(" ", text)
+    return text
+
+
+# Addresses
+
+_LOCAL = r"[\w.+-]{1,64}"
+_HOST = r"(?:[^\W_](?:[\w-]{0,62})\.){1,10}[^\W\d_][\w-]{1,62}"
+_MAIL = rf"(?<![\w.+-]){_LOCAL}@(?:[\w-]{{1,63}}\.){{1,10}}[\w-]{{1,63}}"
+_URL = r"(?<![^\W_])(?:[a-z][a-z0-9+.-]{1,10}://|www\.)[^\s<>\"'`{}|\\^\[\]\x1e]+"
+_PHONE = r"(?<![\w+])\+?\d(?:[\s().-]{0,2}\d){7,14}(?!\w)"
+_IBAN = r"(?<![^\W_])[a-z]{2}\d{2}(?:[ ]?[a-z0-9]{4}){2,7}(?:[ ]?[a-z0-9]{1,3})?(?![^\W_])"
+_COIN = r"(?<![^\W_])(?:0x[0-9a-f]{40}|bc1[0-9a-z]{25,60}|[13][1-9a-km-z]{25,34})(?![^\W_])"
+_ADDRESS = re.compile(
+    rf"(?P<url>{_URL})|(?P<mail>{_MAIL})|(?P<host>(?<![\w@.-]){_HOST}(?:/[^\s<>\"'`\x1e]*)?)", re.IGNORECASE
+)
+_LEADS = re.compile(
+    rf"(?P<url>{_URL})|(?P<mail>{_MAIL})|(?P<iban>{_IBAN})|(?P<coin>{_COIN})|(?P<phone>{_PHONE})", re.IGNORECASE
+)
+_ONE_MAIL = re.compile(rf"(?:mailto:)?({_LOCAL}@(?:[\w-]{{1,63}}\.){{1,10}}[\w-]{{1,63}})", re.IGNORECASE)
+_ONE_PLACE = re.compile(rf"(?:{_URL}|{_HOST}(?:[:/?][^\s<>\"'`]*)?)", re.IGNORECASE)
+_ONE_PHONE = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){7,14}")
+_TRAILS = ".,;:!?)*_"
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{1,10}://")
+
+
+def address(text: str) -> str:
+    """A mail address, URL or host name in one form: without case, scheme, ``www.``, percent-encoding and what trails.
+    Empty where the text is no single one."""
+    text = text.strip()
+    if len(text) > 2048:
+        return ""
+    if mail := _ONE_MAIL.fullmatch(text):
+        return normal(mail[1])
+    return place(text) if _ONE_PLACE.fullmatch(text) else ""
+
+
+def place(url: str) -> str:
+    """A URL in one form, see ``address``."""
+    if "%" in url:
+        url = unquote(url)
+    return _SCHEME.sub("", normal(url.rstrip(_TRAILS)), count=1).removeprefix("www.").rstrip("/")
+
+
+def host_of(url: str) -> str:
+    """The host that a URL, in normal form, names, with its port."""
+    return re.split(r"[/?#]", url, maxsplit=1)[0].rpartition("@")[2]
+
+
+def addresses_in(text: str) -> Iterator[str]:
+    """The mail addresses, URLs and host names in a text, as they stand there."""
+    for match in islice(_ADDRESS.finditer(text), MOST_FOUND):
+        yield match[0].rstrip(_TRAILS) if match.lastgroup != "mail" else match[0]
+
+
+def phone(text: str) -> str:
+    """The digits of what may be a telephone number; empty where it is none."""
+    text = text.strip()
+    return _digits(text) if len(text) <= LONGEST_CODE and _ONE_PHONE.fullmatch(text) else ""
+
+
+def phones_in(text: str) -> Iterator[str]:
+    """The digits of what may be telephone numbers in a text."""
+    for match in islice(re.finditer(_PHONE, text), MOST_FOUND):
+        yield _digits(match[0])
+
+
+def _digits(text: str) -> str:
+    return "".join([each for each in text if each.isdecimal()])
+
+
+def leads_in(text: str) -> Iterator[tuple[str, str]]:
+    """What in a free text leads elsewhere, with its kind: url, mail, iban, coin or phone."""
+    for match in islice(_LEADS.finditer(_UNSEEN.sub("", text)), MOST_FOUND):
+        yield str(match.lastgroup), match[0].rstrip(_TRAILS)
+
+
+# Codes and encodings
+
+
+def code(value: str) -> str:
+    """A long code with digits (account, card) without what stands between its groups; empty where it is none."""
+    if len(value) > LONGEST_CODE:
+        return ""
+    found = re.sub(r"[\s.\-–/]", "", normal(value))
+    return found if len(found) >= 8 and found.isalnum() and 2 * sum(map(str.isdigit, found)) >= len(found) else ""
+
+
+def groupings(found: str) -> tuple[str, ...]:
+    """How a code may be written: in one, and in groups of four."""
+    groups = [found[at : at + 4] for at in range(0, len(found), 4)]
+    return found, " ".join(groups), "-".join(groups)
+
+
+def decoded(value: str) -> str:
+    """What percent-encoding, base64 or hex hides, where it is text; empty where nothing is hidden."""
+    if "%" in value and (plain := unquote(value)) != value:
+        return plain
+    if not _ENCODED.fullmatch(value):
+        return ""
+    padded = value.rstrip("=").replace("-", "+").replace("_", "/")
+    padded += "=" * (-len(padded) % 4)
+    for decode, text in ((bytes.fromhex, value), (_base64, padded)):
+        try:
+            found = decode(text).decode("utf-8")
+        except (ValueError, binascii.Error):
+            continue
+        if found.isprintable():
+            return found
+    return ""
+
+
+def hidden_in(text: str) -> Iterator[str]:
+    """What base64 or hex hides in a text."""
+    for match in islice(_ENCODED_WITHIN.finditer(text), MOST_FOUND // 10):
+        if found := decoded(match[0]):
+            yield found
+
+
+def _base64(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)

@@ -1,83 +1,60 @@
-"""One thing that a run was told: by whom, with which labels, and how to find a value in it.
-
-What it takes to find something is made when something is looked for: most results are never asked about.
-"""
+"""One thing that a run was told: by whom, with which labels, and when."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cached_property
+import re
 
-from gateway.flow.forms import Record, dates_in, heard_records, heard_text, normal, numbers_in, squeezed, tokens_in
+from gateway.flow.bodies import read
+from gateway.flow.forms import normal
+from gateway.flow.index import Index
 
-SHORTEST = 4
-"""Characters from which on a value may be found as a part of a text; a shorter one only as a whole word."""
-SHORTEST_CODE = 8
-"""Characters of a code with digits that may be found without what stands between its groups."""
+_MARKS = "\"'`\u2018\u2019\u201c\u201d\u00ab\u00bb"
+_QUOTED = re.compile(rf"[{_MARKS}]([^{_MARKS}\n]{{2,100}})[{_MARKS}]")
+OVERHEAD = 256
+"""Bytes that each counts beside its texts, so that many small ones are bounded too."""
 
 
 class Heard:
-    """A whole result, or what somebody said."""
+    """A whole result, or what somebody said. It is read when something is looked for: most is never asked about.
 
-    def __init__(self, source: str, labels: tuple[str, ...], trusted: bool, data: bytes, content_type: str) -> None:
-        self.source, self.labels, self.trusted = source, labels, trusted
-        self.size = len(data)
+    ``at`` counts what the run was told. ``relayed``: the agent itself passed it on (to a model).
+    """
+
+    __slots__ = ("_content_type", "_data", "_index", "_quoted", "at", "labels", "relayed", "source", "told", "trusted")
+
+    def __init__(
+        self,
+        source: str,
+        labels: tuple[str, ...],
+        data: bytes,
+        content_type: str,
+        at: int,
+        *,
+        trusted: bool,
+        relayed: bool = False,
+    ) -> None:
+        self.source, self.labels, self.trusted, self.at, self.relayed = source, labels, trusted, at, relayed
         self._data, self._content_type = data, content_type
+        self.told = len(data) + OVERHEAD
+        self._index: Index | None = None
+        self._quoted: frozenset[str] | None = None
 
-    @cached_property
-    def text(self) -> str:
-        """All of its texts, in normal form."""
-        return normal(heard_text(self._data, self._content_type))
+    @property
+    def size(self) -> int:
+        """Bytes that it takes."""
+        return self.told if self._index is None else self._index.size + OVERHEAD
 
-    @cached_property
-    def records(self) -> tuple[Record, ...]:
-        """Its JSON objects, each as its whole fields."""
-        return heard_records(self._data, self._content_type)
+    @property
+    def index(self) -> Index:
+        """In which to look for values."""
+        if self._index is None:
+            text, records = read(self._data, self._content_type)
+            self._index = Index(text, records)
+            if self.source == "user":
+                self._quoted = frozenset(normal(each).strip() for each in _QUOTED.findall(text))
+            self._data = b""
+        return self._index
 
-    @cached_property
-    def _squeezed(self) -> str:
-        return squeezed(self.text)
-
-    @cached_property
-    def _numbers(self) -> frozenset[str]:
-        return numbers_in(self.text)
-
-    @cached_property
-    def _dates(self) -> frozenset[str]:
-        return dates_in(self.text)
-
-    @cached_property
-    def _words(self) -> frozenset[str]:
-        return frozenset(tokens_in(self.text))
-
-    def says(self, forms: Iterable[str]) -> str:
-        """The text around the value, where it stands here in one of these normal forms; empty where it does not."""
-        for form in forms:
-            at = self._find(form)
-            if at >= 0:
-                return self.text[max(0, at - 30) : at + len(form) + 30]
-            code = squeezed(form)
-            if len(code) >= SHORTEST_CODE and any(map(str.isdigit, code)) and code in self._squeezed:
-                return form
-            if (days := dates_in(form)) and len(tokens_in(form)) <= 6 and days <= self._dates:
-                return form
-        return ""
-
-    def _find(self, form: str) -> int:
-        """Where it stands, between borders of words."""
-        if len(form) < SHORTEST and form not in self._words:
-            return -1
-        text, at = self.text, -1
-        while (at := text.find(form, at + 1)) >= 0:
-            before, after = text[at - 1 : at], text[at + len(form) : at + len(form) + 1]
-            if not (form[0].isalnum() and before.isalnum()) and not (form[-1].isalnum() and after.isalnum()):
-                return at
-        return -1
-
-    def counts(self, number: str) -> bool:
-        """Whether the number stands here, in whatever form."""
-        return number in self._numbers
-
-    def knows(self, word: str) -> bool:
-        """Whether the word stands here, whole."""
-        return word in self._words
+    def quotes(self, text: str) -> bool:
+        """Whether the user has put this normal text in quotation marks."""
+        return bool(self.index) and self._quoted is not None and text in self._quoted

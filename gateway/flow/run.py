@@ -1,79 +1,112 @@
-"""What one run was told so far, and where a value in it comes from. Implements ``ports.Flow``."""
+"""What one run was told so far, and where a value in it comes from. Implements ``ports.Flow``.
+
+What counts is who told a value first: a tool that only repeats what the agent wrote into a call, at once or read again
+later, tells nothing; nor does a user's message in which the agent passes a tool's result on to a model.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
-from msgspec import Struct
 
-from gateway.flow.forms import contacts_in, dates_in, normal, number, tokens_in, variants
+from gateway.flow.asked import ASKERS, beginnings
+from gateway.flow.bodies import BETWEEN
+from gateway.flow.copies import copied
+from gateway.flow.forms import addresses_in, days_in, leads_in, normal, number, words
 from gateway.flow.heard import Heard
+from gateway.flow.links import names_of
+from gateway.flow.looks import Look, look_for
+from gateway.flow.origins import NOWHERE, SELF_EVIDENT, Origin, both
+from gateway.flow.paths import at, scalars
+from gateway.flow.pieces import pieces_of
+from gateway.flow.vouched import Vouched
 from gateway.model import Call, FlowLabels
 
 MOST_BYTES = 512 * 1024
-"""Of what tools told; the oldest is forgotten first."""
+"""Of what tools told, as it came; the oldest is forgotten first."""
 MOST_WORDS = 256 * 1024
-"""Bytes of what people said, which tools cannot push out."""
-MOST_VALUES = 256
-"""Values in one argument that are looked at; more are as if nothing had told them."""
-SHORTEST_NAME = 5
-"""Characters of a field by which somebody may name a record."""
-LONGEST_PIECES = 256
-"""Characters of a text that may be put together of what others told."""
+"""Bytes of what people said, which tools cannot push out; here too the oldest goes first."""
+MOST_OWN = 128 * 1024
+"""Bytes of what the agent itself wrote into calls."""
+LONGEST_OWN = 256
+"""Characters of a text that the agent wrote and that is remembered whole; of longer ones, the addresses."""
+MOST_VALUES = 128
+"""Values in one argument that are looked at; where there are more, nobody told them."""
+MOST_KNOWN = 512
+SHORTEST_WORD = 4
+"""Letters of a word by which a text is told to be a stranger's."""
 PEOPLE = frozenset({"user", "system", "operator", "person"})
 TRUSTED, UNTRUSTED = "trusted", "untrusted"
 
 
-class Origin(Struct, frozen=True):
-    """Where one value comes from."""
-
-    sources: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-    trusted: bool = False
-    linked: bool = False
-    """It is a whole field of a record that somebody trusted named by another of its fields."""
-    verbatim: bool = False
-    """It stands in what was heard as it is."""
-    why: str = ""
-    """What stands around it, where it was found first."""
-
-
 class RunFlow:
-    """The flow of one run. ``trusts`` says of a tool's results whether they count as trusted."""
+    """The flow of one run. ``trusts`` says of a tool's results whether they count as trusted; ``vouched`` is what the
+    operator vouches for now."""
 
-    def __init__(self, labels: Callable[[Call], FlowLabels], trusts: Callable[[str], bool]) -> None:
-        self._labels, self._trusts = labels, trusts
+    def __init__(
+        self,
+        labels: Callable[[Call], FlowLabels],
+        trusts: Callable[[str], bool],
+        vouched: Callable[[], Vouched],
+    ) -> None:
+        self._labels, self._trusts, self._vouched = labels, trusts, vouched
         self.labels: tuple[str, ...] = ()
         """Of all that its tools answered so far, also what has been forgotten."""
-        self._words: list[Heard] = []
-        self._results: list[Heard] = []
-        self._size = self._words_size = 0
+        self._words: dict[bytes, Heard] = {}
+        self._results: dict[bytes, Heard] = {}
+        self._own: dict[bytes, Heard] = {}
+        self._at = 0
+        self._known: dict[tuple[type, Any], Origin] = {}
 
     @property
     def size(self) -> int:
         """Bytes that are remembered."""
-        return self._size + self._words_size
+        return sum(heard.size for table in (self._words, self._results, self._own) for heard in table.values())
 
     def hear(self, source: str, labels: Sequence[str], data: bytes, content_type: str) -> None:
         """A whole result, or what somebody said."""
         if source in PEOPLE:
-            self._say(Heard(source, (), True, data[:MOST_WORDS], content_type))
+            self._keep(self._words, MOST_WORDS, Heard(source, (), data, content_type, 0, trusted=True), data)
             return
         trusted = UNTRUSTED not in labels and (TRUSTED in labels or self._trusts(source))
-        heard = Heard(source, tuple(labels), trusted, data[:MOST_BYTES], content_type)
-        self._results.append(heard)
-        self._size += heard.size
-        while self._size > MOST_BYTES:
-            self._size -= self._results.pop(0).size
+        heard = Heard(source, tuple(labels), data[:MOST_BYTES], content_type, 0, trusted=trusted)
+        self._keep(self._results, MOST_BYTES, heard, data[:MOST_BYTES])
 
-    def _say(self, heard: Heard) -> None:
-        if self._words_size + heard.size <= MOST_WORDS and not any(
-            one.size == heard.size and one.source == heard.source and one.text == heard.text for one in self._words
-        ):
-            self._words.append(heard)
-            self._words_size += heard.size
+    def relayed(self, source: str, text: str) -> None:
+        """What somebody said, as the agent passes it on to a model."""
+        data = text.encode("utf-8", "surrogatepass")
+        self._keep(self._words, MOST_WORDS, Heard(source, (), data, "text/plain", 0, trusted=True, relayed=True), data)
+
+    def say(self, args: Any) -> None:
+        """What the agent wrote into a call that is being answered."""
+        texts: list[str] = []
+        for one in scalars(args, most=10_000):
+            text = str(one)
+            texts += [text] if len(text) <= LONGEST_OWN else addresses_in(text)
+        if texts:
+            data = BETWEEN.join(texts).encode("utf-8", "surrogatepass")[:MOST_OWN]
+            self._keep(self._own, MOST_OWN, Heard("agent", (), data, "text/plain", 0, trusted=False), data)
+
+    def _keep(self, table: dict[bytes, Heard], most: int, heard: Heard, data: bytes) -> None:
+        """Of what is told again the first time counts; it is forgotten as if it had been told now."""
+        if not data or len(data) > most:
+            return
+        name = "\0".join([heard.source, *heard.labels, ""]).encode("utf-8", "surrogatepass")
+        key = hashlib.blake2b(name + data, digest_size=16).digest()
+        self._at += 1
+        before = table.pop(key, None)
+        if before is not None and (heard.relayed or not before.relayed):
+            table[key] = before
+            return
+        heard.at = self._at
+        table[key] = heard
+        self._known.clear()
+        told = sum([one.told for one in table.values()])
+        while told > most:
+            told -= table.pop(next(iter(table))).told
 
     def mark(self, labels: Sequence[str]) -> None:
         """A tool is answering what has these labels."""
@@ -86,128 +119,119 @@ class RunFlow:
 
     def origin(self, value: Any) -> Mapping[str, Any]:
         """See ports.Flow; ``why`` is a piece of what told it."""
-        found = self._origin(value)
-        return {
-            "sources": list(found.sources),
-            "labels": list(found.labels),
-            "trusted": found.trusted,
-            "seen": bool(found.sources),
-            "linked": found.linked,
-            "verbatim": found.verbatim,
-            "why": found.why,
-        }
+        return self._origin(value).shown()
 
     def unproven(self, call: Call) -> Sequence[str]:
         """The call's directing arguments that are there and that nothing trusted told."""
         return [
             path
             for path in self._labels(call).directs
-            for values in [list(_at(call.args, path.split(".")[1:]))]
+            for values in [list(at(call.args, path.split(".")[1:]))]
             if values and not self._origin(values).linked
         ]
 
+    def foreign(self, call: Call) -> Sequence[str]:
+        """See ports.Flow. A whole field of a record is no text of a stranger's; words are looked at in texts that the model
+        may have put together."""
+        labels = self._labels(call)
+        return [
+            path
+            for path in (*labels.directs, *labels.about)
+            if any(map(self._is_foreign, scalars(list(at(call.args, path.split(".")[1:])), most=MOST_VALUES)))
+        ]
+
+    def _is_foreign(self, value: Any) -> bool:
+        origin = self._of(value)
+        if origin.sources or not isinstance(value, str):
+            fields = _fields_of(value)
+            listed = any(one.index.fielded(field) for one in self._results.values() for field in fields)
+            return bool(origin.sources) and not origin.linked and not listed
+        told = [self._of(word) for word in dict.fromkeys(words(normal(value))) if len(word) >= SHORTEST_WORD]
+        return any(one.sources and not one.linked for one in told)
+
+    def asked(self, call: Call) -> bool:
+        """See ports.Flow."""
+        stems = self._labels(call).asked
+        return not stems or any(one.source in ASKERS for look in beginnings(stems) for one in self._tellers(look))
+
+    def planted(self, call: Call) -> Sequence[str]:
+        """What in the call's arguments leads elsewhere (URLs, addresses, accounts), also inside free text, and nobody
+        trusted told. A row of digits is a telephone number only where an untrusted source told it."""
+        found: dict[str, str] = {}
+        for text in scalars(call.args, most=10_000):
+            if isinstance(text, str):
+                found.update({lead: kind for kind, lead in leads_in(text)})
+        return [lead for lead, kind in list(found.items())[:MOST_VALUES] if self._is_planted(lead, kind)]
+
+    def _is_planted(self, lead: str, kind: str) -> bool:
+        if kind == "phone" and any(days_in(lead)):
+            return False
+        origin = self._of(lead)
+        return not origin.linked and (kind != "phone" or bool(origin.sources))
+
     def _origin(self, value: Any) -> Origin:
-        scalars = list(_scalars(value))
-        if len(scalars) > MOST_VALUES:
-            return Origin()
-        found = [self._of(scalar) for scalar in scalars]
-        if not found:
-            return Origin(trusted=True, linked=True)
-        return Origin(
-            tuple(dict.fromkeys([source for one in found for source in one.sources])),
-            tuple(sorted({label for one in found for label in one.labels})),
-            all(one.trusted for one in found),
-            all(one.trusted or one.linked for one in found),
-            all(one.verbatim for one in found),
-            next((one.why for one in found if one.why), ""),
-        )
+        found: list[Origin] = []
+        for one in scalars(value, most=MOST_VALUES + 1):
+            if len(found) == MOST_VALUES:
+                return NOWHERE
+            found.append(self._of(one))
+        return both(found)
 
     def _of(self, value: Any) -> Origin:
         if isinstance(value, bool):
-            return Origin(trusted=True, linked=True)
-        forms = variants(value) if isinstance(value, str) else ()
-        figure = number(value)
-        sources: dict[str, None] = {}
-        labels: set[str] = set()
-        trusted, why = False, ""
-        for heard in (*self._words, *self._results):
-            said = heard.says(forms) or ((figure and heard.counts(figure) and figure) or "")
-            if said:
-                sources[heard.source] = None
-                labels.update(heard.labels)
-                trusted, why = trusted or heard.trusted, why or said
-        if not sources and isinstance(value, str):
-            return self._of_pieces(value)
-        exact = normal(value) if isinstance(value, str) else figure
-        verbatim = any(heard.says((exact,)) for heard in (*self._words, *self._results)) if exact else False
-        linked = trusted or bool(exact and self._named({exact, figure or exact}))
-        return Origin(tuple(sources), tuple(sorted(labels)), trusted, linked, verbatim, why)
+            return SELF_EVIDENT
+        key = (type(value), value)
+        known = self._known.get(key)
+        if known is None:
+            known = self._find(value)
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[key] = known
+        return known
 
-    def _named(self, forms: set[str]) -> str:
-        """The field by which people named a record that has one of these as a whole field; empty for none."""
-        for heard in self._results:
-            for record in heard.records:
-                if record.isdisjoint(forms):
-                    continue
-                for field in record - forms:
-                    if _telling(field) and any(words.says((field,)) for words in self._words):
-                        return field
-        return ""
-
-    def planted(self, call: Call) -> Sequence[str]:
-        """What in the call's arguments leads elsewhere (URLs, addresses, accounts), also inside free text, and only
-        what is not trusted told."""
-        found = dict.fromkeys(
-            [one for text in _scalars(call.args) if isinstance(text, str) for one in contacts_in(text)]
+    def _find(self, value: Any) -> Origin:
+        look = look_for(value)
+        told = self._tellers(look)
+        vouched = self._vouched().tells(look)
+        if not told and not vouched:
+            return pieces_of(look, self.proves, self._vouched().owns) if isinstance(value, str) else NOWHERE
+        trusted = vouched or any(one.trusted for one in told)
+        linked = trusted or any(names_of(one, _fields_of(value), self._named) for one in told)
+        return Origin(
+            ("operator",) * vouched + tuple(dict.fromkeys([one.source for one in told])),
+            tuple(sorted({label for one in told for label in one.labels})),
+            trusted,
+            linked,
+            any(one.index.verbatim(look.value, whole=look.leads) for one in told),
+            told[0].index.around(look) if told else look.value[:60],
         )
-        return [one for one in list(found)[:MOST_VALUES] if self._only_untrusted(one)]
 
-    def _only_untrusted(self, value: str) -> bool:
-        origin = self._of(value)
-        return bool(origin.sources) and not origin.linked and not dates_in(normal(value))
+    def proves(self, look: Look) -> str:
+        """The trusted source that tells it; empty for none."""
+        if self._vouched().tells(look):
+            return "operator"
+        return next((one.source for one in self._tellers(look) if one.trusted), "")
 
-    def _of_pieces(self, value: str) -> Origin:
-        """Of a text that nobody told as a whole: trusted where each of its words was told by somebody trusted."""
-        text = normal(value)
-        words = tokens_in(text)
-        if not words or len(text) > LONGEST_PIECES or "@" in text or "://" in text:
-            return Origin()
-        sources: dict[str, None] = {}
-        for word in dict.fromkeys(words):
-            told = [heard.source for heard in (*self._words, *self._results) if heard.trusted and heard.knows(word)]
-            if not told:
-                return Origin()
-            sources.update(dict.fromkeys(told))
-        return Origin(tuple(sources), (), True, True, False, "pieces")
+    def _tellers(self, look: Look) -> list[Heard]:
+        """Who told it before the agent itself did."""
+        results = [one for one in self._results.values() if one.index.tells(look)]
+        people = [one for one in self._words.values() if one.index.tells(look)]
+        if any(one.relayed for one in people):
+            strange = [one for one in self._results.values() if not one.trusted]
+            people = [one for one in people if not (one.relayed and copied(one, look, strange))]
+        if results and self._own:
+            first = min([one.at for one in self._own.values() if one.index.tells(look)], default=self._at + 1)
+            results = [one for one in results if one.at < first]
+        return people + results
 
-
-def _telling(field: str) -> bool:
-    """Whether a field tells its record from others: no short word, number or day."""
-    return len(field) >= SHORTEST_NAME and not number(field) and not dates_in(field)
-
-
-def _scalars(value: Any) -> Iterator[Any]:
-    left = [value]
-    while left:
-        item = left.pop()
-        if isinstance(item, Mapping):
-            left += reversed(list(item.values()))
-        elif isinstance(item, list | tuple):
-            left += reversed(item)
-        elif item is not None and item != "":
-            yield item
+    def _named(self, field: str) -> bool:
+        """Whether the user, or a person who was asked, has named something by this field."""
+        look = look_for(field)
+        who = [one for one in self._tellers(look) if one.source in ("user", "person")]
+        return any(not field.isalpha() or one.quotes(field) for one in who)
 
 
-def _at(value: Any, names: Sequence[str]) -> Iterator[Any]:
-    """What stands at this path; ``*`` is each of a list or map."""
-    if not names:
-        if value is not None:
-            yield value
-        return
-    name, rest = names[0], names[1:]
-    if name == "*":
-        inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-        for one in inner:
-            yield from _at(one, rest)
-    elif isinstance(value, Mapping) and name in value:
-        yield from _at(value[name], rest)
+def _fields_of(value: Any) -> tuple[str, ...]:
+    """How a whole field of a record would hold the value."""
+    forms = (normal(value).strip(), value.strip()) if isinstance(value, str) else ()
+    return tuple(dict.fromkeys([form for form in (*forms, number(value)) if form]))

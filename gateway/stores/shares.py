@@ -37,8 +37,8 @@ class Shares(Generic[K, V]):
         self._keys[kept[0]].move_to_end(key)
         return kept[1]
 
-    def put(self, agent: str, key: K, value: V) -> None:
-        """Keep a value for this agent, as used just now. A key is always of one agent."""
+    def put(self, agent: str, key: K, value: V) -> K | None:
+        """Keep a value for this agent, as used just now. A key is always of one agent. The key that had to go."""
         values, own = self._values, self._keys.get(agent)
         if own is None:
             own = self._keys[agent] = OrderedDict()
@@ -46,17 +46,21 @@ class Shares(Generic[K, V]):
             values[key] = (agent, value)
             values.move_to_end(key)
             own.move_to_end(key)
-            return
+            return None
         having = len(own) + 1
         full = len(values) >= self._capacity
         if full and having > 1 and having * len(self._keys) > self._capacity:
-            del values[own.popitem(last=False)[0]]
+            gone = own.popitem(last=False)[0]
+            del values[gone]
             values[key], own[key] = (agent, value), None
-            return
+            return gone
         values[key], own[key] = (agent, value), None
         self._resized(agent, having - 1, having)
-        if full:  # somebody else has more than a share
-            self.pop(next(iter(self._keys[self._who_has_most()])))
+        if not full:
+            return None
+        gone = next(iter(self._keys[self._who_has_most()]))  # somebody else has more than a share
+        self.pop(gone)
+        return gone
 
     def pop(self, key: K) -> V | None:
         """Forget it; what it was."""
@@ -75,6 +79,11 @@ class Shares(Generic[K, V]):
         """The key that was used least recently, and what is kept for it."""
         key = next(iter(self._values), None)
         return None if key is None else (key, self._values[key][1])
+
+    def oldest_of(self, agent: str) -> K | None:
+        """The key of this agent that was used least recently."""
+        own = self._keys.get(agent)
+        return None if own is None else next(iter(own))
 
     def _who_has_most(self) -> str:
         if self._by_size is None:

@@ -39,15 +39,18 @@ def read(body: Mapping[str, Any]) -> Asked:
         bool(stream),
         asked_count(body, "max_tokens"),
         _content(body, "system", ""),
-        tuple(
-            {
-                "role": asked_text(message, "role", f"messages[{at}]."),
-                "content": _content(message, "content", f"messages[{at}]."),
-            }
-            for at, message in enumerate(asked_items(body, "messages"))
-        ),
+        tuple(_message(message, f"messages[{at}].") for at, message in enumerate(asked_items(body, "messages"))),
         tuple(_tool_names(body)),
     )
+
+
+def _message(message: Block, where: str) -> Mapping[str, str]:
+    """Role and content; and what the role itself ``said``, where results of tools or documents are beside it."""
+    read = {"role": asked_text(message, "role", where), "content": _content(message, "content", where)}
+    blocks = message.get("content")
+    if isinstance(blocks, list) and any(block.get("type") != "text" for block in blocks):
+        read["said"] = "\n".join([text(block.get("text")) for block in blocks if block.get("type") == "text"])
+    return read
 
 
 def _content(holder: Mapping[str, Any], name: str, where: str) -> str:

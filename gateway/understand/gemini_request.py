@@ -113,7 +113,12 @@ def _system(body: Mapping[str, Any]) -> str:
 
 
 def _message(content: Object, where: str) -> Mapping[str, str]:
-    return {"role": asked_text(content, "role", where) or "user", "content": _text(content, where)}
+    """Role and content; and what the role itself ``said``, where there are results of functions beside that."""
+    read = {"role": asked_text(content, "role", where) or "user", "content": _text(content, where)}
+    parts = many(content, "parts", where)
+    if any(part.get("text") is None for part in parts):
+        read["said"] = "\n".join([str(part["text"]) for part in parts if part.get("text") is not None])
+    return read
 
 
 def _text(content: Object, where: str) -> str:

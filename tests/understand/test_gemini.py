@@ -105,7 +105,7 @@ def test_a_request_is_read_in_either_spelling() -> None:
             (
                 {"role": "user", "content": "What is the weather?"},
                 {"role": "model", "content": "One moment"},
-                {"role": "user", "content": '{"sky":"blue"}'},
+                {"role": "user", "content": '{"sky":"blue"}', "said": ""},
             ),
             ("get_weather", "delete_all", "googleSearch"),
         )
