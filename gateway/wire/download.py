@@ -8,6 +8,7 @@ from gateway.errors import CutShort, UpstreamError
 from gateway.model import Fields, Reason
 from gateway.understand.reader import Answer
 from gateway.wire.answer import Head, lines
+from gateway.wire.echo import EchoStream
 from gateway.wire.outbox import Outgoing
 
 log = logging.getLogger("gateway.wire")
@@ -24,6 +25,8 @@ class Download:
     """Bytes of the body, before framing."""
     through: Answer | None = None
     """What the body goes through."""
+    echo: EchoStream | None = None
+    """What the tool says goes through this last."""
     framed = True
     """The agent can tell a body that was broken off from a complete one."""
     chunked = False
@@ -58,7 +61,7 @@ class Download:
 
     def begin(self, head: list[bytes]) -> None:
         """The head waits, to leave with the first of the body."""
-        self._out = head
+        self._out = head if self.echo is None else [self.echo.whole(b"".join(head))]
 
     def taken(self) -> bytes:
         """What waits, for another to write."""
@@ -69,6 +72,8 @@ class Download:
         """A piece of the body, as the tool sent it."""
         if self.through is not None:
             data = self._read(self.through, data)
+        if self.echo is not None:
+            data = self.echo.feed(data)
         if data:
             self._put(data)
 
@@ -89,17 +94,22 @@ class Download:
         Raises:
             UpstreamError: its end could not be read, and the agent may only have what was.
         """
-        if self.through is not None:
-            rest = self._read(self.through, None)
-            if rest:
-                self._put(rest)
+        rest = self._read(self.through, None) if self.through is not None else b""
+        if self.echo is not None:
+            rest = self.echo.feed(rest) + self.echo.end()
+        if rest:
+            self._put(rest)
         if self.chunked:
-            self._out.append(b"0\r\n%b\r\n" % lines(trailers) if trailers else b"0\r\n\r\n")
+            self._out.append(b"0\r\n%b\r\n" % self.shown(lines(trailers)) if trailers else b"0\r\n\r\n")
         self.flush()
+
+    def shown(self, data: bytes) -> bytes:
+        """What the agent may see of something that came whole."""
+        return data if self.echo is None else self.echo.whole(data)
 
     def cut_short(self, last: bytes) -> None:
         """End the body as if it were complete: its last bytes say that it is not."""
-        self._put(last)
+        self._put(last if self.echo is None else self.echo.feed(last) + self.echo.end())
         if self.chunked:
             self._out.append(b"0\r\n\r\n")
         self.flush()
@@ -169,7 +179,7 @@ class Download:
     def write_whole(self, head: list[bytes], body: bytes) -> None:
         """Write head and body at once."""
         self.sent = len(body)
-        self._agent.write(b"".join([*head, body]))
+        self._agent.write(self.shown(b"".join([*head, body])))
 
 
 __all__ = ["Download"]

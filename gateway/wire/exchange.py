@@ -23,6 +23,7 @@ from gateway.wire.answer import DROPPED, content_of, ends_with_connection, head_
 from gateway.wire.door import door_of
 from gateway.wire.download import Download
 from gateway.wire.driver import COLLECTING, CONNECTING, DONE, RELAYING, SENT, WAITING
+from gateway.wire.echo import echo_of
 from gateway.wire.held import Held
 from gateway.wire.tunnel import Tunnel
 from gateway.wire.upload import Upload
@@ -62,6 +63,9 @@ class Exchange(Held):
     # -- what the tool says -------------------------------------------------------------------------------------
 
     def _attach(self, upstream: UpstreamConnection) -> None:
+        call = self._permit.call
+        if call.tool.masks_echo and self.request.method != "CONNECT":
+            self.download.echo = echo_of(call.tool, self._lent)
         upstream.attach(self)
 
     def interim(self, status: int, reason: bytes, fields: list[tuple[bytes, bytes]]) -> None:
@@ -71,7 +75,7 @@ class Exchange(Held):
         if status == 100:
             self.upload.expect = False
         told = lines(tuple([field for field in fields if field[0].lower() not in DROPPED]))
-        self._connection.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, told))
+        self._connection.write(self.download.shown(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, told)))
 
     def answered(self, upstream: UpstreamConnection) -> None:
         """The head of the tool's answer is complete."""
@@ -306,7 +310,9 @@ class Exchange(Held):
         upstream.exchange = None
         self._connection.write(head)
         door = door_of(self._permit.call.tool) if self.request.method == "CONNECT" else None
-        self._tunnel = upstream.tunnel = Tunnel(self, self._connection.transport, upstream.transport, door)
+        self._tunnel = upstream.tunnel = Tunnel(
+            self, self._connection.transport, upstream.transport, door, self.download.shown
+        )
         if door is None:
             upstream.transport.resume_reading()
         held = self._connection.tunnel_opened(self._tunnel)

@@ -5,6 +5,7 @@ Backpressure goes through; one side's end of stream is passed on and the other s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ class Tunnel:
         "_door",
         "_exchange",
         "_over",
+        "_shown",
         "_upstream",
         "_upstream_done",
         "received",
@@ -32,8 +34,15 @@ class Tunnel:
         "sent",
     )
 
-    def __init__(self, exchange: Exchange, client: Outgoing, upstream: Outgoing, door: Door | None = None) -> None:
-        self._exchange = exchange
+    def __init__(
+        self,
+        exchange: Exchange,
+        client: Outgoing,
+        upstream: Outgoing,
+        door: Door | None = None,
+        shown: Callable[[bytes], bytes] = bytes,
+    ) -> None:
+        self._exchange, self._shown = exchange, shown
         self._door = door
         """What the agent's first bytes must pass; the tool is not read before."""
         self.refused = ""
@@ -71,7 +80,7 @@ class Tunnel:
     def from_upstream(self, data: bytes) -> None:
         self.sent += len(data)
         self.seen = monotonic()
-        self._client.write(data)
+        self._client.write(self._shown(data))
 
     def client_eof(self) -> bool:
         """The agent will send no more. True keeps its side open for what the tool still says."""
