@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
 from gateway.config.fields import HeaderName, Listed, Model, Sha256, Url
 from gateway.config.schema_admin import ApiServer, IssuerConfig
@@ -17,13 +17,12 @@ _OF_PODS = ("namespace", "serviceaccount", "pod", "pod_uid", "node", "node_uid")
 
 
 def _check_template(template: str, known: tuple[str, ...]) -> str:
-    """The template unchanged. Raises ValueError where it cannot be filled, or makes all agents one."""
-    named = _PARTS.findall(template)
-    for name in named:
+    """The template unchanged. Raises ValueError where it cannot be filled."""
+    for name in _PARTS.findall(template):
         if name not in known:
-            raise ValueError(f"agent: there is no {{{name}}}; known here: {', '.join(known)}")
+            raise ValueError(f"an agent's name cannot be made of {{{name}}}; known here: {', '.join(known)}")
     if re.search(r"[{}]", _PARTS.sub("", template)):
-        raise ValueError("agent: { and } stand around names only; write {" + known[0] + "}")
+        raise ValueError("{ and } stand around names only; write {" + known[0] + "}")
     return template
 
 
@@ -48,7 +47,19 @@ class ApiKeys(Model):
     keys: Listed[ApiKey] = Field(min_length=1, description="The keys that are known.")
 
 
-Required = str | int | bool
+def _required(value: object) -> tuple[Any, ...]:
+    values = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if not values or not all(type(one) in (str, int, bool) for one in values):
+        raise ValueError("must be text, a whole number, true or false, or a list of them")
+    return values
+
+
+_ONE = {"type": ["string", "integer", "boolean"]}
+Required = Annotated[
+    tuple[Any, ...],
+    PlainValidator(_required),
+    WithJsonSchema({"anyOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1}]}),
+]
 Path = Annotated[str, Field(min_length=1, max_length=256)]
 
 
@@ -62,7 +73,7 @@ class AgentJwt(IssuerConfig):
     roles: Path | None = Field(
         default=None, description="The claim with its roles: a list, or text with spaces between them."
     )
-    require: dict[Path, Required | Listed[Required]] = Field(
+    require: dict[Path, Required] = Field(
         default={}, description="Claims, and the value that each must have, or the values of which it must have one."
     )
     prefix: str = Field(

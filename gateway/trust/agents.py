@@ -134,8 +134,7 @@ class Issuer:
         self._expected = Expected(
             config.issuer, frozenset(config.audience), frozenset(config.algorithms), config.leeway
         )
-        require = {path: value if isinstance(value, tuple) else (value,) for path, value in config.require.items()}
-        self._naming = Naming(config.agent, config.roles or "", config.prefix, require)
+        self._naming = Naming(config.agent, config.roles or "", config.prefix, config.require)
 
     def mine(self, claims: Mapping[str, Any]) -> bool:
         return claims.get("iss") == self.issuer
