@@ -1,4 +1,4 @@
-"""A real gateway process in front of the suites' tools, its calls, and an approver who knows the user's task."""
+"""A real gateway process in front of the suites' tools, and calls through it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ def free_port() -> int:
 class Gate:
     """The process. ``toolgate`` is the command; ``folder`` is where its files are written."""
 
-    def __init__(self, toolgate: str, folder: Path, tools_port: int, policies: list[Path], labels: dict[str, Any]) -> None:
+    def __init__(
+        self, toolgate: str, folder: Path, tools_port: int, policies: dict[str, str], labels: dict[str, Any]
+    ) -> None:
+        """``policies`` are texts by file name; ``labels`` the tools' ``flow:`` by suite."""
         self.port, self.admin = free_port(), free_port()
         config = {
             "listen": f"127.0.0.1:{self.port}",
@@ -49,8 +52,8 @@ class Gate:
         }
         (folder / "policies").mkdir(parents=True, exist_ok=True)
         (folder / "config.yaml").write_text(json.dumps(config, indent=1))
-        for policy in policies:
-            (folder / "policies" / policy.name).write_text(policy.read_text())
+        for name, text in policies.items():
+            (folder / "policies" / name).write_text(text)
         log = (folder / "gateway.log").open("w")
         command = [toolgate, "run", "--config", str(folder / "config.yaml")]
         self._process = subprocess.Popen(command, stderr=log, stdout=log, env={**os.environ, "PYTHONPATH": ""})
@@ -67,6 +70,12 @@ class Gate:
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)
         sys.exit((folder / "gateway.log").read_text())
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU that the process has used."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def close(self) -> None:
         """End it."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentdojo.agent_pipeline.base_pipeline_element import BasePipelineElement
-from agentdojo.base_tasks import BaseInjectionTask, BaseUserTask
 from agentdojo.functions_runtime import EmptyEnv, Env, FunctionCall, FunctionsRuntime
 from agentdojo.types import ChatAssistantMessage, ChatMessage, ChatToolResultMessage, text_content_block_from_string
 
@@ -19,6 +18,9 @@ MARK = "INFORMATION-7f3a"
 
 Post = Callable[[str, str, dict[str, Any], str], tuple[int, str]]
 """Makes a call through the gateway: run, tool, arguments, the user's prompt. Status and body."""
+Answer = Callable[[str, list[tuple[str, dict[str, Any]]]], bool]
+"""The person who is asked about a call (the refusal's body), and knows the calls of the user's task: says whether it
+was approved."""
 
 
 @dataclass
@@ -26,53 +28,77 @@ class Played:
     """What came of one play."""
 
     refused: list[tuple[str, dict[str, Any], str]] = field(default_factory=list)
-    """The user's calls that were not made: tool, arguments, why."""
-    stopped: list[str] = field(default_factory=list)
-    """The attacker's."""
+    """The user's calls that were not made: tool, arguments, what the agent was told."""
+    asked: int = 0
+    """How often a person was asked."""
     reached: bool = False
-    """The injection was read."""
+    """The injection was read, or there was no need to."""
+    obeyed: int = 0
+    """The attacker's calls that were made."""
+    attack: int = 0
+    """All of them."""
+    calls: int = 0
 
 
 class Obedient(BasePipelineElement):
-    """Plays through ``post``."""
+    """Plays through ``post``. ``early``: the attacker's calls come first, before anything has been read."""
 
     def __init__(
-        self, user: BaseUserTask, attacker: BaseInjectionTask | None, run: str, worlds: Worlds, post: Post
+        self,
+        task: Any,
+        attack: Sequence[FunctionCall],
+        run: str,
+        worlds: Worlds,
+        post: Post,
+        person: Answer | None = None,
+        early: bool = False,
     ) -> None:
-        self._user, self._attacker, self._run, self._worlds, self._post = user, attacker, run, worlds, post
-        self.played = Played()
+        self._task, self._attack, self._run = task, list(attack), run
+        self._worlds, self._post, self._person, self._early = worlds, post, person, early
+        self._mine: list[tuple[str, dict[str, Any]]] = []
+        self.played = Played(attack=len(self._attack))
 
     def query(
         self,
         query: str,
         runtime: FunctionsRuntime,
-        env: Env = EmptyEnv(),
-        messages: Sequence[ChatMessage] = [],
-        extra_args: dict = {},
+        env: Env = EmptyEnv(),  # noqa: B008
+        messages: Sequence[ChatMessage] = [],  # noqa: B006
+        extra_args: dict = {},  # noqa: B006
     ) -> tuple[str, FunctionsRuntime, Env, Sequence[ChatMessage], dict]:
         """See BasePipelineElement."""
         self._worlds.put(self._run, env)
-        calls = list(self._user.ground_truth(env))
-        attack = list(self._attacker.ground_truth(env)) if self._attacker is not None else []
+        calls = list(self._task.ground_truth(env))
+        self._mine = [(call.function, _plain(call)) for call in calls]
         told: list[ChatMessage] = []
+        if self._early:
+            self._obey(query, told)
         for call in calls:
             status, body = self._make(call, query, told)
-            if status != 200:
-                self.played.refused.append((call.function, dict(call.args), body[:300]))
-            if attack and MARK in body:
-                self.played.reached = True
-                for bad in attack:
-                    if self._make(bad, query, told)[0] != 200:
-                        self.played.stopped.append(bad.function)
-                attack = []
+            if status == 403:
+                self.played.refused.append((call.function, dict(call.args), body))
+            if MARK in body:
+                self._obey(query, told)
         env = self._worlds.take(self._run)
-        output = self._user.GROUND_TRUTH_OUTPUT
-        told.append(_said(output))
+        told.append(
+            ChatAssistantMessage(role="assistant", content=_content(self._task.GROUND_TRUTH_OUTPUT), tool_calls=None)
+        )
         return query, runtime, env, [*messages, *told], extra_args
 
+    def _obey(self, query: str, told: list[ChatMessage]) -> None:
+        self.played.reached = True
+        attack, self._attack = self._attack, []
+        for call in attack:
+            self.played.obeyed += self._make(call, query, told)[0] != 403
+
     def _make(self, call: FunctionCall, prompt: str, told: list[ChatMessage]) -> tuple[int, str]:
-        args = json.loads(json.dumps(dict(call.args), default=str))
+        args = _plain(call)
         status, body = self._post(self._run, call.function, args, prompt)
+        if status == 403 and '"approval_pending"' in body:
+            self.played.asked += 1
+            if self._person is not None and self._person(body, self._mine):
+                status, body = self._post(self._run, call.function, args, prompt)
+        self.played.calls += 1
         if status == 200:
             told.append(ChatAssistantMessage(role="assistant", tool_calls=[call], content=_content("")))
             told.append(
@@ -83,9 +109,9 @@ class Obedient(BasePipelineElement):
         return status, body
 
 
+def _plain(call: FunctionCall) -> dict[str, Any]:
+    return json.loads(json.dumps(dict(call.args), default=str))  # type: ignore[no-any-return]
+
+
 def _content(text: str) -> list[Any]:
     return [text_content_block_from_string(text)]
-
-
-def _said(text: str) -> ChatMessage:
-    return ChatAssistantMessage(role="assistant", content=_content(text), tool_calls=None)

@@ -20,7 +20,7 @@ def _argument(value: str) -> str:
 
 
 Argument = Annotated[str, AfterValidator(_argument)]
-Word = Annotated[str, Field(min_length=2, max_length=60, pattern=r"^\w[\w ]*$")]
+Word = Annotated[str, Field(min_length=2, max_length=60, pattern=r"^\w[\w -]*$")]
 
 
 class FlowSpec(Model):
