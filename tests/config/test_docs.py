@@ -13,8 +13,9 @@ from pydantic import BaseModel
 
 from gateway.config import marks
 from gateway.config.load import attempt
-from gateway.config.schema import Config, Identify, Lineage, Log, ModelRates, ToolConfig, Wire
+from gateway.config.schema import Config, Lineage, Log, ModelRates, ToolConfig, Wire
 from gateway.config.schema_admin import Admin, AdminTls, AdminUser, JwtConfig, KubernetesConfig, OidcConfig
+from gateway.config.schema_identify import AgentJwt, Certificate, Identify, ListenTls, ServiceAccounts
 from gateway.config.schema_record import AuditConfig, OtlpConfig, TraceConfig, TraceStoreConfig
 from gateway.model import Reason
 from gateway.policy.engine import EXPANDED_CAP, LOOP_CAP, NESTING_CAP, SOURCE_CAP
@@ -68,6 +69,10 @@ SECTIONS: dict[type[BaseModel], str] = {
     KubernetesConfig: "admin.kubernetes.",
     AdminTls: "admin.tls.",
     Admin: "admin.",
+    AgentJwt: "jwt.",  # before Identify, as the next two
+    ServiceAccounts: "kubernetes.",
+    Certificate: "certificate.",
+    ListenTls: "listen_tls.",
     Config: "",
     ToolConfig: "",
     ModelRates: "",
@@ -84,8 +89,12 @@ MINIMAL: dict[type[BaseModel], dict[str, Any]] = {
     OidcConfig: {"issuer": "https://a", "client_id": "b", "redirect_uri": "https://c", "roles": {"d": ["e"]}},
     KubernetesConfig: {"roles": {"a": ["b"]}},
     Admin: {},
+    AgentJwt: {"issuer": "https://a", "audience": ["b"]},
+    ServiceAccounts: {},
+    Certificate: {"dns": "a"},
+    ListenTls: {"cert_file": "a", "key_file": "b"},
 }
-"""The least that sections of the operators' side have."""
+"""The least that some sections have."""
 
 
 @pytest.mark.parametrize("model", SECTIONS)

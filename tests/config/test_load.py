@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.config.load import attempt, load
-from gateway.config.schema import Config, Identify
+from gateway.config.schema import Config
+from gateway.config.schema_identify import Identify
 from gateway.errors import ConfigError
 from gateway.model import Origin, Timeouts
 from tests.config.support import CONFIG, GRANT, policy, told, written
