@@ -25,7 +25,7 @@ from aiohttp import web
 
 from gateway import __version__, parts
 from gateway.admin import approvals as admin_approvals
-from gateway.admin import breakers, budgets, calibration, exemptions, quarantines, runs
+from gateway.admin import breakers, budgets, calibration, exemptions, prompts, quarantines, runs
 from gateway.admin import pools as admin_pools
 from gateway.admin import server as admin_server
 from gateway.admin import tasks as admin_tasks
@@ -164,7 +164,7 @@ class App:
         before = (*self._bench.before, *self._learning.before)
         self._standings = Standings(self._docket)
         self._desk = ApprovalDesk(self._docket, time.monotonic, before, tuple(self._bench.before))
-        self._flows = FlowBook()
+        self._flows = FlowBook(endorsed=self._bench.endorsements.endorsed)
         self._tasks = TaskBook(time.time, self._state.board)
         self._guardrails = GuardrailBook(time.monotonic, self._metrics.guardrails.count)
         self._kept = Kept()
@@ -417,6 +417,7 @@ class App:
         breakers.add(api, self._ledger.circuits, self._breakers.say, names, self._breakers.said)
         runs.add(api, self._runs, self._quarantines)
         admin_tasks.add(api, self._tasks)
+        prompts.add(api, self._flows.hand_over)
         admin_pools.add(api, self._ledger.pools)
         budgets.add(api, self._budgets.all_standings)
         admin_approvals.add(api, self._clerk())

@@ -251,9 +251,6 @@ class Flow(Protocol):
     def mark(self, labels: Sequence[str]) -> None:
         """A tool is answering what has these labels: said before the agent has a byte of it."""
 
-    def endorse(self, value: Any) -> None:
-        """A person has vouched for the value in this run."""
-
 
 class Flows(Protocol):
     """The flows of all runs, by tree; of calls without a run id, by agent."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from gateway.flow.forms import normal, tokens
 from gateway.flow.looks import Look
 
-ASKERS = frozenset({"user", "person", "system"})
+ASKERS = frozenset({"user", "system"})
 
 
 def beginnings(stems: Iterable[str]) -> list[Look]:

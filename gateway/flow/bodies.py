@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
 
-from gateway.flow.forms import normal, number
+from gateway.flow.forms import address, addresses_in, normal, number
 
 BETWEEN = "\n\x1e\n"
 """Stands between two texts, so that nothing is found across them."""
@@ -24,7 +25,11 @@ _BLOB = re.compile(r"[A-Za-z0-9+/_-]{4096,}={0,2}")
 """A picture in JSON, or the like: nobody reads a value in it."""
 
 Record = tuple[str, ...]
-"""The whole fields of one JSON object in normal form: texts and numbers, and those of lists in it."""
+"""The whole fields of one JSON object in normal form: texts and numbers, and those of lists in it; and each address within
+a text of it, behind WITHIN."""
+WITHIN = "\x02"
+MOST_WITHIN = 20
+"""Addresses within one field."""
 
 
 def read(data: bytes, content_type: str) -> tuple[str, list[Record]]:
@@ -105,9 +110,13 @@ def _fields(record: dict[str, Any]) -> Iterator[str]:
         for item in inner if isinstance(inner, list | tuple) else (inner,):
             if count >= MOST_FIELDS:
                 return
-            if isinstance(item, str) and 0 < len(item) <= LONGEST_FIELD:
-                count += 1
-                yield normal(item).strip()
+            if isinstance(item, str):
+                within = [WITHIN + led for each in islice(addresses_in(item), MOST_WITHIN) if (led := address(each))]
+                count += len(within)
+                yield from within
+                if 0 < len(item) <= LONGEST_FIELD:
+                    count += 1
+                    yield normal(item).strip()
             elif isinstance(item, int | float) and not isinstance(item, bool):
                 count += 1
                 yield number(item)

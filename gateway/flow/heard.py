@@ -7,6 +7,7 @@ import re
 from gateway.flow.bodies import read
 from gateway.flow.forms import normal
 from gateway.flow.index import Index
+from gateway.flow.looks import Look
 
 _MARKS = "\"'`\u2018\u2019\u201c\u201d\u00ab\u00bb"
 _QUOTED = re.compile(rf"[{_MARKS}]([^{_MARKS}\n]{{2,100}})[{_MARKS}]")
@@ -54,6 +55,10 @@ class Heard:
                 self._quoted = frozenset(normal(each).strip() for each in _QUOTED.findall(text))
             self._data = b""
         return self._index
+
+    def vouches(self, look: Look) -> bool:
+        """Whether it is trusted and means what is looked for: people in all that they say, tools with their fields."""
+        return self.trusted and (self.source in ("user", "system") or self.index.wholly(look))
 
     def quotes(self, text: str) -> bool:
         """Whether the user has put this normal text in quotation marks."""

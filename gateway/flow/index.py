@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from gateway.flow.bodies import BETWEEN, Record
+from gateway.flow.bodies import BETWEEN, WITHIN, Record
 from gateway.flow.forms import (
     address,
     addresses_in,
@@ -24,9 +24,12 @@ from gateway.flow.forms import (
     tokens,
 )
 from gateway.flow.looks import Look
+from gateway.flow.whole import lead_of, wholes_in
 
 AROUND = 30
 """Characters of evidence on either side."""
+MOST_LEADING = 32
+"""Records with one address that are looked at."""
 _MOST_TRIES = 256
 _BORDERS = str.maketrans("\n\x1d", "  ")
 """What separates lines and records here, and may stand in what strangers write."""
@@ -39,7 +42,19 @@ _CONTINUES = frozenset("._-@/%+&=?#:~")
 class Index:
     """One result, or what somebody said."""
 
-    __slots__ = ("_addresses", "_exact", "_figures", "_moments", "_phones", "_records", "_text", "_words", "tokens")
+    __slots__ = (
+        "_addresses",
+        "_exact",
+        "_figures",
+        "_leading",
+        "_moments",
+        "_phones",
+        "_records",
+        "_text",
+        "_wholes",
+        "_words",
+        "tokens",
+    )
 
     def __init__(self, text: str, records: Sequence[Record]) -> None:
         hidden = list(hidden_in(text))
@@ -55,7 +70,11 @@ class Index:
         self._exact = _lines(found)
         self._addresses = _lines([form for each in found for form in _places(each)])
         self._phones = _lines(phones_in(flat))
-        self._records = b"".join([b"\x1d" + _lines(record) for record in records])
+        plain = [tuple([field for field in record if field[:1] != WITHIN]) for record in records]
+        self._records = b"".join([b"\x1d" + _lines(record) for record in plain])
+        leading = [record for record, fields in zip(records, plain, strict=True) if len(fields) < len(record)]
+        self._leading = b"".join([b"\x1d" + _lines(record) for record in leading])
+        self._wholes: frozenset[str] | None = None
 
     @property
     def size(self) -> int:
@@ -72,6 +91,7 @@ class Index:
                     self._addresses,
                     self._phones,
                     self._records,
+                    self._leading,
                     self._words or b"",
                 ),
             )
@@ -123,18 +143,34 @@ class Index:
 
     def records_with(self, fields: Iterable[str], most: int) -> list[tuple[str, ...]]:
         """The records that have one of these as a whole field; not more than ``most``."""
-        found: dict[int, tuple[str, ...]] = {}
-        for field in fields:
-            line, at = _line(field), -1
-            while len(found) < most and (at := self._records.find(line, at + 1)) >= 0:
-                start, end = self._records.rfind(b"\x1d", 0, at), self._records.find(b"\x1d", at)
-                record = self._records[start + 1 : end if end >= 0 else None]
-                found[start] = tuple(record.decode("utf-8", "surrogatepass").strip("\n").split("\n"))
-        return list(found.values())
+        return _found(self._records, [_line(field) for field in fields], most)
+
+    def records_leading(self, look: Look) -> list[tuple[str, ...]]:
+        """The records in a text of which this address stands."""
+        within = [b"\n" + WITHIN.encode() + line[1:] for line in look.addresses]
+        return _found(self._leading, within, MOST_LEADING)
+
+    def wholly(self, look: Look) -> bool:
+        """Whether it is a whole field of the answer, or not of the kind that must be."""
+        lead = lead_of(look.value)
+        if self._wholes is None and lead:
+            self._wholes = wholes_in(self._text.decode("utf-8", "surrogatepass"))
+        return not lead or (self._wholes is not None and lead in self._wholes)
 
     def fielded(self, field: str) -> int:
         """How many times something is a whole field of a record."""
         return self._records.count(_line(field))
+
+
+def _found(records: bytes, lines: Sequence[bytes], most: int) -> list[tuple[str, ...]]:
+    found: dict[int, tuple[str, ...]] = {}
+    for line in lines:
+        at = -1
+        while len(found) < most and (at := records.find(line, at + 1)) >= 0:
+            start, end = records.rfind(b"\x1d", 0, at), records.find(b"\x1d", at)
+            record = records[start + 1 : end if end >= 0 else None]
+            found[start] = tuple(record.decode("utf-8", "surrogatepass").strip("\n").split("\n"))
+    return list(found.values())
 
 
 def _places(found: str) -> list[str]:

@@ -22,6 +22,8 @@ class Origin(Struct, frozen=True):
     """It stands in what was heard exactly as it is."""
     why: str = ""
     """What stands around it, where it was found first."""
+    pointed: bool = False
+    """It is linked, or an address within a text of a record that the user named."""
 
     def shown(self) -> dict[str, Any]:
         """For rules."""
@@ -31,12 +33,14 @@ class Origin(Struct, frozen=True):
             "trusted": self.trusted,
             "seen": bool(self.sources),
             "linked": self.linked,
+            "pointed": self.linked or self.pointed,
             "verbatim": self.verbatim,
             "why": self.why[:_LONGEST_WHY],
         }
 
 
 NOWHERE = Origin()
+PERSON = Origin(("person",), (), True, True, False, "a person has endorsed it in this run")
 SELF_EVIDENT = Origin(trusted=True, linked=True)
 """Of what says nothing by itself: true, false, nothing at all."""
 
@@ -54,4 +58,5 @@ def both(found: Sequence[Origin]) -> Origin:
         all(one.linked for one in found),
         all(one.verbatim for one in found),
         next((one.why for one in found if not one.trusted and one.why), found[0].why),
+        all(one.linked or one.pointed for one in found),
     )

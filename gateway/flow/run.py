@@ -10,8 +10,6 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from gateway.flow.asked import ASKERS, beginnings
 from gateway.flow.bodies import BETWEEN
 from gateway.flow.copies import copied
@@ -19,9 +17,10 @@ from gateway.flow.forms import addresses_in, days_in, leads_in, normal, number, 
 from gateway.flow.heard import Heard
 from gateway.flow.links import names_of
 from gateway.flow.looks import Look, look_for
-from gateway.flow.origins import NOWHERE, SELF_EVIDENT, Origin, both
+from gateway.flow.origins import NOWHERE, PERSON, SELF_EVIDENT, Origin, both
 from gateway.flow.paths import at, scalars
 from gateway.flow.pieces import pieces_of
+from gateway.flow.pointed import points
 from gateway.flow.vouched import Vouched
 from gateway.model import Call, FlowLabels
 
@@ -38,21 +37,22 @@ MOST_VALUES = 128
 MOST_KNOWN = 512
 SHORTEST_WORD = 4
 """Letters of a word by which a text is told to be a stranger's."""
-PEOPLE = frozenset({"user", "system", "operator", "person"})
+PEOPLE = frozenset({"user", "system"})
 TRUSTED, UNTRUSTED = "trusted", "untrusted"
 
 
 class RunFlow:
     """The flow of one run. ``trusts`` says of a tool's results whether they count as trusted; ``vouched`` is what the
-    operator vouches for now."""
+    operator vouches for now; ``endorsed`` of a value whether a person has vouched for it in this run."""
 
     def __init__(
         self,
         labels: Callable[[Call], FlowLabels],
         trusts: Callable[[str], bool],
         vouched: Callable[[], Vouched],
+        endorsed: Callable[[Any], bool],
     ) -> None:
-        self._labels, self._trusts, self._vouched = labels, trusts, vouched
+        self._labels, self._trusts, self._vouched, self._endorsed = labels, trusts, vouched, endorsed
         self.labels: tuple[str, ...] = ()
         """Of all that its tools answered so far, also what has been forgotten."""
         self._words: dict[bytes, Heard] = {}
@@ -113,10 +113,6 @@ class RunFlow:
         if not set(labels) <= set(self.labels):
             self.labels = tuple(sorted({*self.labels, *labels}))
 
-    def endorse(self, value: Any) -> None:
-        """A person has vouched for the value."""
-        self.hear("person", (), orjson.dumps(value, default=str), "application/json")
-
     def origin(self, value: Any) -> Mapping[str, Any]:
         """See ports.Flow; ``why`` is a piece of what told it."""
         return self._origin(value).shown()
@@ -127,12 +123,12 @@ class RunFlow:
             path
             for path in self._labels(call).directs
             for values in [list(at(call.args, path.split(".")[1:]))]
-            if values and not self._origin(values).linked
+            if not all(self._origin(value).linked for value in values)
         ]
 
     def foreign(self, call: Call) -> Sequence[str]:
-        """See ports.Flow. A whole field of a record is no text of a stranger's; words are looked at in texts that the model
-        may have put together."""
+        """See ports.Flow. A whole field of a record is no text of a stranger; words are looked at where the model
+        may have put a text together."""
         labels = self._labels(call)
         return [
             path
@@ -170,11 +166,13 @@ class RunFlow:
         return not origin.linked and (kind != "phone" or bool(origin.sources))
 
     def _origin(self, value: Any) -> Origin:
+        if self._endorsed(value):
+            return PERSON
         found: list[Origin] = []
         for one in scalars(value, most=MOST_VALUES + 1):
             if len(found) == MOST_VALUES:
                 return NOWHERE
-            found.append(self._of(one))
+            found.append(PERSON if self._endorsed(one) else self._of(one))
         return both(found)
 
     def _of(self, value: Any) -> Origin:
@@ -195,7 +193,7 @@ class RunFlow:
         vouched = self._vouched().tells(look)
         if not told and not vouched:
             return pieces_of(look, self.proves, self._vouched().owns) if isinstance(value, str) else NOWHERE
-        trusted = vouched or any(one.trusted for one in told)
+        trusted = vouched or any(one.vouches(look) for one in told)
         linked = trusted or any(names_of(one, _fields_of(value), self._named) for one in told)
         return Origin(
             ("operator",) * vouched + tuple(dict.fromkeys([one.source for one in told])),
@@ -204,13 +202,14 @@ class RunFlow:
             linked,
             any(one.index.verbatim(look.value, whole=look.leads) for one in told),
             told[0].index.around(look) if told else look.value[:60],
+            any(points(one, look, self._mentioned) for one in told),
         )
 
     def proves(self, look: Look) -> str:
         """The trusted source that tells it; empty for none."""
         if self._vouched().tells(look):
             return "operator"
-        return next((one.source for one in self._tellers(look) if one.trusted), "")
+        return next((one.source for one in self._tellers(look) if one.vouches(look)), "")
 
     def _tellers(self, look: Look) -> list[Heard]:
         """Who told it before the agent itself did."""
@@ -224,10 +223,19 @@ class RunFlow:
             results = [one for one in results if one.at < first]
         return people + results
 
-    def _named(self, field: str) -> bool:
-        """Whether the user, or a person who was asked, has named something by this field."""
+    def _mentioned(self, field: str) -> bool:
+        """Whether the user has named something by this field, or spoken of it, and the agent has looked for it."""
+        if self._named(field):
+            return True
         look = look_for(field)
-        who = [one for one in self._tellers(look) if one.source in ("user", "person")]
+        return any(one.index.tells(look) for one in self._own.values()) and any(
+            one.source == "user" and one.index.tells(look) for one in self._words.values()
+        )
+
+    def _named(self, field: str) -> bool:
+        """Whether the user has named something by this field."""
+        look = look_for(field)
+        who = [one for one in self._tellers(look) if one.source == "user"]
         return any(not field.isalpha() or one.quotes(field) for one in who)
 
 

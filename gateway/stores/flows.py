@@ -6,7 +6,9 @@ import hashlib
 import hmac
 from base64 import urlsafe_b64decode
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from gateway.flow.labels import FlowMap
 from gateway.flow.run import RunFlow
@@ -22,13 +24,20 @@ PLAIN = "text/plain"
 _CHATS = ("/chat/completions", "/responses", "/messages", ":generateContent", ":streamGenerateContent")
 """Operations of models that answer a user. What is embedded, say, is anything but a user's word."""
 
+Endorsed = Callable[[tuple[str, str], Any], bool]
+
+
+def _nobody(tree: tuple[str, str], value: Any) -> bool:  # noqa: ARG001
+    return False
+
 
 class FlowBook:
     """Flows by tree of runs. ``adopt`` takes over what a new version of the configuration says."""
 
-    def __init__(self, most: int = MOST_RUNS, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, most: int = MOST_RUNS, most_bytes: int = MOST_BYTES, endorsed: Endorsed = _nobody) -> None:
+        """``endorsed`` tells of a tree of runs and a value whether a person has vouched for that."""
         self._runs: Shares[tuple[str, str], RunFlow] = Shares(most)
-        self._most_bytes = most_bytes
+        self._most_bytes, self._endorsed = most_bytes, endorsed
         self._sizes: dict[tuple[str, str], int] = {}
         self._by_agent: Counter[str] = Counter()
         self._maps: Mapping[str, FlowMap] = {}
@@ -52,7 +61,7 @@ class FlowBook:
         key = (agent, run)
         flow = self._runs.use(key)
         if flow is None:
-            flow = RunFlow(self._labels, self._trusts, lambda: self._vouched)
+            flow = RunFlow(self._labels, self._trusts, lambda: self._vouched, partial(self._endorsed, key))
             gone = self._runs.put(agent, key, flow)
             if gone is not None:
                 self._forget(gone)

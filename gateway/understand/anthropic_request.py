@@ -48,8 +48,10 @@ def _message(message: Block, where: str) -> Mapping[str, str]:
     """Role and content; and what the role itself ``said``, where results of tools or documents are beside it."""
     read = {"role": asked_text(message, "role", where), "content": _content(message, "content", where)}
     blocks = message.get("content")
-    if isinstance(blocks, list) and any(block.get("type") != "text" for block in blocks):
-        read["said"] = "\n".join([text(block.get("text")) for block in blocks if block.get("type") == "text"])
+    if isinstance(blocks, list):
+        said = "\n".join([text(block.get("text")) for block in blocks if block.get("type") == "text"])
+        if said != read["content"]:
+            read["said"] = said
     return read
 
 

@@ -115,9 +115,9 @@ def _system(body: Mapping[str, Any]) -> str:
 def _message(content: Object, where: str) -> Mapping[str, str]:
     """Role and content; and what the role itself ``said``, where there are results of functions beside that."""
     read = {"role": asked_text(content, "role", where) or "user", "content": _text(content, where)}
-    parts = many(content, "parts", where)
-    if any(part.get("text") is None for part in parts):
-        read["said"] = "\n".join([str(part["text"]) for part in parts if part.get("text") is not None])
+    texts = [str(part["text"]) for part in many(content, "parts", where) if part.get("text") is not None]
+    if (said := "\n".join(texts)) != read["content"]:
+        read["said"] = said
     return read
 
 
