@@ -11,7 +11,6 @@ from click.testing import CliRunner, Result
 from gateway.cli.root import toolgate
 
 PAGE = Path(__file__).parents[2] / "docs" / "guardrails.md"
-GRANT = "apiVersion: toolgate/v1\nkind: Grant\nmetadata: {name: all}\nspec: {agents: ['*'], tools: ['*']}\n"
 
 
 @pytest.fixture
@@ -21,7 +20,6 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "policies").mkdir()
     (tmp_path / "toolgate.yaml").write_text(config)
     (tmp_path / "policies" / "guarded.yaml").write_text(policy)
-    (tmp_path / "policies" / "grant.yaml").write_text(GRANT)
     (tmp_path / "policies" / "guarded_test.yaml").write_text(tests)
     return tmp_path
 
