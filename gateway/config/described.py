@@ -40,6 +40,7 @@ class PartOfCall(Model):
 
     agent: str = Field(default="", max_length=256, description="Id of the agent that calls.")
     roles: Listed[str] = Field(default=(), description="Its roles.")
+    claims: dict[str, JsonValue] = Field(default={}, description="What its token or certificate says of it.")
     run: str = Field(default="", max_length=128, description="The agent's run.")
     tool: str = Field(default="", description="The tool, by its name in the configuration.")
     method: HeaderName = Field(default="GET", description="The HTTP method.")

@@ -94,7 +94,7 @@ class Performance:
         if described.task:
             self._tasks.put(described.agent, described.run, described.task)
         act = Act(body, answer or UNANSWERED, self._pipeline.run(request), described.guardrail)
-        self._doors.agent = Agent(described.agent, described.roles, "described")
+        self._doors.agent = Agent(described.agent, described.roles, "described", claims=described.claims)
         self._go_on(act, None)
         return act
 

@@ -222,6 +222,7 @@ def _lacking(record: Record, call: Call) -> list[str]:
         missing.append("tool.operation")
     if len(call.agent.id) >= CUT:
         missing.append("agent.id")
+    missing.append("agent.claims")  # what tokens say of agents is nobody's to keep
     if "guardrail" not in record.facts:
         missing.append("guardrail")
     if record.facts:

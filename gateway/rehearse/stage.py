@@ -83,7 +83,7 @@ class Stage:
         """
         request, body = request_of(described, str(self.loaded.config.listen))
         route = self.router.route(request)
-        agent = Agent(described.agent, described.roles, "described")
+        agent = Agent(described.agent, described.roles, "described", claims=described.claims)
         run = Run(described.run, task=described.task)
         reader = self.streets[route.tool.name].reader
         call = reader.read("described", request, route, agent, run, body or None).arrived(self.wall())

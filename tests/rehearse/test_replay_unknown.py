@@ -116,6 +116,7 @@ def verdict(folder: Path, policies: str, more: dict[str, Any], *, lacking: tuple
         ("request.host == 'gateway.test'", {}, "deny"),
         ("request.path == '/transfers'", {}, "deny"),
         ("agent.id == 'clerk-1'", {"args": None, "query": None}, "deny"),
+        ("has(agent.claims.team) && agent.claims.team == 'x'", {}, "not in the record: agent.claims"),
         ("tool.destructive", MCP, "deny"),
         ("tool.idempotent", MCP, "same"),
         ("llm.model == 'gpt-5' && llm.max_tokens == 100", LLM, "deny"),
