@@ -22,6 +22,7 @@ from gateway.flow.forms import (
     phones_in,
     place,
     tokens,
+    yearless_in,
 )
 from gateway.flow.looks import Look
 from gateway.flow.whole import lead_of, wholes_in
@@ -60,13 +61,13 @@ class Index:
         hidden = list(hidden_in(text))
         if hidden:
             text = BETWEEN.join([text, *hidden])
-        flat = normal(text)
+        flat = normal(text)[: 2 * len(text)]  # one sign may stand for many
         found = list(addresses_in(text))
         self._text = text.encode("utf-8", "surrogatepass")
         self.tokens = tokens(flat)
         self._words: bytes | None = None
         self._figures = _lines(numbers_in(flat))
-        self._moments = _lines([*days_in(flat), *hours_in(flat)])
+        self._moments = _lines([*days_in(flat), *yearless_in(flat), *hours_in(flat)])
         self._exact = _lines(found)
         self._addresses = _lines([form for each in found for form in _places(each)])
         self._phones = _lines(phones_in(flat))
@@ -112,8 +113,12 @@ class Index:
             or any(line in self._figures for line in look.figures)
             or any(line in self._phones for line in look.phones)
             or any(needle in self.tokens for needle in look.needles)
-            or (bool(look.moments) and all(line in self._moments for line in look.moments))
+            or (bool(look.moments) and all(map(self._dated, look.moments)))
         )
+
+    def _dated(self, moment: bytes) -> bool:
+        """A time of day, or a day: of which whoever spoke of it may have left out the year."""
+        return moment in self._moments or (moment.count(b"-") == 2 and b"\n-" + moment[5:] in self._moments)
 
     def verbatim(self, value: str, *, whole: bool) -> bool:
         """Whether the value stands here exactly as it is; an address (``whole``) not as a part of a longer one."""
@@ -134,6 +139,8 @@ class Index:
         """Some of the text around the value, as it came."""
         needle = look.value.encode("utf-8", "surrogatepass")
         at = self._text.find(needle)
+        if at < 0:
+            at = self._text.lower().find(needle.lower())
         if at >= 0:
             return _shown(self._text[max(0, at - AROUND) : at + len(needle) + AROUND])
         for form in look.needles:

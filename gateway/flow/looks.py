@@ -73,6 +73,8 @@ def _of_text(value: str) -> Look:
     if led := address(value):
         return Look(value, addresses=(_line(led),))
     flat = normal(value)
+    if not any(map(str.isalnum, flat)):
+        return Look(value)  # signs alone stand everywhere
     if figure := number(value):
         digits = sum(map(str.isdigit, value))
         whole = tokens(flat)
