@@ -188,6 +188,31 @@ def test_large_bodies_and_pipelined_calls_pass(guarded: Guarded, upstream: Upstr
         assert [http1.read_response(peer).body == body for _ in range(2)] == [True, True]
 
 
+@pytest.mark.parametrize("first", ["agent", "tool"])
+def test_upgraded_connections_pass_bytes_and_end_with_either_side(
+    guarded: Guarded, upstream: Upstream, first: str
+) -> None:
+    def script(peer: Peer) -> None:
+        http1.read_request(peer)
+        peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+        peer.send(peer.read_exactly(5).upper())
+        if first == "agent":
+            ended.append(peer.at_end())
+        peer.close()
+
+    ended: list[bool] = []
+    payer = guarded.agents.sign("payer", uris=[PAYER])
+    with upstream.playing(script), guarded.connect(payer) as peer:
+        peer.send(http1.request("GET", "/raw/x", [("Connection", "Upgrade"), ("Upgrade", "echo")]))
+        assert b" 101 " in peer.read_until(b"\r\n\r\n")
+        peer.send(b"hello")
+        assert peer.read_exactly(5) == b"HELLO"
+        if first == "tool":
+            assert peer.at_end()
+    if first == "agent":
+        assert eventually(lambda: ended, what="the tool sees the end") == [True]
+
+
 def test_certificates_and_authorities_change_while_calls_go_on(tmp_path: Path, upstream: Upstream) -> None:
     guarded = Guarded(tmp_path, upstream)
     old = guarded.agents.sign("old", uris=[PAYER])

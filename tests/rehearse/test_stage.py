@@ -40,7 +40,7 @@ def test_a_described_call_is_the_call_that_the_gateway_would_read(tmp_path: Path
 
 
 def test_a_described_agent_has_the_claims_that_are_described(tmp_path: Path) -> None:
-    stage = staged(tmp_path, rule("has(agent.claims.team) && agent.claims.team == 'red'"))
+    stage = staged(tmp_path, rule('has(agent.claims.team) && agent.claims.team == "red"'))
     assert isinstance(stage.decide(transfer(stage, claims={"team": "red"}), 0.0), Refusal)
     assert isinstance(stage.decide(transfer(stage, claims={"team": "blue"}), 0.0), Permit)
 
