@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from gateway.policy import hints
 from gateway.policy.engine import BOOL, DYN, DYN_MAP, STRING, STRINGS, CelError, CelType
+from gateway.policy.functions_detect import injection, invisible, pii, secrets
 from gateway.policy.functions_flow import origin
 from gateway.policy.functions_net import check_range, cidr, domain, host_class
 from gateway.policy.functions_shell import shell
@@ -21,6 +22,10 @@ from gateway.policy.functions_text import FunctionError, check_pattern, glob, js
 from gateway.policy.tokens import Token, arguments, literal, place
 
 __all__ = ["FUNCTIONS", "Function", "FunctionError", "check_calls", "functions_for", "guarded"]
+
+
+FINDINGS = CelType("list", (DYN_MAP,))
+"""What detectors give."""
 
 
 class Function(Struct, frozen=True):
@@ -43,6 +48,10 @@ FUNCTIONS = (
     Function("host_class", host_class, STRING),
     Function("shell", shell, CelType("list", (STRINGS,))),
     Function("origin", origin, DYN_MAP, takes_any=True),
+    Function("secrets", secrets, FINDINGS, takes_any=True),
+    Function("pii", pii, FINDINGS, takes_any=True),
+    Function("injection", injection, FINDINGS, takes_any=True),
+    Function("invisible", invisible, FINDINGS, takes_any=True),
     Function("texts", texts, STRINGS, takes_any=True),
     Function("text_of", text_of, STRING, takes_any=True),
 )

@@ -33,9 +33,13 @@ FUNCTIONS = frozenset(
         "glob",
         "has",
         "host_class",
+        "injection",
         "int",
+        "invisible",
         "json",
         "matches",
+        "pii",
+        "secrets",
         "shell",
         "size",
         "startsWith",
@@ -61,6 +65,10 @@ USAGE = {
     "sql": 'sql(query) or sql(query, "postgres")',
     "default": "default(args.x, 0)",
     "origin": "origin(args.recipient)",
+    "secrets": "secrets(args)",
+    "pii": "pii(args)",
+    "injection": "injection(result)",
+    "invisible": "invisible(args)",
 }
 """How each added function is written."""
 _TO_COME = frozenset({"seen"})
