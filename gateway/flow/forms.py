@@ -130,6 +130,20 @@ def days_in(text: str) -> Iterator[str]:
                 yield f"{groups['y']}-{month:02d}-{int(groups['d']):02d}"
 
 
+_YEARLESS = (
+    re.compile(rf"(?<![\d:.])(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?: of)?[ -]{_MONTH}(?![a-z]|,?[ -]\d{{4}})"),
+    re.compile(rf"(?<![^\W_]){_MONTH} (?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?!\w|[.:]\d|,? \d{{4}})"),
+)
+
+
+def yearless_in(text: str) -> Iterator[str]:
+    """The days that a normal text names without a year, as --MM-DD (ISO 8601:2000, 5.2.1.3)."""
+    for pattern in _YEARLESS:
+        for match in islice(pattern.finditer(text), MOST_FOUND):
+            if 1 <= int(match["d"]) <= 31:
+                yield f"--{_MONTHS[match['n'][:3]]:02d}-{int(match['d']):02d}"
+
+
 def hours_in(text: str) -> Iterator[str]:
     """The times of day that a normal text names, as HH:MM."""
     for match in islice(_HOUR.finditer(text), MOST_FOUND):
