@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from itertools import pairwise
 from urllib.parse import quote
 
 from hypothesis import given
@@ -27,7 +28,7 @@ def through(stream: EchoStream, pieces: list[bytes]) -> bytes:
 
 def pieces_of(data: bytes, cuts: list[int]) -> list[bytes]:
     ends = sorted({cut % (len(data) + 1) for cut in cuts} | {0, len(data)})
-    return [data[start:end] for start, end in zip(ends, ends[1:])]
+    return [data[start:end] for start, end in pairwise(ends)]
 
 
 PARTS = st.lists(st.one_of(st.sampled_from(FORMS), st.binary(max_size=8), st.sampled_from([b"canary", b"can", b"c"])))
