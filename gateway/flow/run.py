@@ -60,6 +60,7 @@ class RunFlow:
         self._own: dict[bytes, Heard] = {}
         self._at = 0
         self._known: dict[tuple[type, Any], Origin] = {}
+        self._by = vouched()
 
     @property
     def size(self) -> int:
@@ -178,6 +179,10 @@ class RunFlow:
     def _of(self, value: Any) -> Origin:
         if isinstance(value, bool):
             return SELF_EVIDENT
+        vouched = self._vouched()
+        if vouched is not self._by:  # another version of the configuration
+            self._by = vouched
+            self._known.clear()
         key = (type(value), value)
         known = self._known.get(key)
         if known is None:
