@@ -8,7 +8,7 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit lint types contracts check bench bench-peers simulate conformance fuzz test-otlp schemas screenshots clean
+.PHONY: help run test unit lint types contracts check bench bench-peers simulate agentdojo conformance fuzz test-otlp schemas screenshots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -42,6 +42,14 @@ bench-peers: $(DEV_STAMP) ## side by side with LiteLLM, mitmproxy, Portkey, Cont
 
 simulate: $(DEV_STAMP) ## storms, outages, greedy agents, loops, money: with governors and without (see docs/governance.md)
 	$(BIN)/python -m benchmarks.simulate $(ARGS)
+
+agentdojo: $(STAMP) .venv-agentdojo/.installed ## hijacked agents behind the gateway, by AgentDojo's tasks (300 MB; see docs/agentdojo.md)
+	.venv-agentdojo/bin/python -m benchmarks.agentdojo --toolgate $(BIN)/toolgate $(ARGS)
+
+.venv-agentdojo/.installed: benchmarks/agentdojo/requirements.txt | $(BIN)/python
+	$(PYTHON) -m venv .venv-agentdojo
+	PYTHONWARNINGS=ignore .venv-agentdojo/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/agentdojo/requirements.txt
+	@touch $@
 
 conformance: $(DEV_STAMP) ## the official MCP suite and SDKs, directly and through the gateway (see docs/conformance.md)
 	$(BIN)/python -m tests.conformance $(ARGS)

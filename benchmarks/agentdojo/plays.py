@@ -38,18 +38,26 @@ spec: {match: {operations: ["*"]}, hold: 0s, expires: 1h}
 
 @dataclass(frozen=True)
 class Mode:
-    """Which files of the policy library are in force, and whether somebody answers where they ask."""
+    """Which files of the policy library are in force, what is adapted in them, and whether somebody answers."""
 
     name: str
     policies: tuple[str, ...] = ()
     person: bool = False
+    adapted: tuple[tuple[str, str], ...] = ()
 
 
+ORIGINS = Mode("origins, nobody answers", ("origins",))
+BROWSING = Mode(
+    "origins with `browsing`, nobody answers",
+    ("origins",),
+    adapted=(("{name: browsing, expression: 'false'}", "{name: browsing, expression: 'true'}"),),
+)
 MODES = (
     Mode("no policy"),
     Mode("trifecta, nobody answers", ("trifecta",)),
-    Mode("origins, nobody answers", ("origins",)),
+    ORIGINS,
     Mode("origins, a person answers", ("origins",), person=True),
+    BROWSING,
 )
 
 
@@ -84,7 +92,7 @@ class Stage:
             self._worlds.runtimes[name] = FunctionsRuntime(suite.tools)
         self._folder = tempfile.TemporaryDirectory()
         labels = {name: yaml.safe_load((HERE / "labels" / f"{name}.yaml").read_text()) for name in NAMES}
-        policies = {f"{name}.yaml": (LIBRARY / f"{name}.yaml").read_text() for name in mode.policies}
+        policies = {f"{name}.yaml": _adapted(LIBRARY / f"{name}.yaml", mode) for name in mode.policies}
         policies |= {"everybody.yaml": EVERYBODY, "at-once.yaml": AT_ONCE}
         self.gate = Gate(toolgate, Path(self._folder.name), serve(self._worlds), policies, labels)
         self._person = Person(self.gate) if mode.person else None
@@ -137,6 +145,15 @@ class Stage:
         agent = Obedient(task, calls, run, self._worlds, self.gate.poster(name), self._person, early)
         useful, bad = self.suites[name].run_task_with_pipeline(agent, task, attacker, texts)
         return agent.played, bool(useful), bool(bad)
+
+
+def _adapted(file: Path, mode: Mode) -> str:
+    text = file.read_text()
+    for before, after in mode.adapted:
+        if text.count(before) != 1:
+            raise ValueError(f"{file} has not one {before!r}")
+        text = text.replace(before, after)
+    return text
 
 
 def _count(result: Result, attack: str, played: Played, succeeded: bool) -> None:
