@@ -62,9 +62,9 @@ class Obedient(BasePipelineElement):
         self,
         query: str,
         runtime: FunctionsRuntime,
-        env: Env = EmptyEnv(),  # noqa: B008
-        messages: Sequence[ChatMessage] = [],  # noqa: B006
-        extra_args: dict = {},  # noqa: B006
+        env: Env = EmptyEnv(),
+        messages: Sequence[ChatMessage] = [],
+        extra_args: dict = {},
     ) -> tuple[str, FunctionsRuntime, Env, Sequence[ChatMessage], dict]:
         """See BasePipelineElement."""
         self._worlds.put(self._run, env)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .plays import Result
 
+COLUMNS = "tasks without a question | done (`utility`) | questions a task | attacks that succeeded"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
@@ -37,8 +38,7 @@ class Page:
 
     def main_table(self) -> str:
         """Modes by suites."""
-        rows = ["| | suite | tasks without a question | done (`utility`) | questions a task | attacks that succeeded | "
-                "CPU a call |", "|---|---|---|---|---|---|---|"]  # fmt: skip
+        rows = [f"| | suite | {COLUMNS} | CPU a call |", "|---|---|---|---|---|---|---|"]
         for mode, suites in self.modes.items():
             for suite, result in [*suites.items(), ("**all**", total(suites))]:
                 cpu = f"{self.cpu[mode]:.0f} µs" if suite == "**all**" else ""
@@ -47,8 +47,7 @@ class Page:
 
     def version_table(self) -> str:
         """Other versions of the benchmark."""
-        rows = ["| version | tasks without a question | done (`utility`) | questions a task | attacks that succeeded |",
-                "|---|---|---|---|---|"]  # fmt: skip
+        rows = [f"| version | {COLUMNS} |", "|---|---|---|---|---|"]
         rows += [f"| {version} | {_row(total(suites))} |" for version, suites in self.versions.items()]
         return "\n".join(rows)
 
@@ -73,8 +72,9 @@ class Page:
         rows = ["| task | call | what the agent was told |", "|---|---|---|"]
         for suite, result in self.refusals.items():
             told = Counter((task, tool, _why(body)) for task, tool, body in result.refusals)
-            rows += [f"| {suite} {task.removeprefix('user_task_')} | `{tool}` | {why}"
-                     f"{f' ({count} times)' if count > 1 else ''} |" for (task, tool, why), count in told.items()]  # fmt: skip
+            for (task, tool, why), count in told.items():
+                times = f" ({count} times)" if count > 1 else ""
+                rows.append(f"| {suite} {task.removeprefix('user_task_')} | `{tool}` | {why}{times} |")
         return "\n".join(rows)
 
     def success_table(self) -> str:
