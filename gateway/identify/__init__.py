@@ -26,8 +26,12 @@ class Source(Protocol):
     def identify(self, request: Request) -> Agent | Awaitable[Agent] | None:
         """The agent; later where keys must be fetched first. The awaitable raises Refused."""
 
-    def carried(self, request: Request) -> bytes:
-        """The lower-cased name of the field in which the request carries a credential of this gateway, or nothing."""
+    @property
+    def shows(self) -> bytes:
+        """The lower-cased name of the field that it reads a credential from, or nothing."""
+
+    def carried(self, request: Request) -> bool:
+        """Whether what stands in that field is a credential of this gateway."""
 
 
 def identify(request: Request, sources: Sequence[Source]) -> Agent | Awaitable[Agent]:
@@ -39,7 +43,7 @@ def identify(request: Request, sources: Sequence[Source]) -> Agent | Awaitable[A
     for source in sources:
         agent = source.identify(request)
         if agent is not None:
-            return agent if len(sources) == 1 else _alone(agent, request, sources)
+            return agent if len(sources) == 1 else _alone(agent, source, request, sources)
     raise Refused(
         Reason.UNAUTHENTICATED,
         401,
@@ -49,23 +53,26 @@ def identify(request: Request, sources: Sequence[Source]) -> Agent | Awaitable[A
     )
 
 
-def _alone(agent: Agent | Awaitable[Agent], request: Request, sources: Sequence[Source]) -> Agent | Awaitable[Agent]:
+def _alone(
+    agent: Agent | Awaitable[Agent], found: Source, request: Request, sources: Sequence[Source]
+) -> Agent | Awaitable[Agent]:
     """The agent, and what it carries that opens this gateway although another source recognised it: not for tools.
 
     Raises:
         Refused: it carries more than one such credential (RFC 6750, 2).
     """
-    names = {name for source in sources if (name := source.carried(request))}
-    if len(names) > 1:
-        if isinstance(agent, Coroutine):
-            agent.close()
-        several = ", ".join(sorted(name.decode() for name in names))
-        raise Refused(
-            Reason.BAD_REQUEST, 400, f"each of {several} carries a credential for this gateway", "send one of them"
-        )
-    if not names or not isinstance(agent, Agent) or agent.credential:
-        return agent
-    return structs.replace(agent, credential=names.pop())
+    lookup, own = request.lookup, found.shows
+    for source in sources:
+        shows = source.shows
+        if shows and shows != own and shows in lookup and source.carried(request):
+            if own:
+                if isinstance(agent, Coroutine):
+                    agent.close()
+                names = f"{own.decode()} and {shows.decode()}"
+                detail = f"each of {names} carries a credential for this gateway"
+                raise Refused(Reason.BAD_REQUEST, 400, detail, "send one of them")
+            own = shows
+    return structs.replace(agent, credential=own) if own and not found.shows and isinstance(agent, Agent) else agent
 
 
 def run_of(request: Request, header: bytes) -> Run:

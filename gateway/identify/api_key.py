@@ -26,12 +26,12 @@ class ApiKeyIdentity:
     """
 
     def __init__(self, header: str, keys: Iterable[Key]) -> None:
-        self.header = header.lower().encode("ascii")
+        self.shows = header.lower().encode("ascii")
         self.expects = f"an API key in {header.lower()}"
-        self._agents = {bytes.fromhex(key.sha256): Agent(key.agent, key.roles, "api_key", self.header) for key in keys}
+        self._agents = {bytes.fromhex(key.sha256): Agent(key.agent, key.roles, "api_key", self.shows) for key in keys}
 
     def identify(self, request: Request) -> Agent | None:
-        value = request.lookup.get(self.header)
+        value = request.lookup.get(self.shows)
         if value is None:
             return None
         agent = self._known(value)
@@ -39,15 +39,15 @@ class ApiKeyIdentity:
             raise Refused(
                 Reason.UNAUTHENTICATED,
                 401,
-                f"the key in {self.header.decode()} is not known here",
+                f"the key in {self.shows.decode()} is not known here",
                 "check the key; keys are configured by their SHA-256 under identify",
                 ((b"WWW-Authenticate", b'Bearer realm="toolgate", error="invalid_token"'),),
             )
         return agent
 
-    def carried(self, request: Request) -> bytes:
-        value = request.lookup.get(self.header)
-        return self.header if value is not None and self._known(value) is not None else b""
+    def carried(self, request: Request) -> bool:
+        value = request.lookup.get(self.shows)
+        return value is not None and self._known(value) is not None
 
     def _known(self, value: bytes) -> Agent | None:
         key = value[7:].strip() if value[:7].lower() == b"bearer " else value.strip()

@@ -53,15 +53,15 @@ class BearerIdentity:
     """
 
     def __init__(self, header: str, voucher: Voucher, clock: Callable[[], float]) -> None:
-        self.header = header.lower().encode("ascii")
+        self.shows = header.lower().encode("ascii")
         self.expects = f"a token of {voucher.issuer} in {header.lower()}"
         self._voucher, self._clock = voucher, clock
-        self._bare = self.header != b"authorization"
+        self._bare = self.shows != b"authorization"
         self._good: OrderedDict[bytes, tuple[float, Agent]] = OrderedDict()
         self._bad: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
 
     def identify(self, request: Request) -> Agent | Awaitable[Agent] | None:
-        value = request.lookup.get(self.header)
+        value = request.lookup.get(self.shows)
         if value is None:
             return None
         digest, now = sha256(value).digest(), self._clock()
@@ -76,12 +76,12 @@ class BearerIdentity:
             raise _wrong(why)
         return self._asked(token, digest)
 
-    def carried(self, request: Request) -> bytes:
-        value = request.lookup.get(self.header)
+    def carried(self, request: Request) -> bool:
+        value = request.lookup.get(self.shows)
         try:
-            return self.header if value is not None and self._token(value, request) else b""
+            return value is not None and bool(self._token(value, request))
         except Refused:
-            return self.header
+            return True
 
     async def _asked(self, token: str, digest: bytes) -> Agent:
         try:
@@ -90,7 +90,7 @@ class BearerIdentity:
             if not error.unknown_key:  # a key may be shown in a moment: the issuer is asked, as seldom as it may be
                 _keep(self._bad, digest, (self._clock() + AGAIN, str(error)))
             raise _wrong(str(error)) from None
-        agent = Agent(agent.id, agent.roles, agent.source, self.header, agent.claims, token.encode("ascii"))
+        agent = Agent(agent.id, agent.roles, agent.source, self.shows, agent.claims, token.encode("ascii"))
         _keep(self._good, digest, (min(until, self._clock() + KEPT), agent))
         return agent
 
@@ -106,7 +106,7 @@ class BearerIdentity:
             return ""
         if len(token) > LONGEST:
             raise _wrong(f"it is longer than {LONGEST} characters")
-        if b"," in token and request.repeats(self.header):
+        if b"," in token and request.repeats(self.shows):
             raise _wrong("there are several, and which one counts cannot be told")
         if not _FORM.fullmatch(token):
             return ""

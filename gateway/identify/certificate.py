@@ -19,6 +19,8 @@ class CertificateIdentity:
     ``template`` makes the agent's name of the pattern's segments, and of ``{id}``, the whole name.
     """
 
+    shows = b""
+
     def __init__(self, pattern: str, template: str, roles: tuple[str, ...] = ()) -> None:
         self.expects = f"a client certificate for {pattern}"
         self._pattern, self._uris = pattern_of(pattern), pattern.startswith(SPIFFE)
@@ -35,8 +37,8 @@ class CertificateIdentity:
             self._seen[names] = self._agent(names)
         return self._seen[names]
 
-    def carried(self, request: Request) -> bytes:  # noqa: ARG002 - nothing of it is in the request
-        return b""
+    def carried(self, request: Request) -> bool:  # noqa: ARG002 - nothing of it is in the request
+        return False
 
     def _agent(self, names: tuple[str, ...]) -> Agent | None:
         candidates = [spiffe_id(names)] if self._uris else [name.lower() for name in names if DNS.fullmatch(name)]

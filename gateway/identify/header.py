@@ -10,6 +10,8 @@ LONGEST = 128
 class HeaderIdentity:
     """Reads the agent's id from a header field; believed only from loopback peers."""
 
+    shows = b""
+
     def __init__(self, header: str) -> None:
         self.header = header.lower().encode("ascii")
         self.expects = f"the agent's id in {header.lower()} (believed only from this machine)"
@@ -31,12 +33,14 @@ class HeaderIdentity:
         agent = self._seen[value] = Agent(name, source="header")
         return agent
 
-    def carried(self, request: Request) -> bytes:  # noqa: ARG002 - a name opens nothing
-        return b""
+    def carried(self, request: Request) -> bool:  # noqa: ARG002 - a name opens nothing
+        return False
 
 
 class Anonymous:
     """Everybody is this agent. Meant as the last source."""
+
+    shows = b""
 
     def __init__(self, agent: str) -> None:
         self._agent = Agent(agent, source="anonymous")
@@ -45,5 +49,5 @@ class Anonymous:
     def identify(self, request: Request) -> Agent | None:  # noqa: ARG002 - the point is not to look
         return self._agent
 
-    def carried(self, request: Request) -> bytes:  # noqa: ARG002
-        return b""
+    def carried(self, request: Request) -> bool:  # noqa: ARG002
+        return False

@@ -162,6 +162,7 @@ class _Doors:
     """Who is asking, and where the records go: what the pipeline asks of the world beside the stage's own."""
 
     expects = "nothing: the file says who calls"
+    shows = b""
     available = True
 
     def __init__(self) -> None:
@@ -171,8 +172,8 @@ class _Doors:
     def identify(self, request: Request) -> Agent:  # noqa: ARG002 - the file says who calls
         return self.agent
 
-    def carried(self, request: Request) -> bytes:  # noqa: ARG002 - a described call has no credential
-        return b""
+    def carried(self, request: Request) -> bool:  # noqa: ARG002 - a described call has no credential
+        return False
 
     def record(self, trace: Trace) -> None:
         self.recorded = trace

@@ -15,12 +15,13 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 class Nobody:
     expects = "nothing"
+    shows = b""
 
     def identify(self, request):
         return None
 
     def carried(self, request):
-        return b""
+        return False
 
 
 def test_the_first_source_that_knows_the_agent_wins():
