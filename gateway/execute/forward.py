@@ -11,35 +11,11 @@ from collections.abc import Iterable, Iterator
 
 from gateway.execute.query import folded, with_members
 from gateway.model import Call, Fields, Lent, Permit, Request, Tool
-
-HOP_BY_HOP = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-connection",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"te",
-        b"transfer-encoding",
-        b"upgrade",
-    }
-)
-"""Fields about this connection only, lower-cased."""
+from gateway.model.hops import FORWARDED, HOP_BY_HOP, connection_options
 
 BODY_IGNORED = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 """Methods whose bodies some servers leave unread, and then take for the next request: a connection that carried such
 a body is not used again, and says so."""
-
-_FORWARDED = frozenset(
-    {
-        b"forwarded",
-        b"x-forwarded-client-cert",
-        b"x-forwarded-for",
-        b"x-forwarded-host",
-        b"x-forwarded-proto",
-        b"x-real-ip",
-    }
-)
 
 _OF_THE_BODY = frozenset({b"content-length", b"content-md5", b"digest", b"content-digest", b"repr-digest"})
 """Fields that speak of the very bytes of a body: wrong where the gateway changed it."""
@@ -69,7 +45,7 @@ class Forwarder:
         if tool.masks_echo:  # what is coded cannot be looked through
             self._inject += b"Accept-Encoding: identity\r\n"
         # Host and Expect are written by us; the agent's word on forwarding is not believed; Agent-Why is for us.
-        self._drop = HOP_BY_HOP | _FORWARDED | tool.strip | {b"host", b"expect", b"agent-why"}
+        self._drop = HOP_BY_HOP | FORWARDED | tool.strip | {b"host", b"expect", b"agent-why"}
         if tool.masks_echo:
             self._drop |= {b"accept-encoding"}
         # CGI and its heirs (WSGI, PHP) fold "_" to "-": X_Api_Key would stand beside the X-Api-Key that we put in.
@@ -221,17 +197,6 @@ def _besides(credential: bytes, plain: bool, changed: bool, onward: tuple[bytes,
 
 def _folded(name: bytes) -> bytes:
     return name.lower().replace(b"_", b"-")
-
-
-def connection_options(value: bytes) -> frozenset[bytes]:
-    """The lower-cased field names that a Connection field names as hop-by-hop.
-
-    ``Content-Length``, ``Host`` and the like are not options and stay: naming them is a known way to make a proxy
-    drop a field that a server needs (RFC 9110, 7.6.1: "MUST NOT send a connection option corresponding to a field
-    intended for all recipients").
-    """
-    options = {option.strip().lower() for option in value.split(b",")}
-    return frozenset(options - {b"", b"close", b"host", b"content-length", b"content-type", b"cache-control"})
 
 
 def _forwarded(style: str, peer: str, host: str, scheme: str) -> bytes:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from gateway.errors import UpstreamError
-from gateway.execute.forward import HOP_BY_HOP, VIA, connection_options
+from gateway.execute.forward import VIA
 from gateway.model import Fields, Reason
+from gateway.model.hops import HOP_BY_HOP, connection_options
 
 DROPPED = HOP_BY_HOP | {b"proxy-authenticate", b"x-toolgate-call", b"x-toolgate-warning", b"x-toolgate-budget"}
 """Fields of an answer that are not the tool's to say to the agent."""

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.execute.forward import Forwarder, connection_options
+from gateway.execute.forward import Forwarder
 from gateway.model import Agent, Permit, Tool
+from gateway.model.hops import connection_options
 from tests.builders import ANYBODY, call, request, tool
 
 TAIL = [

@@ -1,0 +1,40 @@
+"""Fields of a head that end at the next hop (RFC 9110, 7.6.1)."""
+
+from __future__ import annotations
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Fields about this connection only, lower-cased."""
+
+FORWARDED = frozenset(
+    {
+        b"forwarded",
+        b"x-forwarded-client-cert",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+        b"x-real-ip",
+    }
+)
+"""Fields about the hops before: the agent's word on them is not believed, lower-cased."""
+
+
+def connection_options(value: bytes) -> frozenset[bytes]:
+    """The lower-cased field names that a Connection field names as hop-by-hop.
+
+    ``Content-Length``, ``Host`` and the like are not options and stay: naming them is a known way to make a proxy
+    drop a field that a server needs (RFC 9110, 7.6.1: "MUST NOT send a connection option corresponding to a field
+    intended for all recipients").
+    """
+    options = {option.strip().lower() for option in value.split(b",")}
+    return frozenset(options - {b"", b"close", b"host", b"content-length", b"content-type", b"cache-control"})
