@@ -23,6 +23,7 @@ from gateway.cli.runs import runs
 from gateway.cli.runs_live import live
 from gateway.cli.schema import schema
 from gateway.cli.shadow import shadow
+from gateway.cli.suggest import suggest
 from gateway.cli.tools import tools
 from gateway.cli.verify import audit, verify
 
@@ -36,7 +37,7 @@ def toolgate() -> None:
 _COMMANDS = (
     *(run, check, test, explain, replay, shadow, calls, runs, tail, quarantine, breakers, budgets, pools),
     approvals,
-    *(schema, hash_key, demo, mcp, tools, verify, audit),
+    *(suggest, schema, hash_key, demo, mcp, tools, verify, audit),
 )
 for command in _COMMANDS:
     toolgate.add_command(command)

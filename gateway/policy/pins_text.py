@@ -20,7 +20,7 @@ _DESCRIPTION_LINES = 40
 def text_of(pins: Pins) -> str:
     """The whole file; the same pins always give the same text."""
     tools = "".join(_entry(name, pins.tools[name]) for name in sorted(pins.tools))
-    return f"{_HEAD}version: {VERSION}\nserver: {_quoted(pins.server)}\ntools:{'' if tools else ' {}'}\n{tools}"
+    return f"{_HEAD}version: {VERSION}\nserver: {quoted(pins.server)}\ntools:{'' if tools else ' {}'}\n{tools}"
 
 
 def description_of(definition: Mapping[str, Any]) -> str:
@@ -39,9 +39,9 @@ def definition_text(definition: Mapping[str, Any]) -> str:
 
 
 def _entry(name: str, pin: Pin) -> str:
-    lines = [f"  {_quoted(name)}:", f"    sha256: {pin.sha256}"]
+    lines = [f"  {quoted(name)}:", f"    sha256: {pin.sha256}"]
     if pin.pinned_at:
-        lines.append(f"    pinned_at: {_quoted(pin.pinned_at)}")
+        lines.append(f"    pinned_at: {quoted(pin.pinned_at)}")
     if description := description_of(pin.definition):
         lines += ["    description: |2-", *_block(description)]
     lines += ["    definition: |2-", *_block(definition_text(pin.definition))]
@@ -52,7 +52,7 @@ def _block(text: str) -> list[str]:
     return [f"      {line}" if line else "" for line in text.split("\n")]
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     r"""A YAML scalar in double quotes; its escapes are those of JSON, but for ``\U`` beyond U+FFFF."""
     return '"' + "".join([one if _plain(one) else f"\\U{ord(one):08x}" for one in text]) + '"'
 
