@@ -82,6 +82,9 @@ SAID_ELSEWHERE = {
     "two users with one token", "keys of an issuer that anybody could send", "keys of an issuer from two places",
     "a login that leads elsewhere", "a certificate that is not there", "probes where agents are listened to",
     "a quarantine without what it is of", "a tool that any agent can stop for ever",
+    "jwt over plain http", "jwt behind keys", "one issuer twice", "certificate without tls",
+    "certificate with two kinds", "spiffe pattern", "spiffe star inside", "certificate template",
+    "kubernetes template", "kubernetes template word",
 }  # fmt: skip
 
 
