@@ -56,6 +56,7 @@ class PartOfCall(Model):
     body: JsonValue = Field(default=None, description="The body instead of args: JSON, or text as it stands.")
 
     task: str = Field(default="", max_length=128, description="The task that the platform has put its run in.")
+    prompt: str = Field(default="", max_length=65_536, description="What the user said, as the platform hands it over.")
     guardrail: dict[str, GuardrailSaid] = Field(default={}, description="What guardrails say of it, by name.")
 
     @model_validator(mode="after")

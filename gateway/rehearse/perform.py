@@ -22,6 +22,7 @@ from gateway.rehearse.answers import body_of
 from gateway.rehearse.guardrails import Told, Words, said
 from gateway.rehearse.requests import request_of
 from gateway.rehearse.stage import Stage, Turn
+from gateway.stores.flows import FlowBook
 from gateway.stores.lineage import TracedRuns
 from gateway.stores.tasks import TaskBook
 from gateway.understand.reader import Answer
@@ -66,6 +67,9 @@ class Performance:
         self._lineage.parent_header = config.lineage.parent_header.lower().encode("ascii")
         self._tasks = TaskBook(stage.wall)
         self._tasks.adopt(stage.loaded.book.every(CompiledTask), b"")
+        self._flows = FlowBook()
+        maps = {name: street.flows for name, street in stage.streets.items() if street.flows is not None}
+        self._flows.adopt(maps, config.flow.trusted_sources, config.flow.values, b"")
         self._pipeline = Pipeline(
             stage.loaded.version,
             (self._doors,),
@@ -83,6 +87,7 @@ class Performance:
             stage.quarantines,
             guards=self,
             tasks=self._tasks,
+            flows=self._flows,
         )
         self._acting: Act | None = None
 
@@ -93,6 +98,8 @@ class Performance:
         request, body = request_of(self._in_run(described), self._host)
         if described.task:
             self._tasks.put(described.agent, described.run, described.task)
+        if described.prompt:
+            self._flows.hand_over(described.agent, described.run, described.prompt)
         act = Act(body, answer or UNANSWERED, self._pipeline.run(request), described.guardrail)
         self._doors.agent = Agent(described.agent, described.roles, "described", claims=described.claims)
         self._go_on(act, None)
