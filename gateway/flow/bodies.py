@@ -25,8 +25,8 @@ _BLOB = re.compile(r"[A-Za-z0-9+/_-]{4096,}={0,2}")
 """A picture in JSON, or the like: nobody reads a value in it."""
 
 Record = tuple[str, ...]
-"""The whole fields of one JSON object in normal form: texts and numbers, and those of lists in it; and each address within
-a text of it, behind WITHIN."""
+"""The whole fields of one JSON object in normal form: texts and numbers, and those of lists in it; and each address
+within a text of it, behind WITHIN."""
 WITHIN = "\x02"
 MOST_WITHIN = 20
 """Addresses within one field."""

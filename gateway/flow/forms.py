@@ -114,6 +114,7 @@ _DATES = (
     re.compile(rf"(?<!\d)(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?: of)?[ -]{_MONTH},?[ -](?P<y>\d{{4}})(?!\d)"),
     re.compile(rf"(?<![^\W_]){_MONTH} (?P<d>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<y>\d{{4}})(?!\d)"),
 )
+_FIGURES = re.compile(r"(?<![\d./-])[\d./-]{8,64}(?![\d./-])")
 _HOUR = re.compile(
     r"(?<![\d:.])(?P<h>\d{1,2})(?::(?P<min>\d{2})(?::\d{2})?)? ?(?P<half>[ap]\.?m\b)"
     r"|(?<![\d:.])(?P<hh>\d{1,2}):(?P<mm>\d{2})(?::\d{2})?(?![\d:])"
@@ -122,8 +123,9 @@ _HOUR = re.compile(
 
 def days_in(text: str) -> Iterator[str]:
     """The days that a normal text names, as YYYY-MM-DD; both that 03/04/2026 may be."""
+    figures = "\n".join(_FIGURES.findall(text))  # of a long text, little: most expressions need not read the rest
     for pattern in _DATES:
-        for match in islice(pattern.finditer(text), MOST_FOUND):
+        for match in islice(pattern.finditer(text if "n" in pattern.groupindex else figures), MOST_FOUND):
             groups = match.groupdict()
             month = int(groups["m"]) if groups.get("m") else _MONTHS[groups["n"][:3]]
             if 1 <= month <= 12 and 1 <= int(groups["d"]) <= 31:
@@ -181,6 +183,9 @@ _LEADS = re.compile(
 _ONE_MAIL = re.compile(rf"(?:mailto:)?({_LOCAL}@(?:[\w-]{{1,63}}\.){{1,10}}[\w-]{{1,63}})", re.IGNORECASE)
 _ONE_PLACE = re.compile(rf"(?:{_URL}|{_HOST}(?:[:/?][^\s<>\"'`]*)?)", re.IGNORECASE)
 _ONE_PHONE = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){7,14}")
+_APART = re.compile(r"[\s<>\"'`\x1e]+")
+_JOINED = re.compile(r"[^\W_][.@:].")
+"""What every address has, and few words of a text do."""
 _TRAILS = ".,;:!?)*_"
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{1,10}://")
 
@@ -210,6 +215,9 @@ def host_of(url: str) -> str:
 
 def addresses_in(text: str) -> Iterator[str]:
     """The mail addresses, URLs and host names in a text, as they stand there."""
+    if not text.isascii():
+        text = _UNSEEN.sub("", text)
+    text = " ".join([piece for piece in _APART.split(text) if _JOINED.search(piece)])
     for match in islice(_ADDRESS.finditer(text), MOST_FOUND):
         yield match[0].rstrip(_TRAILS) if match.lastgroup != "mail" else match[0]
 

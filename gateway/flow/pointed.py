@@ -1,7 +1,7 @@
 """Addresses in records that the user pointed at: the link in Bob's message, the link in that mail.
 
-A link within a text is a stranger's. But where the user named the message, by another field of its record, going where it
-points is what was asked. That is enough to look at a page, not to pay or to tell anybody: whoever wrote that very
+A link within a text is a stranger's. But where the user named the message, by another field of its record, going where
+it points is what was asked. That is enough to look at a page, not to pay or to tell anybody: whoever wrote that very
 message may have written the link.
 """
 

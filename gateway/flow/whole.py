@@ -7,6 +7,7 @@ subject. Words are another matter: a name of two words is no less of a name.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from gateway.flow.bodies import BETWEEN, LONGEST_FIELD
 from gateway.flow.forms import address, code, phone
@@ -19,9 +20,9 @@ def lead_of(value: str) -> str:
     return address(value) or code(value) or phone(value)
 
 
-def wholes_in(text: str) -> frozenset[str]:
-    """The addresses and codes that are whole fields of an answer: of an answer that is one text, the parts of its lines."""
+def wholes_in(text: str) -> Iterator[str]:
+    """The addresses and codes that are whole fields of an answer: of a single text, the parts of its lines."""
     fields = text.split(BETWEEN)
     if len(fields) == 1:
         fields = [part for line in text.splitlines() for part in (line, *_PARTS.split(line))]
-    return frozenset(filter(None, [lead_of(field.strip()) for field in fields if len(field) <= LONGEST_FIELD]))
+    return filter(None, [lead_of(field.strip()) for field in fields if len(field) <= LONGEST_FIELD])
