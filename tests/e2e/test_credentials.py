@@ -15,6 +15,7 @@ from tests.lend.idp import Idp
 
 from .harness import http1
 from .harness.gateway import ALL, Gateway, call
+from .harness.issuer import IssuerServer
 from .harness.net import Peer, eventually
 from .harness.upstream import Upstream, answering
 
@@ -292,3 +293,40 @@ def test_an_agent_that_was_told_a_token_elsewhere_does_not_get_it_into_a_record(
     eventually(lambda: len(own.traces()) >= 2, what="both are recorded")
     assert ACCESS.encode() not in own.trace_file.read_bytes()
     assert b"[redacted:credential:oauth2]" in own.trace_file.read_bytes()
+
+
+def test_an_agents_own_token_is_exchanged_and_stays_here(tmp_path: Path, upstream: Upstream, own_idp: Idp) -> None:
+    issuer = IssuerServer()
+    oauth2 = {"token_url": own_idp.url, "client_id": "gate", "client_secret": CLIENT_SECRET, "token_exchange": {}}
+    tool = {"url": f"http://127.0.0.1:{upstream.port}", "credential": {"oauth2": oauth2}}
+    identify = [{"jwt": {"issuer": issuer.url, "audience": ["toolgate"], "jwks_url": f"{issuer.url}/jwks"}}]
+    gateway = Gateway(tmp_path, {"crm": tool}, ALL, identify=identify, log={"level": "debug"}).start()
+    try:
+        mine, other = issuer.token(sub="a"), issuer.token(sub="b")
+        own_idp.subjects.add(mine)
+        with upstream.recording() as seen:
+            good = [call(gateway, "GET", "/crm/x", [("Authorization", f"Bearer {mine}")]).status for _ in range(2)]
+            bad = call(gateway, "GET", "/crm/x", [("Authorization", f"Bearer {other}")])
+        assert good == [200, 200]
+        assert (bad.status, bad.json()["reason"]) == (502, "credential_unavailable")
+        assert [one.all("Authorization") for one in seen.requests] == [[f"Bearer {ACCESS}-1".encode()]] * 2
+        assert [dict(asked)["subject_token"] for asked in own_idp.asked] == [mine, other]
+        eventually(lambda: len(gateway.traces()) == 3, what="all are recorded")
+    finally:
+        gateway.stop()
+        issuer.close()
+    for text in (gateway.trace_file.read_text(), gateway.output, bad.body.decode()):
+        assert not any(token in text for token in (mine, other, ACCESS, CLIENT_SECRET))
+
+
+def test_what_may_pass_passes(tmp_path: Path, upstream: Upstream) -> None:
+    url = f"http://127.0.0.1:{upstream.port}"
+    tool = {"url": url, "credential": {"bearer": BEARER}, "echo": "pass"}
+    gateway = Gateway(tmp_path, {"open": tool}, ALL).start()
+    try:
+        with upstream.recording(http1.response("200 OK", body=BEARER.encode())) as seen:
+            answer = call(gateway, "GET", "/open/x", [("Accept-Encoding", "gzip")])
+        assert answer.body == BEARER.encode()
+        assert seen.requests[0].get("Accept-Encoding") == b"gzip"
+    finally:
+        gateway.stop()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from gateway.execute.forward import Forwarder
-from gateway.model import Agent, Permit, Tool
+from gateway.model import Agent, Lent, Permit, Tool
 from gateway.model.hops import connection_options
 from tests.builders import ANYBODY, call, request, tool
 
@@ -413,3 +413,23 @@ def test_what_is_stripped_for_a_tool_is_not_put_in_either():
     text = Forwarder(to).head(Permit(made), chunked=False)
     assert b"traceparent: new\r\n" in text
     assert b"baggage" not in text
+
+
+def test_what_is_lent_takes_the_place_of_the_agents_fields_in_any_spelling() -> None:
+    fields = [("X-Key", "agents"), ("x_key", "agents"), ("X-Other", "1")]
+    made = call(of=request(fields=fields))
+    lent = Lent(((b"X-Key", b"ours"), (b"X-More", b"2")), (("key", "a&b"),))
+    raw = Forwarder(tool()).head(Permit(made), chunked=False, lent=lent)
+    assert raw.startswith(b"GET /user?key=a%26b HTTP/1.1\r\n")
+    assert b"agents" not in raw
+    assert b"X-Key: ours\r\nX-More: 2\r\n" in raw
+    assert b"X-Other: 1\r\n" in raw
+
+
+def test_a_tool_whose_echo_is_masked_is_asked_for_plain_answers() -> None:
+    made = call(of=request(fields=[("Accept-Encoding", "gzip"), ("Range", "bytes=0-9")]))
+    for plain in (False, True):
+        raw = Forwarder(tool(masks_echo=True)).head(Permit(made), chunked=False, plain=plain)
+        assert raw.count(b"Accept-Encoding: identity\r\n") == 1
+        assert b"gzip" not in raw
+        assert (b"Range" in raw) is not plain
