@@ -97,6 +97,8 @@ def _would_do(one: Mapping[str, Any]) -> Iterator[str]:
         yield "  would do   (not kept any more)"
         return
     yield _line(f"  would do   {payload['method']} {payload['target']}")
+    for name, value in payload.get("fields", {}).items():
+        yield _line(f"             {name}: {value}")
     if payload["args"] is not None:
         yield from _indented(_json(payload["args"]).split("\n"))
     for part in payload.get("parts", ()):
@@ -105,6 +107,8 @@ def _would_do(one: Mapping[str, Any]) -> Iterator[str]:
     if "body" in payload:
         yield _line(f"             {payload['size']} bytes of {payload['media_type'] or 'no media type'}")
         yield from _indented(visible(payload["body"]).split("\n"))
+        if payload["size"] > len(payload["body"].encode()):
+            yield "             ... only the beginning was kept for people to see"
 
 
 def _said(one: Mapping[str, Any]) -> Iterator[str]:

@@ -30,6 +30,8 @@ STEPS = 20
 """Newest calls of the run that the page has."""
 MOST_COLUMNS = 8
 """Values in which alike calls differ that a table has columns for."""
+LONGEST_CELL = 400
+"""Characters of a value that such a table shows."""
 MOST_ENDORSED = 24
 """Arguments that are offered to be endorsed."""
 
@@ -65,8 +67,18 @@ class Shown(Struct, frozen=True):
 
     @property
     def reads(self) -> bool:
-        """Whether the call, by its method, changes nothing."""
-        return self.payload.get("method") in ("GET", "HEAD", "OPTIONS") and self.payload.get("protocol") == "http"
+        """Whether the call, by its method, changes nothing; not where a field may make it another."""
+        plain = not any("method" in name or name == "upgrade" for name in self.payload.get("fields", ()))
+        return plain and self.payload.get("method") in ("GET", "HEAD", "OPTIONS") and self._is_http
+
+    @property
+    def body(self) -> str:
+        """The text that is sent, where the tree does not tell it."""
+        return "" if self.tree is not None and self.payload.get("args") is None else self.payload.get("body", "")
+
+    @property
+    def _is_http(self) -> bool:
+        return self.payload.get("protocol") == "http"
 
 
 async def one(desk: Desk, request: web.Request, ident: str) -> web.StreamResponse:
@@ -222,10 +234,10 @@ async def alike_context(desk: Desk, request: web.Request, approval: Approval) ->
     group = await desk.sights.inbox.alike(approval)
     members = group[:PER_PAGE]
     payloads = await asyncio.gather(*[_payload(desk, member) for member in members])
-    table = await asyncio.to_thread(table_of, payloads)
+    table = await asyncio.to_thread(table_of, payloads, read_paths(approval))
     barring = [
-        barred(desk, request, member) or _alone(member, payload)
-        for member, payload in zip(members, payloads, strict=True)
+        barred(desk, request, member) or _alone(member, payload, table, values)
+        for member, payload, values in zip(members, payloads, table.rows, strict=True)
     ]
     return {
         "approval": approval,
@@ -234,12 +246,15 @@ async def alike_context(desk: Desk, request: web.Request, approval: Approval) ->
         "total": len(group),
         "suspects": Suspects(),
         "most": MOST_COLUMNS,
+        "longest": LONGEST_CELL,
     }
 
 
-def _alone(approval: Approval, payload: Mapping[str, Any]) -> str:
-    """Why it must be looked at by itself; empty where a table tells all of it."""
-    if _is_cut(payload):
+def _alone(approval: Approval, payload: Mapping[str, Any], table: Table, values: Mapping[str, str]) -> str:
+    """Why it must be looked at by itself; empty where the table tells all in which it differs."""
+    if len(table.differ) > MOST_COLUMNS:
+        return "they differ in more than a table shows: open it"
+    if _is_cut(payload) or any(len(value) > LONGEST_CELL for value in values.values()):
         return "it carries more than a table shows: open it"
     return "a person has edited it: open it" if approval.edited else ""
 
@@ -248,26 +263,32 @@ class Table(Struct, frozen=True):
     """What alike calls carry: in which values they differ, and which are the same in all."""
 
     differ: list[str]
-    """Paths, those first in which the most calls differ."""
+    """Paths: what rules read, then those in which the most calls differ."""
     same: list[tuple[str, str]]
     rows: list[dict[str, str]]
     """For each call the values at ``differ`` as JSON; no key where it has none."""
 
 
-def table_of(payloads: Sequence[Mapping[str, Any]]) -> Table:
-    """The table of these calls. All that they carry is compared: whoever decides on all of them looks at this only."""
+def table_of(payloads: Sequence[Mapping[str, Any]], read: Sequence[str] = ()) -> Table:
+    """The table of these calls. All that they carry is compared: whoever decides on all of them looks at this only.
+    What rules ``read`` comes first, wherever else agents let them differ."""
     flats = [_flat(payload) for payload in payloads]
     paths = dict.fromkeys(path for flat in flats for path in flat)
     values = {path: {flat.get(path) for flat in flats} for path in paths}
-    differ = sorted([path for path in paths if len(values[path]) > 1], key=lambda path: -len(values[path]))
-    same = [(path, flats[0][path]) for path in paths if len(values[path]) == 1]
+    ranked = sorted(paths, key=lambda path: (not _within(path, read), -len(values[path])))
+    differ = [path for path in ranked if len(values[path]) > 1]
+    same = [(path, flats[0][path]) for path in ranked if len(values[path]) == 1]
     return Table(differ, same, [{path: flat[path] for path in differ if path in flat} for flat in flats])
+
+
+def _within(path: str, read: Sequence[str]) -> bool:
+    return any(path == one or path.startswith(one + ".") for one in read)
 
 
 def _flat(payload: Mapping[str, Any]) -> dict[str, str]:
     """Everything of a call that its tool gets, by path, as JSON."""
     found = {"request": payload.get("target", "")}
-    for name in ("args", "parts", "body"):
+    for name in ("fields", "args", "parts", "body"):
         if payload.get(name) is not None:
             found |= {path: orjson.dumps(value).decode() for path, value in leaves(payload[name], name)}
     return found

@@ -82,11 +82,11 @@ def _node(
     members = _members(value)
     children: list[Node] = []
     # What rules read comes first into the room that there is: it must not be pushed out by padding.
-    ranked = sorted(members, key=lambda member: not _leads(f"{path}.{member[0]}", read))
+    ranked = sorted(members, key=lambda member: not _leads(below(path, member[0]), read))
     kept = {key for key, _ in ranked if budget.take()}
     for key, member in members:
         if key in kept:
-            children.append(_node(member, key, f"{path}.{key}", read, suspects, budget, opened - 1))
+            children.append(_node(member, key, below(path, key), read, suspects, budget, opened - 1))
     is_open = opened > 0 or _leads(path, read) or len(members) == 0
     kind = "object" if isinstance(value, dict) else "list"
     return Node(shown_name, path, kind, children=tuple(children), size=len(members), read=is_read, open=is_open)
@@ -115,12 +115,17 @@ def _leaf(value: Any, name: Markup, path: str, suspects: Suspects, *, is_read: b
     return Node(name, path, kind, escape(text), read=is_read)
 
 
+def below(path: str, name: str) -> str:
+    """The path of this member. One with a dot in its name must not pass for a member of another."""
+    return f"{path}.{name}" if "." not in name else f"{path}[{orjson.dumps(name, default=str).decode()}]"
+
+
 def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     """The values at the ends of a tree, with their paths."""
     stack = [(path, value)]
     while stack:
         here, one = stack.pop()
         if isinstance(one, dict | list) and one:
-            stack += [(f"{here}.{key}", member) for key, member in reversed(_members(one))]
+            stack += [(below(here, key), member) for key, member in reversed(_members(one))]
         else:
             yield here, one

@@ -2,36 +2,34 @@
 
 A verdict is for one call as it stands: who makes it, in which run, everything of it that the tool would get, and the
 policies under which it was asked. Header fields count too, since a tool may act on them; but for those that speak of
-the exchange and differ each time, which are listed here.
+the exchange and differ each time (``bound_fields.py``).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from gateway.model import UNREAD, Call, Held, Petition, Question, Request, Terms
+from gateway.model import UNREAD, Call, Held, Petition, Question, Terms
 from gateway.policy.fingerprints import canonical, digest
 from gateway.understand import strict_json
-
-VOLATILE = frozenset({
-    b"accept", b"accept-encoding", b"accept-language", b"agent-why", b"baggage", b"cache-control", b"connection",
-    b"content-length", b"date", b"expect", b"forwarded", b"from", b"host", b"idempotency-key", b"if-none-match",
-    b"if-modified-since", b"keep-alive", b"last-event-id", b"max-forwards", b"mcp-method", b"mcp-name",
-    b"mcp-protocol-version", b"mcp-session-id", b"origin", b"pragma", b"priority", b"referer", b"request-id", b"te",
-    b"trailer", b"transfer-encoding", b"traceparent", b"tracestate", b"upgrade", b"user-agent", b"via",
-    b"x-amzn-trace-id", b"x-correlation-id", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto",
-    b"x-parent-run-id", b"x-real-ip", b"x-request-id", b"x-request-start",
-})  # fmt: skip
-"""Fields that speak of the exchange, not of what is asked for; so does every ``x-stainless-*`` (OpenAI, Anthropic)."""
+from gateway.understand.bound_fields import bound_fields, shown_fields
 
 MOST_READ = 2048
 """Characters of JSON of what a rule read that are kept with an approval; the payload has all of it."""
 MOST_SHOWN = 256 * 1024
 """Bytes of a body that is shown as text."""
 _EXCHANGE = ("id", "jsonrpc")
+_OF_EXCHANGE = re.compile(
+    r"(?:^|[./])(?:progressToken|traceparent|tracestate|baggage"
+    r"|(?:request|tool_?use|tool_?call|call|message|conversation|trace|span|correlation)_?id)\Z",
+    re.IGNORECASE,
+)
+"""Names in ``_meta`` that differ each time: of the protocol, and such as ``claudecode/toolUseId``."""
+_JSON = re.compile(r"(?:application/(?:[^;,\s]+\+)?json\s*(?:;[^,]*)?)?", re.IGNORECASE)
 
 
 class Unbound(ValueError):  # noqa: N818 - a finding
@@ -80,33 +78,26 @@ def binding_of(call: Call, sent: bytes, version: str, ignored: Collection[bytes]
     """Digest of all that a verdict on this call is bound to. ``sent`` is the body."""
     who = [call.agent.id, *call.agent.roles, "", *call.tree, call.run.id, version]
     what = [call.tool.name, call.tool.origin.authority, call.operation, call.request.method, call.target]
-    if call.tool.preserve_host:  # else the tool never learns by which name the agent calls it
+    if call.tool.preserve_host:
         what.append(call.host)
+    elif call.tool.forwarded != "off":  # tools make links of it; the port is that of the replica
+        what.append(call.host.rpartition(":")[0] or call.host)
     named = "\0".join([*who, "", *what]).encode("utf-8", "surrogatepass")
-    fields = [b"%b:%b" % field for field in sorted(_bound_fields(call.request, call.agent.credential, ignored))]
-    return digest(named, b"\0".join([b"", *fields, b""]), _settled(sent, call.tool.protocol))
+    fields = [b"%b:%b" % field for field in sorted(bound_fields(call, ignored))]
+    return digest(named, b"\0".join([b"", *fields, b""]), _settled(sent, call))
 
 
-def _bound_fields(request: Request, credential: bytes, ignored: Collection[bytes]) -> list[tuple[bytes, bytes]]:
-    found = []
-    for field, value in request.fields:
-        name = field.lower()
-        if name in VOLATILE or name in ignored or name.startswith(b"x-stainless-") or name == credential:
-            continue
-        found.append((name, value))
-    return found
-
-
-def _settled(sent: bytes, protocol: str) -> bytes:
-    """JSON in one form, without what names the exchange (ids of JSON-RPC, ``_meta``); else the bytes as they are. JSON
-    that can be read in two ways counts by its bytes: a tool may read it in the other."""
-    if sent.lstrip()[:1] not in (b"{", b"["):
+def _settled(sent: bytes, call: Call) -> bytes:
+    """JSON in one form, without what names the exchange (ids of JSON-RPC, of ``_meta``); else the bytes as they are.
+    What can be read in two ways counts by its bytes, and so does what looks like JSON in a body that says it is
+    something else (a form, YAML): a tool may read it in the other."""
+    if sent.lstrip()[:1] not in (b"{", b"[") or not _JSON.fullmatch(call.request.header(b"content-type").strip()):
         return sent
     try:
         value = strict_json.parse(sent)
     except ValueError:
         return sent
-    if protocol == "mcp":
+    if call.tool.protocol == "mcp":
         value = [_message(each) for each in value] if isinstance(value, list) else _message(value)
     return canonical(value)
 
@@ -118,11 +109,24 @@ def _message(value: Any) -> Any:
     params = kept.get("params")
     if isinstance(params, dict):
         kept["params"] = {name: inner for name, inner in params.items() if name != "_meta"}
+        if isinstance(meta := params.get("_meta"), dict) and (bound := bound_meta(meta)):
+            kept["params"]["_meta"] = bound
     return kept
 
 
+def bound_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a message's ``_meta`` a server may act upon: all but what the protocol, this gateway, and names of single
+    exchanges stand for."""
+    return {
+        name: value
+        for name, value in meta.items()
+        if not name.startswith(("io.modelcontextprotocol/", "toolgate/")) and not _OF_EXCHANGE.search(name)
+    }
+
+
 def payload_of(call: Call, sent: bytes) -> dict[str, Any]:
-    """What a person looks at: ``args`` are null where nobody read any, and then ``body`` is the text that is sent."""
+    """What a person looks at: ``args`` are null where nobody read any, and then ``body`` is the text that is sent;
+    ``fields`` are the header fields by which the tool may do another thing."""
     request = call.request
     shown: dict[str, Any] = {
         "method": request.method,
@@ -133,9 +137,12 @@ def payload_of(call: Call, sent: bytes) -> dict[str, Any]:
         "why": {name.partition(".")[2]: value for name, value in call.facts.items() if name.startswith("why.")},
         "facts": {name: value for name, value in call.facts.items() if name.startswith(("mcp.", "llm.model"))},
     }
+    if fields := shown_fields(call):
+        shown["fields"] = fields
     if call.parts:
         shown["parts"] = [{"operation": part.operation, "args": dict(part.args)} for part in call.parts]
-    if call.args is UNREAD and sent:
+    # Of a tool with ``head-only`` the arguments may be those of the query alone.
+    if sent and (call.args is UNREAD or call.tool.head_only):
         kind = request.header(b"content-type").partition(";")[0].strip().lower()
         shown["media_type"] = kind
         shown["size"] = len(sent)

@@ -98,6 +98,8 @@ class Caller(Driver):
         permit = send.permit
         if permit.call.body is not None:
             self.upload.replace(permit.call.body)
+        if permit.ruling is not None:
+            self.upload.trailers = ()  # nobody was shown them; RFC 9110, 6.5.1 lets them be left out
         self._began = monotonic()
         self.phase = CONNECTING
         try:

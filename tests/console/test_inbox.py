@@ -167,3 +167,14 @@ def test_a_table_of_alike_calls_compares_all_that_their_tools_get() -> None:
     assert table.same == [("args.deep.x.0", "1"), ("args.same", "true")]
     assert table.rows[0] == {"request": "/pay/1", "args.to": '"a"', "args.deep.x.1": "2"}
     assert table.rows[1]["args.more"] == "null"
+
+
+def test_a_member_with_a_dot_in_its_name_hides_no_other() -> None:
+    good, evil = {"to": {"iban": "A"}}, {"to": {"iban": "B"}, "to.iban": "A"}
+    assert set(table_of([{"args": good}, {"args": evil}]).differ) == {"args.to.iban", 'args["to.iban"]'}
+
+
+def test_what_rules_read_is_not_pushed_out_of_the_table_by_what_differs_more() -> None:
+    calls = [{"args": {"to": "ab"[number % 2], **{f"n{name}": number for name in range(9)}}} for number in range(4)]
+    assert table_of(calls).differ[0] != "args.to"
+    assert table_of(calls, ["args.to"]).differ[0] == "args.to"

@@ -62,7 +62,8 @@ def signature(key: bytes, ident: str, at: str, body: bytes) -> str:
 def body_of(notice: Notice) -> dict[str, Any]:
     """What a program is told."""
     approval, to = notice.approval, notice.to
-    tokens = {verb: to.token(approval, verb) for verb in ("approve", "deny")} if notice.asks else {}
+    verbs = () if not notice.asks else ("deny",) if notice.payload.get("cut") else ("approve", "deny")
+    tokens = {verb: to.token(approval, verb) for verb in verbs}
     return {
         "type": f"approval.{notice.event}",
         "timestamp": moment(notice.at),

@@ -104,7 +104,7 @@ def mail_of(notice: Notice, sender: str, to: str, *, personal: bool) -> EmailMes
 def _links(notice: Notice, recipient: str) -> dict[str, str]:
     links = {}
     if notice.asks and recipient:
-        links = {verb.capitalize(): notice.to.decide(notice.approval, verb, recipient) for verb in ("approve", "deny")}
+        links = {verb.capitalize(): notice.to.decide(notice.approval, verb, recipient) for verb in notice.verbs}
     return links | {"Open": notice.to.page(notice.approval)}
 
 

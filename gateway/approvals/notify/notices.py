@@ -80,6 +80,8 @@ class Notice(Struct, frozen=True):
     facts: tuple[tuple[str, str], ...]
     call: str
     """What would be done, in some lines."""
+    whole: bool
+    """``call`` tells all of it: else nobody can say yes to it here, since what matters may stand behind the cut."""
     payload: Mapping[str, Any]
     """The same for programs."""
     to: Addresses
@@ -88,6 +90,11 @@ class Notice(Struct, frozen=True):
     def asks(self) -> bool:
         """Whether there is something to decide."""
         return self.approval.state is ApprovalState.WAITING
+
+    @property
+    def verbs(self) -> tuple[str, ...]:
+        """The verdicts that people are offered."""
+        return () if not self.asks else ("approve", "deny") if self.whole else ("deny",)
 
 
 def notice_of(
@@ -98,7 +105,9 @@ def notice_of(
     what = _short(f"{approval.agent}: {approval.tool} {approval.operation}", masks, 2 * LONGEST_NAME)
     title = cut(f"{_word(approval, event)}: {what}", LONGEST_VALUE)
     facts = tuple(_facts(approval, call, masks))
-    return Notice(ident, event, now, approval, title, facts, _shown(call), _bounded(call), to)
+    shown = _shown(call)
+    told, whole = cut(shown, LONGEST_CALL), bool(call) and len(shown) <= LONGEST_CALL
+    return Notice(ident, event, now, approval, title, facts, told, whole, _bounded(call), to)
 
 
 def moment(at: float) -> str:
@@ -155,8 +164,9 @@ def _call(payload: bytes | None, masks: Masks) -> dict[str, Any]:
     call: dict[str, Any] = msgspec.json.decode(payload, type=dict) if payload else {}
     if isinstance(target := call.get("target"), str):
         call["target"] = _target(target, masks)
-    if isinstance(args := call.get("args"), dict):
-        call["args"] = masks.named(args)
+    for name in ("args", "fields"):
+        if isinstance(values := call.get(name), dict):
+            call[name] = masks.named(values)
     if isinstance(parts := call.get("parts"), list):
         call["parts"] = [{**part, "args": masks.named(part["args"])} for part in parts]
     return {masks.text(name): _masked(value, masks.text) for name, value in call.items()}
@@ -182,18 +192,20 @@ def _masked(value: Any, mask: Callable[[str], str]) -> Any:
 
 
 def _shown(call: Mapping[str, Any]) -> str:
-    """Method, target, and arguments as JSON or the text that is sent."""
+    """Method, target, arguments as JSON or the text that is sent, and header fields; enough of it to be cut."""
     if not call:
         return "the call is not there any more"
-    head = line(f"{call.get('method', '')} {call.get('target', '')}", LONGEST_VALUE)
+    rows = [line(f"{call.get('method', '')} {call.get('target', '')}", LONGEST_CALL + 1)]
     if (args := call.get("parts") or call.get("args")) is not None:
-        body = orjson.dumps(args, option=orjson.OPT_INDENT_2, default=str).decode()
-    else:
-        body = str(call.get("body") or "")
-    return cut(f"{head}\n{visible(body[: 2 * LONGEST_CALL])}".strip(), LONGEST_CALL)
+        rows.append(orjson.dumps(args, option=orjson.OPT_INDENT_2, default=str).decode())
+    if body := call.get("body"):
+        rows.append(str(body))
+    if isinstance(fields := call.get("fields"), Mapping):
+        rows += [f"{name}: {value}" for name, value in fields.items()]
+    return visible("\n".join(rows)[: 8 * LONGEST_CALL]).strip()
 
 
 def _bounded(call: Mapping[str, Any]) -> Mapping[str, Any]:
     if len(orjson.dumps(call, default=str)) <= MOST_CALL:
         return call
-    return {**call, "args": None, "parts": None, "body": None, "cut": True}
+    return {**call, "args": None, "parts": None, "body": None, "fields": None, "cut": True}

@@ -114,11 +114,11 @@ def _buttons(notice: Notice, *, buttons: bool) -> list[dict[str, Any]]:
         {
             "type": "button",
             "action_id": verb,
-            "style": style,
+            "style": "primary" if verb == "approve" else "danger",
             "text": _plain(verb.capitalize(), 20),
             "value": to.token(approval, verb),
         }
-        for verb, style in (("approve", "primary"), ("deny", "danger"))
+        for verb in notice.verbs
     ] + [opening]
 
 

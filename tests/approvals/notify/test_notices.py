@@ -125,3 +125,14 @@ def test_a_call_that_is_not_there_any_more() -> None:
     told = notice(raw=b"")
     assert told.call == "the call is not there any more"
     assert isinstance(told.approval, Approval)
+
+
+def test_nobody_says_yes_to_a_call_of_which_a_message_shows_only_the_beginning() -> None:
+    short, long = notice(args={"to": "acme"}), notice(args={"note": "x" * LONGEST_CALL, "to": "mallory"})
+    assert (short.verbs, long.verbs) == (("approve", "deny"), ("deny",))
+    assert "mallory" not in long.call
+
+
+def test_header_fields_come_last_and_what_no_rule_could_read_is_there() -> None:
+    raw = orjson.dumps({"method": "POST", "target": "/pay", "args": {}, "body": "<pay/>", "fields": {"x-to": "b"}})
+    assert notice(raw=raw).call == "POST /pay\n{}\n<pay/>\nx-to: b"
