@@ -61,5 +61,5 @@ def test_fixed_and_lent_secrets_are_both_masked_and_schemes_are_not() -> None:
     to = tool("t", inject=((b"Authorization", b"Bearer fixed-secret"),), masks_echo=True)
     stream = echo_of(to, Lent(((b"X", b"lent-secret"),), (), ("lent-secret",)))
     shown = stream.whole(b"Bearer fixed-secret, lent-secret, Bearer other")
-    assert shown == b"*" * 19 + b", " + b"*" * 11 + b", Bearer other"
+    assert shown == b"Bearer " + b"*" * 12 + b", " + b"*" * 11 + b", Bearer other"
     assert echo_of(to, None).whole(b"lent-secret") == b"lent-secret"
