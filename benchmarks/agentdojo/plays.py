@@ -87,14 +87,14 @@ class Stage:
     """The four suites of one version, behind one gateway in one mode."""
 
     def __init__(self, toolgate: str, version: str, mode: Mode) -> None:
-        self.suites, self._worlds = suites(version), Worlds()
+        self.suites, self.worlds = suites(version), Worlds()
         for name, suite in self.suites.items():
-            self._worlds.runtimes[name] = FunctionsRuntime(suite.tools)
+            self.worlds.runtimes[name] = FunctionsRuntime(suite.tools)
         self._folder = tempfile.TemporaryDirectory()
         labels = {name: yaml.safe_load((HERE / "labels" / f"{name}.yaml").read_text()) for name in NAMES}
         policies = {f"{name}.yaml": _adapted(LIBRARY / f"{name}.yaml", mode) for name in mode.policies}
         policies |= {"everybody.yaml": EVERYBODY, "at-once.yaml": AT_ONCE}
-        self.gate = Gate(toolgate, Path(self._folder.name), serve(self._worlds), policies, labels)
+        self.gate = Gate(toolgate, Path(self._folder.name), serve(self.worlds), policies, labels)
         self._person = Person(self.gate) if mode.person else None
         self._runs = count()
 
@@ -142,7 +142,7 @@ class Stage:
         self, name: str, task: Any, attacker: Any, calls: list[Any], texts: dict[str, str], early: bool = False
     ) -> tuple[Played, bool, bool]:
         run = f"run-{next(self._runs)}"
-        agent = Obedient(task, calls, run, self._worlds, self.gate.poster(name), self._person, early)
+        agent = Obedient(task, calls, run, self.worlds, self.gate.poster(name), self._person, early)
         useful, bad = self.suites[name].run_task_with_pipeline(agent, task, attacker, texts)
         return agent.played, bool(useful), bool(bad)
 
