@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.policy.pins import Pin, Pins, definition_of, digest_of
-from gateway.policy.pins_text import definition_text
+from gateway.policy.pins_text import VERSION, definition_text
 from gateway.policy.visible import count_hidden, visible
 from gateway.understand.catalogue import LONGEST_NAME
 
@@ -57,8 +57,11 @@ def differences(pins: Pins, tools: Mapping[str, Mapping[str, Any]], digests: Map
     return found
 
 
-def pinned(pins: Pins, server: str, tools: Mapping[str, dict[str, Any]], names: Sequence[str], day: str) -> Pins:
+def pinned(
+    pins: Pins, server: str, tools: Mapping[str, dict[str, Any]], names: Sequence[str], day: str, url: str
+) -> Pins:
     """The pins after these tools were approved; all tools where no names are given, so that gone ones are left out.
+    ``url`` is where the server is; a file without one keeps to be for any.
 
     ``day`` is put to what is approved anew; what did not change keeps its own.
     """
@@ -70,7 +73,7 @@ def pinned(pins: Pins, server: str, tools: Mapping[str, dict[str, Any]], names: 
         digest = digest_of(tools[name])
         if name not in kept or kept[name].sha256 != digest:
             kept[name] = Pin(digest, tools[name], day)
-    return Pins(server, kept)
+    return Pins(server, kept, url=pins.url if pins.exists and pins.version == VERSION else url)
 
 
 def _difference(

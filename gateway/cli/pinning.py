@@ -27,13 +27,14 @@ from gateway.policy.pins_text import text_of
 class Asked(Struct, frozen=True):
     """One server and what came of asking it; ``error`` says why it could not be.
 
-    ``file`` is where its pins are, if anywhere; ``offered`` are its tools by name, ``version`` the revision
-    of MCP in which it was asked.
+    ``file`` is where its pins are, if anywhere; ``url`` is as configured; ``offered`` are its tools by name,
+    ``version`` the revision of MCP in which it was asked.
     """
 
     name: str
     pins: Pins
     file: Path | None
+    url: str
     error: str = ""
     version: str = ""
     offered: Mapping[str, dict[str, Any]] = {}
@@ -69,14 +70,17 @@ def ask(loaded: Loaded, base: Path, tools: Sequence[Tool], fields: Sequence[tupl
 def _ask(loaded: Loaded, base: Path, tool: Tool, fields: Sequence[tuple[str, str]]) -> Asked:
     file = loaded.config.tools[tool.name].pins.file
     asked = Asked(
-        tool.name, loaded.pinnings[tool.name].pins or Pins(exists=False), None if file is None else base / file
+        tool.name,
+        loaded.pinnings[tool.name].pins or Pins(exists=False),
+        None if file is None else base / file,
+        loaded.config.tools[tool.name].url.rstrip("/"),
     )
     try:
         listing = asyncio.run(list_tools(server_of(loaded, tool, fields)))
         definitions = offered(listing.tools)
+        digests = {name: digest_of(definition) for name, definition in definitions.items()}
     except (McpError, ValueError) as error:
         return msgspec.structs.replace(asked, error=str(error))
-    digests = {name: digest_of(definition) for name, definition in definitions.items()}
     return msgspec.structs.replace(
         asked,
         version=listing.version,

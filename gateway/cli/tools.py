@@ -47,6 +47,7 @@ def pin(path: Path, server: str, names: tuple[str, ...], headers: tuple[str, ...
     from gateway.cli.pin_diff import pinned
     from gateway.cli.pinning import write
     from gateway.cli.tools_text import counted, names_of, tell
+    from gateway.policy.pins_text import VERSION
 
     (asked,) = _asked(path, (server,), headers)
     if asked.file is None:
@@ -56,14 +57,15 @@ def pin(path: Path, server: str, names: tuple[str, ...], headers: tuple[str, ...
     if missing := [name for name in names if name not in asked.offered and name not in asked.pins.tools]:
         raise click.ClickException(f"{server} offers no {names_of(missing)}; it offers {names_of(asked.offered)}")
     found = [one for one in asked.differences if not names or one.tool in names]
-    if not found and asked.pins.exists:
+    if not found and asked.pins.exists and asked.pins.version == VERSION:
         click.echo(f"{server}: {counted(len(names or asked.offered))} as approved")
         return
     tell(found)
-    if not yes and not click.confirm(f"Approve {counted(len(found))} of {server}?", err=True):
+    if found and not yes and not click.confirm(f"Approve {counted(len(found))} of {server}?", err=True):
         sys.exit(1)
     try:
-        write(pinned(asked.pins, server, asked.offered, names, datetime.now(UTC).date().isoformat()), asked.file)
+        day = datetime.now(UTC).date().isoformat()
+        write(pinned(asked.pins, server, asked.offered, names, day, asked.url), asked.file)
     except OSError as error:
         raise click.ClickException(f"cannot write {asked.file}: {error.strerror or error}") from None
     click.echo(f"{server}: {counted(len(found))} approved, in {asked.file}")

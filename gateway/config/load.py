@@ -189,7 +189,7 @@ class _Reading:
         ]
         for name, tool in config.tools.items():
             if tool.protocol == "mcp":
-                pinned = self.pinnings[name] = self._pinning(document, name, tool.pins)
+                pinned = self.pinnings[name] = self._pinning(document, name, tool.pins, tool.url.rstrip("/"))
                 if (taken := arguments_of(pinned)) is not None:
                     self.arguments[name] = taken
         self.mail_authorities, wrong = authorities_of(config, self.base, self.files)
@@ -212,7 +212,7 @@ class _Reading:
             config = config.model_copy(update={"state": f"sqlite:///{quote(file)}"})
         self.config = config
 
-    def _pinning(self, document: Document, name: str, config: PinsConfig) -> Pinning:
+    def _pinning(self, document: Document, name: str, config: PinsConfig, url: str) -> Pinning:
         """How a server's tools are held to what was approved; the mistakes of its pins file are told like others."""
         changed, new = _action(config.changed), _action(config.new)
         if config.file is None:
@@ -230,6 +230,14 @@ class _Reading:
         if pins.server not in ("", name):
             message = f"{path} is of the server {pins.server}, not of {name}"
             self.errors.append(document.mistake(Mistake(at, message, "give each server a file of its own")))
+        elif pins.url and pins.url != url:
+            message = f"{path} was approved of {pins.url}, and {name} is at {url}"
+            hint = "remove the file and pin its tools anew; or take out its line url:, where both are the same server"
+            self.errors.append(document.mistake(Mistake(at, message, hint)))
+        elif pins.version == 1:
+            message = f"{path} has digests of version 1, which still hold"
+            hint = f"write it anew, with those of RFC 8785: toolgate tools pin -c {document.file} {name}"
+            self.warnings.append(document.mistake(Mistake(at, message, hint)))
         elif not pins.exists:
             message = f"there is no {path} yet, so none of the tools of {name} is approved"
             self.warnings.append(

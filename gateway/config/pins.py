@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from gateway.config.fields import Model, Sha256
 from gateway.config.files import Files
 from gateway.config.model_errors import Mistake, mistakes
 from gateway.errors import Problem
-from gateway.policy.pins import Pin, Pins, digest_of
+from gateway.policy.pins import Pin, Pins, digest_of, first_digest_of
 from gateway.policy.pins_text import description_of
 
 _ANEW = "remove the entry and pin the tool anew: toolgate tools pin"
@@ -33,8 +34,9 @@ class PinEntry(Model):
 class PinsFile(Model):
     """The approved tools of one MCP server."""
 
-    version: int = Field(ge=1, le=1, description="Version of this format: 1.")
+    version: int = Field(ge=1, le=2, description="Version of this format: 2; 1 has other digests.")
     server: str = Field(description="The tool's name in the configuration.")
+    url: str = Field(default="", description="Where the server was when it was approved; without it, wherever it is.")
     tools: dict[str, PinEntry] = Field(description="The approved tools, by name.")
 
 
@@ -67,12 +69,12 @@ def _pins(document: Document) -> tuple[Pins, list[Problem]]:
     tools: dict[str, Pin] = {}
     for name, entry in file.tools.items():
         try:
-            definition = _definition(document, name, entry)
+            definition = _definition(document, name, entry, first_digest_of if file.version == 1 else digest_of)
         except _WrongError as wrong:
             problems.append(wrong.problem)
         else:
-            tools[name] = Pin(entry.sha256, definition, entry.pinned_at)
-    return Pins(file.server, tools), problems
+            tools[name] = Pin(digest_of(definition), definition, entry.pinned_at)
+    return Pins(file.server, tools, url=file.url, version=file.version), problems
 
 
 class _WrongError(Exception):
@@ -81,9 +83,11 @@ class _WrongError(Exception):
         self.problem = problem
 
 
-def _definition(document: Document, name: str, entry: PinEntry) -> dict[str, Any]:
+def _definition(
+    document: Document, name: str, entry: PinEntry, digest: Callable[[Mapping[str, Any]], str]
+) -> dict[str, Any]:
     """The definition of an entry, which must be what its digest, its name and its description say: people review the
-    description, and the digest is what calls are held to."""
+    description, and the definition is what calls are held to."""
     path = ("tools", name)
     try:
         definition = jiter.from_json(entry.definition.encode(), catch_duplicate_keys=True, allow_inf_nan=False)
@@ -95,7 +99,7 @@ def _definition(document: Document, name: str, entry: PinEntry) -> dict[str, Any
     if not isinstance(definition, dict) or definition.get("name") != name:
         message = f"the definition is not that of a tool named {name!r}"
         raise _WrongError(document.mistake(Mistake((*path, "definition"), message, _ANEW)))
-    if digest_of(definition) != entry.sha256:
+    if digest(definition) != entry.sha256:
         message = "the digest is not that of the definition below it"
         raise _WrongError(document.mistake(Mistake((*path, "sha256"), message, _ANEW)))
     if description_of(definition) != entry.description:

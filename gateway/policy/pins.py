@@ -1,7 +1,9 @@
 """What was approved of an MCP server: its tools, word for word, and digests that tell whether one is still the same.
 
-The digest of a tool is the SHA-256 of its name, title, description, schemas and annotations, as JSON with sorted names,
-no spaces and all characters beyond ASCII escaped (Python's ``json.dumps(..., sort_keys=True, separators=(",", ":"))``).
+The digest of a tool is the SHA-256 of its name, title, description, schemas and annotations as canonical JSON (RFC
+8785, the JSON Canonicalization Scheme). What that cannot write (integers beyond 2^53, lone surrogates) is told apart
+all the same: then it is that of JSON with sorted names, no spaces and all characters beyond ASCII escaped, which was
+the digest of every tool in files of version 1.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from functools import cache
 from hashlib import sha256
 from typing import Any, Literal
 
+import rfc8785
 from msgspec import Struct
 
 from gateway.policy.argument_shapes import Schemas, Shape, ToolArguments
@@ -40,6 +43,10 @@ class Pins(Struct, frozen=True):
     server: str = ""
     tools: Mapping[str, Pin] = {}
     exists: bool = True
+    url: str = ""
+    """Where the server was when it was approved; empty: wherever it is."""
+    version: int = 2
+    """Of the file's format."""
 
 
 class Pinning(Struct, frozen=True):
@@ -90,6 +97,17 @@ def digest_of(tool: Mapping[str, Any]) -> str:
     Raises:
         ValueError: it is nested deeper than can be written, as no tool that came by a strict parser is.
     """
+    definition = definition_of(tool)
+    try:
+        return sha256(rfc8785.dumps(definition)).hexdigest()
+    except ValueError:  # beyond what RFC 8785 can write
+        return first_digest_of(tool)
+    except RecursionError as error:
+        raise ValueError(f"the tool cannot be written as JSON: {error}") from None
+
+
+def first_digest_of(tool: Mapping[str, Any]) -> str:
+    """The digest as files of version 1 have it. Raises ValueError as ``digest_of``."""
     try:
         text = json.dumps(definition_of(tool), sort_keys=True, separators=(",", ":"))
     except (RecursionError, TypeError) as error:

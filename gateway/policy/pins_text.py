@@ -9,7 +9,7 @@ from typing import Any
 from gateway.policy.pins import Pin, Pins
 from gateway.policy.visible import hidden, visible
 
-VERSION = 1
+VERSION = 2
 _HEAD = """\
 # The approved tools of one MCP server, as they described themselves. Written by: toolgate tools pin
 # A tool that changes, or is not in here, is refused or asked for, as pins: in the configuration says.
@@ -20,7 +20,8 @@ _DESCRIPTION_LINES = 40
 def text_of(pins: Pins) -> str:
     """The whole file; the same pins always give the same text."""
     tools = "".join(_entry(name, pins.tools[name]) for name in sorted(pins.tools))
-    return f"{_HEAD}version: {VERSION}\nserver: {quoted(pins.server)}\ntools:{'' if tools else ' {}'}\n{tools}"
+    url = f"url: {quoted(pins.url)}\n" if pins.url else ""
+    return f"{_HEAD}version: {VERSION}\nserver: {quoted(pins.server)}\n{url}tools:{'' if tools else ' {}'}\n{tools}"
 
 
 def description_of(definition: Mapping[str, Any]) -> str:

@@ -220,7 +220,7 @@ def test_a_file_of_pins_that_is_damaged_is_told_with_its_place(docs: Docs) -> No
     docs.pins.write_text(docs.pins.read_text().replace("Deletes one.", "Deletes all.", 1))
     done = docs.run("diff")
     assert done.exit_code == 1
-    assert "docs.yaml:9:18: error: the description is not the one of the definition" in done.stderr
+    assert "docs.yaml:10:18: error: the description is not the one of the definition" in done.stderr
 
 
 def test_a_file_of_pins_is_replaced_whole_and_keeps_its_mode(docs: Docs) -> None:

@@ -8,13 +8,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.config.files import Files
+from gateway.config.load import attempt
 from gateway.config.pins import read_pins
-from gateway.policy.pins import Pin, Pins, digest_of
+from gateway.policy.pins import Pin, Pins, digest_of, first_digest_of
 from gateway.policy.pins_text import description_of, text_of
 from gateway.policy.visible import count_hidden, visible
+from tests.config.support import GRANT, written
 
+DOCS = GRANT.replace("[github]", "[docs]")
 SEARCH = {
     "name": "search",
     "description": "  Finds documents.\n\nIn all \tlanguages.\u200b\U000e0041  \n",
@@ -36,7 +40,7 @@ def read(folder: Path, text: str) -> tuple[Pins, list[str]]:
 def test_what_is_written_is_readable_and_shows_what_is_hidden() -> None:
     digest = digest_of(SEARCH)
     assert text_of(pins(SEARCH)).partition("\nversion")[2] == (
-        ": 1\n"
+        ": 2\n"
         'server: "docs"\n'
         "tools:\n"
         '  "search":\n'
@@ -99,7 +103,7 @@ def test_a_path_that_is_no_file_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("find", "instead", "told"),
     [
-        ("version: 1", "version: 2", "docs.pins.yaml:3:10: version: must be at most 1, not 2"),
+        ("version: 2", "version: 3", "docs.pins.yaml:3:10: version: must be at most 2, not 3"),
         ("sha256: ", "sha265: ", "docs.pins.yaml:7:5: tools.search.sha256 is missing"),
         (
             'largest"',
@@ -122,7 +126,7 @@ def test_a_path_that_is_no_file_is_an_error(tmp_path: Path) -> None:
             "docs.pins.yaml:13:17: the definition is not that of a tool named 'find'",
         ),
         ("tools:", "tools", "docs.pins.yaml:6:11: there is no colon"),
-        ("version: 1", "--- {}\n---\nversion: 1", "docs.pins.yaml:1:1: a file of pins is one document"),
+        ("version: 2", "--- {}\n---\nversion: 2", "docs.pins.yaml:1:1: a file of pins is one document"),
     ],
 )
 def test_a_file_that_was_edited_is_told_with_its_place(tmp_path: Path, find: str, instead: str, told: str) -> None:
@@ -130,6 +134,27 @@ def test_a_file_that_was_edited_is_told_with_its_place(tmp_path: Path, find: str
     assert text.count(find) >= 1
     _, problems = read(tmp_path, text.replace(find, instead, 1))
     assert problems[0].startswith(told)
+
+
+def test_a_file_of_version_1_still_holds_by_its_definitions(tmp_path: Path) -> None:
+    tool = {**SEARCH, "inputSchema": {"type": "object"}}
+    old = text_of(pins(tool)).replace("version: 2", "version: 1").replace(digest_of(tool), first_digest_of(tool))
+    made, problems = read(tmp_path, old)
+    assert problems == []
+    assert (made.version, made.tools["search"].sha256) == (1, digest_of(tool))
+    _, problems = read(tmp_path, old.replace("version: 1", "version: 2"))
+    assert "the digest is not that of the definition" in problems[0]
+
+
+def test_pins_are_of_a_server_at_an_address(tmp_path: Path) -> None:
+    file = tmp_path / "docs.pins.yaml"
+    file.write_text(text_of(structs.replace(pins(SEARCH), url="http://docs:7001/mcp")))
+    config = "tools: {{docs: {{url: '{}', protocol: mcp, pins: {{file: docs.pins.yaml}}}}}}\n"
+    assert attempt(written(tmp_path, config.format("http://docs:7001/mcp/"), grants=DOCS)).errors == []
+    (error,) = attempt(written(tmp_path, config.format("http://other:7001/mcp"), grants=DOCS)).errors
+    assert "was approved of http://docs:7001/mcp, and docs is at http://other:7001/mcp" in str(error)
+    file.write_text(text_of(pins(SEARCH)))
+    assert attempt(written(tmp_path, config.format("http://other:7001/mcp"), grants=DOCS)).errors == []
 
 
 def test_a_description_is_shown_by_its_first_lines() -> None:

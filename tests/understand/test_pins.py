@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,8 +43,16 @@ def approvals(file: dict[str, str] | None = None, **actions: Any) -> Approvals:
 
 
 def test_the_digest_is_the_one_that_the_documentation_says() -> None:
-    text = json.dumps(SEARCH, sort_keys=True, separators=(",", ":"))
-    assert digest_of(SEARCH) == hashlib.sha256(text.encode()).hexdigest()
+    assert digest_of(SEARCH) == hashlib.sha256(rfc8785.dumps(SEARCH)).hexdigest()
+
+
+@pytest.mark.parametrize("beyond", [2**53, -(2**64), "\ud800", {"\udc00": 1}])
+def test_what_rfc_8785_cannot_write_is_told_apart_all_the_same(beyond: Any) -> None:
+    """A schema with the bounds of a 64-bit integer is usual, and no reason to lose sight of a tool."""
+    tool = SEARCH | {"inputSchema": {"maximum": beyond}}
+    text = json.dumps(tool, sort_keys=True, separators=(",", ":"))
+    assert digest_of(tool) == hashlib.sha256(text.encode()).hexdigest()
+    assert digest_of(tool | {"description": "other"}) != digest_of(tool)
 
 
 @given(st.dictionaries(st.sampled_from([*SEARCH, "x"]), json_values))
@@ -54,7 +63,15 @@ def test_the_order_of_names_does_not_matter(tool: dict[str, Any]) -> None:
 @given(json_values, json_values)
 def test_every_difference_in_a_schema_is_another_digest(one: Any, other: Any) -> None:
     def text(value: Any) -> str:
-        return json.dumps(value, sort_keys=True)
+        return json.dumps(plain(value), sort_keys=True)
+
+    def plain(value: Any) -> Any:
+        """With 1.0 as 1: to JSON that is the same number."""
+        if isinstance(value, dict):
+            return {name: plain(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [plain(item) for item in value]
+        return int(value) if isinstance(value, float) and value.is_integer() else value
 
     same = digest_of(SEARCH | {"inputSchema": one}) == digest_of(SEARCH | {"inputSchema": other})
     assert same == (text(one) == text(other))
