@@ -15,6 +15,7 @@ from gateway.config import marks
 from gateway.config.load import attempt
 from gateway.config.schema import Config, Lineage, Log, ModelRates, ToolConfig, Wire
 from gateway.config.schema_admin import Admin, AdminTls, AdminUser, JwtConfig, KubernetesConfig, OidcConfig
+from gateway.config.schema_flow import Flow, FlowSpec
 from gateway.config.schema_identify import AgentJwt, Certificate, Identify, ListenTls, ServiceAccounts
 from gateway.config.schema_record import AuditConfig, OtlpConfig, TraceConfig, TraceStoreConfig
 from gateway.model import Reason
@@ -57,7 +58,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}"
 
 
-ELSEWHERE = (ToolConfig, ModelRates)
+ELSEWHERE = (ToolConfig, ModelRates, FlowSpec)
 """Sections with a table of their own."""
 SECTIONS: dict[type[BaseModel], str] = {
     TraceStoreConfig: "trace.store.",  # before Config, whose default is not to have one
@@ -72,6 +73,8 @@ SECTIONS: dict[type[BaseModel], str] = {
     AgentJwt: "jwt.",  # before Identify, as the next two
     ServiceAccounts: "kubernetes.",
     Certificate: "certificate.",
+    Flow: "flow.",
+    FlowSpec: "label.",
     ListenTls: "listen_tls.",
     Config: "",
     ToolConfig: "",
@@ -92,6 +95,8 @@ MINIMAL: dict[type[BaseModel], dict[str, Any]] = {
     AgentJwt: {"issuer": "https://a", "audience": ["b"]},
     ServiceAccounts: {},
     Certificate: {"dns": "a"},
+    Flow: {},
+    FlowSpec: {},
     ListenTls: {"cert_file": "a", "key_file": "b"},
 }
 """The least that some sections have."""
