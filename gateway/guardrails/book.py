@@ -70,6 +70,9 @@ class GuardrailBook:
         """Opened with the first question. TLS is verified; nothing of the environment leads it elsewhere."""
         if self._opened is None:
             self._opened = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+                connector=aiohttp.TCPConnector(limit=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,  # a small answer that becomes a large one is none
+                trust_env=False,
             )
         return self._opened

@@ -54,7 +54,8 @@ class Guardrail:
         self._circuit = Circuit(CIRCUIT, name)
         self._places = asyncio.Semaphore(config.concurrency)
         self._kept: OrderedDict[bytes, tuple[float, Said]] = OrderedDict()
-        self._headers = {**config.headers, "content-type": "application/json", "accept": "application/json"}
+        plain = {"content-type": "application/json", "accept": "application/json", "accept-encoding": "identity"}
+        self._headers = {**config.headers, **plain}
 
     async def ask(self, about: Mapping[str, Any]) -> Said:
         """What it says.

@@ -16,6 +16,7 @@ from gateway.cli import mcp_client
 from gateway.cli.root import toolgate
 from gateway.config.files import Files
 from gateway.config.pins import read_pins
+from gateway.policy.pins import first_digest_of
 from tests.config.support import GRANT, written
 
 TOOLS = {"search": "Finds documents.", "read": "Reads one.\nBy its id.", "delete": "Deletes one."}
@@ -221,6 +222,19 @@ def test_a_file_of_pins_that_is_damaged_is_told_with_its_place(docs: Docs) -> No
     done = docs.run("diff")
     assert done.exit_code == 1
     assert "docs.yaml:10:18: error: the description is not the one of the definition" in done.stderr
+
+
+def test_a_file_of_version_1_is_written_anew_without_asking_since_nothing_else_is_approved(docs: Docs) -> None:
+    docs.run("pin", "docs", "--yes")
+    text = docs.pins.read_text()
+    old = text.replace("version: 2", "version: 1").replace(text[text.index("url: ") :].partition("\n")[0] + "\n", "")
+    (pins, _) = read_pins(docs.pins, Files())
+    for pin in pins.tools.values():
+        old = old.replace(pin.sha256, first_digest_of(pin.definition))
+    docs.pins.write_text(old)
+    done = docs.run("pin", "docs")
+    assert done.exit_code == 0, done.output
+    assert docs.pins.read_text() == text
 
 
 def test_a_file_of_pins_is_replaced_whole_and_keeps_its_mode(docs: Docs) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -130,8 +131,9 @@ async def says(status: int = 200, body: bytes = b"", **fields: str) -> web.Respo
         lambda request: says(200, b"fine"),
         lambda request: says(200, b'{"flagged": "false"}'),
         lambda request: says(200, b'{"flagged": false, "detail": "' + b"x" * 70_000 + b'"}'),
+        lambda request: says(200, gzip.compress(b'{"flagged": false}'), **{"Content-Encoding": "gzip"}),
     ],
-    ids=["status", "redirect", "no JSON", "no boolean", "too large"],
+    ids=["status", "redirect", "no JSON", "no boolean", "too large", "compressed unasked"],
 )
 async def test_anything_but_a_proper_answer_refuses_what_must_be_asked(side: Side, desk: Make, answer: Answer) -> None:
     side.answer = answer
