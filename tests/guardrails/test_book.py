@@ -160,7 +160,20 @@ async def test_nobody_waits_longer_than_the_timeout_for_an_answer_or_a_place(sid
     one = desk(timeout=0.1, concurrency=1)
     details = await asyncio.gather(*[one.refused() for _ in range(4)])
     assert all("did not answer" in detail for detail in details)
-    assert side.most == 1, "only as many at once as are allowed"
+
+
+async def test_only_as_many_questions_are_under_way_as_are_allowed(side: Side, desk: Make) -> None:
+    async def gives_way(request: web.Request) -> web.StreamResponse:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return await side.fine(request)
+
+    side.answer = gives_way
+    one = desk(timeout=10.0, concurrency=2)
+    said = await asyncio.gather(*[one.ask() for _ in range(8)])
+    assert all(each["answered"] for each in said)
+    assert side.most <= 2
+    assert len(side.asked) == 8
 
 
 async def test_who_is_not_there_at_all_refuses_too(side: Side, desk: Make) -> None:
