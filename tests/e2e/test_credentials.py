@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.lend.idp import Idp
+from tests.lend.test_sigv4 import verify
 
 from .harness import http1
 from .harness.gateway import ALL, Gateway, call
@@ -158,6 +159,21 @@ def test_tokens_are_fetched_once_and_again_when_the_tool_does_not_take_them(
     with upstream.recording() as seen:
         call(own, "GET", "/oauth2/x")
     assert seen.requests[0].get("Authorization") == f"Bearer {ACCESS}-2".encode()
+
+
+def test_what_is_signed_is_what_goes_over_the_wire(gateway: Gateway, upstream: Upstream) -> None:
+    fields = [("X-Amz-Target", "Tables.List"), ("Authorization", "AWS4-HMAC-SHA256 agents-own"), ("X-Amz-Date", "1")]
+    body = b'{"a": "' + b"x" * 100_000 + b'"}'
+    with upstream.recording() as seen:
+        assert (
+            call(gateway, "POST", "/aws/a//b/../c%20d?b=2&a=1&X-Amz-Signature=agents-own", fields, body).status == 200
+        )
+    head, _, sent = seen.raw.partition(b"\r\n\r\n")
+    assert sent == body
+    signed = verify(head, body, secret=AWS_SECRET)
+    assert signed["x-amz-target"] == "Tables.List"
+    assert signed["x-amz-security-token"] == AWS_SESSION
+    assert b"agents-own" not in head
 
 
 def test_a_secret_that_is_rotated_is_used_without_a_restart(own: Gateway, upstream: Upstream, own_idp: Idp) -> None:
