@@ -18,10 +18,23 @@ OVERHEAD = 256
 class Heard:
     """A whole result, or what somebody said. It is read when something is looked for: most is never asked about.
 
-    ``at`` counts what the run was told. ``relayed``: the agent itself passed it on (to a model).
+    ``at`` counts what the run was told. ``relayed``: the agent itself passed it on (to a model). ``asked``: with which
+    arguments it was asked for.
     """
 
-    __slots__ = ("_content_type", "_data", "_index", "_quoted", "at", "labels", "relayed", "source", "told", "trusted")
+    __slots__ = (
+        "_content_type",
+        "_data",
+        "_index",
+        "_quoted",
+        "asked",
+        "at",
+        "labels",
+        "relayed",
+        "source",
+        "told",
+        "trusted",
+    )
 
     def __init__(
         self,
@@ -33,7 +46,9 @@ class Heard:
         *,
         trusted: bool,
         relayed: bool = False,
+        asked: tuple[str, ...] = (),
     ) -> None:
+        self.asked = asked
         self.source, self.labels, self.trusted, self.at, self.relayed = source, labels, trusted, at, relayed
         self._data, self._content_type = data, content_type
         self.told = len(data) + OVERHEAD

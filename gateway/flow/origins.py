@@ -24,6 +24,8 @@ class Origin(Struct, frozen=True):
     """What stands around it, where it was found first."""
     pointed: bool = False
     """It is linked, or an address within a text of a record that the user named."""
+    delegated: bool = False
+    """It stands in a document that the user named."""
 
     def shown(self) -> dict[str, Any]:
         """For rules."""
@@ -34,6 +36,7 @@ class Origin(Struct, frozen=True):
             "seen": bool(self.sources),
             "linked": self.linked,
             "pointed": self.linked or self.pointed,
+            "delegated": self.linked or self.delegated,
             "verbatim": self.verbatim,
             "why": self.why[:_LONGEST_WHY],
         }
@@ -59,4 +62,5 @@ def both(found: Sequence[Origin]) -> Origin:
         all(one.verbatim for one in found),
         next((one.why for one in found if not one.trusted and one.why), found[0].why),
         all(one.linked or one.pointed for one in found),
+        all(one.linked or one.delegated for one in found),
     )

@@ -6,15 +6,16 @@ later, tells nothing; nor does a user's message in which the agent passes a tool
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.flow.asked import ASKERS, beginnings
 from gateway.flow.bodies import BETWEEN
 from gateway.flow.copies import copied
+from gateway.flow.delegated import asked_for, delegates
 from gateway.flow.forms import addresses_in, days_in, leads_in, normal, number, words
 from gateway.flow.heard import Heard
+from gateway.flow.kept import Kept
 from gateway.flow.links import names_of
 from gateway.flow.looks import Look, look_for
 from gateway.flow.origins import NOWHERE, PERSON, SELF_EVIDENT, Origin, both
@@ -55,9 +56,9 @@ class RunFlow:
         self._labels, self._trusts, self._vouched, self._endorsed = labels, trusts, vouched, endorsed
         self.labels: tuple[str, ...] = ()
         """Of all that its tools answered so far, also what has been forgotten."""
-        self._words: dict[bytes, Heard] = {}
-        self._results: dict[bytes, Heard] = {}
-        self._own: dict[bytes, Heard] = {}
+        self._words = Kept(MOST_WORDS)
+        self._results = Kept(MOST_BYTES)
+        self._own = Kept(MOST_OWN)
         self._at = 0
         self._known: dict[tuple[type, Any], Origin] = {}
         self._by = vouched()
@@ -65,21 +66,22 @@ class RunFlow:
     @property
     def size(self) -> int:
         """Bytes that are remembered."""
-        return sum(heard.size for table in (self._words, self._results, self._own) for heard in table.values())
+        return self._words.size + self._results.size + self._own.size
 
-    def hear(self, source: str, labels: Sequence[str], data: bytes, content_type: str) -> None:
-        """A whole result, or what somebody said."""
+    def hear(self, source: str, labels: Sequence[str], data: bytes, content_type: str, args: Any = None) -> None:
+        """A whole result, asked for with these arguments, or what somebody said."""
         if source in PEOPLE:
-            self._keep(self._words, MOST_WORDS, Heard(source, (), data, content_type, 0, trusted=True), data)
+            self._keep(self._words, Heard(source, (), data, content_type, 0, trusted=True), data)
             return
         trusted = UNTRUSTED not in labels and (TRUSTED in labels or self._trusts(source))
-        heard = Heard(source, tuple(labels), data[:MOST_BYTES], content_type, 0, trusted=trusted)
-        self._keep(self._results, MOST_BYTES, heard, data[:MOST_BYTES])
+        asked = asked_for(args)
+        heard = Heard(source, tuple(labels), data[:MOST_BYTES], content_type, 0, trusted=trusted, asked=asked)
+        self._keep(self._results, heard, data[:MOST_BYTES])
 
     def relayed(self, source: str, text: str) -> None:
         """What somebody said, as the agent passes it on to a model."""
         data = text.encode("utf-8", "surrogatepass")
-        self._keep(self._words, MOST_WORDS, Heard(source, (), data, "text/plain", 0, trusted=True, relayed=True), data)
+        self._keep(self._words, Heard(source, (), data, "text/plain", 0, trusted=True, relayed=True), data)
 
     def say(self, args: Any) -> None:
         """What the agent wrote into a call that is being answered."""
@@ -89,25 +91,12 @@ class RunFlow:
             texts += [text] if len(text) <= LONGEST_OWN else addresses_in(text)
         if texts:
             data = BETWEEN.join(texts).encode("utf-8", "surrogatepass")[:MOST_OWN]
-            self._keep(self._own, MOST_OWN, Heard("agent", (), data, "text/plain", 0, trusted=False), data)
+            self._keep(self._own, Heard("agent", (), data, "text/plain", 0, trusted=False), data)
 
-    def _keep(self, table: dict[bytes, Heard], most: int, heard: Heard, data: bytes) -> None:
-        """Of what is told again the first time counts; it is forgotten as if it had been told now."""
-        if not data or len(data) > most:
-            return
-        name = "\0".join([heard.source, *heard.labels, ""]).encode("utf-8", "surrogatepass")
-        key = hashlib.blake2b(name + data, digest_size=16).digest()
+    def _keep(self, kept: Kept, heard: Heard, data: bytes) -> None:
         self._at += 1
-        before = table.pop(key, None)
-        if before is not None and (heard.relayed or not before.relayed):
-            table[key] = before
-            return
-        heard.at = self._at
-        table[key] = heard
-        self._known.clear()
-        told = sum([one.told for one in table.values()])
-        while told > most:
-            told -= table.pop(next(iter(table))).told
+        if kept.keep(heard, data, self._at):
+            self._known.clear()
 
     def mark(self, labels: Sequence[str]) -> None:
         """A tool is answering what has these labels."""
@@ -126,6 +115,24 @@ class RunFlow:
             for values in [list(at(call.args, path.split(".")[1:]))]
             if not all(self._origin(value).linked for value in values)
         ]
+
+    def delegated(self, call: Call) -> Sequence[str]:
+        """See ports.Flow."""
+        unproven, labels = self.unproven(call), self._labels(call)
+        proven = [path for path in labels.directs if path not in unproven]
+        if not any(True for path in proven for _ in at(call.args, path.split(".")[1:])):
+            return ()
+        return [
+            path
+            for path in unproven
+            if all(
+                self._is_delegated(each) for each in scalars(list(at(call.args, path.split(".")[1:])), most=MOST_VALUES)
+            )
+        ]
+
+    def _is_delegated(self, value: Any) -> bool:
+        origin = self._of(value)
+        return origin.linked or origin.delegated
 
     def foreign(self, call: Call) -> Sequence[str]:
         """See ports.Flow. A whole field of a record is no text of a stranger; words are looked at where the model
@@ -187,6 +194,8 @@ class RunFlow:
         known = self._known.get(key)
         if known is None:
             known = self._find(value)
+            for kept in (self._words, self._results, self._own):
+                kept.weigh()
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
             self._known[key] = known
@@ -207,7 +216,8 @@ class RunFlow:
             linked,
             any(one.index.verbatim(look.value, whole=look.leads) for one in told),
             told[0].index.around(look) if told else look.value[:60],
-            any(points(one, look, self._mentioned) for one in told),
+            delegated=any(delegates(one.asked, self._spoken, self._quoted) for one in told),
+            pointed=any(points(one, look, self._mentioned) for one in told),
         )
 
     def proves(self, look: Look) -> str:
@@ -227,6 +237,14 @@ class RunFlow:
             first = min([one.at for one in self._own.values() if one.index.tells(look)], default=self._at + 1)
             results = [one for one in results if one.at < first]
         return people + results
+
+    def _spoken(self, text: str) -> bool:
+        """Whether the user has said it."""
+        look = look_for(text)
+        return any(one.source == "user" for one in self._tellers(look))
+
+    def _quoted(self, text: str) -> bool:
+        return any(one.quotes(normal(text).strip()) for one in self._words.values() if one.source == "user")
 
     def _mentioned(self, field: str) -> bool:
         """Whether the user has named something by this field, or spoken of it, and the agent has looked for it."""
