@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 
 from gateway.decide.results import ResultJudge
 from gateway.identify import NO_RUN
-from gateway.model import NO_FACTS, Agent, Answered, Call, Decision, Hold, Outcome, Request, Ruling, Run, Trace
+from gateway.model import NO_FACTS, Agent, Answered, Call, Changed, Decision, Hold, Outcome, Request, Ruling, Run, Trace
 from gateway.understand.reader import Answer, Reader
 
 
@@ -95,7 +95,7 @@ class Story:
                 return
         self.holds += holds
 
-    def redact(self, call: Call, fields: tuple[str, ...]) -> Call:
+    def redact(self, call: Call, fields: tuple[Changed, ...]) -> Call:
         """The call with these fields masked in what the tool gets, which may have been changed before; see
         ``Reader.redact``."""
         if self.reader is None:

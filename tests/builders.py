@@ -21,6 +21,7 @@ from gateway.model import (
     SlotClaim,
     Spoke,
     Tool,
+    Treated,
     Verdict,
 )
 
@@ -82,10 +83,15 @@ def call(
     )
 
 
+TREATING = (Verdict.STRIP, Verdict.WRAP, Verdict.TRUNCATE)
+"""What changes values in other ways than by a mask."""
+
+
 def spoke(verdict: Verdict = Verdict.DENY, mode: Mode = Mode.ENFORCE, message: str = "no", error: str = "") -> Spoke:
     """What a rule said."""
     fields = ("args.iban",) if verdict is Verdict.REDACT else ()
-    return Spoke("payments", f"{verdict.value}-rule", verdict, mode, message, error, "", fields)
+    treats = (Treated("args.note", verdict.value),) if verdict in TREATING else ()
+    return Spoke("payments", f"{verdict.value}-rule", verdict, mode, message, error, "", fields, treats=treats)
 
 
 def redacting(*fields: str, mode: Mode = Mode.ENFORCE) -> Spoke:

@@ -45,6 +45,9 @@ def report(since: float | None, policy: str, limit: int, form: str, logs: tuple[
 _WOULD = {
     "deny": "would have refused",
     "approve": "would have asked about",
+    "strip": "would have stripped texts of",
+    "wrap": "would have wrapped texts of",
+    "truncate": "would have truncated values of",
     "redact": "would have masked values of",
     "label": "would have marked the runs of",
     "warn": "would have warned of",

@@ -125,7 +125,8 @@ class Expect(Model):
         default=None, description="What is masked of its arguments or its result (args.password), in any order."
     )
     amended: Listed[str] | None = Field(
-        default=None, description="Parts of what the gateway says that it changed in the call; [] is nothing."
+        default=None,
+        description="Parts of what the gateway says that it changed in call or result; [] is nothing.",
     )
     waited: Duration | None = Field(default=None, description="How long a limit held the call back.")
     cost_usd: Usd | None = Field(default=None, description="What the call costs, in US dollars.")

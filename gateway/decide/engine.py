@@ -18,6 +18,7 @@ from gateway.decide.together import Claimed, Paced, Waiting, claims_of
 from gateway.errors import Refused, refusal_of
 from gateway.model import (
     Call,
+    Changed,
     Claim,
     Decision,
     Hold,
@@ -69,7 +70,7 @@ Effect = AskHuman | Look | Pace | Reserve
 Deciding = Generator[Effect, Any, Decision]
 
 
-def unredacted(call: Call, fields: tuple[str, ...]) -> Call:  # noqa: ARG001 - a Redact
+def unredacted(call: Call, fields: tuple[Changed, ...]) -> Call:  # noqa: ARG001 - a Redact
     """Stands in where nothing can be masked: refuses."""
     raise Refused(Reason.REDACTION_FAILED, 403, "fields of this call are to be masked, and nothing here can do it")
 
@@ -210,9 +211,10 @@ def _fitted(call: Call, holds: tuple[Hold, ...], fit: Fit | None) -> Call | Refu
         return Refusal(Reason.BUDGET_EXHAUSTED, 403, refused.detail, refused.rule or "budget", advice=refused.advice)
 
 
-def _redacted(call: Call, fields: tuple[str, ...], redact: Redact, spoke: tuple[Spoke, ...]) -> Call | Refusal:
+def _redacted(call: Call, fields: tuple[Changed, ...], redact: Redact, spoke: tuple[Spoke, ...]) -> Call | Refusal:
     """The call with its fields masked, before anybody is asked and anything counted, since it may not be possible."""
-    rule = next(f"{said.policy}/{said.rule}" for said in spoke if said.fields and said.mode is Mode.ENFORCE)
+    changing = (said for said in spoke if (said.fields or said.treats) and said.mode is Mode.ENFORCE)
+    rule = next(f"{said.policy}/{said.rule}" for said in changing)
     if call.parts:
         what, advice = "rules mask fields of this call, which is not done in a batch", "send the calls one by one"
         return Refusal(Reason.REDACTION_FAILED, 403, what, rule, advice=advice)
@@ -222,13 +224,13 @@ def _redacted(call: Call, fields: tuple[str, ...], redact: Redact, spoke: tuple[
         return Refusal(refused.reason, refused.status, refused.detail, rule, advice=refused.advice)
 
 
-_Found = tuple[Refusal | None, tuple[Spoke, ...], str, list[Question], tuple[str, ...]]
+_Found = tuple[Refusal | None, tuple[Spoke, ...], str, list[Question], tuple[Changed, ...]]
 
 
 def _checked(call: Call, checks: Sequence[Check]) -> _Found:
     """The first refusal, what was said until then, the grant, what people must be asked, and what is to be masked."""
     spoke: tuple[Spoke, ...] = ()
-    fields: tuple[str, ...] = ()
+    fields: tuple[Changed, ...] = ()
     grant = ""
     questions: list[Question] = []
     for part in call.parts or (call,):

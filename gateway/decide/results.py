@@ -9,7 +9,7 @@ from msgspec import structs
 
 from gateway.decide.rules import judgement_of
 from gateway.decide.tasks import Tasks
-from gateway.model import NO_FACTS, Call, Findings, Mode, Proposal, Reason, Refusal, Spoke
+from gateway.model import NO_FACTS, Call, Changed, Findings, Mode, Proposal, Reason, Refusal, Spoke
 from gateway.policy.book import PolicyBook
 from gateway.policy.governors import CompiledLoop, CompiledRetry
 from gateway.policy.rules import RuleSet
@@ -94,7 +94,7 @@ class ResultJudge:
         self.wants_result = self.reads_result or priced
         self.compares = results.compares and results.compared(call)
         self.spoke: tuple[Spoke, ...] = ()
-        self.fields: tuple[str, ...] = ()
+        self.fields: tuple[Changed, ...] = ()
         self.guards: Mapping[str, Any] | None = None
         """What guardrails say of the result."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.decide.shapes import NOTHING, Judgement
-from gateway.model import Call, Mode, Question, Reason, Refusal, Spoke, Verdict
+from gateway.model import Call, Changed, Mode, Question, Reason, Refusal, Spoke, Verdict
 from gateway.policy.book import PolicyBook
 
 
@@ -21,9 +21,10 @@ class Rules:
 
 
 def judgement_of(spoke: tuple[Spoke, ...]) -> Judgement:
-    """What the enforced verdicts of those that spoke come to: deny, else approve; and the fields that are masked."""
+    """What the enforced verdicts of those that spoke come to: deny, else approve; and what is masked, or
+    changed otherwise."""
     questions: tuple[Question, ...] = ()
-    fields: tuple[str, ...] = ()
+    fields: tuple[Changed, ...] = ()
     for said in spoke:
         if said.mode is not Mode.ENFORCE:
             continue
@@ -32,7 +33,7 @@ def judgement_of(spoke: tuple[Spoke, ...]) -> Judgement:
         if said.verdict is Verdict.APPROVE:
             text = said.message or "this call needs a person's approval"
             questions += (Question(f"{said.policy}/{said.rule}", text, said.read),)
-        fields += said.fields
+        fields += said.fields + said.treats
     return Judgement(None, questions, spoke, fields=fields)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from gateway.model import Call, Claim, Hold, Question, Refusal, Spoke
+from gateway.model import Call, Changed, Claim, Hold, Question, Refusal, Spoke
 
 
 class Judgement(Struct, frozen=True):
@@ -21,12 +21,12 @@ class Judgement(Struct, frozen=True):
     questions: tuple[Question, ...] = ()
     spoke: tuple[Spoke, ...] = ()
     grant: str = ""
-    fields: tuple[str, ...] = ()
+    fields: tuple[Changed, ...] = ()
 
 
 NOTHING = Judgement()
 
-Redact = Callable[[Call, tuple[str, ...]], Call]
+Redact = Callable[[Call, tuple[Changed, ...]], Call]
 """Gives the call with these fields masked in all that the tool gets. Raises Refused where that cannot be done."""
 
 

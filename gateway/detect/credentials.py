@@ -25,24 +25,28 @@ def secrets(value: Any) -> list[dict[str, Any]]:
         TooMuchError: the value is larger than what is looked through.
     """
     return listed(
-        Finding(kind, score, masked(secret.decode("latin-1")), path)
+        Finding(kind, score, masked(data[start:end].decode("latin-1")), path)
         for path, text in texts_of(value)
         if len(text) >= LEAST
-        for kind, score, secret in secrets_in(text.encode("utf-8", "replace"))
+        for data in (text.encode("utf-8", "replace"),)
+        for kind, score, start, end in secrets_in(data, _MOST_EACH)
     )
 
 
-def secrets_in(data: bytes) -> Iterator[tuple[str, float, bytes]]:
-    """Kind, score and the secret itself, of each credential in a text."""
-    seen: set[bytes] = set()
+def secrets_in(data: bytes, most: int) -> Iterator[tuple[str, float, int, int]]:
+    """Kind, score, begin and end of credentials in a text: at most ``most`` of each shape."""
     for number in shapes().which(data):
         shape = SHAPES[number]
-        for match in shapes().found(number, data, _MOST_EACH):
-            secret = next((group for group in match.groups() if group), match[0])
-            if secret in seen or (not shape.sure and is_word(secret)):
-                continue
-            seen.add(secret)
-            yield shape.name, SURE if shape.sure else LIKELY, secret
+        for match in shapes().found(number, data, most):
+            start, end = _place(match)
+            if shape.sure or not is_word(data[start:end]):
+                yield shape.name, SURE if shape.sure else LIKELY, start, end
+
+
+def _place(match: Any) -> tuple[int, int]:
+    """Where the secret stands: the first group that fits, or all that was found."""
+    group = next((number for number, text in enumerate(match.groups(), 1) if text), 0)
+    return int(match.start(group)), int(match.end(group))
 
 
 @lru_cache(maxsize=1)

@@ -32,21 +32,23 @@ def pii(value: Any) -> list[dict[str, Any]]:
         TooMuchError: the value is larger than what is looked through.
     """
     return listed(
-        Finding(kind, _SCORES[kind], masked(found), path)
+        Finding(kind, _SCORES[kind], masked(data[start:end].decode("latin-1")), path)
         for path, text in texts_of(value)
         if len(text) >= LEAST
-        for kind, found in personal_in(text.encode("utf-8", "replace"))
+        for data in (text.encode("utf-8", "replace"),)
+        for kind, start, end in personal_in(data, _MOST_EACH)
     )
 
 
-def personal_in(data: bytes) -> Iterator[tuple[str, str]]:
-    """Kind and the text itself, of all personal data in a text."""
+def personal_in(data: bytes, most: int) -> Iterator[tuple[str, int, int]]:
+    """Kind, begin and end of personal data in a text: at most ``most`` of each kind."""
     for number in kinds().which(data):
         kind = _KINDS[number][0]
-        for match in kinds().found(number, data, _MOST_EACH):
-            found = next((group for group in match.groups() if group), match[0]).decode("latin-1")
-            if kept := _checked(kind, found):
-                yield kind, kept
+        for match in kinds().found(number, data, most):
+            group = 1 if match.groups() else 0
+            start = match.start(group)
+            if kept := _checked(kind, match[group].decode("latin-1")):
+                yield kind, start, start + len(kept)
 
 
 @lru_cache(maxsize=1)

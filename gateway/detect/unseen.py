@@ -21,11 +21,11 @@ PLAIN = re.compile(r"[\t\n\r\x20-\x7e]*\Z")
 """Texts that hold nothing of all this."""
 
 TAGS = re.compile("[\U000e0000-\U000e007f]+")
-_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f")
+FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f")
 """The flags of Scotland and its like are written in tags."""
 BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 ZERO_WIDTH = re.compile("[\u200b\u2060-\u2064\ufeff\u00ad\u180e\u115f\u1160\u3164\uffa0]")
-_JOINERS = re.compile("(?<=[!-~])[\u200c\u200d]+(?=[!-~])")
+JOINERS = re.compile("(?<=[!-~])[\u200c\u200d]+(?=[!-~])")
 """Between letters of ASCII they join nothing; in Persian, Indic scripts and emoji they do."""
 SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,}")
 """One selects a form of the character before it; bytes can be hidden in many."""
@@ -78,10 +78,10 @@ def unseen_in(text: str) -> Iterator[tuple[str, int, str]]:
     """Kind, place and evidence of the first of each kind in a text."""
     if PLAIN.match(text):
         return
-    flagless = _FLAG.sub(lambda flag: " " * len(flag[0]), text) if "\U0001f3f4" in text else text
+    flagless = FLAG.sub(lambda flag: " " * len(flag[0]), text) if "\U0001f3f4" in text else text
     if tags := TAGS.search(flagless):
         yield "tags", tags.start(), untagged(flagless)[:96]
-    for kind, pattern in (("bidi", BIDI), ("selectors", SELECTORS), ("joiners", _JOINERS), ("control", CONTROL)):
+    for kind, pattern in (("bidi", BIDI), ("selectors", SELECTORS), ("joiners", JOINERS), ("control", CONTROL)):
         if found := pattern.search(text):
             yield kind, found.start(), _names(found[0])
     if found := ZERO_WIDTH.search(text, 1 if text.startswith("\ufeff") else 0):
@@ -125,7 +125,7 @@ def folded(text: str) -> str:
     """The text as a person reads it: without what is not seen, lookalikes and styled letters as the plain ones."""
     if PLAIN.match(text):
         return text
-    for pattern in (ANSI, TAGS, BIDI, ZERO_WIDTH, SELECTORS, _JOINERS, CONTROL):
+    for pattern in (ANSI, TAGS, BIDI, ZERO_WIDTH, SELECTORS, JOINERS, CONTROL):
         text = pattern.sub("", text)
     text = unicodedata.normalize("NFKC", text)
     return _WORD.sub(_unmixed, text)

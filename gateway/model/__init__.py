@@ -40,7 +40,7 @@ from gateway.model.claims import (
 from gateway.model.outcomes import NOTHING_FOUND, Answered, Findings, Outcome, Proposal, Trace, Usage
 from gateway.model.reasons import SAFE_METHODS, Mode, Reason, Verdict
 from gateway.model.tools import Caps, Fields, FlowLabels, Origin, Timeouts, Tool
-from gateway.model.verdicts import Quarantine, Question, Refusal, Spoke
+from gateway.model.verdicts import Changed, Quarantine, Question, Refusal, Spoke, Treated
 
 __all__ = [
     "DEFAULT_TERMS",
@@ -60,6 +60,7 @@ __all__ = [
     "BudgetSettings",
     "Call",
     "Caps",
+    "Changed",
     "CircuitClaim",
     "CircuitSettings",
     "Claim",
@@ -105,6 +106,7 @@ __all__ = [
     "Timeouts",
     "Tool",
     "Trace",
+    "Treated",
     "Usage",
     "Verdict",
     "Vote",

@@ -61,11 +61,14 @@ class Reason(StrEnum):
 class Verdict(StrEnum):
     """What a rule asks for when it is true, weakest first. The strongest verdict of all rules that spoke wins.
 
-    REDACT and LABEL refuse nothing: values are masked in what is passed on, the run is marked.
+    LABEL and those from STRIP to REDACT refuse nothing: the run is marked, values in what is passed on are changed.
     """
 
     WARN = "warn"
     LABEL = "label"
+    STRIP = "strip"
+    WRAP = "wrap"
+    TRUNCATE = "truncate"
     REDACT = "redact"
     APPROVE = "approve"
     DENY = "deny"

@@ -12,6 +12,26 @@ from gateway.model.reasons import Mode, Reason, Verdict
 from gateway.model.tools import Fields
 
 
+class Treated(Struct, frozen=True):
+    """What is done to texts and lists at a path and below it, in what is passed on."""
+
+    path: str
+    """As in ``result.items.*.note``; ``llm.tool_results`` is what tools answered, in a request to a model."""
+    action: str
+    """strip, wrap, truncate, or redact (parts of texts)."""
+    source: str = ""
+    """With wrap: whose data it is."""
+    most_characters: int = 0
+    most_items: int = 0
+    """With truncate; 0 is no bound."""
+    only: tuple[str, ...] = ()
+    """With redact: what detectors look for (secrets, pii)."""
+
+
+Changed = str | Treated
+"""A path whose values are masked, or what else is done at one."""
+
+
 class Spoke(Struct, frozen=True):
     """One rule that had something to say of a call."""
 
@@ -35,6 +55,8 @@ class Spoke(Struct, frozen=True):
     """How long it is quarantined; 0 is until it is lifted."""
     read: tuple[tuple[tuple[str, tuple[str, ...]], Any], ...] = ()
     """What it read, unmasked: variable and names after it, and the value."""
+    treats: tuple[Treated, ...] = ()
+    """What else is changed in what is passed on."""
 
     @property
     def imposes(self) -> bool:

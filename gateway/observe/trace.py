@@ -273,7 +273,7 @@ def _rule(spoke: Spoke, all_spoke: Sequence[Spoke], settings: Keeping) -> dict[s
         "message": spoke.message[:LONGEST] or None,
         "error": spoke.error[:LONGEST] or None,
         "label": spoke.label or None,
-        "fields": spoke.fields,
+        "fields": spoke.fields or tuple([one.path for one in spoke.treats]),
         "annotations": dict(spoke.annotations),
         "outside_rollout": spoke.outside,
         "quarantine": spoke.quarantine or None,

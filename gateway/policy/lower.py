@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from gateway.model import Caps, CircuitSettings, Mode, Verdict
+from gateway.model import Caps, CircuitSettings, Mode, Treated, Verdict
 from gateway.policy.complaints import Complaints, Path
 from gateway.policy.engine import BOOL, DYN, EXPANDED_CAP, INT, STRING, UINT, CelEngine, CelError, CelType, Program
 from gateway.policy.globs import glob_regex
@@ -22,7 +22,7 @@ from gateway.policy.guards import (
 from gateway.policy.hints import nearest
 from gateway.policy.rollout import Rollout
 from gateway.policy.rules import CompiledRule
-from gateway.policy.schema import Breaker, Cap, Grant, Limit, Policy, Rule
+from gateway.policy.schema import CHANGING, ROOTS, Breaker, Cap, Grant, Limit, Policy, Rule
 from gateway.policy.tokens import RESERVED, chains, expand, tokenize
 from gateway.policy.units import rate
 from gateway.policy.variables import PHASES, TYPES, elsewhere
@@ -227,6 +227,16 @@ def _rollout(index: int, model: Policy, complaints: Complaints) -> Rollout | Non
     return Rollout(model.metadata.name, spec.percent, spec.by == "run", agents)
 
 
+def _treats(rule: Rule) -> tuple[Treated, ...]:
+    """What is changed otherwise than by masks over whole values."""
+    if rule.then not in CHANGING or (rule.then == "redact" and not rule.only):
+        return ()
+    fields = rule.fields or (f"{ROOTS[rule.phase]}.*",)
+    return tuple(
+        [Treated(field, rule.then, "", rule.max_chars or 0, rule.max_items or 0, rule.only) for field in fields]
+    )
+
+
 def _rule(scope: _Scope, model: Policy, rule: Rule, path: Path, rollout: Rollout | None) -> CompiledRule | None:
     phase = rule.phase
     program = scope.program(rule.when, (*path, "when"), BOOL, "when", phase)
@@ -253,7 +263,8 @@ def _rule(scope: _Scope, model: Policy, rule: Rule, path: Path, rollout: Rollout
         label=rule.label or "",
         quarantine=rule.quarantine or "",
         seconds=rule.quarantine_for,
-        fields=rule.fields,
+        fields=rule.fields if rule.then == "redact" and not rule.only else (),
+        treats=_treats(rule),
         annotations=tuple(sorted(rule.annotations.items())),
         rollout=rollout,
     )

@@ -16,10 +16,11 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from gateway.model import Call, Mode, Spoke, Verdict
+from gateway.model import Call, Mode, Spoke, Treated, Verdict
 from gateway.policy.engine import EXPANDED_CAP, CelEngine, CelError, CelType, EvaluationError, Program
 from gateway.policy.guardrails import VARIABLE, read_in
 from gateway.policy.readings import Path, paths_of, read_at
+from gateway.policy.redaction import TOOL_RESULTS
 from gateway.policy.rollout import Rollout
 from gateway.policy.variables import PHASES, Binder, bind, binder
 
@@ -46,6 +47,8 @@ class CompiledRule(Struct, frozen=True):
     annotations: tuple[tuple[str, str], ...] = ()
     rollout: Rollout | None = None
     """None where the policy is enforced for everybody."""
+    treats: tuple[Treated, ...] = ()
+    """What else is changed in what is passed on."""
     quarantine: str = ""
     """What makes no more calls once the rule has refused one: run, agent or tool."""
     seconds: float = 0.0
@@ -53,10 +56,15 @@ class CompiledRule(Struct, frozen=True):
 
     @property
     def references(self) -> frozenset[str]:
-        """Every variable that the condition or the message reads, and those in which the rule masks fields."""
+        """Every variable that the condition or the message reads, and those in which the rule changes values."""
         message = self.message_program
         read = self.program.references | (message.references if message is not None else frozenset())
-        return read | {field.partition(".")[0] for field in self.fields}
+        return read | {root for path in self.changes if (root := path.partition(".")[0]) != "llm"}
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """The paths of all that is masked, or changed otherwise."""
+        return self.fields + tuple([treated.path for treated in self.treats])
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -203,7 +211,7 @@ class RuleSet:
                     bind(binder(rule.references), call),
                     said.message if said is not None else "",
                     rule.label,
-                    rule.fields,
+                    rule.changes,
                     rule.annotations,
                     mode is not rule.mode,
                 )
@@ -250,10 +258,20 @@ def _spoken(rule: CompiledRule, outcome: bool | str, activation: Any, call: Call
             outside,
             rule.quarantine,
             rule.seconds,
+            (),
+            _treats(rule, call),
         )
     verdict = Verdict.WARN if rule.ignore else Verdict.DENY
     error = str(outcome)
     return Spoke(rule.policy, rule.name, verdict, mode, rule.message, error, "", (), rule.annotations, outside)
+
+
+def _treats(rule: CompiledRule, call: Call) -> tuple[Treated, ...]:
+    """What is wrapped is told whose it is. In a request to a model it is what any tool answered."""
+    if rule.verdict is not Verdict.WRAP:
+        return rule.treats
+    own = f"{call.tool.name} {call.operation}"[:128]
+    return tuple([structs.replace(one, source="a tool" if one.path == TOOL_RESULTS else own) for one in rule.treats])
 
 
 def _message(rule: CompiledRule, activation: Any) -> str:

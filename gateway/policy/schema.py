@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
-from gateway.policy.redaction import check_field
+from gateway.policy.redaction import TOOL_RESULTS, check_changed
 from gateway.policy.schema_approvals import Approval
 from gateway.policy.schema_governors import Budget, Loop, Pool, Retry, Run
 from gateway.policy.schema_parts import (
@@ -40,11 +40,11 @@ class Variable(Model):
 
 MaskedField = Annotated[
     str,
-    BeforeValidator(check_field),
+    BeforeValidator(check_changed),
     Field(
         max_length=512,
-        description="A path, such as args.password or result.items.*.ssn.",
-        json_schema_extra={"pattern": r"""^(args|result)(\.([^\s.*\[\]"'`]+|\*))+$"""},
+        description="A path, such as args.password or result.items.*.ssn; or llm.tool_results.",
+        json_schema_extra={"pattern": r"""^(llm\.tool_results|(args|result)(\.([^\s.*\[\]"'`]+|\*))+)$"""},
     ),
 ]
 Note = Annotated[str, Field(min_length=1, max_length=256)]
@@ -55,15 +55,26 @@ class Rule(Model):
 
     name: Name = Field(description="Unique in its policy; shown in traces and refusals as POLICY/RULE.")
     when: Expression = Field(description="A CEL expression that is true or false, at most 4096 characters.")
-    then: Literal["deny", "approve", "redact", "label", "warn"] = Field(
-        description="deny refuses the call, approve asks a human first, redact masks fields in what is passed on, label"
-        " marks the run, warn only records and tells the agent."
+    then: Literal["deny", "approve", "redact", "truncate", "strip", "wrap", "label", "warn"] = Field(
+        description="deny refuses the call, approve asks a human first, redact masks fields in what is passed on,"
+        " truncate cuts them, strip takes out what people do not see, wrap marks texts as untrusted data, label marks"
+        " the run, warn only records and tells the agent."
     )
     label: Name | None = Field(default=None, description="With then: label: what the run is marked with (run.labels).")
     fields: Annotated[tuple[MaskedField, ...], BeforeValidator(listed)] = Field(
         default=(),
         max_length=64,
-        description="With then: redact: what is masked, by paths. args.* in phase request, result.* in phase response.",
+        description="With then: redact, truncate, strip or wrap: what is changed, by paths: args.* or llm.tool_results"
+        " in phase request, result.* in phase response; without it truncate and strip change all that there is.",
+    )
+    only: Annotated[tuple[Literal["secrets", "pii"], ...], BeforeValidator(listed)] = Field(
+        default=(), description="With then: redact: mask only what these detectors find in the texts, not all of them."
+    )
+    max_chars: int | None = Field(
+        default=None, ge=1, description="With then: truncate: the characters that are left of each text."
+    )
+    max_items: int | None = Field(
+        default=None, ge=1, description="With then: truncate: the entries that are left of each list."
     )
     annotations: dict[Name, Note] = Field(
         default={}, max_length=16, description="Notes that go into the trace and a metric, such as severity: high."
@@ -98,13 +109,7 @@ class Rule(Model):
                 raise InconsistentError(message, "then")
             message = f"label has no effect with then: {self.then}; remove it or write then: label"
             raise InconsistentError(message, "label")
-        if bool(self.fields) != (self.then == "redact"):
-            if self.then == "redact":
-                example = f"fields: [{_ROOTS[self.phase]}.password]"
-                message = f"then: redact masks what fields names; give some, such as {example}"
-                raise InconsistentError(message, "then")
-            message = f"fields have no effect with then: {self.then}; remove them or write then: redact"
-            raise InconsistentError(message, "fields")
+        self._changes()
         if self.quarantine is not None and self.then != "deny":
             message = f"quarantine has no effect with then: {self.then}; remove it or write then: deny"
             raise InconsistentError(message, "quarantine")
@@ -114,21 +119,44 @@ class Rule(Model):
         if self.quarantine_for and self.quarantine is None:
             raise InconsistentError("quarantine_for says how long, but not what; give quarantine too", "quarantine_for")
         for number, field in enumerate(self.fields):
-            if not field.startswith(f"{_ROOTS[self.phase]}."):
-                message = f"in phase {self.phase} only {_ROOTS[self.phase]} can be masked, not {field}"
+            told = field == TOOL_RESULTS and self.phase == "request"
+            if not told and not field.startswith(f"{ROOTS[self.phase]}."):
+                message = f"in phase {self.phase} only {ROOTS[self.phase]} can be masked, not {field}"
                 raise InconsistentError(message, "fields", number)
         return self
 
+    def _changes(self) -> None:
+        """What belongs to verdicts that change values is there with them, and with them only."""
+        if self.fields and self.then not in CHANGING:
+            message = f"fields have no effect with then: {self.then}; remove them or write then: redact"
+            raise InconsistentError(message, "fields")
+        if self.only and self.then != "redact":
+            message = f"only has no effect with then: {self.then}; remove it or write then: redact"
+            raise InconsistentError(message, "only")
+        if not self.fields and not self.only and self.then in ("redact", "wrap"):
+            verb = "masks" if self.then == "redact" else "marks"
+            example = f"fields: [{ROOTS[self.phase]}.{'password' if self.then == 'redact' else 'text'}]"
+            message = f"then: {self.then} {verb} what fields names; give some, such as {example}"
+            raise InconsistentError(message, "then")
+        for name, bound in (("max_chars", self.max_chars), ("max_items", self.max_items)):
+            if bound is not None and self.then != "truncate":
+                message = f"{name} has no effect with then: {self.then}; remove it or write then: truncate"
+                raise InconsistentError(message, name)
+        if self.then == "truncate" and self.max_chars is None and self.max_items is None:
+            raise InconsistentError("then: truncate cuts texts or lists; give max_chars or max_items", "then")
 
+
+CHANGING = ("redact", "truncate", "strip", "wrap")
+"""What changes values in what is passed on."""
 _VERDICTS = {
-    "request": ("deny", "approve", "redact", "label", "warn"),
+    "request": ("deny", "approve", *CHANGING, "label", "warn"),
     "list": ("deny", "warn"),
-    "response": ("deny", "redact", "label", "warn"),
+    "response": ("deny", *CHANGING, "label", "warn"),
     "proposal": ("deny", "label", "warn"),
 }
 """What can follow from a rule, by its phase."""
-_ROOTS = {"request": "args", "response": "result"}
-"""What can be masked in each phase."""
+ROOTS = {"request": "args", "response": "result"}
+"""What can be changed in each phase."""
 
 
 class Rollout(Model):

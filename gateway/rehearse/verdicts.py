@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from gateway.config.case_schema import Expect
 from gateway.model import Mode, Permit, Reason, Refusal, Spoke, Trace
+from gateway.policy.treatments import DONE
 
 INTERNAL = 500
 """The status of a call during which the gateway itself broke."""
@@ -61,7 +62,10 @@ def verdict_of(trace: Trace) -> Verdict:
         withheld=tuple(sorted(proposal.name for proposal in found.proposed if proposal.refused)),
         labels=tuple([said.label for said in spoke if said.label and said.mode is Mode.ENFORCE]),
         redacted=tuple([said.removeprefix(_REDACTED) for said in changes if said.startswith(_REDACTED)]),
-        amended=tuple([said for said in trace.amendments if not said.startswith(_REDACTED)]),
+        amended=(
+            *[said for said in trace.amendments if not said.startswith(_REDACTED)],
+            *[said for said in found.notes if said.startswith(_TREATED)],
+        ),
         waited=trace.queued,
         cost_usd=trace.outcome.cost_usd or 0.0,
         spoke=spoke,
@@ -86,6 +90,8 @@ def _message(refusal: Refusal | None, spoke: tuple[Spoke, ...]) -> str:
 
 _REDACTED = "redacted "
 """How the record says that a field was masked (``policy.redaction.told``)."""
+_TREATED = tuple([f"{word} " for word in DONE.values()])
+"""How it says that something else was done to a result."""
 _SAME = ("decision", "reason", "rule", "grant", "status")
 _SETS = ("rules", "withheld", "labels", "redacted")
 _NUMBERS = ("waited", "cost_usd")

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote
 import orjson
 
 from gateway.errors import Refused
-from gateway.model import UNREAD, Agent, Answered, Call, Fields, Reason, Refusal, Request, Route, Run, Tool
+from gateway.model import UNREAD, Agent, Answered, Call, Changed, Fields, Reason, Refusal, Request, Route, Run, Tool
 from gateway.policy.redaction import redact
 from gateway.understand import strict_json
 from gateway.understand.digests import Digested
@@ -78,7 +78,7 @@ class HttpReader:
             ident, agent, run, self.tool, operation, args, params, request, route.target, plain, route.query, route.host
         )
 
-    def redact(self, call: Call, fields: Sequence[str], body: bytes | None) -> Call:
+    def redact(self, call: Call, fields: Sequence[Changed], body: bytes | None) -> Call:
         """The call with these fields masked in its query and its body.
 
         Raises:
@@ -93,7 +93,7 @@ class HttpReader:
             raise impossible(refused.detail, refused.advice) from None
         return masked_call(call, fields, body=sent, query=query)
 
-    def _redacted(self, request: Request, body: bytes | None, fields: Sequence[str]) -> bytes | None:
+    def _redacted(self, request: Request, body: bytes | None, fields: Sequence[Changed]) -> bytes | None:
         """Another body for the tool, or None where nothing in it is masked."""
         if body is None:
             raise _unreadable(413, "the body was not read, since it is too large")

@@ -15,7 +15,7 @@ import orjson
 from msgspec import structs
 
 from gateway.errors import Refused
-from gateway.model import Agent, Answered, Call, Caps, Extent, Reason, Refusal, Request, Route, Run, Tool
+from gateway.model import Agent, Answered, Call, Caps, Changed, Extent, Reason, Refusal, Request, Route, Run, Tool
 from gateway.policy.fingerprints import canonical
 from gateway.policy.globs import glob_regex
 from gateway.understand import http as plain_http
@@ -34,6 +34,7 @@ from gateway.understand.members import capped, dump, load
 from gateway.understand.pulses import LlmBeats
 from gateway.understand.reader import Answer, Judge, Phrased, Pulse
 from gateway.understand.templates import ambiguous
+from gateway.understand.tool_outputs import redacted
 from gateway.understand.why import of_metadata
 
 USAGE = "the usage of the stream is asked for"
@@ -197,7 +198,7 @@ class LlmReader:
             draft.bound(bound)
         return extent_of(draft.args, draft.sent, draft.asked, endpoint.metered)
 
-    def redact(self, call: Call, fields: Sequence[str], body: bytes | None) -> Call:
+    def redact(self, call: Call, fields: Sequence[Changed], body: bytes | None) -> Call:
         """The call with these fields masked in what the model is sent, which its facts then tell of.
 
         Raises:
@@ -205,7 +206,7 @@ class LlmReader:
         """
         if not isinstance(call, ModelCall):
             return self._http.redact(call, fields, body)
-        masked = masked_call(call, fields)
+        masked = masked_call(call, fields, change=redacted)
         if masked is call:
             return call
         args = dict(masked.args)

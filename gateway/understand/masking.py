@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
 from msgspec import structs
 
 from gateway.errors import Refused
-from gateway.model import Call, Reason
+from gateway.model import Call, Changed, Reason
 from gateway.policy.redaction import redact, told
 from gateway.understand.members import dump, load
 
+Change = Callable[[Mapping[str, Any], Sequence[Changed]], tuple[dict[str, Any], tuple[str, ...]]]
+"""As ``policy.redaction.redact``."""
 
-def masked_call(call: Call, fields: Sequence[str], *, body: bytes | None = None, query: str | None = None) -> Call:
+
+def masked_call(
+    call: Call,
+    fields: Sequence[Changed],
+    *,
+    body: bytes | None = None,
+    query: str | None = None,
+    change: Change = redact,
+) -> Call:
     """The call with its arguments masked; ``body`` and ``query``: what the tool gets instead of those that came."""
-    args, led = redact(call.args, fields)
+    args, led = change(call.args, fields)
     if not led:
         return call
     target = call.target if query is None else f"{call.target.partition('?')[0]}?{query}"
@@ -43,7 +53,8 @@ def impossible(why: str, advice: str = "") -> Refused:
 def with_values(pairs: str, values: Mapping[str, Any]) -> str:
     """A query or form with other values. Pairs whose value is the same stay as they came, byte for byte.
 
-    ``values`` are those of the same pairs by name, a list where a name is given more than once.
+    ``values`` are those of the same pairs by name, a list where a name is given more than once; pairs beyond its end
+    are left out.
     """
     nth: dict[str, int] = {}
     written: list[str] = []
@@ -53,23 +64,31 @@ def with_values(pairs: str, values: Mapping[str, Any]) -> str:
         new = values.get(key, value)
         if isinstance(new, list):
             at = nth.get(key, 0)
-            nth[key], new = at + 1, new[at]
+            nth[key] = at + 1
+            if at >= len(new):
+                continue
+            new = new[at]
         written.append(pair if not pair or new == unquote_plus(value) else f"{name}={quote_plus(new)}")
     return "&".join(written)
 
 
-def masked_result(result: Mapping[str, Any], fields: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def masked_result(result: Mapping[str, Any], fields: Sequence[Changed]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """A tool's result with its fields masked, and those that were there.
 
-    An MCP server repeats ``structuredContent`` as JSON in a text: where that is masked, so is its repetition.
+    An MCP server repeats ``structuredContent`` as JSON in a text: where that is masked, so is its repetition, and what
+    is done to texts of ``content`` is done to that.
     """
-    masked, led = redact(result, fields)
     structured = result.get("structuredContent")
-    content = masked.get("content")
-    if led and isinstance(content, list) and structured is not None and masked["structuredContent"] != structured:
-        text = dump(masked["structuredContent"]).decode()
-        masked["content"] = [{**one, "text": text} if _repeats(one, structured) else one for one in content]
-    return masked, led
+    content = result.get("content")
+    if structured is None or not isinstance(content, list):
+        return redact(result, fields)
+    inner = redact({"structuredContent": structured}, fields)[0]["structuredContent"]
+    if inner is structured or inner == structured:
+        return redact(result, fields)
+    text = dump(inner).decode()
+    repeated = [{**one, "text": text} if _repeats(one, structured) else one for one in content]
+    masked, _ = redact({**result, "content": repeated, "structuredContent": None}, fields)
+    return {**masked, "structuredContent": inner}, redact(result, fields)[1]
 
 
 def _repeats(content: Any, structured: Any) -> bool:

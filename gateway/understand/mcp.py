@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import structs
 
 from gateway.errors import Refused
-from gateway.model import Agent, Answered, Call, Question, Reason, Refusal, Request, Route, Run, Tool
+from gateway.model import Agent, Answered, Call, Changed, Question, Reason, Refusal, Request, Route, Run, Tool
 from gateway.policy.redaction import redact
 from gateway.understand import mcp_headers, mcp_refusals, strict_json, why
 from gateway.understand.carried import carried, planted
@@ -110,7 +110,7 @@ class McpReader:
             return self._call((ident, agent, run, request, route), operation, NO_ARGS, facts, implied=True)
         return self._http.read(ident, request, route, agent, run, body)
 
-    def redact(self, call: Call, fields: Sequence[str], body: bytes | None) -> Call:
+    def redact(self, call: Call, fields: Sequence[Changed], body: bytes | None) -> Call:
         """The call with these fields masked in its message, all else of which stays.
 
         Raises:

@@ -11,7 +11,20 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from gateway.model import Agent, Answered, Call, Fields, Findings, Proposal, Refusal, Request, Route, Run, Spoke
+from gateway.model import (
+    Agent,
+    Answered,
+    Call,
+    Changed,
+    Fields,
+    Findings,
+    Proposal,
+    Refusal,
+    Request,
+    Route,
+    Run,
+    Spoke,
+)
 
 
 class Phrased(Struct, frozen=True):
@@ -47,8 +60,9 @@ class Judge(Protocol):
         """Every rule of the answer's phases that has spoken so far."""
 
     @property
-    def fields(self) -> tuple[str, ...]:
-        """Paths (``result.items.*.ssn``) of what must be masked in the result that was judged last."""
+    def fields(self) -> tuple[Changed, ...]:
+        """Paths (``result.items.*.ssn``) of what must be masked in the result that was judged last, and what else is to
+        be changed in it."""
 
     def result(self, status: int, found: Findings) -> Refusal | None:
         """Judge a whole result (``found.result``, ``found.is_error``, ``found.usage``, ``found.proposed``). Where that
@@ -126,7 +140,7 @@ class Reader(Protocol):
             Refused: it cannot be read in one way only, or is against the protocol.
         """
 
-    def redact(self, call: Call, fields: Sequence[str], body: bytes | None) -> Call:
+    def redact(self, call: Call, fields: Sequence[Changed], body: bytes | None) -> Call:
         """The call as the tool gets it with these fields (``args.password``) masked: in ``args``, and wherever they
         stand in what is sent; ``amendments`` name those that were there. ``body`` is what ``read`` was given.
 

@@ -197,9 +197,11 @@ def test_what_a_phase_knows_is_not_said_to_be_elsewhere_and_all_else_is(phase: s
         ("list", "approve", "deny or warn"),
         ("list", "label", "deny or warn"),
         ("list", "redact", "deny or warn"),
-        ("response", "approve", "deny, redact, label or warn"),
+        ("response", "approve", "deny, redact, truncate, strip, wrap, label or warn"),
         ("proposal", "approve", "deny, label or warn"),
         ("proposal", "redact", "deny, label or warn"),
+        ("proposal", "wrap", "deny, label or warn"),
+        ("list", "strip", "deny or warn"),
     ],
 )
 def test_a_verdict_that_a_phase_does_not_have_is_a_mistake(phase: str, then: str, instead: str) -> None:

@@ -29,7 +29,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({**policy("p", "true"), "apiVersion": "v2"}, "toolgate/v1"),
     ({**policy("p", "true"), "extra": 1}, "not permitted"),
     (document("Policy", "p", rules=[{"name": "r", "when": True, "then": "deny"}]), "string"),
-    (document("Policy", "p", rules=[{"name": "r", "when": "true", "then": "hide"}]), "'redact', 'label' or 'warn'"),
+    (document("Policy", "p", rules=[{"name": "r", "when": "true", "then": "hide"}]), "'wrap', 'label' or 'warn'"),
     (document("Grant", "g", tools=["*"]), "names nobody"),
     (document("Grant", "g", agents=["a"]), "required"),
     (document("Grant", "g", agents=["[ab]"], tools=["*"]), "one pattern for each case"),
