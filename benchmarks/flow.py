@@ -203,7 +203,15 @@ def costs(text: str) -> list[list[str]]:
     mails = iter(_mail(random.Random(at)) + "x" for at in range(1_000_000))
     texts = iter(f"{_word(random.Random(at), 8)} {at}" for at in range(1_000_000))
     indexed = full(True)
+    spoken = iter(range(1_000_000))
+
+    def small(flow: RunFlow) -> None:
+        at = next(spoken)
+        flow.say([{"query": f"dental {at}", "limit": 10}])
+        flow.hear("a/b", ("untrusted",), b'{"id": %d, "title": "Dental check-up"}' % at, "application/json")
+
     return [
+        ["remember a small call and its answer", f"{best(flow_of, small, 500):.0f} µs"],
         ["hear a result of 32 KB", f"{best(flow_of, lambda flow: flow.hear('a/b', (), whole[:32_768], ''), 1):.0f} µs"],
         [
             "first question about 32 KB",
