@@ -50,7 +50,6 @@ from gateway.model import (
 from gateway.ports import (
     Clock,
     Desk,
-    Flow,
     Flows,
     Guards,
     Ledger,
@@ -185,7 +184,7 @@ class Pipeline(Struct, frozen=True):
             labels = self._tainted(street, call)
             call.flow.say(said_in(call))
             if has_body and answered.status != _SWITCHED:
-                hear = partial(_hear, call.flow, f"{call.tool.name}/{call.operation}", labels, answered)
+                hear = partial(_hear, call, labels, answered)
                 answer = story.answer = Listening(answer, hear)
         if answer is None or not answer.whole:
             relayed: Outcome = yield Relay(told(story, answered, spoke, counted, self.hide), answer)
@@ -580,8 +579,9 @@ class Pipeline(Struct, frozen=True):
             raise quarantined(quarantine, self.wall())
 
 
-def _hear(flow: Flow, source: str, labels: tuple[str, ...], answered: Answered, data: bytes) -> None:
-    flow.hear(source, labels, data, answered.content_type)
+def _hear(call: Call, labels: tuple[str, ...], answered: Answered, data: bytes) -> None:
+    source, args = f"{call.tool.name}/{call.operation}", (call.args, call.params)
+    call.flow.hear(source, labels, data, answered.content_type, args)
 
 
 def _read_by(street: Street, permit: Permit, answered: Answered, judge: ResultJudge) -> Answer | None:

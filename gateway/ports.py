@@ -238,12 +238,16 @@ class Flow(Protocol):
         """Paths of the arguments that direct it, or say what it is about, in which there is something that only texts of
         the untrusted told, be it one word; what is a whole field of a record is not meant."""
 
+    def delegated(self, call: Call) -> Sequence[str]:
+        """Those of ``unproven`` that stand in a document which the user named, where something else that directs the
+        call is proven."""
+
     def asked(self, call: Call) -> bool:
         """Whether people have used one of the words with which one asks for what the call does; true where its labels
         name none."""
 
-    def hear(self, source: str, labels: Sequence[str], data: bytes, content_type: str) -> None:
-        """A whole result, or what somebody said, as it came."""
+    def hear(self, source: str, labels: Sequence[str], data: bytes, content_type: str, args: Any = None) -> None:
+        """A whole result, asked for with these arguments, or what somebody said, as it came."""
 
     labels: tuple[str, ...]
     """Of all that tools answered in the run so far."""

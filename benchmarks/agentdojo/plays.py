@@ -47,17 +47,21 @@ class Mode:
 
 
 ORIGINS = Mode("origins, nobody answers", ("origins",))
-BROWSING = Mode(
-    "origins with `browsing`, nobody answers",
-    ("origins",),
-    adapted=(("{name: browsing, expression: 'false'}", "{name: browsing, expression: 'true'}"),),
-)
+
+
+def _with(name: str) -> Mode:
+    """The policy with one of its variables turned on."""
+    before, after = (f"{{name: {name}, expression: '{value}'}}" for value in ("false", "true"))
+    return Mode(f"origins with `{name}`, nobody answers", ("origins",), adapted=((before, after),))
+
+
 MODES = (
     Mode("no policy"),
     Mode("trifecta, nobody answers", ("trifecta",)),
     ORIGINS,
     Mode("origins, a person answers", ("origins",), person=True),
-    BROWSING,
+    _with("delegating"),
+    _with("browsing"),
 )
 
 

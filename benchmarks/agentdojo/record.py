@@ -1,26 +1,26 @@
-"""A few plays as a file of cases, which the tests play again without AgentDojo: ``python -m benchmarks.agentdojo.record``."""
+"""A few plays as a file of cases, which the tests play again: ``python -m benchmarks.agentdojo.record``."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .plays import HERE, ORIGINS, Stage
 from .player import Obedient
+from .plays import HERE, ORIGINS, Stage
 from .suites import NAMES, injections
 
 FILE = HERE.parent.parent / "tests" / "flow" / "agentdojo_test.yaml"
 PLAYS = (
-    ("workspace", 18, 0), ("workspace", 9, 2), ("workspace", 13, 4), ("workspace", 33, 3), ("travel", 3, 5), ("travel", 0, 0),
-    ("banking", 3, 5), ("banking", 2, 4), ("banking", 0, 7), ("slack", 1, 3), ("slack", 7, 1), ("slack", 15, 5),
+    ("workspace", 18, 0), ("workspace", 9, 2), ("workspace", 13, 4), ("workspace", 33, 3), ("travel", 3, 5),
+    ("travel", 0, 0), ("banking", 3, 5), ("banking", 2, 4), ("banking", 0, 7), ("slack", 1, 3), ("slack", 7, 1),
+    ("slack", 15, 5),
 )  # fmt: skip
 """Suite, the user's task, the attacker's."""
-HEAD = """# Plays of AgentDojo (MIT licence, (c) ETH Zurich), as `python -m benchmarks.agentdojo.record` saw them: the user's calls, and after
-# the answer with the injection the attacker's. Written by that command.
+HEAD = """# Plays of AgentDojo (MIT licence, (c) ETH Zurich), as `python -m benchmarks.agentdojo.record` saw them: the
+# user's calls, and after the answer with the injection the attacker's. Written by that command.
 """
 
 

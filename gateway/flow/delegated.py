@@ -1,8 +1,8 @@
 """Documents that the user named: the page of this URL, the file of this name, "the mail 'Minutes'".
 
-"Her address is on her page, www.example.org" leaves it to the page what the address is. Whoever can write there then says
-it: so rules take such a value only where the operator has decided so, and where the user has told something else that
-directs the call.
+"Her address is on her page, www.example.org" leaves it to the page what the address is. Whoever can write there then
+says it: so rules take such a value only where the operator has decided so, and where the user has told something else
+that directs the call.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ def references(tokens: Sequence[Token], declared: Iterable[str]) -> frozenset[st
     }
     if FOLLOWED in known and any(token.text == "origin" and token.kind == "ident" for token in tokens):
         used.add(FOLLOWED)
-    if not used.isdisjoint(("flow.unproven", "flow.foreign", "flow.planted", "guardrail")):
+    if not used.isdisjoint(("flow.unproven", "flow.foreign", "flow.delegated", "flow.planted", "guardrail")):
         used.add("args")  # whose arguments it tells of
     return frozenset(used)
 

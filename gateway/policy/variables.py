@@ -109,6 +109,10 @@ def _foreign(call: Call) -> list[str]:
     return [*labels.directs, *labels.about]
 
 
+def _delegated(call: Call) -> list[str]:
+    return [] if call.flow is None else list(call.flow.delegated(call))
+
+
 def _asked(call: Call) -> bool:
     """Not where nobody follows the flow and it matters: nobody is known to have asked."""
     return not _flow_labels(call).asked if call.flow is None else call.flow.asked(call)
@@ -211,6 +215,7 @@ _REQUEST = (
     Variable("flow.followed", BOOL, _followed, "whether anything is known of where the run's values come from"),
     Variable("flow.labels", STRINGS, _labels_told, "labels of all that tools answered in the run; unnamed runs too"),
     Variable("flow.unproven", STRINGS, _unproven, "directing arguments (flow: directs) that nothing trusted told"),
+    Variable("flow.delegated", STRINGS, _delegated, "of flow.unproven, what stands in a document that the user named"),
     Variable("flow.foreign", STRINGS, _foreign, "arguments (flow: directs, about) in which only the untrusted told"),
     Variable(
         "flow.asked", BOOL, _asked, "whether people said one of the words (flow: asked) with which one asks for it"
