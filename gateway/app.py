@@ -175,6 +175,7 @@ class App:
             Shares(MOST_RUNS), time.time, lambda: [approval.tree for approval in self._docket.waiting()]
         )
         self._metrics.started(loaded.version)
+        self._desk.adopt(loaded.version)
         trace = loaded.config.trace
         kept = trace.store
         self._store = None if kept is None else TraceStore(kept.path, kept.keep, kept.max_size)
@@ -305,6 +306,7 @@ class App:
         self._learning.adopt(after.approvals, loaded.book.engine)
         self._loaded, self._loaded_at, self._reload_error = loaded, _now(), None
         self._metrics.reloaded(loaded.version)
+        self._desk.adopt(loaded.version)
         if self._audit is not None:
             self._audit.note("reload", policy=loaded.version)
         for warning in loaded.warnings:

@@ -45,6 +45,7 @@ class Desk:
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending = False
+        self._version = ""
         docket.watch(self._hear)
 
     async def close(self) -> None:
@@ -52,13 +53,28 @@ class Desk:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=2 * AGAIN)
 
+    def adopt(self, version: str) -> None:
+        """This version of configuration and policies counts from now on. What was asked by the one before is void:
+        calls that wait are told so, and nobody is asked about them any more."""
+        before, self._version = self._version, version
+        if before and before != version:
+            for ident in list(self._waiters):
+                self._wake(ident)
+            self.withdraw(lambda approval: approval.version == before, rulings.OUTDATED)
+
+    def _is_void(self, version: str) -> bool:
+        return self._version not in ("", version)
+
     def hurry(self) -> None:
         """The process ends: calls that wait, or come now, are told at once that they must be made again later."""
         self._ending = True
-        for waiters in self._waiters.values():
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+        for ident in list(self._waiters):
+            self._wake(ident)
+
+    def _wake(self, ident: str) -> None:
+        for waiter in self._waiters.get(ident, ()):
+            if not waiter.done():
+                waiter.set_result(None)
 
     @property
     def held(self) -> int:
@@ -74,6 +90,8 @@ class Desk:
         began = self._clock()
         try:
             ruling = await self._ask(call, petition, began)
+            if self._is_void(petition.version):  # whatever was said, it was not about these policies
+                ruling = rulings.outdated(ruling.approval)
         except StoreUnavailable as error:
             ruling = rulings.unavailable(str(error))
         return structs.replace(ruling, waited=self._clock() - began)
@@ -95,7 +113,7 @@ class Desk:
     async def _wait(self, approval: Approval, until: float) -> Ruling:
         """What comes of it, or that it still waits."""
         ident = approval.id
-        while (left := until - self._clock()) > 0 and not self._ending:
+        while (left := until - self._clock()) > 0 and not self._ending and not self._is_void(approval.version):
             changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             waiters = self._waiters.setdefault(ident, set())
             waiters.add(changed)
@@ -126,10 +144,7 @@ class Desk:
         return structs.replace(ruling, edited=msgspec.json.decode(args, type=dict))
 
     def _hear(self, before: Approval | None, after: Approval | None) -> None:
-        ident = after.id if after is not None else before.id if before is not None else ""
-        for waiter in self._waiters.get(ident, ()):
-            if not waiter.done():
-                waiter.set_result(None)
+        self._wake(after.id if after is not None else before.id if before is not None else "")
 
     async def claim(self, ruling: Ruling, call: str) -> bool:
         """Take what was approved, for this call; see ports.Desk.

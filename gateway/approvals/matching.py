@@ -102,12 +102,18 @@ def is_true(engine: CelEngine, program: Program, call: Call) -> bool:
 
 
 def _two_ways(call: Call) -> bool:
-    """Whether the tool could read another path or method than was matched. Where rules look at paths, such calls have
-    been refused before."""
+    """Whether the tool could read another path, method or protocol than was matched. Where rules look at paths, such
+    paths and methods have been refused before."""
     if call.tool.protocol != "http":
         return False
-    overridden = any(name.startswith(b"x-http-method") or name == b"x-method-override" for name in call.request.lookup)
-    return overridden or bool(ambiguous(call.target.partition("?")[0]))
+    if any(_changes_method(name.replace(b"_", b"-")) for name in call.request.lookup):
+        return True
+    named = "_method" in call.query or (call.args is not UNREAD and "_method" in call.args)  # Rails, Laravel
+    return named or bool(ambiguous(call.target.partition("?")[0]))
+
+
+def _changes_method(name: bytes) -> bool:
+    return name.startswith(b"x-http-method") or name in (b"x-method-override", b"upgrade")
 
 
 def _in_scope(exemption: Exemption, petition: Petition) -> bool:

@@ -6,6 +6,8 @@ from gateway.approvals.states import APPROVING
 from gateway.model import Approval, ApprovalState, Reason, Ruling
 
 LATER = "a person has been asked; repeat exactly the same call later, in a minute or more, or go on with something else"
+OUTDATED = "the policies have changed since a person was asked about this call"
+"""Why approvals are taken back that were asked for by other policies than count now."""
 ELSE = "do not repeat this call; go on without it, or ask for what is needed in another way"
 
 
@@ -80,6 +82,8 @@ def used(approval: Approval) -> Ruling:
 
 def withdrawn(approval: Approval) -> Ruling:
     """What a call is told whose approval was taken back."""
+    if approval.message == OUTDATED:
+        return outdated(approval.id)
     return Ruling(
         False,
         approval.id,
@@ -87,6 +91,17 @@ def withdrawn(approval: Approval) -> Ruling:
         message=approval.message or "what was asked of a person about this call has been taken back",
         reason=Reason.APPROVAL_DENIED,
         advice=ELSE,
+    )
+
+
+def outdated(approval: str) -> Ruling:
+    """What a call is told that came by policies which have been replaced while it waited: here, or on a replica."""
+    return Ruling(
+        False,
+        approval,
+        verb="withdrawn",
+        message=OUTDATED,
+        advice="make the call again, so that it is decided by those that count now",
     )
 
 

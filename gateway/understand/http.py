@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
+from itertools import product
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -35,8 +36,13 @@ MOST_PARAMETERS = 1000
 MOST_NAMED, LONGEST_NAMED = 1024, 512
 """Paths whose operation is remembered, and how long they may be: agents choose them."""
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]*)")
-_OVERRIDES = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
-"""Fields by which some servers (Rails, Spring, Google) take a request for one with another method."""
+_OVERRIDES = frozenset(
+    b"".join([part for pair in zip(words, (*joints, b""), strict=True) for part in pair])
+    for words in ((b"x", b"http", b"method", b"override"), (b"x", b"http", b"method"), (b"x", b"method", b"override"))
+    for joints in product((b"-", b"_"), repeat=len(words) - 1)
+)
+"""Fields by which some servers (Rails, Spring, Google) take a request for one with another method; CGI and its heirs
+take "_" for "-"."""
 _UNANSWERED = frozenset({"CONNECT", "HEAD"})
 """Methods whose answers have no text."""
 NO_PARAMS: Mapping[str, str] = {}

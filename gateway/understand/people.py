@@ -13,7 +13,14 @@ STATUS_PATH = "/.well-known/toolgate/approvals/"
 ANSWERED_BY = (b"X-Toolgate-Answered-By", b"person")
 """Says of an answer that it is not the tool's."""
 
-_STATES = {"pending": "waiting", "running": "running", "deny": "denied", "expired": "expired", "answer": "answered"}
+_STATES = {
+    "pending": "waiting",
+    "running": "running",
+    "deny": "denied",
+    "expired": "expired",
+    "answer": "answered",
+    "withdrawn": "withdrawn",
+}
 
 
 def approval_of(refusal: Refusal) -> dict[str, str]:

@@ -10,6 +10,7 @@ import pytest
 from gateway.approvals import desk
 from gateway.approvals.desk import concerns
 from gateway.approvals.docket import APPROVALS
+from gateway.approvals.rulings import OUTDATED
 from gateway.approvals.states import voted
 from gateway.errors import StoreUnavailable
 from gateway.model import Approval, ApprovalState, Outcome, Petition, Quarantine, Reason, Ruling, Vote
@@ -414,3 +415,45 @@ async def test_what_stands_in_the_store_is_what_was_decided(one: Replica, store:
     await one.written()
     paper = await store.read(APPROVALS, "b")
     assert msgspec.json.decode(paper.value, type=Approval) == one.docket.find(ruling.approval)
+
+
+# -- other policies ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["", "approve", "deny"])
+async def test_a_call_on_the_line_is_told_to_come_again_as_soon_as_other_policies_count(
+    one: Replica, verb: str
+) -> None:
+    """However people decide: it was asked about by policies that are gone, and new ones may deny it."""
+    one.desk.adopt(HELD.version)
+    asking, approval = await held(one)
+    one.desk.adopt("other")
+    if verb:
+        await one.vote(approval.id, "alice", verb)
+    ruling = await asking
+    assert (ruling.granted, ruling.verb, ruling.reason) == (False, "withdrawn", Reason.APPROVAL_REQUIRED)
+    assert ruling.message == OUTDATED
+
+
+async def test_what_was_approved_by_other_policies_is_void_on_all_replicas(one: Replica, other: Replica) -> None:
+    one.desk.adopt(HELD.version)
+    ruling = await approved(one)
+    asking, waiting = await held(other, petition("another", hold=45.0))
+    await one.tick()
+    one.desk.adopt("other")
+    await settled()
+    await other.tick()
+    assert state_of(one, ruling.approval) is state_of(other, waiting.id) is ApprovalState.WITHDRAWN
+    assert not await one.desk.claim(ruling, "call-1")
+    assert (await asking).message == OUTDATED
+
+
+async def test_what_runs_goes_on_and_the_same_version_again_voids_nothing(one: Replica) -> None:
+    one.desk.adopt(HELD.version)
+    ruling = await approved(one)
+    one.desk.adopt(HELD.version)
+    await settled()
+    assert await one.desk.claim(ruling, "call-1")
+    one.desk.adopt("other")
+    await settled()
+    assert state_of(one, ruling.approval) is ApprovalState.RUNNING

@@ -53,8 +53,14 @@ async def test_calls_like_the_one_that_was_approved_pass() -> None:
         structs.replace(
             transfer(400), request=request("POST", "/bank/transfers", [("X-HTTP-Method-Override", "DELETE")])
         ),
+        structs.replace(
+            transfer(400), request=request("POST", "/bank/transfers", [("X_HTTP_Method_Override", "DELETE")])
+        ),
+        structs.replace(transfer(400), request=request("POST", "/bank/transfers", [("Upgrade", "websocket")])),
+        structs.replace(transfer(400), args={"amount": 400, "to": "a@example.org", "_method": "DELETE"}),
+        structs.replace(transfer(400), query="_method=delete"),
     ],
-    ids="run agent operation unread missing type batch path method".split(),
+    ids="run agent operation unread missing type batch path method folded upgrade member query".split(),
 )
 async def test_a_call_that_is_not_like_it_is_asked_about(of: Call) -> None:
     room = Room()

@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import random
+import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -147,6 +149,50 @@ def test_what_was_approved_is_no_approval_of_anything_else(
         assert seen.turns == 0
         assert pay(gateway, x_request_id="another").status == 200
         assert seen.turns == 1
+
+
+def test_what_ends_at_the_gateway_is_no_part_of_what_was_approved(
+    start: Callable[[str, str], Gateway], upstream: Upstream
+) -> None:
+    """A field that ``Connection`` names reaches no tool, and nobody was shown trailers."""
+    gateway = start("one", "memory:")
+    with upstream.recording() as seen:
+        first = pending(pay(gateway, x_dry_run="1"))
+        assert decide(gateway, first) == 200
+        head = b"POST /bank/pay HTTP/1.1\r\nHost: gateway.test\r\nX-Agent-Id: ann\r\nContent-Type: application/json\r\n"
+        body = b'{"to": "mallory", "amount": 900}'
+        with gateway.connect() as peer:
+            drifted = b"X-Dry-Run: 1\r\nConnection: close, X-Dry-Run\r\n"
+            peer.send(head + drifted + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+            assert pending(http1.read_response(peer, "POST")) != first
+        assert seen.turns == 0
+        chunked = b"X-Dry-Run: 1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        with gateway.connect() as peer:
+            peer.send(head + chunked + b"%x\r\n%b\r\n0\r\nX-To: eve\r\n\r\n" % (len(body), body))
+            assert http1.read_response(peer, "POST").status == 200
+        assert seen.turns == 1
+        assert b"eve" not in seen.raw
+
+
+def test_a_reload_voids_what_is_held_on_the_line(start: Callable[[str, str], Gateway], upstream: Upstream) -> None:
+    gateway = start("one", "memory:")
+    gateway.policy_file.write_text(POLICIES.replace("hold: 100ms", "hold: 20s"))
+    gateway.running.send_signal(signal.SIGHUP)
+    eventually(lambda: gateway.output.count("reloaded:") == 1, what="the first reload")
+    answers: list[Message] = []
+    with upstream.recording() as seen:
+        calling = threading.Thread(target=lambda: answers.append(pay(gateway)))
+        calling.start()
+        eventually(lambda: json.loads(gateway.ask("/api/approvals")[1])["approvals"], what="the call is held")
+        ident = json.loads(gateway.ask("/api/approvals")[1])["approvals"][0]["id"]
+        gateway.policy_file.write_text(POLICIES.replace("then: approve", "then: deny"))
+        gateway.running.send_signal(signal.SIGHUP)
+        calling.join(10)
+        assert problem_of(answers[0], "approval_required", 403)["approval_state"] == "withdrawn"
+        assert eventually(lambda: state_of(gateway, ident) == "withdrawn", what="nobody is asked any more")
+        assert decide(gateway, ident) == 409
+        problem_of(pay(gateway), "policy_denied", 403)
+        assert seen.turns == 0
 
 
 def test_replicas_share_approvals(start: Callable[[str, str], Gateway], upstream: Upstream, redis: RedisServer) -> None:

@@ -216,7 +216,10 @@ def test_a_head_only_tool_still_refuses_a_query_that_reads_in_two_ways():
     assert refused("POST", "/t?a=1&a=2", b"{}", JSON, head_only=True).status == 400
 
 
-@pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "x-http-method", "X-Method-Override"])
+@pytest.mark.parametrize(
+    "name",
+    ["X-HTTP-Method-Override", "x-http-method", "X-Method-Override", "X_HTTP_Method_Override", "X-Method_Override"],
+)
 def test_a_field_that_asks_for_another_method_is_refused_where_methods_are_told_apart(name):
     def operation(asked: str, *, looks: bool) -> str:
         reader = HttpReader(tool("bank"), reads_args=False, looks_at_path=looks)
