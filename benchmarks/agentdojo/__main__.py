@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 from .plays import MODES, ORIGINS, Mode, Result, Stage, everything
-from .report import Attacked, Page, write
+from .report import Attacked, Page, total, write
 from .suites import NAMES, WORDINGS
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "agentdojo.md"
@@ -36,43 +37,54 @@ def _attacked(toolgate: str, mode: Mode) -> list[Attacked]:
     found = []
     stage = Stage(toolgate, MAIN, mode)
     try:
-        for wording in WORDINGS:
-            found.append(Attacked(f"worded `{wording}`", _sum(stage.attacked(name, wording) for name in NAMES)))
-        found.append(Attacked("before anything was read", _sum(stage.attacked(name, early=True) for name in NAMES)))
-        found.append(Attacked("of our own", _sum(stage.tricked(name) for name in NAMES)))
+        for wording in list(WORDINGS)[1:]:
+            found.append(Attacked(f"worded `{wording}`", total(stage.attacked(name, wording) for name in NAMES)))
+        found.append(
+            Attacked("made before anything was read", total(stage.attacked(name, early=True) for name in NAMES))
+        )
+        found.append(_own(stage))
     finally:
         stage.close()
     return found
 
 
-def _sum(results: object) -> Result:
-    total = Result()
-    for one in results:  # type: ignore[attr-defined]
-        total.add(one)
-    return total
+def _bare(toolgate: str) -> Attacked:
+    """Those of our own without a policy."""
+    stage = Stage(toolgate, MAIN, MODES[0])
+    try:
+        return _own(stage)
+    finally:
+        stage.close()
+
+
+def _own(stage: Stage) -> Attacked:
+    return Attacked("of our own", total(stage.tricked(name) for name in NAMES))
 
 
 def main() -> None:
-    """Play, and write the page."""
+    """Play, two gateways at a time, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--toolgate", default="toolgate", help="the command that starts the gateway")
     parser.add_argument("--quick", action="store_true", help="the main table only, printed and not written")
     options = parser.parse_args()
-    began = time.monotonic()
+    began, toolgate = time.monotonic(), options.toolgate
     page = Page(MAIN, datetime.now(UTC).strftime("%Y-%m-%d"))
-    for mode in MODES:
-        _say(f"{MAIN}: {mode.name}")
-        page.modes[mode.name], page.cpu[mode.name] = _mode(options.toolgate, mode)
-    page.refusals = page.modes[ORIGINS.name]
-    if options.quick:
-        print(page.main_table())
-        return
-    for version in OTHERS:
-        _say(f"{version}: {ORIGINS.name}")
-        page.versions[version], _ = _mode(options.toolgate, ORIGINS, version)
-    _say("other attacks")
-    page.attacked = _attacked(options.toolgate, ORIGINS)
-    page.bare = _attacked(options.toolgate, MODES[0])[-1]
+    with ProcessPoolExecutor(2) as pool:
+        modes = {mode.name: pool.submit(_mode, toolgate, mode) for mode in MODES}
+        if not options.quick:
+            others = pool.submit(_attacked, toolgate, ORIGINS)
+            bare = pool.submit(_bare, toolgate)
+            versions = {version: pool.submit(_mode, toolgate, ORIGINS, version) for version in OTHERS}
+        for name, played in modes.items():
+            page.modes[name], page.cpu[name] = played.result()
+            _say(f"{MAIN}: {name}")
+        page.refusals = page.modes[ORIGINS.name]
+        if options.quick:
+            print(page.main_table())
+            return
+        page.attacked, page.bare = others.result(), bare.result()
+        _say("other attacks")
+        page.versions = {version: played.result()[0] for version, played in versions.items()}
     page.minutes = (time.monotonic() - began) / 60
     write(DOCS, page)
     _say(f"{DOCS} written after {page.minutes:.1f} min")
