@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 import re2
@@ -13,8 +14,8 @@ from gateway.detect.unseen import ANSI, BIDI, CONTROL, FLAG, JOINERS, PLAIN, SEL
 
 COMMENT = "<!--"
 _IMAGE = re2.compile(rb"(?i)!\[[^\]\n]*\](?:\([^)\n]*\)|\[[^\]\n]*\])|<img\b[^>]*>", options())
-_NO_IMAGE = b"[image left out]"
-_UNSEEN = (ANSI, BIDI, ZERO_WIDTH, SELECTORS, JOINERS, CONTROL)
+_NO_IMAGE = b"{image left out}"
+_UNSEEN = (ANSI, BIDI, ZERO_WIDTH, SELECTORS, JOINERS, CONTROL, re.compile("\x1b"))
 
 
 def stripped(text: str) -> str:

@@ -22,6 +22,8 @@ _TURNED = re2.compile(rb"(?i)\b(?:vtaber|qvfertneq|sbetrg|vafgehpgvbaf?|cebzcg|n
 """Some words of injections (ignore, disregard, forget, instructions, prompt, assistant), each letter 13 further on."""
 _BACKWARDS = re2.compile(rb"(?i)\b(?:snoitcurtsni|erongi|draegrsid|tpmorp|tnatsissa)\b", options())
 _SEPARATORS = re.compile(r"\\x|0x|[ :,]")
+_AGAIN = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
+"""Encoded once more."""
 _PRINTED = 0.9
 
 
@@ -90,6 +92,6 @@ _CODINGS = tuple(
 
 def _is_text(text: str) -> bool:
     """Whether it reads as a text with words, and not as bytes that happen to be one."""
-    if len(text) < 8 or " " not in text.strip():
+    if len(text) < 8 or (" " not in text.strip() and not _AGAIN.fullmatch(text)):
         return False
     return sum(letter.isprintable() or letter in "\n\t\r" for letter in text) >= _PRINTED * len(text)

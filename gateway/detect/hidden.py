@@ -14,7 +14,7 @@ _STYLES = (
     r"|[;\"'\s]color\s*:\s*(?:white|transparent|#fff(?:fff)?)\b"
 )
 STYLED = re2.compile(
-    rf"(?is)<(\w+)(?:\s[^>]*(?:{_STYLES})|\s[^>]*\shidden[\s>=]|\shidden[\s>=]|\s[^>]*aria-hidden=[\"']true)[^>]*>".encode(),
+    rf"(?is)<(\w+)(?:\s[^>]*(?:{_STYLES})|\s(?:[^>]*\s)?hidden\b|\s[^>]*aria-hidden=[\"']true)[^>]*>".encode(),
     options(),
 )
 _ATTRIBUTE = re2.compile(rb"(?is)\b(?:alt|title|aria-label|content)\s*=\s*\"([^\"]{24,1000})", options())
