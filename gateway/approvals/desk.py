@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -19,6 +20,10 @@ from gateway.policy.guards import short
 
 AGAIN = 0.5
 """Seconds after which a store that was away is tried again."""
+
+MOST_HELD = 4096
+"""Calls that are held on the line at once: each keeps a connection of its agent. An agent may have as many as are left
+free beside it (see ``docket_shares.py``); calls beyond that wait as well, but are told so at once."""
 
 _BACK = frozenset({ApprovalState.WAITING, ApprovalState.APPROVED})
 
@@ -43,6 +48,7 @@ class Desk:
         """``clock`` gives monotonic seconds."""
         self._docket, self._clock, self._before, self._again = docket, clock, before, again
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
+        self._held: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending = False
         self._version = ""
@@ -79,7 +85,7 @@ class Desk:
     @property
     def held(self) -> int:
         """Calls that wait here now."""
-        return sum(map(len, self._waiters.values()))
+        return self._held.total()
 
     def holds(self, ident: str) -> bool:
         """Whether a call waits here for the approval with this id: its agent is on the line."""
@@ -112,6 +118,18 @@ class Desk:
 
     async def _wait(self, approval: Approval, until: float) -> Ruling:
         """What comes of it, or that it still waits."""
+        agent = approval.agent
+        if self._held[agent] >= MOST_HELD - self.held:
+            return self._come_of(approval) or rulings.pending(approval)
+        self._held[agent] += 1
+        try:
+            return await self._hold(approval, until)
+        finally:
+            self._held[agent] -= 1
+            if not self._held[agent]:
+                del self._held[agent]
+
+    async def _hold(self, approval: Approval, until: float) -> Ruling:
         ident = approval.id
         while (left := until - self._clock()) > 0 and not self._ending and not self._is_void(approval.version):
             changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
+
+
+def spellings(name: bytes) -> Iterator[bytes]:
+    """The name as servers may read it: CGI and its heirs (WSGI, PHP) take "_" for "-"."""
+    words = name.split(b"-")
+    for joints in product((b"-", b"_"), repeat=len(words) - 1):
+        yield b"".join([part for pair in zip(words, (*joints, b""), strict=True) for part in pair])
+
+
 HOP_BY_HOP = frozenset(
     {
         b"connection",
@@ -17,14 +28,16 @@ HOP_BY_HOP = frozenset(
 """Fields about this connection only, lower-cased."""
 
 FORWARDED = frozenset(
-    {
+    spelt
+    for name in (
         b"forwarded",
         b"x-forwarded-client-cert",
         b"x-forwarded-for",
         b"x-forwarded-host",
         b"x-forwarded-proto",
         b"x-real-ip",
-    }
+    )
+    for spelt in spellings(name)
 )
 """Fields about the hops before: the agent's word on them is not believed, lower-cased."""
 

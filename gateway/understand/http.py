@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
-from itertools import product
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -17,6 +16,7 @@ import orjson
 
 from gateway.errors import Refused
 from gateway.model import UNREAD, Agent, Answered, Call, Changed, Fields, Reason, Refusal, Request, Route, Run, Tool
+from gateway.model.hops import spellings
 from gateway.policy.redaction import redact
 from gateway.understand import strict_json
 from gateway.understand.digests import Digested
@@ -37,12 +37,9 @@ MOST_NAMED, LONGEST_NAMED = 1024, 512
 """Paths whose operation is remembered, and how long they may be: agents choose them."""
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]*)")
 _OVERRIDES = frozenset(
-    b"".join([part for pair in zip(words, (*joints, b""), strict=True) for part in pair])
-    for words in ((b"x", b"http", b"method", b"override"), (b"x", b"http", b"method"), (b"x", b"method", b"override"))
-    for joints in product((b"-", b"_"), repeat=len(words) - 1)
+    spelt for name in (b"x-http-method-override", b"x-http-method", b"x-method-override") for spelt in spellings(name)
 )
-"""Fields by which some servers (Rails, Spring, Google) take a request for one with another method; CGI and its heirs
-take "_" for "-"."""
+"""Fields by which some servers (Rails, Spring, Google) take a request for one with another method."""
 _UNANSWERED = frozenset({"CONNECT", "HEAD"})
 """Methods whose answers have no text."""
 NO_PARAMS: Mapping[str, str] = {}

@@ -126,7 +126,7 @@ def bound_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 def payload_of(call: Call, sent: bytes) -> dict[str, Any]:
     """What a person looks at: ``args`` are null where nobody read any, and then ``body`` is the text that is sent;
-    ``fields`` are the header fields by which the tool may do another thing."""
+    ``fields`` are the header fields, and members of ``_meta``, by which the tool may do another thing."""
     request = call.request
     shown: dict[str, Any] = {
         "method": request.method,
@@ -137,7 +137,7 @@ def payload_of(call: Call, sent: bytes) -> dict[str, Any]:
         "why": {name.partition(".")[2]: value for name, value in call.facts.items() if name.startswith("why.")},
         "facts": {name: value for name, value in call.facts.items() if name.startswith(("mcp.", "llm.model"))},
     }
-    if fields := shown_fields(call):
+    if fields := {**shown_fields(call), **_shown_meta(call, sent)}:
         shown["fields"] = fields
     if call.parts:
         shown["parts"] = [{"operation": part.operation, "args": dict(part.args)} for part in call.parts]
@@ -148,6 +148,25 @@ def payload_of(call: Call, sent: bytes) -> dict[str, Any]:
         shown["size"] = len(sent)
         shown["body"] = sent[:MOST_SHOWN].decode("utf-8", "replace")
     return shown
+
+
+def _shown_meta(call: Call, sent: bytes) -> dict[str, str]:
+    """What of ``_meta`` a server may act upon, by names that no header field has."""
+    if call.tool.protocol != "mcp":
+        return {}
+    try:
+        value = strict_json.parse(sent)
+    except ValueError:
+        return {}
+    found: dict[str, str] = {}
+    for message in value if isinstance(value, list) else [value]:
+        params = message.get("params") if isinstance(message, dict) else None
+        meta = params.get("_meta") if isinstance(params, dict) else None
+        for name, inner in bound_meta(meta).items() if isinstance(meta, dict) else ():
+            text = orjson.dumps(inner, default=str).decode()
+            key = f"_meta {name}"
+            found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
 
 
 def _read(question: Question) -> tuple[tuple[str, Any], ...]:

@@ -457,3 +457,21 @@ async def test_what_runs_goes_on_and_the_same_version_again_voids_nothing(one: R
     one.desk.adopt("other")
     await settled()
     assert state_of(one, ruling.approval) is ApprovalState.RUNNING
+
+
+# -- crowds ------------------------------------------------------------------------------------------------------
+
+
+async def test_no_agent_takes_all_connections_there_are_with_calls_that_wait(
+    one: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "MOST_HELD", 4)
+    on_line = [(await held(one, petition(str(number), "greedy", hold=45.0)))[0] for number in range(2)]
+    beyond = await one.ask(petition("2", "greedy", hold=45.0))
+    assert (beyond.reason, beyond.waited) == (Reason.APPROVAL_PENDING, 0.0), "it waits, but not on the line"
+    on_line.append((await held(one, petition("3", "modest", hold=45.0)))[0])
+    await one.vote(beyond.approval)
+    assert (await one.ask(petition("2", "greedy", hold=45.0))).granted
+    one.desk.hurry()
+    await asyncio.gather(*on_line)
+    assert one.desk.held == 0

@@ -433,3 +433,9 @@ def test_a_tool_whose_echo_is_masked_is_asked_for_plain_answers() -> None:
         assert raw.count(b"Accept-Encoding: identity\r\n") == 1
         assert b"gzip" not in raw
         assert (b"Range" in raw) is not plain
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-Host", "X_Forwarded_Host", "x-forwarded_for", "X_Real_IP", "Forwarded"])
+def test_the_agents_word_on_hops_before_is_not_passed_on_however_it_is_spelt(name):
+    told = Forwarder(tool()).kept(call(of=request(fields=[(name, "evil.example"), ("X-Own", "1")])))
+    assert told == [(b"X-Own", b"1")]

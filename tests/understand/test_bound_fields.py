@@ -29,12 +29,12 @@ def bound(one: Call, sent: bytes = b"{}") -> str:
     [
         ([("X-Dry-Run", "1"), ("Connection", "close")], [("X-Dry-Run", "1"), ("Connection", "X-Dry-Run")]),
         ([], [("Connection", "Upgrade"), ("Upgrade", "websocket")]),
+        ([], [("X_HTTP_Method_Override", "DELETE")]),
         ([("If-None-Match", "*")], []),
         ([], [("X-HTTP-Method-Override", "DELETE")]),
         ([("Accept", "application/vnd.bank.v1+json")], [("Accept", "application/vnd.bank.v2+json")]),
         ([("Origin", "https://a.example")], [("Origin", "https://b.example")]),
         ([("From", "ann@example.org")], [("From", "bob@example.org")]),
-        ([("X_Forwarded_Host", "a.example")], [("X_Forwarded_Host", "b.example")]),
     ],
 )
 def test_what_may_make_the_tool_do_another_thing_makes_it_another_call(before: Any, after: Any) -> None:
@@ -49,6 +49,7 @@ def test_what_may_make_the_tool_do_another_thing_makes_it_another_call(before: A
         ("User-Agent", "a/1", "a/2"),
         ("Sec-WebSocket-Key", "YQ==", "Yg=="),
         ("X-Forwarded-Host", "a.example", "b.example"),  # the gateway writes its own
+        ("X_Forwarded-Host", "a.example", "b.example"),
         ("X-Stainless-Retry-Count", "0", "1"),
     ],
 )
@@ -105,3 +106,16 @@ def test_a_body_that_no_rule_could_read_is_shown_beside_the_arguments_of_the_que
     assert (shown["args"], shown["body"], shown["size"]) == ({"dry": "1"}, "<pay to='mallory'/>", 19)
     assert payload_of(structs.replace(one, args=UNREAD), b"<a/>")["body"] == "<a/>"
     assert "body" not in payload_of(made(JSON), b"{}")
+
+
+def test_what_a_server_may_act_upon_in_meta_is_shown() -> None:
+    mcp = made(JSON, protocol="mcp")
+    assert payload_of(mcp, message({"acme/tenantId": "a", "progressToken": 1}))["fields"] == {
+        "_meta acme/tenantId": '"a"'
+    }
+    hidden = message({"x": 1}).replace(b"_meta", rb"\u005fmeta")
+    assert payload_of(mcp, hidden)["fields"] == {"_meta x": "1"}
+    both = b"[%b, %b]" % (message({"x": 1}), message({"x": 2}))
+    assert payload_of(mcp, both)["fields"] == {"_meta x": "1, 2"}
+    assert "fields" not in payload_of(mcp, message({"progressToken": 1}))
+    assert "fields" not in payload_of(mcp, b'["_meta')
