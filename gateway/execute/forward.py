@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from gateway.execute.query import folded, with_members
 from gateway.model import Call, Fields, Lent, Permit, Request, Tool
-from gateway.model.hops import FORWARDED, HOP_BY_HOP, connection_options
+from gateway.model.hops import FORWARDED, HOP_BY_HOP, OURS, connection_options
 
 BODY_IGNORED = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 """Methods whose bodies some servers leave unread, and then take for the next request: a connection that carried such
@@ -44,8 +44,8 @@ class Forwarder:
         self._inject = b"".join(b"%s: %s\r\n" % field for field in tool.inject)
         if tool.masks_echo:  # what is coded cannot be looked through
             self._inject += b"Accept-Encoding: identity\r\n"
-        # Host and Expect are written by us; the agent's word on forwarding is not believed; Agent-Why is for us.
-        self._drop = HOP_BY_HOP | FORWARDED | tool.strip | {b"host", b"expect", b"agent-why"}
+        # Host and Expect are written by us; the agent's word on forwarding is not believed.
+        self._drop = HOP_BY_HOP | FORWARDED | OURS | tool.strip | {b"host", b"expect"}
         if tool.masks_echo:
             self._drop |= {b"accept-encoding"}
         # CGI and its heirs (WSGI, PHP) fold "_" to "-": X_Api_Key would stand beside the X-Api-Key that we put in.

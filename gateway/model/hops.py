@@ -41,6 +41,17 @@ FORWARDED = frozenset(
 )
 """Fields about the hops before: the agent's word on them is not believed, lower-cased."""
 
+OURS = frozenset(
+    {
+        b"agent-why",
+        b"x-toolgate-prompt",
+        b"x-toolgate-prompt-signature",
+        b"x-toolgate-task",
+        b"x-toolgate-task-signature",
+    }
+)
+"""Fields that are for the gateway, and end here: what the user said is no tool's business. Lower-cased."""
+
 
 def connection_options(value: bytes) -> frozenset[bytes]:
     """The lower-cased field names that a Connection field names as hop-by-hop.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from gateway.model import Call
-from gateway.model.hops import FORWARDED, connection_options
+from gateway.model.hops import FORWARDED, OURS, connection_options
 
-_VOLATILE = FORWARDED | frozenset({
-    b"accept-encoding", b"agent-why", b"baggage", b"cache-control", b"connection", b"content-length", b"date",
+_VOLATILE = FORWARDED | OURS | frozenset({
+    b"accept-encoding", b"baggage", b"cache-control", b"connection", b"content-length", b"date",
     b"expect", b"host", b"idempotency-key", b"keep-alive", b"last-event-id", b"max-forwards", b"mcp-method",
     b"mcp-name", b"mcp-protocol-version", b"mcp-session-id", b"pragma", b"priority", b"proxy-connection",
     b"request-id", b"sec-websocket-key", b"te", b"trailer", b"transfer-encoding", b"traceparent", b"tracestate",

@@ -439,3 +439,8 @@ def test_a_tool_whose_echo_is_masked_is_asked_for_plain_answers() -> None:
 def test_the_agents_word_on_hops_before_is_not_passed_on_however_it_is_spelt(name):
     told = Forwarder(tool()).kept(call(of=request(fields=[(name, "evil.example"), ("X-Own", "1")])))
     assert told == [(b"X-Own", b"1")]
+
+
+@pytest.mark.parametrize("name", ["Agent-Why", "X-Toolgate-Prompt", "x-toolgate-task-signature"])
+def test_what_is_for_the_gateway_reaches_no_tool(name):
+    assert Forwarder(tool()).kept(call(of=request(fields=[(name, "cGF5IGJvYg")]))) == []

@@ -51,6 +51,7 @@ def test_what_may_make_the_tool_do_another_thing_makes_it_another_call(before: A
         ("X-Forwarded-Host", "a.example", "b.example"),  # the gateway writes its own
         ("X_Forwarded-Host", "a.example", "b.example"),
         ("X-Stainless-Retry-Count", "0", "1"),
+        ("X-Toolgate-Prompt", "YQ", "Yg"),
     ],
 )
 def test_what_differs_each_time_does_not(name: str, one: str, other: str) -> None:
