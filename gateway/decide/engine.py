@@ -32,6 +32,7 @@ from gateway.model import (
     Ruling,
     Spoke,
 )
+from gateway.policy.guardrails import VARIABLE
 
 
 class AskHuman(Struct, frozen=True):
@@ -39,6 +40,13 @@ class AskHuman(Struct, frozen=True):
     person."""
 
     questions: tuple[Question, ...]
+    call: Call
+
+
+class AskGuards(Struct, frozen=True):
+    """Answered with the call with what guardrails say of it, after a person has changed it; they were asked about it
+    before that."""
+
     call: Call
 
 
@@ -66,7 +74,7 @@ class Look(Struct, frozen=True):
     claims: tuple[Claim, ...]
 
 
-Effect = AskHuman | Look | Pace | Reserve
+Effect = AskHuman | AskGuards | Look | Pace | Reserve
 Deciding = Generator[Effect, Any, Decision]
 
 
@@ -169,6 +177,8 @@ def _ask(
         return call, checked, answer
     try:
         edited = edit(call, answer.edited)
+        if VARIABLE in edited.facts:
+            edited = yield AskGuards(edited)
     except Refused as refused:
         return _with(refusal_of(refused), checked.spoke, (), answer)
     again = _looked_at(edited, checks, redact)

@@ -15,12 +15,12 @@ class Listening:
     """Wraps the answer that the protocol's reader has made, or None where it is passed on as it comes. Implements
     ``reader.Answer``."""
 
-    __slots__ = ("_hear", "_inner", "_kept", "_size", "rewrites", "whole")
+    __slots__ = ("_hear", "_kept", "_size", "inner", "rewrites", "whole")
 
     def __init__(self, inner: Any, hear: Callable[[bytes], None]) -> None:
         """``hear`` is told once of all that the agent has got (up to MOST_HEARD): when the answer has ended, or has
         been broken off."""
-        self._inner, self._hear = inner, hear
+        self.inner, self._hear = inner, hear
         self.rewrites = inner is not None and inner.rewrites
         self.whole = inner is not None and inner.whole
         self._kept: list[bytes] = []
@@ -28,13 +28,13 @@ class Listening:
 
     def feed(self, data: bytes) -> bytes:
         """A piece as it came; the bytes for the agent."""
-        out: bytes = data if self._inner is None else self._inner.feed(data)
+        out: bytes = data if self.inner is None else self.inner.feed(data)
         self._keep(out if self.rewrites else data)
         return out
 
     def end(self) -> bytes:
         """What is left for the agent."""
-        out: bytes = b"" if self._inner is None else self._inner.end()
+        out: bytes = b"" if self.inner is None else self.inner.end()
         self._keep(out)
         if not self.whole:
             self.heard()
@@ -53,8 +53,8 @@ class Listening:
 
     def found(self) -> Any:
         """What the reader has found."""
-        return NOTHING_FOUND if self._inner is None else self._inner.found()
+        return NOTHING_FOUND if self.inner is None else self.inner.found()
 
     def refusal(self) -> Any:
         """Why the agent gets something else instead."""
-        return None if self._inner is None else self._inner.refusal()
+        return None if self.inner is None else self.inner.refusal()

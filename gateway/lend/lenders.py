@@ -55,6 +55,8 @@ class ToolLender:
             if self._required:
                 raise _error(Unavailable("this agent is given none of the tool's credentials", 403))
             return _NONE
+        if call.request.method == "CONNECT":
+            return _NONE  # a tunnel: nothing in it is ours to write
         so_far = _NONE
         try:
             for at, source in enumerate(sources):

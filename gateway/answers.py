@@ -1,0 +1,166 @@
+"""From the permit to the agent's answer: send, listen, judge, guard, collect, relay.
+
+All of it belongs to ``Pipeline.run``, whose exits end what breaks in here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from functools import partial
+from typing import Any
+
+from msgspec import structs
+
+from gateway.decide.loops import advice_of
+from gateway.decide.results import ResultJudge
+from gateway.effects import Await, Collect, Effect, Relay, Send
+from gateway.errors import Refused, UpstreamError
+from gateway.flow.listening import Listening
+from gateway.flow.own import said_in
+from gateway.guarding import guard_result
+from gateway.means import Means
+from gateway.model import Answered, Call, Lent, Outcome, Permit, Reason, Refusal
+from gateway.ports import Lender
+from gateway.replies import timed, told
+from gateway.story import Story
+from gateway.street import Street
+from gateway.understand.cutting import cut_where
+from gateway.understand.guarded import Guarded
+from gateway.understand.reader import Answer
+
+_BODILESS = frozenset({204, 304})
+"""Statuses whose answers have no body to read. Not 205: it should have none, but a tool may send one all the same."""
+
+_UNREAD = frozenset({"HEAD", "CONNECT"})
+"""Methods whose answers have none, or are a tunnel that the operator allowed, knowing that nobody reads it."""
+
+_SWITCHED = 101
+
+
+def execute(means: Means, permit: Permit, story: Story) -> Generator[Effect, Any, Outcome]:
+    """Make the call and pass its answer on, through whatever the protocol and the policies have to read in it.
+
+    Raises:
+        UpstreamError: there is no answer that the agent may have.
+    """
+    street, call = means.streets[permit.call.tool.name], permit.call
+    lent = None if street.lender is None else (yield from _lend(street.lender, call, story))
+    story.sent = True
+    plain = street.hears or street.reader.plain(call)
+    answered: Answered = yield Send(permit, plain, street.compares or street.hears, lent)
+    _arrived(means, street, permit, answered, story)
+    answer = story.answer = _through(means, street, permit, answered, story)
+    counted = street.budgets is not None
+    spoke = permit.spoke + advice_of(permit.holds) if street.compares else permit.spoke
+    if answer is None or not answer.whole:
+        relayed: Outcome = yield Relay(told(story, answered, spoke, counted, means.hide), answer)
+        return relayed
+    body: bytes = yield Collect(call.tool.answer_limit)
+    judge = story.judge
+    inner = answer.inner if isinstance(answer, Listening) else answer
+    if isinstance(inner, Guarded) and judge is not None:
+        yield from guard_result(means, body, inner, judge)
+    body, refusal = _read_whole(answer, body)
+    if refusal is not None:
+        replied: Outcome = yield timed(means.reply(refusal, story), story)
+        return structs.replace(replied, upstream=answered.status, first_byte=answered.first_byte)
+    if isinstance(answer, Listening):
+        answer.heard()
+    spoke = spoke + judge.spoke if judge is not None else spoke
+    relayed = yield Relay(told(story, answered, spoke, counted, means.hide), None, body)
+    return relayed
+
+
+def _lend(lender: Lender, call: Call, story: Story) -> Generator[Effect, Any, Lent]:
+    """A credential for this very call, had before anything of it is sent."""
+    body = call.body if call.body is not None else story.body if story.body is not None else story.raw
+    lent = lender.lend(call, body)
+    if isinstance(lent, Lent):
+        return lent
+    try:
+        given: Lent = yield Await(lent, call)
+    except Refused as refused:  # while it waited: quarantined, or the gateway ends
+        error = UpstreamError(refused.reason, refused.status, refused.detail)
+        error.unsent = True
+        raise error from None
+    return given
+
+
+def _arrived(means: Means, street: Street, permit: Permit, answered: Answered, story: Story) -> None:
+    """The head of the answer is here: everybody who waits for that is told."""
+    story.answered = answered
+    if answered.status == 401 and street.lender is not None:
+        street.lender.rejected(permit.call)
+    story.opened = means.clock()
+    means.ledger.answered(permit.holds, answered, story.opened)
+
+
+def _through(means: Means, street: Street, permit: Permit, answered: Answered, story: Story) -> Answer | None:
+    """What the answer goes through on its way to the agent; None: it passes as it comes."""
+    call, answer = permit.call, None
+    has_body = answered.status not in _BODILESS and call.request.method not in _UNREAD
+    if street.results is not None and has_body:
+        heeds = partial(means.heed, story)
+        judge = story.judge = street.results.of(call, street.price, priced=street.priced, hears=heeds)
+        if answered.status == _SWITCHED:
+            _hold_tunnel(judge)
+        else:
+            answer = _read_by(street, permit, answered, judge)
+    if street.hears and call.flow is not None:
+        labels = _tainted(means, street, call)
+        call.flow.say(said_in(call))
+        if has_body and answered.status != _SWITCHED:
+            return Listening(answer, partial(_hear, call, labels, answered))
+    return answer
+
+
+def _read_by(street: Street, permit: Permit, answered: Answered, judge: ResultJudge) -> Answer | None:
+    """What reads the answer: the protocol, budgets that cut it, guardrails."""
+    call, budgets = permit.call, street.budgets
+    answer = street.reader.answer(call, answered, judge)
+    if answer is None:
+        return None
+    if budgets is not None and budgets.cuts(permit.holds):
+        answer = cut_where(answer, partial(budgets.beyond, call, permit.holds))
+    if street.guards is not None and (names := street.guards.of_result(call)):
+        return Guarded(answer, names)
+    return answer
+
+
+def _hold_tunnel(judge: ResultJudge) -> None:
+    """An answer by another protocol cannot be read: no way around the rules that would have read it."""
+    if judge.reads_result:
+        raise UpstreamError(
+            Reason.RESULT_UNREADABLE, 502, "rules read the answers of this operation, and cannot read an upgraded one"
+        )
+
+
+def _tainted(means: Means, street: Street, call: Call) -> tuple[str, ...]:
+    """The labels of what the tool answers. They stick to the run before the agent has a byte of it, since it may make
+    its next call before the end."""
+    if street.flows is None:
+        return ()
+    parts = [part for part in call.parts or (call,) if not part.implied]
+    labels = tuple(dict.fromkeys([label for part in parts for label in street.flows.of(part.operation).returns]))
+    if labels:
+        means.runs.mark(call.tree, labels)
+        call.flow.mark(labels)
+    return labels
+
+
+def _hear(call: Call, labels: tuple[str, ...], answered: Answered, data: bytes) -> None:
+    source, args = f"{call.tool.name}/{call.operation}", (call.args, call.params)
+    call.flow.hear(source, labels, data, answered.content_type, args)
+
+
+def _read_whole(answer: Answer, body: bytes) -> tuple[bytes, Refusal | None]:
+    """The body for the agent, or why it gets none; where reading breaks, nobody knows what the answer holds."""
+    try:
+        return answer.feed(body) + answer.end(), answer.refusal()
+    except Exception as error:
+        raise UpstreamError(
+            Reason.RESULT_UNREADABLE, 502, f"the answer could not be read: {type(error).__name__}"
+        ) from error
+
+
+__all__ = ["execute"]
