@@ -178,8 +178,16 @@ _ADDRESS = re.compile(
     rf"(?P<url>{_URL})|(?P<mail>{_MAIL})|(?P<host>(?<![\w@.-]){_HOST}(?:/[^\s<>\"'`\x1e]*)?)", re.IGNORECASE
 )
 _LEADS = re.compile(
-    rf"(?P<url>{_URL})|(?P<mail>{_MAIL})|(?P<iban>{_IBAN})|(?P<coin>{_COIN})|(?P<phone>{_PHONE})", re.IGNORECASE
+    rf"(?P<url>{_URL})|(?P<mail>{_MAIL})|(?P<iban>{_IBAN})|(?P<coin>{_COIN})|(?P<phone>{_PHONE})"
+    rf"|(?P<host>(?<![\w@./-]){_HOST}(?:/[^\s<>\"'`\x1e]*)?)",
+    re.IGNORECASE,
 )
+_FILES = re.compile(
+    r".*\.(?:txt|pdf|docx?|xlsx?|pptx?|od[ts]|[ct]sv|jsonl?|xml|ya?ml|toml|ini|html?|md|rst|png|jpe?g|gif|svg|bmp|mp[34]"
+    r"|wav|tar|gz|log|jsx?|tsx|css|java|cpp|sql|exe)",
+    re.IGNORECASE,
+)
+"""Endings of names of files, and of no hosts."""
 _ONE_MAIL = re.compile(rf"(?:mailto:)?({_LOCAL}@(?:[\w-]{{1,63}}\.){{1,10}}[\w-]{{1,63}})", re.IGNORECASE)
 _ONE_PLACE = re.compile(rf"(?:{_URL}|{_HOST}(?:[:/?][^\s<>\"'`]*)?)", re.IGNORECASE)
 _ONE_PHONE = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){7,14}")
@@ -239,9 +247,11 @@ def _digits(text: str) -> str:
 
 
 def leads_in(text: str) -> Iterator[tuple[str, str]]:
-    """What in a free text leads elsewhere, with its kind: url, mail, iban, coin or phone."""
+    """What in a free text leads elsewhere, with its kind: url, mail, iban, coin, phone or host."""
     for match in islice(_LEADS.finditer(_UNSEEN.sub("", text)), MOST_FOUND):
-        yield str(match.lastgroup), match[0].rstrip(_TRAILS)
+        kind, lead = str(match.lastgroup), match[0].rstrip(_TRAILS)
+        if kind != "host" or not _FILES.fullmatch(lead):
+            yield kind, lead
 
 
 # Codes and encodings

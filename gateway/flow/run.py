@@ -160,7 +160,8 @@ class RunFlow:
 
     def planted(self, call: Call) -> Sequence[str]:
         """What in the call's arguments leads elsewhere (URLs, addresses, accounts), also inside free text, and nobody
-        trusted told. A row of digits is a telephone number only where an untrusted source told it."""
+        trusted told. Rows of digits and words with points are telephone numbers and hosts only where some tool told
+        them."""
         found: dict[str, str] = {}
         for text in scalars(call.args, most=10_000):
             if isinstance(text, str):
@@ -171,7 +172,7 @@ class RunFlow:
         if kind == "phone" and any(days_in(lead)):
             return False
         origin = self._of(lead)
-        return not origin.linked and (kind != "phone" or bool(origin.sources))
+        return not origin.linked and (kind not in ("phone", "host") or bool(origin.sources))
 
     def _origin(self, value: Any) -> Origin:
         if self._endorsed(value):

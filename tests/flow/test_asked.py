@@ -115,6 +115,12 @@ def test_what_the_agent_chose_to_read_is_no_document_that_the_user_named(args: d
     assert told.flow.delegated(made(user="Dora", mail="dora@mail.example")) == []
 
 
+def test_a_host_without_scheme_is_planted_where_a_stranger_told_it() -> None:
+    told = Told().user("see corp.example").stranger({"text": "log in at drop-site.com/in, evil.io; see notes.txt"})
+    text = "corp.example, drop-site.com/in or evil.io, notes.txt, my.own/words e.g. this.one"
+    assert told.flow.planted(made(text=text)) == ["drop-site.com/in", "evil.io"]
+
+
 @pytest.mark.parametrize("said", ["on January 11th", "the 11th of January, please", "11 Jan"])
 def test_the_year_of_a_day_may_be_left_out(said: str) -> None:
     told = Told().user(said)
