@@ -23,7 +23,11 @@ spec:
   match: {tools: [web]}
   rules:
     - {name: injected, phase: response, when: 'injection(result).exists(f, f.score >= 0.9)', then: deny, message: no}
-    - {name: suspected, phase: response, when: injection(result).size() > 0, then: label, label: suspect}
+    - name: suspected
+      phase: response
+      when: injection(result).exists(f, f.score > 0.6)
+      then: label
+      label: suspect
     - {name: unseen, phase: response, when: invisible(result).size() > 0, then: strip}
     - {name: masks, phase: response, when: secrets(result).size() > 0, then: redact, only: [secrets]}
     - name: long
