@@ -11,7 +11,7 @@ from gateway.lend.lenders import Lenders, ToolLender
 from gateway.lend.sources import Unavailable
 from gateway.model import Agent, Lent, Reason
 from gateway.model.credentials import Aws, Fixed, Loan, OAuth2
-from tests.builders import call, tool
+from tests.builders import call, request, tool
 
 
 def fixed(value: str, place: str = "Authorization", **rest: Any) -> Loan:
@@ -55,6 +55,14 @@ def test_who_gets_none_calls_without_or_not_at_all() -> None:
         lender(LOANS[0], required=True).lend(call(agent=Agent("a")), None)
     assert (raised.value.reason, raised.value.status) == (Reason.CREDENTIAL_UNAVAILABLE, 403)
     assert raised.value.unsent
+
+
+def test_a_tunnel_gets_none_and_is_no_way_around_having_one() -> None:
+    tunnel = request("CONNECT", "api.test:443")
+    slow = ToolLender([[Always(Slow(Unavailable("nobody asks")))]], required=True)
+    assert slow.lend(call(of=tunnel), None) == Lent()
+    with pytest.raises(UpstreamError):
+        lender(LOANS[0], required=True).lend(call(agent=Agent("a"), of=tunnel), None)
 
 
 class Slow:
