@@ -19,8 +19,10 @@ _VOLATILE = FORWARDED | OURS | frozenset({
 do another thing: what is asked for on conditions (``If-None-Match: *``), in another version (``Accept``), as somebody
 else (``From``, ``Origin``), or by another protocol (``Upgrade``)."""
 
-_UNTOLD = frozenset({b"accept", b"accept-language", b"content-type", b"sec-websocket-version"})
-"""Bound, and of no interest to people; the content type is shown beside the body."""
+_UNTOLD = frozenset({
+    b"accept", b"accept-language", b"content-type", b"sec-websocket-version", b"x-agent-id", b"x-run-id",
+})  # fmt: skip
+"""Bound, and of no interest to people: who asks in which run, and the content type, are shown elsewhere."""
 
 _SECRETS = (b"auth", b"cookie", b"credential", b"key", b"passw", b"secret", b"session", b"signature", b"token")
 UNSHOWN = "[not shown]"

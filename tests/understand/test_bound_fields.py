@@ -94,7 +94,7 @@ def test_of_meta_only_what_names_the_exchange_may_differ() -> None:
 
 
 def test_people_see_the_fields_by_which_a_tool_may_do_another_thing_and_no_credential() -> None:
-    one = made(JSON, ("X-HTTP-Method-Override", "DELETE"), ("X-Api-Key", "hush"), ("Cookie", "a=1"), ("Host", "gate"))
+    one = made(JSON, ("X-HTTP-Method-Override", "DELETE"), ("X-Api-Key", "hush"), ("Cookie", "a=1"), ("X-Run-Id", "r"))
     fields = {"x-http-method-override": "DELETE", "x-api-key": UNSHOWN, "cookie": UNSHOWN}
     assert shown_fields(one) == fields
     assert payload_of(one, b"")["fields"] == fields
