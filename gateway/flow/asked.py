@@ -6,7 +6,7 @@ in the middle of a summary. The words are few and written beside the tool, and n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import lru_cache
 
 from gateway.flow.forms import normal, tokens
 from gateway.flow.looks import Look
@@ -14,6 +14,7 @@ from gateway.flow.looks import Look
 ASKERS = frozenset({"user", "system"})
 
 
-def beginnings(stems: Iterable[str]) -> list[Look]:
+@lru_cache(1024)
+def beginnings(stems: tuple[str, ...]) -> list[Look]:
     """Looks for words, or rows of words, that begin so."""
     return [Look(stem, needles=(tokens(normal(stem)).rstrip(b" "),)) for stem in stems]

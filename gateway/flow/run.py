@@ -156,7 +156,7 @@ class RunFlow:
     def asked(self, call: Call) -> bool:
         """See ports.Flow."""
         stems = self._labels(call).asked
-        return not stems or any(one.source in ASKERS for look in beginnings(stems) for one in self._tellers(look))
+        return not stems or any(one.source in ASKERS for look in beginnings(stems) for one in self._people(look))
 
     def planted(self, call: Call) -> Sequence[str]:
         """What in the call's arguments leads elsewhere (URLs, addresses, accounts), also inside free text, and nobody
@@ -230,19 +230,23 @@ class RunFlow:
     def _tellers(self, look: Look) -> list[Heard]:
         """Who told it before the agent itself did."""
         results = [one for one in self._results.values() if one.index.tells(look)]
+        if results and self._own:
+            first = min([one.at for one in self._own.values() if one.index.tells(look)], default=self._at + 1)
+            results = [one for one in results if one.at < first]
+        return self._people(look) + results
+
+    def _people(self, look: Look) -> list[Heard]:
+        """The people who told it, and in whose words it is no copy."""
         people = [one for one in self._words.values() if one.index.tells(look)]
         if any(one.relayed for one in people):
             strange = [one for one in self._results.values() if not one.trusted]
             people = [one for one in people if not (one.relayed and copied(one, look, strange))]
-        if results and self._own:
-            first = min([one.at for one in self._own.values() if one.index.tells(look)], default=self._at + 1)
-            results = [one for one in results if one.at < first]
-        return people + results
+        return people
 
     def _spoken(self, text: str) -> bool:
         """Whether the user has said it."""
         look = look_for(text)
-        return any(one.source == "user" for one in self._tellers(look))
+        return any(one.source == "user" for one in self._people(look))
 
     def _quoted(self, text: str) -> bool:
         return any(one.quotes(normal(text).strip()) for one in self._words.values() if one.source == "user")
@@ -259,7 +263,7 @@ class RunFlow:
     def _named(self, field: str) -> bool:
         """Whether the user has named something by this field."""
         look = look_for(field)
-        who = [one for one in self._tellers(look) if one.source == "user"]
+        who = [one for one in self._people(look) if one.source == "user"]
         return any(not field.isalpha() or one.quotes(field) for one in who)
 
 
