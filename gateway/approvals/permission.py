@@ -29,7 +29,7 @@ def why_not(approval: Approval, principal: Who, people: People, now: float) -> s
     """
     if DECIDING.isdisjoint(principal.roles):
         return f"{principal.id} is no approver"
-    if principal.id in (approval.agent, approval.tree[0]):
+    if _same(principal.id, approval.agent) or _same(principal.id, approval.tree[0]):
         return f"{principal.id} may not decide on calls of its own"
     terms = approval.terms
     due = [step.who for step in terms.escalate if step.who and now - approval.opened >= step.after]
@@ -43,11 +43,16 @@ def why_not(approval: Approval, principal: Who, people: People, now: float) -> s
     return f"{principal.id} is not among those who may decide on this: {terms.who}{more}"
 
 
+def _same(person: str, agent: str) -> bool:
+    """Whether they are one: issuers write the same address now in this case, now in that."""
+    return person.casefold() == agent.casefold()
+
+
 def stands_for(
     ident: str, roles: Collection[str], who: str, agent: str, agent_roles: tuple[str, ...], root: str, people: People
 ) -> bool:
     """Whether what this person once said (an exemption, an endorsement) counts for a call of this agent, whose run
     began with ``root``, on terms with this ``who``: only where they could decide on it."""
-    if DECIDING.isdisjoint(roles) or ident in (agent, root):
+    if DECIDING.isdisjoint(roles) or _same(ident, agent) or _same(ident, root):
         return False
     return people.may(who, ident, sorted(roles), agent, agent_roles)

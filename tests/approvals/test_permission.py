@@ -20,6 +20,7 @@ PEOPLE = People(ENGINE)
         ("ada", (), "", False),
         ("agent-1", ("approver",), "", False),
         ("root-1", ("approver",), "", False),
+        ("Agent-1", ("approver",), "", False),
         ("ada", ("approver",), '"payments" in approver.roles', False),
         ("ada", ("approver", "payments"), '"payments" in approver.roles && "payer" in agent.roles', True),
         ("ada", ("approver", "payments"), "approver.id == agent.id", False),

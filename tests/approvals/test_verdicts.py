@@ -94,6 +94,7 @@ async def test_what_is_refused_is_not_audited_as_a_verdict() -> None:
         (Who("agent-1", frozenset({"approver"})), "agent-1 may not decide on calls of its own"),
         (Who("agent-1", frozenset({"admin"})), "agent-1 may not decide on calls of its own"),
         (Who("root-1", frozenset({"approver"})), "root-1 may not decide on calls of its own"),
+        (Who("Root-1", frozenset({"approver"})), "Root-1 may not decide on calls of its own"),
     ],
 )
 async def test_nobody_decides_without_the_role_nor_on_calls_of_their_own(who: Who, why: str) -> None:
