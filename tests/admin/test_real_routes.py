@@ -37,14 +37,14 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[web.AppRunner, aiohttp.C
     path = written(tmp_path, f"listen: 127.0.0.1:0\n{admin}trace: {{file: {tmp_path / 'trace.jsonl'}}}\n{CONFIG}")
     loaded = load(path)
     app = App(str(path), loaded, parts.redactor_of(loaded))
-    runner = await app._operators()
+    runner = await app.operators.serve()
     host, port = runner.addresses[0][:2]
     try:
         async with aiohttp.ClientSession(f"http://{host}:{port}", cookie_jar=aiohttp.DummyCookieJar()) as client:
             yield runner, client
     finally:
         await runner.cleanup()
-        app._traces.close()
+        app.core.flush()
 
 
 def routes(runner: web.AppRunner) -> Iterator[tuple[str, str, str]]:
