@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec import structs
 
-from gateway.approvals.docket_shares import Shares
-from gateway.approvals.due import Due, Repeats, is_due
+from gateway.approvals.due import Repeats, is_due
+from gateway.approvals.known import Known
 from gateway.approvals.states import Conflict, attached, timed_out, told
 from gateway.errors import StoreUnavailable
 from gateway.model import OPEN, Approval, ApprovalState, Petition
@@ -41,23 +41,18 @@ _AT_ONCE = 256
 
 log = logging.getLogger("toolgate.approvals")
 
-Told = Callable[[Approval | None, Approval | None], None]
-"""Is told of each change: how it stood before, and how it stands; None for nothing."""
 Step = Callable[[Approval], Approval]
 
 
-class Docket:
+class Docket(Known):
     """Approvals by id and by binding, as this replica knows them."""
 
     def __init__(self, cabinet: Cabinet, wall: Callable[[], float], new_id: Callable[[], str]) -> None:
         """``wall`` gives seconds since the epoch; ``new_id`` an id that nobody can guess."""
+        super().__init__()
         self._cabinet, self._wall, self._new_id = cabinet, wall, new_id
-        self._known: dict[str, tuple[int, Approval]] = {}
-        self._bindings: dict[str, str] = {}
-        self._shares = Shares()
-        self._due, self._repeats = Due(), Repeats()
+        self._repeats = Repeats()
         self._revision = 0
-        self._told: list[Told] = []
         self._ticker = Ticker(TICK, self._tick)
         self._following = asyncio.Lock()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -72,33 +67,9 @@ class Docket:
         """Follow it no more."""
         await self._ticker.stop()
 
-    def watch(self, told: Told) -> None:
-        """Be told of each change from now on, those of other replicas too."""
-        self._told.append(told)
-
-    def __iter__(self) -> Iterator[Approval]:
-        return iter([approval for _, approval in self._known.values()])
-
     def now(self) -> float:
         """Seconds since the epoch."""
         return self._wall()
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def find(self, ident: str) -> Approval | None:
-        """The approval with this id."""
-        binding = self._bindings.get(ident)
-        return None if binding is None else self._known[binding][1]
-
-    def bound(self, binding: str) -> Approval | None:
-        """The approval that is bound to this."""
-        found = self._known.get(binding)
-        return None if found is None else found[1]
-
-    def waiting(self) -> list[Approval]:
-        """Those that wait for people, in no order."""
-        return [approval for _, approval in self._known.values() if approval.state is ApprovalState.WAITING]
 
     async def open(self, petition: Petition, *, canary: bool = False) -> Approval:
         """The approval at which this call waits: the one that stands for the same call, or a new one. Done to its end
@@ -137,7 +108,7 @@ class Docket:
 
     async def _put_new(self, paper: Paper | None, approval: Approval, payload: bytes) -> bool:
         """The payload first: who sees the approval must see what it is about."""
-        if refusal := self._shares.refusal(approval.agent, len(payload)):
+        if refusal := self.shares.refusal(approval.agent, len(payload)):
             raise StoreUnavailable(refusal)
         kept = approval.expires - self._wall() + approval.terms.valid + KEPT
         version = await self._cabinet.swap(PAYLOADS, approval.id, 0, payload, kept)
@@ -196,9 +167,9 @@ class Docket:
             Conflict: the step does not fit how it stands, or there is none.
             StoreUnavailable: the cabinet cannot be reached.
         """
-        if ident not in self._bindings:
+        if self.binding_of(ident) is None:
             await self.follow()  # another replica may have opened it a moment ago
-        binding = self._bindings.get(ident)
+        binding = self.binding_of(ident)
         if binding is None:
             raise Conflict("there is no such approval")
         async with self._lock(binding):
@@ -225,14 +196,14 @@ class Docket:
         """
         for _ in range(TRIES):
             paper = await self._cabinet.read(APPROVALS, binding)
-            known = self._known.get(binding)
+            known = self.version(binding)
             if paper is None:
-                if known is not None:
-                    self._take(binding, known[0] + 1, None)
+                if known:
+                    self.take(binding, known + 1, None)
                 return None, None
-            if known is None or known[0] <= paper.version:
+            if known <= paper.version:
                 approval = _read(paper)
-                self._take(binding, paper.version, approval)
+                self.take(binding, paper.version, approval)
                 return paper, approval
         raise StoreUnavailable("the state has lost what was decided last")
 
@@ -258,7 +229,7 @@ class Docket:
         seconds = UNKNOWN if approval.state is ApprovalState.RUNNING else left + KEPT
         version = await self._cabinet.swap(APPROVALS, approval.binding, seen, msgspec.json.encode(approval), seconds)
         if version:
-            self._take(approval.binding, version, approval)
+            self.take(approval.binding, version, approval)
         return bool(version)
 
     async def follow(self) -> None:
@@ -271,14 +242,14 @@ class Docket:
             revision, papers = await self._cabinet.changes(APPROVALS, self._revision)
             void = await self._lost(papers) if revision < self._revision else set()
             for paper in papers if not void else [paper for paper in papers if paper.key not in void]:
-                self._take(paper.key, paper.version, _read(paper))
+                self.take(paper.key, paper.version, _read(paper))
             self._revision = revision
 
     async def _lost(self, papers: Sequence[Paper]) -> set[str]:
         """The store has lost what it had. What it does not know does not stand; what it knows as it was before stands
         no more either: it may be approved there, and have been used. Gives the bindings of those."""
         left, void = {paper.key: paper for paper in papers}, set()
-        for binding, (version, approval) in list(self._known.items()):
+        for binding, version, approval in self.all():
             paper = left.get(binding)
             found = _read(paper)
             if paper is not None and found is not None and found.id == approval.id:
@@ -286,35 +257,8 @@ class Docket:
                     void.add(binding)  # until it is removed, ``_look`` takes it for nothing
                 if paper.version >= version or not await self._cabinet.swap(APPROVALS, binding, paper.version, None):
                     continue
-            self._take(binding, version + 1, None)
+            self.take(binding, version + 1, None)
         return void
-
-    def _take(self, binding: str, version: int, approval: Approval | None) -> None:
-        """Know it, unless something newer is known already."""
-        known = self._known.get(binding)
-        if known is not None and known[0] >= version:
-            return
-        before = None if known is None else known[1]
-        if before is not None:
-            if self._bindings.get(before.id) == binding:
-                del self._bindings[before.id]
-            self._shares.less(before)
-        if approval is None:
-            self._known.pop(binding, None)
-        else:
-            self._known[binding] = (version, approval)
-            self._bindings[approval.id] = binding
-            self._shares.more(approval)
-            self._due.expect(before, approval, self, len(self))
-        if before != approval:
-            self._tell(before, approval)
-
-    def _tell(self, before: Approval | None, after: Approval | None) -> None:
-        for told_ in self._told:
-            try:
-                told_(before, after)
-            except Exception:  # what is stored is stored, whoever cannot make anything of it
-                log.exception("approvals")
 
     async def _tick(self) -> None:
         try:
@@ -325,7 +269,7 @@ class Docket:
             log.debug("approvals cannot be followed: %s", error)
 
     async def _end_those_due(self) -> None:
-        for ident in self._due.over(self._wall(), _AT_ONCE):
+        for ident in self.due.over(self._wall(), _AT_ONCE):
             approval = self.find(ident)
             if approval is not None and is_due(approval, self._wall()):
                 await self._try(ident, lambda standing: timed_out(standing, self._wall()))
