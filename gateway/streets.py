@@ -37,7 +37,7 @@ from gateway.flow.labels import FlowMap
 from gateway.model import Agent, Call, Caps, Origin, Tool
 from gateway.model.credentials import Aws
 from gateway.pipeline import Street
-from gateway.policy.globs import matches_any
+from gateway.policy.globs import matches_any, sees_path
 from gateway.policy.governors import CompiledBudget, CompiledLoop, CompiledPool, CompiledRetry, CompiledRun
 from gateway.policy.pins import Pinning, pinning
 from gateway.policy.tasks import CompiledTask
@@ -213,7 +213,8 @@ class Streets:
 
     def _reader(self, tool: Tool, config: ToolConfig, reads: frozenset[str], *, reads_results: bool) -> Reader:
         book = self._loaded.book
-        looks = book.looks_at_path(tool.name) or tool.protocol in LLM_PROTOCOLS
+        labelled = any(sees_path(pattern) for labels in tool.flows for pattern in labels.operations)
+        looks = book.looks_at_path(tool.name) or labelled or tool.protocol in LLM_PROTOCOLS
         http = HttpReader(
             tool, reads_args="args" in reads or self._vouches(tool), looks_at_path=looks, reads_results=reads_results
         )

@@ -13,9 +13,10 @@ from gateway.policy.schema_parts import Glob, GlobList
 
 
 def _argument(value: str) -> str:
-    if value.partition(".")[0] != "args":
-        raise ValueError(f"{value!r} names no argument; write args.NAME")
-    check_field(value)
+    root, _, rest = value.partition(".")
+    if root not in ("args", "params"):
+        raise ValueError(f"{value!r} names no argument; write args.NAME, or params.NAME of a template of `operations`")
+    check_field(f"args.{rest}" if rest else "args")
     return value
 
 
@@ -39,12 +40,13 @@ class FlowSpec(Model):
     )
     directs: Listed[Argument] = Field(
         default=(),
-        description="Arguments that direct what happens, such as args.recipient, args.amount, args.path or args.url.",
+        description="Arguments that direct what happens, such as args.recipient, args.amount, args.path or args.url;"
+        " params.id is what stands for {id} in a template of `operations`.",
     )
     about: Listed[Argument] = Field(
         default=(),
-        description="Arguments that say what it is about, such as args.title: the model may word them, but not take them"
-        " from strangers alone.",
+        description="Arguments that say what it is about, such as args.title: the model may word them, but not take"
+        " them from strangers alone.",
     )
     asked: Listed[Word] = Field(
         default=(),

@@ -13,7 +13,15 @@ def said_in(call: Call) -> list[Any]:
     parts = call.parts or (call,)
     said: list[Any] = [value for part in parts for value in (part.args, part.params)]
     if call.tool.protocol == "http":
-        said += [each for each in unquote(call.path).split("/") if each and not each.isalpha()]
+        said += path_of(call)
         if call.query:
             said += unquote(call.query.replace("+", " ")).replace("=", "&").split("&")
     return said
+
+
+def path_of(call: Call) -> list[str]:
+    """What in the path of a call may be a value: its segments that are no plain words. None where the protocol has no
+    values there."""
+    if call.tool.protocol != "http":
+        return []
+    return [each for each in unquote(call.path).split("/") if each and not each.isalpha()]

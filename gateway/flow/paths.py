@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from gateway.flow.forms import address
+from gateway.model import Call
+
+_LONGEST = 100
+"""Characters of a name that are looked at."""
+_WITHIN = re.compile(r"(?<=.)[.\[]")
+_SIGNS = re.compile(r"[-_ ]")
 
 
 def scalars(value: Any, *, most: int) -> Iterator[Any]:
@@ -26,16 +34,39 @@ def _telling(name: Any) -> tuple[str, ...]:
     return (name,) if isinstance(name, str) and ("@" in name or "." in name) and address(name) else ()
 
 
-def at(value: Any, names: Sequence[str]) -> Iterator[Any]:
-    """What stands at this path; ``*`` is each of a list or map."""
-    if not names:
+def directed(call: Call, paths: Iterable[str]) -> dict[str, list[Any]]:
+    """What stands at these paths of the call's arguments (``args.to``) or of its template (``params.id``), by the path
+    as it is spelt in the call.
+
+    Servers differ in what they take for the same name (``To``, ``to[]``, ``to.0``), and for one or for a list of one.
+    So every spelling that some server may fold to the name counts, and what lies above or below it.
+    """
+    found: dict[str, list[Any]] = {}
+    for path in paths:
+        root, *names = path.split(".")
+        for spelt, value in _at(call.params if root == "params" else call.args, names, root):
+            found.setdefault(spelt, []).append(value)
+    return found
+
+
+def _at(value: Any, names: Sequence[str], spelt: str) -> Iterator[tuple[str, Any]]:
+    if not names or not isinstance(value, Mapping | list | tuple):
         if value is not None:
-            yield value
+            yield spelt, value
         return
     name, rest = names[0], names[1:]
-    if name == "*":
-        inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-        for one in inner:
-            yield from at(one, rest)
-    elif isinstance(value, Mapping) and name in value:
-        yield from at(value[name], rest)
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if name == "*":
+                yield from _at(inner, rest, spelt + ".*")
+            elif key == name or folded(key[:_LONGEST]) == folded(name):
+                yield from _at(inner, rest, f"{spelt}.{key[:_LONGEST]}")
+    else:
+        for inner in value:
+            yield from _at(inner, rest if name == "*" else names, spelt + ".*" if name == "*" else spelt)
+
+
+@lru_cache(maxsize=2048)
+def folded(name: str) -> str:
+    """A name without case, signs between its words, and what says of a list or map which of it is meant."""
+    return _SIGNS.sub("", _WITHIN.split(name.strip(), maxsplit=1)[0]).casefold()

@@ -19,7 +19,8 @@ from gateway.flow.kept import Kept
 from gateway.flow.links import names_of
 from gateway.flow.looks import Look, look_for
 from gateway.flow.origins import NOWHERE, PERSON, SELF_EVIDENT, Origin, both
-from gateway.flow.paths import at, scalars
+from gateway.flow.own import path_of
+from gateway.flow.paths import directed, scalars
 from gateway.flow.pieces import pieces_of
 from gateway.flow.pointed import points
 from gateway.flow.vouched import Vouched
@@ -35,6 +36,9 @@ LONGEST_OWN = 256
 """Characters of a text that the agent wrote and that is remembered whole; of longer ones, the addresses."""
 MOST_VALUES = 128
 """Values in one argument that are looked at; where there are more, nobody told them."""
+MOST_TEXTS, MOST_LEADS = 10_000, 1_000
+"""Values of a call, and addresses in them, that are looked at."""
+TOO_MANY = "more than can be looked at"
 MOST_KNOWN = 512
 SHORTEST_WORD = 4
 """Letters of a word by which a text is told to be a stranger's."""
@@ -108,27 +112,25 @@ class RunFlow:
         return self._origin(value).shown()
 
     def unproven(self, call: Call) -> Sequence[str]:
-        """The call's directing arguments that are there and that nothing trusted told."""
-        return [
-            path
-            for path in self._labels(call).directs
-            for values in [list(at(call.args, path.split(".")[1:]))]
-            if not all(self._origin(value).linked for value in values)
-        ]
+        """The call's directing arguments that are there and that nothing trusted told, as they are spelt in it."""
+        found = directed(call, self._labels(call).directs)
+        return [path for path, values in found.items() if not self._proven(values)]
+
+    def _proven(self, values: Sequence[Any]) -> bool:
+        return len(values) <= MOST_VALUES and all(self._origin(value).linked for value in values)
 
     def delegated(self, call: Call) -> Sequence[str]:
         """See ports.Flow."""
-        unproven, labels = self.unproven(call), self._labels(call)
-        proven = [path for path in labels.directs if path not in unproven]
-        if not any(True for path in proven for _ in at(call.args, path.split(".")[1:])):
+        found = directed(call, self._labels(call).directs)
+        unproven = [path for path, values in found.items() if not self._proven(values)]
+        if len(unproven) == len(found):
             return ()
-        return [
-            path
-            for path in unproven
-            if all(
-                self._is_delegated(each) for each in scalars(list(at(call.args, path.split(".")[1:])), most=MOST_VALUES)
-            )
-        ]
+        return [path for path in unproven if self._all(self._is_delegated, found[path])]
+
+    def _all(self, holds: Callable[[Any], bool], values: Any) -> bool:
+        """Whether it holds of each value in these; of too many nobody knows."""
+        each = list(scalars(values, most=MOST_VALUES + 1))
+        return len(each) <= MOST_VALUES and all(map(holds, each))
 
     def _is_delegated(self, value: Any) -> bool:
         origin = self._of(value)
@@ -138,11 +140,11 @@ class RunFlow:
         """See ports.Flow. A whole field of a record is no text of a stranger; words are looked at where the model
         may have put a text together."""
         labels = self._labels(call)
-        return [
-            path
-            for path in (*labels.directs, *labels.about)
-            if any(map(self._is_foreign, scalars(list(at(call.args, path.split(".")[1:])), most=MOST_VALUES)))
-        ]
+        found = directed(call, (*labels.directs, *labels.about))
+        return [path for path, values in found.items() if not self._all(self._is_native, values)]
+
+    def _is_native(self, value: Any) -> bool:
+        return not self._is_foreign(value)
 
     def _is_foreign(self, value: Any) -> bool:
         origin = self._of(value)
@@ -161,12 +163,15 @@ class RunFlow:
     def planted(self, call: Call) -> Sequence[str]:
         """What in the call's arguments leads elsewhere (URLs, addresses, accounts), also inside free text, and nobody
         trusted told. Rows of digits and words with points are telephone numbers and hosts only where some tool told
-        them."""
+        them. Where there is more than can be looked at, that is one of them."""
         found: dict[str, str] = {}
-        for text in scalars(call.args, most=10_000):
-            if isinstance(text, str):
+        texts = list(scalars([call.args, call.params, path_of(call)], most=MOST_TEXTS + 1))
+        for text in texts:
+            if isinstance(text, str) and len(found) <= MOST_LEADS:
                 found.update({lead: kind for kind, lead in leads_in(text)})
-        return [lead for lead, kind in list(found.items())[:MOST_VALUES] if self._is_planted(lead, kind)]
+        planted = [lead for lead, kind in list(found.items())[:MOST_LEADS] if self._is_planted(lead, kind)]
+        many = len(texts) > MOST_TEXTS or len(found) > MOST_LEADS
+        return [*planted, *[TOO_MANY] * many]
 
     def _is_planted(self, lead: str, kind: str) -> bool:
         if kind == "phone" and any(days_in(lead)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -17,7 +18,7 @@ from msgspec import Struct
 from gateway.model import SAFE_METHODS, Call, FlowLabels
 from gateway.policy import functions_flow
 from gateway.policy.engine import BOOL, DOUBLE, DYN_MAP, INT, STRING, STRING_MAP, STRINGS, TIMESTAMP, CelType
-from gateway.policy.globs import matches_any
+from gateway.policy.labelled import Labelled
 
 
 class Variable(Struct, frozen=True):
@@ -77,10 +78,11 @@ def _claims(call: Call) -> dict[str, Any]:
 
 
 def _flow_labels(call: Call) -> FlowLabels:
-    for labels in call.tool.flows:
-        if matches_any(labels.operations, call.operation):
-            return labels
-    return FlowLabels(())
+    return (_labelled(call.tool.flows).of(call.operation) if call.tool.flows else None) or _UNLABELLED
+
+
+_UNLABELLED = FlowLabels(())
+_labelled = lru_cache(maxsize=256)(Labelled)
 
 
 def _returns(call: Call) -> list[str]:

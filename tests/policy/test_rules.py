@@ -272,6 +272,10 @@ OF_THE_CALL = {
     "tool.sends": '"external"',
     "flow.followed": "false",
     "flow.labels": "[]",
+    "flow.delegated": "[]",
+    "flow.foreign": '["args.to"]',
+    "flow.asked": "true",
+    "run.task": '""',
     "flow.unproven": '["args.to"]',
     "flow.planted": "[]",
 }
