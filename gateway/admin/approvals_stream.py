@@ -13,6 +13,7 @@ import orjson
 from aiohttp import web
 
 from gateway.admin.approvals_shown import summary
+from gateway.admin.events import STILL_HERE, send, wait
 from gateway.admin.problems import HEADERS, Failure
 from gateway.approvals.changes import Changes, Crowded
 from gateway.model import Approval
@@ -21,9 +22,6 @@ MOST_AT_ONCE = 200
 """Approvals of which one batch of events tells; where more have changed, the list is read faster."""
 _PAUSE = 0.1
 """Seconds between two batches, at least."""
-_SIGN_OF_LIFE = 15.0
-_PATIENCE = 10.0
-"""Seconds that a client may take to take what it is sent; then it is dropped."""
 _LONGEST = 900.0
 """Seconds after which a stream ends, so that its client comes again and is asked once more who it is."""
 _RESET = b"event: reset\ndata: {}\n"
@@ -58,7 +56,7 @@ class Stream:
         number = self._number(request.headers.get("Last-Event-ID", ""))
         response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
         await response.prepare(request)
-        if not await _send(response, b"retry: 1000\n\n"):
+        if not await send(response, b"retry: 1000\n\n"):
             return response
         loop = asyncio.get_running_loop()
         until = loop.time() + _LONGEST
@@ -67,10 +65,10 @@ class Stream:
             last = self._changes.last
             found, gone = self._changes.after(number) if number is not None else ([], True)
             number = last
-            if (found or gone) and not await _send(response, self._events(found, gone, last)):
+            if (found or gone) and not await send(response, self._events(found, gone, last)):
                 break
             await asyncio.sleep(_PAUSE)
-            if not await _wait(event) and not await _send(response, b": still here\n\n"):
+            if not await wait(event) and not await send(response, STILL_HERE):
                 break
         return response
 
@@ -93,22 +91,3 @@ class Stream:
         if name != self._name or not number.isascii() or not number.isdecimal() or len(number) > 15:
             return None
         return min(int(number), self._changes.last)
-
-
-async def _wait(event: asyncio.Event) -> bool:
-    try:
-        async with asyncio.timeout(_SIGN_OF_LIFE):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True
-
-
-async def _send(response: web.StreamResponse, data: bytes) -> bool:
-    """False where the client has gone, or is too slow."""
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            await response.write(data)
-    except (TimeoutError, ConnectionError):
-        return False
-    return True

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from gateway.admin.events import STILL_HERE, send, wait
 from gateway.admin.principals import APPROVER, principal_of
 from gateway.approvals.changes import Crowded
 from gateway.approvals.paths import of_args
@@ -20,7 +21,7 @@ from gateway.console.errors import Busy, Mistaken
 from gateway.console.inbox import Inbox, Page, Wanted
 from gateway.console.pieces import number_of
 from gateway.console.render import PAGE_HEADERS
-from gateway.console.stream import SIGN_OF_LIFE, number_after, send
+from gateway.console.stream import number_after
 from gateway.model import Approval, ApprovalState
 
 MOST_PAGES = 10_000
@@ -104,11 +105,8 @@ async def stream(desk: Desk, request: web.Request) -> web.StreamResponse:
                 if (changed or lost) and not await send(response, _event(number, inbox, changed, lost=lost)):
                     break
                 await asyncio.sleep(inbox.pause)
-                try:
-                    await asyncio.wait_for(event.wait(), SIGN_OF_LIFE)
-                except TimeoutError:
-                    if not await send(response, b": still here\n\n"):
-                        break
+                if not await wait(event) and not await send(response, STILL_HERE):
+                    break
     except Crowded as error:
         raise Busy(f"{error}; close one of them") from None
     return response

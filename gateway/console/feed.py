@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import islice
 
 from gateway.console.errors import Busy
+from gateway.stores.watched import Watched
 
 KEPT = 2000
 """Records kept for those who watch, at most..."""
@@ -18,17 +17,16 @@ MOST_WATCHING = 32
 """Streams at once; each costs a little of the gateway's time."""
 
 
-class Feed:
+class Feed(Watched):
     """A ring of encoded records, numbered from 1 in the order in which calls ended. Used on one loop."""
 
     def __init__(self, kept: int = KEPT, most_bytes: int = MOST_BYTES) -> None:
+        super().__init__(MOST_WATCHING, _crowded)
         self._kept, self._most_bytes = kept, most_bytes
         self._lines: deque[bytes] = deque()
         self._bytes = 0
-        self._watching: set[asyncio.Event] = set()
         self.last = 0
         """The number of the newest record; 0 for none."""
-        self.closed = False
 
     def put(self, lines: Sequence[bytes]) -> None:
         """Take a batch of records."""
@@ -37,8 +35,7 @@ class Feed:
         self.last += len(lines)
         while len(self._lines) > self._kept or (self._bytes > self._most_bytes and len(self._lines) > 1):
             self._bytes -= len(self._lines.popleft())
-        for event in self._watching:
-            event.set()
+        self.wake()
 
     def after(self, number: int) -> tuple[list[bytes], int]:
         """The records that came after the one of this number, oldest first; and how many of them are gone already."""
@@ -46,24 +43,6 @@ class Feed:
         gone = max(0, first - number - 1)
         return list(islice(self._lines, max(0, number + 1 - first), None)), gone
 
-    @contextmanager
-    def watching(self) -> Iterator[asyncio.Event]:
-        """An event that is set whenever something has come, or the feed has closed.
 
-        Raises:
-            Busy: too many watch already.
-        """
-        if len(self._watching) >= MOST_WATCHING:
-            raise Busy(f"{MOST_WATCHING} browsers watch the live feed already; close one of them")
-        event = asyncio.Event()
-        self._watching.add(event)
-        try:
-            yield event
-        finally:
-            self._watching.discard(event)
-
-    def close(self) -> None:
-        """Let all streams end."""
-        self.closed = True
-        for event in self._watching:
-            event.set()
+def _crowded(most: int) -> Busy:
+    return Busy(f"{most} browsers watch the live feed already; close one of them")

@@ -10,6 +10,7 @@ import orjson
 from aiohttp import web
 from msgspec import Struct
 
+from gateway.admin.events import STILL_HERE, send, wait
 from gateway.console.desk import Desk
 from gateway.console.errors import Mistaken
 from gateway.console.render import PAGE_HEADERS, render
@@ -19,10 +20,6 @@ MOST_ROWS = 50
 """Rows of one event: more than that in a quarter of a second nobody reads."""
 _PAUSE = 0.25
 """Seconds between two events, at least."""
-SIGN_OF_LIFE = 15.0
-"""Seconds without an event after which a browser is told that the stream is still there."""
-_PATIENCE = 10.0
-"""Seconds that a browser may take to take what it is sent; then it is dropped."""
 _DECISIONS = ("", "allow", "refuse", "failed")
 
 
@@ -108,28 +105,9 @@ async def stream(desk: Desk, request: web.Request) -> web.StreamResponse:
                 if not await send(response, _event(number, rows)):
                     break
             await asyncio.sleep(_PAUSE)
-            if not await _wait(event) and not await send(response, b": still here\n\n"):
+            if not await wait(event) and not await send(response, STILL_HERE):
                 break
     return response
-
-
-async def _wait(event: asyncio.Event) -> bool:
-    try:
-        async with asyncio.timeout(SIGN_OF_LIFE):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True
-
-
-async def send(response: web.StreamResponse, data: bytes) -> bool:
-    """False where the browser has gone, or is too slow."""
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            await response.write(data)
-    except (TimeoutError, ConnectionError):
-        return False
-    return True
 
 
 def _event(number: int, html: str) -> bytes:
