@@ -24,6 +24,7 @@ from gateway.model import (
     Answered,
     BudgetClaim,
     Call,
+    Changed,
     CircuitClaim,
     Decision,
     Findings,
@@ -342,7 +343,7 @@ def _not_ours(record: Record) -> bool:
     return record.reason in NOT_OURS or record.reason == Reason.BAD_REQUEST
 
 
-def _redacted(record: Record, call: Call, fields: tuple[str, ...]) -> Call:  # noqa: ARG001 - as a Redact is called
+def _redacted(record: Record, call: Call, fields: tuple[Changed, ...]) -> Call:  # noqa: ARG001 - as a Redact is called
     """Nothing is sent, so nothing is masked; where that failed live, it fails again."""
     if record.reason == Reason.REDACTION_FAILED:
         raise Refused(Reason.REDACTION_FAILED, record.status, record.detail or "")
