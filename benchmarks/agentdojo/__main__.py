@@ -14,6 +14,7 @@ from .report import Attacked, Page, total, write
 from .suites import NAMES, WORDINGS
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "agentdojo.md"
+EARLY, OWN = "before anything was read", "of our own"
 MAIN, OTHERS = "v1.1.2", ("v1", "v1.2.2")
 
 
@@ -32,33 +33,17 @@ def _mode(toolgate: str, mode: Mode, version: str = MAIN) -> tuple[dict[str, Res
     return results, cpu * 1e6
 
 
-def _attacked(toolgate: str, mode: Mode) -> list[Attacked]:
-    """The attacks worded otherwise, before anything is read, and those of our own."""
-    found = []
+def _attacked(toolgate: str, mode: Mode, kind: str) -> Attacked:
+    """The attacks worded otherwise, or before anything is read, or those of our own."""
     stage = Stage(toolgate, MAIN, mode)
     try:
-        for wording in list(WORDINGS)[1:]:
-            found.append(Attacked(f"worded `{wording}`", total(stage.attacked(name, wording) for name in NAMES)))
-        found.append(
-            Attacked("made before anything was read", total(stage.attacked(name, early=True) for name in NAMES))
-        )
-        found.append(_own(stage))
+        if kind == OWN:
+            return Attacked(kind, total(stage.tricked(name) for name in NAMES))
+        if kind == EARLY:
+            return Attacked(kind, total(stage.attacked(name, early=True) for name in NAMES))
+        return Attacked(f"worded `{kind}`", total(stage.attacked(name, kind) for name in NAMES))
     finally:
         stage.close()
-    return found
-
-
-def _bare(toolgate: str) -> Attacked:
-    """Those of our own without a policy."""
-    stage = Stage(toolgate, MAIN, MODES[0])
-    try:
-        return _own(stage)
-    finally:
-        stage.close()
-
-
-def _own(stage: Stage) -> Attacked:
-    return Attacked("of our own", total(stage.tricked(name) for name in NAMES))
 
 
 def main() -> None:
@@ -72,8 +57,8 @@ def main() -> None:
     with ProcessPoolExecutor(2) as pool:
         modes = {mode.name: pool.submit(_mode, toolgate, mode) for mode in MODES}
         if not options.quick:
-            others = pool.submit(_attacked, toolgate, ORIGINS)
-            bare = pool.submit(_bare, toolgate)
+            others = [pool.submit(_attacked, toolgate, ORIGINS, kind) for kind in (*list(WORDINGS)[1:], EARLY, OWN)]
+            bare = pool.submit(_attacked, toolgate, MODES[0], OWN)
             versions = {version: pool.submit(_mode, toolgate, ORIGINS, version) for version in OTHERS}
         for name, played in modes.items():
             page.modes[name], page.cpu[name] = played.result()
@@ -82,7 +67,7 @@ def main() -> None:
         if options.quick:
             print(page.main_table())
             return
-        page.attacked, page.bare = others.result(), bare.result()
+        page.attacked, page.bare = [played.result() for played in others], bare.result()
         _say("other attacks")
         page.versions = {version: played.result()[0] for version, played in versions.items()}
     page.minutes = (time.monotonic() - began) / 60

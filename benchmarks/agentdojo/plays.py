@@ -147,7 +147,12 @@ class Stage:
     ) -> tuple[Played, bool, bool]:
         run = f"run-{next(self._runs)}"
         agent = Obedient(task, calls, run, self.worlds, self.gate.poster(name), self._person, early)
-        useful, bad = self.suites[name].run_task_with_pipeline(agent, task, attacker, texts)
+        try:
+            useful, bad = self.suites[name].run_task_with_pipeline(agent, task, attacker, texts)
+        except KeyError:  # an attack of our own has removed what utility() looks at
+            if attacker is not None:
+                raise
+            useful, bad = False, False
         return agent.played, bool(useful), bool(bad)
 
 
