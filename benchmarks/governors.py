@@ -45,7 +45,8 @@ from gateway.stores.quarantines import Register
 from gateway.stores.runs import RunBook
 from gateway.stores.unguessable import Unguessable
 from gateway.stores.waiting import WaitingBudgets
-from gateway.streets import Kept, Streets
+from gateway.streets import Streets
+from gateway.understand.kept import Kept
 from gateway.understand.route import Router
 
 CALLS = BATCH

@@ -17,7 +17,8 @@ from gateway.config.load import load
 from gateway.model import Agent, Outcome, Permit, Run
 from gateway.model import Request as Head
 from gateway.rehearse.stage import Stage
-from gateway.streets import Kept, Streets
+from gateway.streets import Streets
+from gateway.understand.kept import Kept
 from gateway.understand.route import Router
 
 CONFIG = """

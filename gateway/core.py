@@ -51,7 +51,7 @@ from gateway.stores.shares import Shares
 from gateway.stores.state import open_state
 from gateway.stores.tasks import TaskBook
 from gateway.stores.unguessable import Unguessable
-from gateway.streets import Kept
+from gateway.understand.kept import Kept
 
 log = logging.getLogger("toolgate")
 

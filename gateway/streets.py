@@ -5,10 +5,8 @@ The command line builds the same streets to explain a call as the process does t
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING
 
 from gateway.config.build import LLM_PROTOCOLS
 from gateway.config.load import Loaded
@@ -34,22 +32,18 @@ from gateway.decide.shapes import Check, Quota
 from gateway.decide.tasks import Tasks
 from gateway.decide.together import Together
 from gateway.flow.labels import FlowMap
-from gateway.model import Agent, Call, Caps, Origin, Tool
+from gateway.model import Agent, Call, Caps, Tool
 from gateway.model.credentials import Aws
 from gateway.pipeline import Street
 from gateway.policy.globs import matches_any, sees_path
 from gateway.policy.governors import CompiledBudget, CompiledLoop, CompiledPool, CompiledRetry, CompiledRun
-from gateway.policy.pins import Pinning, pinning
+from gateway.policy.pins import pinning
 from gateway.policy.tasks import CompiledTask
 from gateway.ports import Lender
 from gateway.understand.dialect import Dialect
 from gateway.understand.http import HttpReader
+from gateway.understand.kept import Kept
 from gateway.understand.reader import Pulse, Reader
-
-if TYPE_CHECKING:  # protocols are loaded where some tool speaks them: 4 MB for MCP, more for prices of models
-    from gateway.understand.catalogue import ServerCatalogue
-    from gateway.understand.mcp_elicitation import Openers
-    from gateway.understand.pins import Change
 
 
 @cache
@@ -77,57 +71,6 @@ _OF_TALLIES = frozenset({"run.steps", "run.errors_in_row", "run.age"})
 """Variables that tell what the calls of a run came to."""
 _OF_TREES = frozenset({"run.depth", "run.root"})
 """Variables that tell which run led to which."""
-
-
-class Kept:
-    """What outlives reloads: the tools that each MCP server has offered so far, and what its clients can."""
-
-    def __init__(self) -> None:
-        self._catalogues: dict[str, ServerCatalogue] = {}
-        self._servers: dict[str, tuple[Origin, str]] = {}
-        self._openers: Openers | None = None
-
-    def openers(self) -> Openers:
-        """Clients of MCP that open URLs."""
-        if self._openers is None:
-            from gateway.understand.mcp_elicitation import Openers
-
-            self._openers = Openers()
-        return self._openers
-
-    def catalogue(self, tool: Tool, pins: Pinning) -> ServerCatalogue:
-        """The catalogue of a server, held to these pins from now on; a new one where the tool is at another address."""
-        server = (tool.origin, tool.base_path)
-        catalogue = self._catalogues.get(tool.name)
-        if catalogue is None or self._servers[tool.name] != server:
-            from gateway.understand.catalogue import ServerCatalogue
-
-            catalogue = self._catalogues[tool.name] = ServerCatalogue(tool.name, pins)
-            self._servers[tool.name] = server
-        else:
-            catalogue.repin(pins)
-        return catalogue
-
-    def keep(self, tools: Iterable[Tool]) -> None:
-        """Only these tools are left."""
-        names = {tool.name for tool in tools}
-        for name in [name for name in self._catalogues if name not in names]:
-            del self._catalogues[name], self._servers[name]
-
-    def changes(self) -> tuple[Change, ...]:
-        """The tools of all servers that are not as approved, or new."""
-        return tuple(change for catalogue in self._catalogues.values() for change in catalogue.changes())
-
-    def unapproved(self) -> Iterator[tuple[str, str, int]]:
-        """Server, state, and how many of its tools are in it; servers without any have 0 changed."""
-        for tool, catalogue in self._catalogues.items():
-            counts = Counter(change.state for change in catalogue.changes())
-            yield from ((tool, state, counts[state]) for state in ("changed", "new"))
-
-    @property
-    def revision(self) -> int:
-        """Grows whenever ``changes`` are others than before."""
-        return sum(catalogue.revision for catalogue in self._catalogues.values())
 
 
 class Streets:

@@ -13,8 +13,9 @@ from gateway.decide.prices import Unpriced
 from gateway.decide.runs import Bounds
 from gateway.model import Agent, Run
 from gateway.pipeline import Street
-from gateway.streets import Kept, Streets
+from gateway.streets import Streets
 from gateway.understand.http import HttpReader
+from gateway.understand.kept import Kept
 from gateway.understand.llm import LlmReader
 from gateway.understand.mcp import McpReader
 from gateway.understand.route import Router

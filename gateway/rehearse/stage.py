@@ -41,7 +41,8 @@ from gateway.stores.memory import MemoryLedger
 from gateway.stores.quarantines import Register
 from gateway.stores.runs import RunBook
 from gateway.street import Street
-from gateway.streets import Kept, Streets
+from gateway.streets import Streets
+from gateway.understand.kept import Kept
 from gateway.understand.masking import masked_call
 from gateway.understand.route import Router
 

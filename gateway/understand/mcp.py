@@ -7,7 +7,6 @@ what the tool gets. Everything else that is sent to the server (OAuth's document
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from msgspec import structs
@@ -20,9 +19,10 @@ from gateway.understand.carried import carried, planted
 from gateway.understand.catalogue import Catalogue
 from gateway.understand.edits import edited_mcp
 from gateway.understand.http import NO_PARAMS, HttpReader
-from gateway.understand.jsonrpc import Malformed, Message, messages, resembles
+from gateway.understand.jsonrpc import Malformed, Message, messages
 from gateway.understand.masking import impossible, masked_call
 from gateway.understand.mcp_answers import Events, Tap, Whole
+from gateway.understand.mcp_bodies import JSON, message_in
 from gateway.understand.mcp_elicitation import FIRST, Openers, asks_first, without_response
 from gateway.understand.mcp_lists import Lists
 from gateway.understand.mcp_operations import BATCH, END, NO_ARGS, READS, STREAM, subject, with_args
@@ -37,7 +37,6 @@ _READING = frozenset(
     {"resources/read", "resources/subscribe", "resources/unsubscribe", "prompts/get", "completion/complete"}
 )
 _LAST_WITH_BATCHES = "2025-03-26"
-_JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
 
 
 class McpReader:
@@ -99,7 +98,7 @@ class McpReader:
         if method == "POST" and request.length != 0:
             if body is None:  # the tool's ``head_only`` is for bodies that need not be read
                 raise Refused(Reason.BODY_TOO_LARGE, 413, "the body is too large to be read", "send less at once")
-            value = self._parse(request, body)
+            value = message_in(request, body)
             if value is not None:
                 return self._rpc(value, (ident, agent, run, request, route))
         elif method in ("GET", "DELETE") and route.path in self._endpoints:
@@ -207,10 +206,10 @@ class McpReader:
         kind = answered.content_type.partition(";")[0].strip().lower()
         events, coded = kind == "text/event-stream", answered.content_encoding.lower() not in ("", "identity")
         answers = 200 <= answered.status < 300 and answered.status != 202
-        if not answers and not ((judged or withhold) and (events or kind == _JSON)):
+        if not answers and not ((judged or withhold) and (events or kind == JSON)):
             return None  # clients read of errors what is JSON-RPC
         if not (lists or judged or withhold):
-            if call.implied or coded or not (events or kind == _JSON):
+            if call.implied or coded or not (events or kind == JSON):
                 return None
             return Tap(events=events, keep=judge.wants_result, limit=self.tool.answer_limit, compares=judge.compares)
         if stream and not events and not judged:
@@ -230,24 +229,6 @@ class McpReader:
         if coded:
             return Whole(screen, f"it is compressed ({answered.content_encoding}), although it was asked not to be")
         return Events(screen, self.tool.answer_limit) if events else Whole(screen)
-
-    def _parse(self, request: Request, body: bytes) -> Any:
-        """The JSON of a body, or None where it is no JSON-RPC and so plain HTTP."""
-        kind = _kind(request.lookup.get(b"content-type", b""))
-        if b"content-encoding" in request.lookup and request.header(b"content-encoding").strip().lower() != "identity":
-            raise _unsupported("the body is compressed", "send it uncompressed")
-        form = kind == _FORM and body.lstrip()[:1] not in (b"{", b"[") and b"\0" not in body and body.isascii()
-        if not body or form:  # with NUL it could be JSON in UTF-16
-            return None
-        if kind != _JSON or request.repeats(b"content-type"):
-            given = request.header(b"content-type")[:80]
-            raise _unsupported(f"a JSON-RPC message has the type {_JSON}, not {given!r}", f"send Content-Type: {_JSON}")
-        try:
-            value = strict_json.parse(body)
-        except ValueError as error:
-            detail = f"the JSON body cannot be read in one way only: {error}"
-            raise Refused(Reason.UNREADABLE_BODY, 400, detail, "send one JSON-RPC 2.0 message in plain JSON") from None
-        return value if resembles(value) else None
 
     def _rpc(self, value: Any, of: _Of) -> Call:
         request, route = of[3], of[4]
@@ -362,17 +343,3 @@ def _leaves_http(request: Request) -> bool:
     each request, which is never passed on."""
     name = request.header(b"upgrade").partition("/")[0].strip().lower()
     return name not in ("", "http", "tls") and not name.startswith("h2")
-
-
-@lru_cache(maxsize=256)
-def _kind(field: bytes) -> str:
-    """The media type of a Content-Type field; empty where its text is not in UTF-8."""
-    kind, _, parameters = field.decode("latin-1").lower().partition(";")
-    name, _, charset = parameters.partition("=")
-    if name.strip() == "charset" and charset.strip().strip('"') not in ("utf-8", "utf8"):
-        return ""
-    return kind.strip()
-
-
-def _unsupported(detail: str, advice: str) -> Refused:
-    return Refused(Reason.UNREADABLE_BODY, 415, detail, advice)

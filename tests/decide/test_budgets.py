@@ -14,8 +14,9 @@ from gateway.decide.budgets_text import told, usd
 from gateway.errors import Refused
 from gateway.model import Agent, BudgetClaim, BudgetSettings, Call, Findings, Hold, Reason, Run, Usage
 from gateway.pipeline import Street
-from gateway.streets import Kept, Streets
+from gateway.streets import Streets
 from gateway.understand.extent import OUTPUT
+from gateway.understand.kept import Kept
 from gateway.understand.route import Router
 from tests.builders import call as plain_call
 from tests.builders import request
