@@ -25,26 +25,6 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desk, "AGAIN", 0.001)
 
 
-@pytest.fixture
-def wall() -> Wall:
-    return Wall()
-
-
-@pytest.fixture
-def store(wall: Wall) -> Store:
-    return Store(wall)
-
-
-@pytest.fixture
-def one(store: Store, wall: Wall) -> Replica:
-    return Replica(store, wall)
-
-
-@pytest.fixture
-def other(store: Store, wall: Wall) -> Replica:
-    return Replica(store, wall)
-
-
 async def held(replica: Replica, asked: Petition = HELD) -> tuple[asyncio.Task[Ruling], Approval]:
     """A call that is held on the line, and its approval."""
     asking = asyncio.create_task(replica.ask(asked))

@@ -17,26 +17,6 @@ from tests.approvals.replicas import Replica, Store, petition
 from tests.stores.opening import Wall
 
 
-@pytest.fixture
-def wall() -> Wall:
-    return Wall()
-
-
-@pytest.fixture
-def store(wall: Wall) -> Store:
-    return Store(wall)
-
-
-@pytest.fixture
-def one(store: Store, wall: Wall) -> Replica:
-    return Replica(store, wall)
-
-
-@pytest.fixture
-def other(store: Store, wall: Wall) -> Replica:
-    return Replica(store, wall)
-
-
 async def test_the_same_call_on_two_replicas_meets_at_one_approval(one: Replica, other: Replica, store: Store) -> None:
     opened = await asyncio.gather(*[each.docket.open(petition()) for each in (one, other) * 10])
     assert len({approval.id for approval in opened}) == 1
