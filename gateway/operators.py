@@ -168,6 +168,7 @@ class Operators:
             learning.similar,
             core.bench.exemptions.standing,
             partial(calibration.told, learning),
+            core.redactor.page,
         )
 
     # -- metrics ------------------------------------------------------------------------------------------------

@@ -149,7 +149,7 @@ async def shown_of(desk: Desk, request: web.Request, approval: Approval) -> Show
     payload = await _payload(desk, approval)
     edit = edit_of(approval)
     if edit and (kept := await desk.sights.inbox.docket.edit(approval.id, edit)) is not None:
-        payload = {**payload, "args": orjson.loads(kept)}
+        payload = {**payload, "args": _read(desk, kept)}
     read = {path for held in approval.held for path, _ in held.read}
     value, name = _value(payload)
     tree = None if value is None else await asyncio.to_thread(tree_of, value, name, read)
@@ -213,8 +213,15 @@ async def _payload(desk: Desk, approval: Approval) -> dict[str, Any]:
         found = await desk.sights.inbox.docket.payload(approval.id)
     except StoreUnavailable as error:
         raise Unshown(f"What the call carries cannot be read now: {error}") from None
-    payload: dict[str, Any] = {} if found is None else orjson.loads(found)
+    payload: dict[str, Any] = {} if found is None else _read(desk, found)
     return payload
+
+
+def _read(desk: Desk, data: bytes) -> Any:
+    try:
+        return orjson.loads(desk.sights.hide(data))
+    except orjson.JSONDecodeError:
+        raise Unshown("What the call carries holds a secret, and cannot be shown without it.") from None
 
 
 async def _rows(desk: Desk, approval: Approval) -> Sequence[Any]:

@@ -59,6 +59,8 @@ class Sights(Struct, frozen=True):
     """Those that stand."""
     calibration: Callable[[], Mapping[str, Any]]
     """What verdicts tell and suggest (``admin/calibration.py``)."""
+    hide: Callable[[bytes], bytes] = bytes
+    """Takes secrets out of JSON. In a page they are no longer known by their names."""
 
 
 class Desk:

@@ -82,6 +82,7 @@ async def serving(
     docket: Docket | None = None,
     why_not: Callable[[Approval, Who], str] = lambda *_: "",
     calibration: Callable[[], Mapping[str, Any]] = dict,
+    hide: Callable[[bytes], bytes] = bytes,
 ) -> AsyncIterator[Place]:
     """A console whose feed has these traces; ``store`` is its trace store's file, if it has one. ``docket`` has what
     its inbox shows, ``calibration`` gives what verdicts tell."""
@@ -111,6 +112,7 @@ async def serving(
         lambda _: [{"rule": "payments/large", "verdicts": {"approve": 41, "deny": 3}, "agent": {}}],
         lambda: [EXEMPTION],
         calibration,
+        hide,
     )
     desk = Desk(Records(store, feed), feed, sights, gate)
     runner = await start(

@@ -13,7 +13,8 @@ from gateway.approvals.docket import Docket
 from gateway.approvals.states import voted
 from gateway.console.approval import table_of
 from gateway.console.inbox import PER_PAGE, Inbox, Wanted
-from gateway.model import Approval, Attention, Petition, Terms, Vote
+from gateway.model import Approval, Attention, Held, Petition, Terms, Vote
+from gateway.observe.redact import Redactor
 from gateway.stores.memory_cabinet import MemoryCabinet
 from tests.approvals.asked import petition
 
@@ -155,6 +156,21 @@ async def test_all_of_the_call_is_text_on_a_page_of_its_own(tmp_path: Path) -> N
             text = await answer.text()
     assert '"ac\\u202eme"' in text
     assert orjson.loads(text)["args"]["many"][-1] == 1999
+
+
+async def test_secrets_among_the_arguments_are_masked_before_a_page_is_made_of_them(tmp_path: Path) -> None:
+    docket = docket_of()
+    held = (Held("money/large", "more than 500", ()),)
+    secret = {"to": "acme", "password": "hunter2-and-more-1"}
+    one = await docket.open(structs.replace(petition(secret), held=held))
+    await docket.open(structs.replace(petition({**secret, "password": "correct-horse-battery"}), held=held))
+    async with serving(tmp_path, docket=docket, hide=Redactor().page) as place:
+        for path in ("/approvals/{}", "/parts/approval?id={}", "/parts/approval?alike=1&id={}", "/parts/payload?id={}"):
+            async with place.session.get(path.format(one.id)) as answer:
+                page = await answer.text()
+            assert "hunter2" not in page, path
+            assert "battery" not in page, path
+            assert "[redacted:secret]" in page, path
 
 
 def test_a_table_of_alike_calls_compares_all_that_their_tools_get() -> None:
