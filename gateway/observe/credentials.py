@@ -38,15 +38,32 @@ def _basic(encoded: str) -> list[str]:
     return [both, both.partition(":")[2]]
 
 
+def _written(signs: str, form: str) -> dict[int, str]:
+    return {ord(sign): form.format(ord(sign)) for sign in signs}
+
+
+_IN_JSON: tuple[dict[int, str], ...] = (
+    {},
+    {ord("/"): "\\/"},  # PHP
+    _written("&<>", "\\u{:04x}"),  # Go
+    _written("&<>='", "\\u{:04x}"),  # Gson
+    _written("&<>+'`", "\\u{:04X}"),  # .NET
+)
+_IN_HTML: tuple[dict[int, str], ...] = ({}, _written("+", "&#{};"), _written("/=`", "&#x{:X};"))
+"""Go's templates, Handlebars."""
+
+
 def forms_of(secret: str) -> set[bytes]:
     """How a secret may be written: as it is, percent-encoded once or twice, in base64 (also within a longer text, at
-    any offset), in hex, and as JSON, HTML and Python write it within quotes."""
+    any offset), in hex, and as JSON, HTML and Python write it within quotes, by the habits of common libraries."""
     raw = secret.encode()
     forms = {raw, b64encode(raw), urlsafe_b64encode(raw), raw.hex().encode(), raw.hex().upper().encode()}
     forms |= {form.encode() for form in _percent(secret)}
-    forms |= {html.escape(secret).encode(), repr(secret)[1:-1].encode()}
-    inside = orjson.dumps(secret)[1:-1]
-    forms |= {inside, orjson.dumps(inside.decode())[1:-1]}
+    forms |= {repr(secret)[1:-1].encode()}
+    forms |= {html.escape(secret).translate(signs).encode() for signs in _IN_HTML}
+    inside = orjson.dumps(secret)[1:-1].decode()
+    for written in {inside.translate(signs) for signs in _IN_JSON}:
+        forms |= {written.encode(), orjson.dumps(written)[1:-1]}
     for offset in range(3):
         forms |= set(_base64(raw, offset))
     return {form for form in forms if len(form) >= LEAST}

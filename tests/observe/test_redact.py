@@ -62,9 +62,19 @@ def encodings(secret: str) -> dict[str, str]:
         "hex": raw.hex(),
         "JSON": whole,
         "JSON in JSON": json.dumps(whole),
+        "JSON of PHP": whole.replace("/", "\\/"),
+        "JSON of Go": _escaped(whole, "&<>", "\\u{:04x}"),
+        "JSON of Gson": _escaped(whole, "&<>='", "\\u{:04x}"),
+        "JSON of .NET": _escaped(whole, "&<>+'`", "\\u{:04X}"),
+        "HTML of Go": _escaped(html.escape(secret), "+", "&#{};"),
+        "HTML of Handlebars": _escaped(html.escape(secret), "/=`", "&#x{:X};"),
         "HTML": html.escape(secret),
         "Python": repr(secret),
     }
+
+
+def _escaped(text, signs, form):
+    return "".join(form.format(ord(sign)) if sign in signs else sign for sign in text)
 
 
 def leaks(shown: str, secret: str) -> list[str]:
