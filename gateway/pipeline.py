@@ -239,7 +239,9 @@ class Pipeline(Means, frozen=True):
             if street.tells is not None:
                 call = street.tells(call, body)
         if street.flows is not None and self.flows is not None:
-            call = structs.replace(call, flow=self.flows.enter(call))
+            flow = self.flows.enter(call)
+            parts = tuple([structs.replace(part, flow=flow) for part in call.parts])
+            call = structs.replace(call, flow=flow, parts=parts)
         if call.parts and street.results is not None and street.results.any_results:
             raise Refused(
                 Reason.BAD_REQUEST,

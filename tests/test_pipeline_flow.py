@@ -8,10 +8,11 @@ import orjson
 from msgspec import structs
 
 from gateway.flow.labels import FlowMap
-from gateway.model import Answered, FlowLabels, Outcome
+from gateway.model import Agent, Answered, FlowLabels, Outcome, Run
 from gateway.pipeline import Relay, Send
 from gateway.stores.flows import FlowBook
-from tests.builders import request
+from gateway.story import Story
+from tests.builders import call, request
 from tests.drive import TOOL, Drive
 
 HEAD = Answered(200, 0.1, content_type="application/json")
@@ -82,3 +83,12 @@ def test_a_call_that_is_not_made_says_nothing() -> None:
     flow = book.of("report-1", "r1")
     flow.hear("bank/POST /list", ("trusted",), b'["bob@corp.com"]', "application/json")
     assert flow.origin("bob@corp.com")["trusted"]
+
+
+def test_each_call_of_a_batch_is_followed_as_the_batch_is() -> None:
+    drive, book = followed("untrusted")
+    book.hand_over("report-1", "r1", "write to bob@corp.com")
+    street = drive.pipeline.streets[TOOL.name]
+    batch = structs.replace(call(to=TOOL, agent=Agent("report-1"), run=Run("r1")), parts=(call(to=TOOL),))
+    prepared = drive.pipeline._prepare(batch, street, Story("c", request(), 0.0), None)
+    assert prepared.parts[0].flow is prepared.flow is book.of("report-1", "r1")
