@@ -48,7 +48,8 @@ TRUSTED, UNTRUSTED = "trusted", "untrusted"
 
 class RunFlow:
     """The flow of one run. ``trusts`` says of a tool's results whether they count as trusted; ``vouched`` is what the
-    operator vouches for now; ``endorsed`` of a value whether a person has vouched for it in this run."""
+    operator vouches for now; ``endorsed`` of a value whether a person has vouched for it in this run; ``marked`` is
+    told its labels when they change."""
 
     def __init__(
         self,
@@ -56,8 +57,10 @@ class RunFlow:
         trusts: Callable[[str], bool],
         vouched: Callable[[], Vouched],
         endorsed: Callable[[Any], bool],
+        marked: Callable[[tuple[str, ...]], object] = lambda _: None,
     ) -> None:
         self._labels, self._trusts, self._vouched, self._endorsed = labels, trusts, vouched, endorsed
+        self._marked = marked
         self.labels: tuple[str, ...] = ()
         """Of all that its tools answered so far, also what has been forgotten."""
         self._words = Kept(MOST_WORDS)
@@ -106,6 +109,7 @@ class RunFlow:
         """A tool is answering what has these labels."""
         if not set(labels) <= set(self.labels):
             self.labels = tuple(sorted({*self.labels, *labels}))
+            self._marked(self.labels)
 
     def origin(self, value: Any) -> Mapping[str, Any]:
         """See ports.Flow; ``why`` is a piece of what told it."""

@@ -15,12 +15,16 @@ from gateway.flow.run import RunFlow
 from gateway.flow.vouched import Vouched
 from gateway.model import Call, FlowLabels
 from gateway.policy.globs import matches_any
+from gateway.policy.guards import short
 from gateway.stores.shares import Shares
 
 MOST_RUNS = 2_000
+MOST_MARKED = 50_000
+"""Runs whose labels are kept after all else of them was forgotten: who begins many runs must not lose those of one."""
 MOST_BYTES = 64 << 20
 PROMPT, SIGNATURE = b"x-toolgate-prompt", b"x-toolgate-prompt-signature"
 PLAIN = "text/plain"
+_LONGEST_RUN = 128
 _CHATS = ("/chat/completions", "/responses", "/messages", ":generateContent", ":streamGenerateContent")
 """Operations of models that answer a user. What is embedded, say, is anything but a user's word."""
 
@@ -37,6 +41,7 @@ class FlowBook:
     def __init__(self, most: int = MOST_RUNS, most_bytes: int = MOST_BYTES, endorsed: Endorsed = _nobody) -> None:
         """``endorsed`` tells of a tree of runs and a value whether a person has vouched for that."""
         self._runs: Shares[tuple[str, str], RunFlow] = Shares(most)
+        self._marks: Shares[tuple[str, str], tuple[str, ...]] = Shares(MOST_MARKED)
         self._most_bytes, self._endorsed = most_bytes, endorsed
         self._sizes: dict[tuple[str, str], int] = {}
         self._by_agent: Counter[str] = Counter()
@@ -61,7 +66,10 @@ class FlowBook:
         key = (agent, run)
         flow = self._runs.use(key)
         if flow is None:
-            flow = RunFlow(self._labels, self._trusts, lambda: self._vouched, partial(self._endorsed, key))
+            kept = (agent, run if len(run) <= _LONGEST_RUN else short(run))
+            marked = partial(self._marks.put, agent, kept)
+            flow = RunFlow(self._labels, self._trusts, lambda: self._vouched, partial(self._endorsed, key), marked)
+            flow.labels = self._marks.use(kept) or ()
             gone = self._runs.put(agent, key, flow)
             if gone is not None:
                 self._forget(gone)

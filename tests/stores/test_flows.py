@@ -146,3 +146,17 @@ def test_what_a_person_endorsed_counts_in_their_run() -> None:
     made = book(endorsed=lambda tree, value: (tree, value) == (("a", "r1"), MAIL))
     assert made.of("a", "r1").origin(MAIL)["trusted"]
     assert not made.of("a", "r2").origin(MAIL)["trusted"]
+
+
+@pytest.mark.parametrize("run", ["r1", "r" * 4_000])
+def test_labels_of_a_run_outlive_all_else_of_it(run: str) -> None:
+    made = book(most=10)
+    made.of("a", run).mark(["private"])
+    made.hand_over("a", run, f"write to {MAIL}")
+    for at in range(50):
+        made.of("a", f"other-{at}").mark(["untrusted"])
+    assert not made.of("a", run).origin(MAIL)["seen"]
+    assert made.of("a", run).labels == ("private",)
+    made.of("a", run).mark(["untrusted"])
+    assert made.of("a", run).labels == ("private", "untrusted")
+    assert made.of("b", run).labels == ()
