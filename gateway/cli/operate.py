@@ -239,5 +239,5 @@ def _told(status: int, data: bytes, url: str) -> Any:
     detail = answer.get("detail", f"status {status}") if isinstance(answer, dict) else f"status {status}"
     advice = answer.get("advice") if isinstance(answer, dict) else None
     if status == 401:
-        advice = "give -c, or the token in TOOLGATE_ADMIN_TOKEN"
+        advice = "put yours into TOOLGATE_ADMIN_TOKEN, or give -c FILE where that has admin.token"
     raise click.ClickException(visible(f"{detail}; {advice}" if advice else str(detail)))

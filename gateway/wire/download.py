@@ -27,6 +27,8 @@ class Download:
     """What the body goes through."""
     echo: EchoStream | None = None
     """What the tool says goes through this last."""
+    _ahead: EchoStream | None = None
+    """And through this first, where it is read: whoever reads it can tell no credential, nor half of one."""
     framed = True
     """The agent can tell a body that was broken off from a complete one."""
     chunked = False
@@ -68,9 +70,16 @@ class Download:
         out, self._out = self._out, []
         return b"".join(out)
 
+    def read_by(self, answer: Answer | None) -> None:
+        """What the body goes through from now on."""
+        self.through = answer
+        self._ahead = self.echo.again() if self.echo is not None and answer is not None else None
+
     def pass_on(self, data: bytes) -> None:
         """A piece of the body, as the tool sent it."""
-        if self.through is not None:
+        if self._ahead is not None:
+            data = self._ahead.feed(data)
+        if self.through is not None and data:
             data = self._read(self.through, data)
         if self.echo is not None:
             data = self.echo.feed(data)
@@ -94,7 +103,11 @@ class Download:
         Raises:
             UpstreamError: its end could not be read, and the agent may only have what was.
         """
-        rest = self._read(self.through, None) if self.through is not None else b""
+        rest = self._ahead.end() if self._ahead is not None else b""
+        if self.through is not None and rest:
+            rest = self._read(self.through, rest)
+        if self.through is not None:
+            rest += self._read(self.through, None)
         if self.echo is not None:
             rest = self.echo.feed(rest) + self.echo.end()
         if rest:
@@ -164,8 +177,8 @@ class Download:
             )
 
     def gathered(self) -> bytes:
-        """The whole body, as the tool sent it."""
-        return b"".join(self._kept)
+        """The whole body, as the tool sent it but for credentials."""
+        return self.shown(b"".join(self._kept))
 
     def gathered_through(self, answer: Answer | None) -> bytes:
         """What the answer's reader makes of the whole body."""

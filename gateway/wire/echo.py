@@ -78,6 +78,10 @@ class EchoStream:
         """For what comes at once."""
         self._echo, self._held = echo, b""
 
+    def again(self) -> EchoStream:
+        """The same for another stream."""
+        return EchoStream(self._echo)
+
     def feed(self, data: bytes) -> bytes:
         """What may be passed on."""
         told, self._held = self._echo.divided(self._held + data if self._held else data)

@@ -100,7 +100,7 @@ class Exchange(Held):
             self._begin_tunnel(b"HTTP/1.1 200 Connection established\r\n%b\r\n" % relay.lines, b"")
             return
         status, through, download = self.status, relay.through, self.download
-        download.through = through
+        download.read_by(through)
         new_body = through is not None and through.rewrites
         head = head_of(status, upstream.reason, upstream.fields, self._locate, new_body=new_body)
         parts = head.parts

@@ -46,7 +46,7 @@ class Held(Caller):
         kind, coding = content_of(upstream.fields)
         if self._opened().passes(self.status, kind, coding.lower()):
             self.phase = RELAYING
-            self.download.through = relay.through
+            self.download.read_by(relay.through)
             self.download.add(self._opened().told(relay.lines))
             upstream.close_delimited = ends_with_connection(upstream.fields)
             return
