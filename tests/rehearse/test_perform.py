@@ -251,7 +251,7 @@ def broken(*_: object, **__: object) -> None:
 
 
 def test_what_breaks_within_the_gateway_is_no_allow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.pipeline.told", broken)
+    monkeypatch.setattr("gateway.answers.told", broken)
     cases = """\
     - name: breaks
       steps:
