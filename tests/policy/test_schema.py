@@ -62,7 +62,7 @@ def test_what_the_model_refuses_it_refuses_in_words(raw: dict[str, Any], says: s
 def test_the_json_schema_is_valid_and_tells_the_kinds_apart() -> None:
     schema = schema_json()
     jsonschema.Draft202012Validator.check_schema(schema)
-    kinds = {"Policy", "Grant", "Limit", "Breaker", "Cap", "Budget", "Loop", "Retry", "Pool", "Run", "Approval"}
+    kinds = {"Policy", "Grant", "Limit", "Breaker", "Cap", "Budget", "Loop", "Retry", "Pool", "Run", "Approval", "Task"}
     assert set(schema["discriminator"]["mapping"]) == kinds
 
 
