@@ -235,8 +235,8 @@ class Flow(Protocol):
         """What the agent wrote into a call that is being answered: who only repeats that tells nothing."""
 
     def foreign(self, call: Call) -> Sequence[str]:
-        """Paths of the arguments that direct it, or say what it is about, in which there is something that only texts of
-        the untrusted told, be it one word; what is a whole field of a record is not meant."""
+        """Paths of the arguments that direct it, or say what it is about, in which there is something that only texts
+        of the untrusted told, be it one word; what is a whole field of a record is not meant."""
 
     def delegated(self, call: Call) -> Sequence[str]:
         """Those of ``unproven`` that stand in a document which the user named, where something else that directs the

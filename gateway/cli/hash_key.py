@@ -13,8 +13,8 @@ import click
 def hash_key() -> None:
     """Print the SHA-256 of an API key, for identify.api_key or admin.users.
 
-    Reads the key from standard input; on a terminal, makes a random one. Agents and people get the key, the configuration the
-    hash.
+    Reads the key from standard input; on a terminal, makes a random one. Agents and people get the key, the
+    configuration the hash.
     """
     if sys.stdin.isatty():
         key = "tg_" + secrets.token_urlsafe(32)
