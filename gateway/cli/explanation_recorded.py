@@ -22,6 +22,10 @@ OF_RUNS = ("run.cost_usd", "run.labels", "run.steps", "run.errors_in_row", "run.
 """What a record does not tell of its run."""
 
 
+_NEVER_KEPT = frozenset({"agent.claims", "guardrail"})
+"""What records lack in most cases, which is told only where some rule reads it."""
+
+
 def explanation_of_record(record: dict[str, Any], loaded: Loaded) -> dict[str, Any]:
     """As for a described call, with what the record says of it under ``recorded``.
 
@@ -45,7 +49,8 @@ def explanation_of_record(record: dict[str, Any], loaded: Loaded) -> dict[str, A
     if rebuilt.call.parts:
         raise click.ClickException("a batch of calls cannot be explained as one call")
     missing = (*rebuilt.missing, *OF_RUNS) if read.run else rebuilt.missing
-    told["missing"] = sorted(set(rebuilt.missing))
+    reads = loaded.book.reads(rebuilt.call.tool.name)
+    told["missing"] = sorted({name for name in rebuilt.missing if name not in _NEVER_KEPT or name in reads})
     return {**explanation_of(rebuilt.call, loaded, lacking_of(missing, read.headers)), "recorded": told}
 
 
