@@ -48,8 +48,10 @@ def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
         "toolgate.yaml:3:1: unknown key 'plicies' (did you mean policies?)",
         "toolgate.yaml:4:21: wire.max_headers: must be a whole number, not 'many'",
         "policies/a.yaml:11:23: unknown variable agent.idd (did you mean agent.id?)",
-        "policies/a.yaml:12:37: spec.rules[1].then: must be deny, approve, redact, truncate, strip, wrap, label or warn, "
-        "not 'block'",
+        (
+            "policies/a.yaml:12:37: spec.rules[1].then: "
+            "must be deny, approve, redact, truncate, strip, wrap, label or warn, not 'block'"
+        ),
         "policies/b.yaml:11:23: unknown variable agent.idd (did you mean agent.id?)",
         "policies/c.yaml:2:1: a value is missing here (write one, or close the [ or { above)",
     ]
