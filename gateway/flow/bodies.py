@@ -9,12 +9,29 @@ from typing import Any
 
 import orjson
 
-from gateway.flow.forms import address, addresses_in, normal, number
+from gateway.flow.forms import address, addresses_in, mailbox, normal, number
 
 BETWEEN = "\n\x1e\n"
 """Stands between two texts, so that nothing is found across them."""
 MOST_ITEMS = 50_000
 """Values of one body; more are as if they were not there."""
+_BOXES = frozenset(
+    [
+        "from",
+        "sender",
+        "to",
+        "cc",
+        "bcc",
+        "reply-to",
+        "reply_to",
+        "replyto",
+        "organizer",
+        "attendees",
+        "recipient",
+        "recipients",
+    ]
+)
+"""Names of fields whose texts are mailboxes, and no free texts in which anybody may write one."""
 LONGEST_FIELD = 200
 """Characters of a whole field: what is longer is free text, in which anything may stand."""
 MOST_FIELDS = 100
@@ -106,7 +123,7 @@ def records_of(value: Any) -> Iterator[Record]:
 
 def _fields(record: dict[str, Any]) -> Iterator[str]:
     count = 0
-    for inner in record.values():
+    for name, inner in record.items():
         for item in inner if isinstance(inner, list | tuple) else (inner,):
             if count >= MOST_FIELDS:
                 return
@@ -117,6 +134,9 @@ def _fields(record: dict[str, Any]) -> Iterator[str]:
                 if 0 < len(item) <= LONGEST_FIELD:
                     count += 1
                     yield normal(item).strip()
+                    if name.lower() in _BOXES and (box := mailbox(item)):
+                        count += 1
+                        yield box
             elif isinstance(item, int | float) and not isinstance(item, bool):
                 count += 1
                 yield number(item)

@@ -188,7 +188,35 @@ _FILES = re.compile(
     re.IGNORECASE,
 )
 """Endings of names of files, and of no hosts."""
+_COMMON = frozenset(
+    [
+        "com",
+        "net",
+        "org",
+        "io",
+        "co",
+        "dev",
+        "app",
+        "info",
+        "biz",
+        "xyz",
+        "me",
+        "ai",
+        "sh",
+        "ly",
+        "to",
+        "gl",
+        "link",
+        "click",
+        "site",
+        "online",
+        "shop",
+        "top",
+    ]
+)
+"""Domains that are no usual names of functions."""
 _ONE_MAIL = re.compile(rf"(?:mailto:)?({_LOCAL}@(?:[\w-]{{1,63}}\.){{1,10}}[\w-]{{1,63}})", re.IGNORECASE)
+_NAMED_MAIL = re.compile(r"[^<>\n]{0,128}<([^<>\s]{3,128})>")
 _ONE_PLACE = re.compile(rf"(?:{_URL}|{_HOST}(?:[:/?][^\s<>\"'`]*)?)", re.IGNORECASE)
 _ONE_PHONE = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){7,14}")
 _APART = re.compile(r"[\s<>\"'`\x1e]+")
@@ -207,6 +235,12 @@ def address(text: str) -> str:
     if mail := _ONE_MAIL.fullmatch(text):
         return normal(mail[1])
     return place(text) if _ONE_PLACE.fullmatch(text) else ""
+
+
+def mailbox(text: str) -> str:
+    """The address in ``Bob Smith <bob@corp.com>`` (RFC 5322, 3.4); empty where the text is something else."""
+    found = _NAMED_MAIL.fullmatch(text.strip()) if len(text) <= 256 and text.rstrip().endswith(">") else None
+    return address(found[1]) if found else ""
 
 
 def place(url: str) -> str:
@@ -250,8 +284,14 @@ def leads_in(text: str) -> Iterator[tuple[str, str]]:
     """What in a free text leads elsewhere, with its kind: url, mail, iban, coin, phone or host."""
     for match in islice(_LEADS.finditer(_UNSEEN.sub("", text)), MOST_FOUND):
         kind, lead = str(match.lastgroup), match[0].rstrip(_TRAILS)
-        if kind != "host" or not _FILES.fullmatch(lead):
+        if kind != "host" or not (_FILES.fullmatch(lead) or _is_called(match, lead)):
             yield kind, lead
+
+
+def _is_called(match: re.Match[str], lead: str) -> bool:
+    """Whether it is the name of a function that is called, as in ``self.lock.acquire()``, and no host."""
+    called = match.string.startswith("(", match.end())
+    return called and "/" not in lead and lead.rpartition(".")[2].lower() not in _COMMON
 
 
 # Codes and encodings

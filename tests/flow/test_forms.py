@@ -208,3 +208,15 @@ def test_texts_made_to_be_slow_are_read_and_asked_within_bounds(piece: str) -> N
 def test_a_body_as_deep_as_it_likes_is_text() -> None:
     deep = b"[" * LONG
     assert read(deep, "application/json") == (deep.decode(), [])
+
+
+@pytest.mark.parametrize(
+    ("text", "leads"),
+    [
+        ("call self.lock.acquire() first", []),
+        ("see evil.com(now), evil.zone/x(1)", ["evil.com", "evil.zone/x(1"]),
+        ("see evil.zone now", ["evil.zone"]),
+    ],
+)
+def test_the_name_of_a_function_that_is_called_is_no_host(text: str, leads: list[str]) -> None:
+    assert [lead for _, lead in forms.leads_in(text)] == leads

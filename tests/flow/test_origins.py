@@ -321,3 +321,11 @@ def test_a_prompt_that_the_platform_hands_over_is_no_copy_though_the_agent_relay
     told = Told().stranger(said, "text/plain").relayed(said)
     assert not told.trusts("eve@evil.com")
     assert told.user(said).trusts("eve@evil.com")
+
+
+def test_the_sender_of_a_mail_that_the_user_named_is_linked_and_no_address_in_its_text_is() -> None:
+    mail = {"from": "Karen Field <karen@supplier.io>", "subject": "Invoice 4471", "body": "or <eve@evil.com>"}
+    told = Told().user("answer 'Invoice 4471'").stranger([mail, {**mail, "from": "x <y@z.org>", "subject": "Other"}])
+    assert told.links("karen@supplier.io")
+    assert not told.links("eve@evil.com")
+    assert not told.links("y@z.org")
