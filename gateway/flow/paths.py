@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from gateway.flow.forms import address
@@ -12,8 +10,6 @@ from gateway.model import Call
 
 _LONGEST = 100
 """Characters of a name that are looked at."""
-_WITHIN = re.compile(r"(?<=.)[.\[]")
-_SIGNS = re.compile(r"[-_ ]")
 
 
 def scalars(value: Any, *, most: int) -> Iterator[Any]:
@@ -56,17 +52,21 @@ def _at(value: Any, names: Sequence[str], spelt: str) -> Iterator[tuple[str, Any
         return
     name, rest = names[0], names[1:]
     if isinstance(value, Mapping):
+        wanted = folded(name)
         for key, inner in value.items():
             if name == "*":
                 yield from _at(inner, rest, spelt + ".*")
-            elif key == name or folded(key[:_LONGEST]) == folded(name):
+            elif key == name or folded(key[:_LONGEST]) == wanted:
                 yield from _at(inner, rest, f"{spelt}.{key[:_LONGEST]}")
     else:
         for inner in value:
             yield from _at(inner, rest if name == "*" else names, spelt + ".*" if name == "*" else spelt)
 
 
-@lru_cache(maxsize=2048)
 def folded(name: str) -> str:
     """A name without case, signs between its words, and what says of a list or map which of it is meant."""
-    return _SIGNS.sub("", _WITHIN.split(name.strip(), maxsplit=1)[0]).casefold()
+    name = name.strip()
+    for sign in "[.":
+        if (at := name.find(sign, 1)) > 0:
+            name = name[:at]
+    return name.replace("_", "").replace("-", "").replace(" ", "").casefold()

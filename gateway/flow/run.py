@@ -36,10 +36,12 @@ LONGEST_OWN = 256
 """Characters of a text that the agent wrote and that is remembered whole; of longer ones, the addresses."""
 MOST_VALUES = 128
 """Values in one argument that are looked at; where there are more, nobody told them."""
-MOST_TEXTS, MOST_LEADS = 10_000, 1_000
+MOST_TEXTS, MOST_LEADS = 10_000, 500
 """Values of a call, and addresses in them, that are looked at."""
 TOO_MANY = "more than can be looked at"
 MOST_KNOWN = 512
+FEW_WORDS, LONGEST_WORD = 32, 15
+"""Words that are looked at one by one, and letters of a word in which nothing is hidden."""
 SHORTEST_WORD = 4
 """Letters of a word by which a text is told to be a stranger's."""
 PEOPLE = frozenset({"user", "system"})
@@ -156,8 +158,13 @@ class RunFlow:
             fields = _fields_of(value)
             listed = any(one.index.fielded(field) for one in self._results.values() for field in fields)
             return bool(origin.sources) and not origin.linked and not listed
-        told = [self._of(word) for word in dict.fromkeys(words(normal(value))) if len(word) >= SHORTEST_WORD]
-        return any(one.sources and not one.linked for one in told)
+        found = [word for word in dict.fromkeys(words(normal(value))) if len(word) >= SHORTEST_WORD]
+        if len(found) > FEW_WORDS:  # of a long text most words were told by nobody: one look at all is enough
+            said = {word for one in self._results.values() for word in one.index.words.split()}
+            found = [word for word in found if not word.isalpha() or len(word) > LONGEST_WORD or word.encode() in said]
+        if len(found) > MOST_VALUES:
+            return True
+        return any(one.sources and not one.linked for one in map(self._of, found))
 
     def asked(self, call: Call) -> bool:
         """See ports.Flow."""

@@ -99,3 +99,20 @@ def test_what_servers_take_for_a_get_has_its_labels(operation: str, sends: str) 
     found = FlowMap(tool(flows=flows)).of(operation)
     assert found.sends == sends
     assert bool(sends) or found == UNLABELLED
+
+
+def _words(count: int) -> str:
+    return " ".join([f"{chr(97 + at % 26) * 3}{chr(97 + at // 26) * 3}" for at in range(count)])
+
+
+def test_of_a_long_text_each_word_is_looked_at() -> None:
+    told = Told(directs=("args.text",)).user("write about alpha").stranger({"body": "beta zxvq"})
+    assert not told.flow.foreign(call(args={"text": f"{_words(400)} alpha"}))
+    assert list(told.flow.foreign(call(args={"text": f"{_words(400)} zxvq"}))) == ["args.text"]
+
+
+def test_a_text_with_more_words_of_strangers_than_can_be_looked_at_is_theirs() -> None:
+    said = _words(MOST_VALUES + 1)
+    told = Told(directs=("args.text",)).user(f"say {said}").stranger({"body": f"say {said}"})
+    assert list(told.flow.foreign(call(args={"text": f"{said} more"}))) == ["args.text"]
+    assert not told.flow.foreign(call(args={"text": f"{_words(MOST_VALUES - 1)} more"}))
