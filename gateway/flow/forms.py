@@ -28,11 +28,20 @@ _ENCODED_WITHIN = re.compile(r"(?<![\w+/=-])[\w+/-]{16,4096}={0,2}(?![\w+/=-])",
 
 def normal(text: str) -> str:
     """Without differences of case, width and entities, and without what nobody sees."""
+    return _plain(text).casefold()
+
+
+def _plain(text: str) -> str:
     if "&" in text:
         text = html.unescape(text)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", _UNSEEN.sub("", text))
-    return text.casefold()
+    return text
+
+
+def lowered(text: str) -> str:
+    """An address in normal form: two letters that only sound alike (ß and ss) name two hosts (RFC 5891, 5895)."""
+    return _plain(text).lower()
 
 
 def tokens(text: str) -> bytes:
@@ -233,7 +242,7 @@ def address(text: str) -> str:
     if len(text) > 2048:
         return ""
     if mail := _ONE_MAIL.fullmatch(text):
-        return normal(mail[1])
+        return lowered(mail[1])
     return place(text) if _ONE_PLACE.fullmatch(text) else ""
 
 
@@ -247,7 +256,7 @@ def place(url: str) -> str:
     """A URL in one form, see ``address``."""
     if "%" in url:
         url = unquote(url)
-    return _SCHEME.sub("", normal(url.rstrip(_TRAILS)), count=1).removeprefix("www.").rstrip("/")
+    return _SCHEME.sub("", lowered(url.rstrip(_TRAILS)), count=1).removeprefix("www.").rstrip("/")
 
 
 def host_of(url: str) -> str:

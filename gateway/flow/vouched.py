@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from gateway.flow.bodies import BETWEEN
-from gateway.flow.forms import address, normal
+from gateway.flow.forms import address, lowered
 from gateway.flow.index import Index
 from gateway.flow.looks import Look
 
@@ -26,7 +26,7 @@ class Vouched:
         if self._index.tells(look):
             return True
         return look.leads and any(
-            pattern.fullmatch(normal(look.value.strip()).removeprefix("mailto:")) for pattern in self._patterns
+            pattern.fullmatch(lowered(look.value.strip()).removeprefix("mailto:")) for pattern in self._patterns
         )
 
     def owns(self, domain: str) -> bool:
@@ -36,5 +36,5 @@ class Vouched:
 
 def _pattern(value: str) -> re.Pattern[str]:
     text, trails = (value[:-1], True) if value.endswith("*") else (value, False)
-    parts = [re.escape(normal(part)) for part in text.split("*")]
+    parts = [re.escape(lowered(part)) for part in text.split("*")]
     return re.compile(r"[^\s@/,;?#:]*".join(parts) + (r"\S*" if trails else ""))

@@ -329,3 +329,15 @@ def test_the_sender_of_a_mail_that_the_user_named_is_linked_and_no_address_in_it
     assert told.links("karen@supplier.io")
     assert not told.links("eve@evil.com")
     assert not told.links("y@z.org")
+
+
+@pytest.mark.parametrize("value", ["anna@straße.de", "https://fußball.de/tor", "x@straße.org"])
+def test_hosts_that_only_fold_to_one_another_are_two(value: str) -> None:
+    told = Told("*@strasse.org").user("write to anna@strasse.de, see https://fussball.de/tor")
+    assert not told.links(value)
+    assert told.user(f"or {value}").links(value.upper().replace("SS", "ß").replace("ẞ", "ß"))
+
+
+def test_the_operators_pattern_is_for_its_own_host_in_any_case() -> None:
+    assert Told("*@Straße.org").trusts("X@straße.ORG")
+    assert not Told("*@Straße.org").trusts("x@strasse.org")
