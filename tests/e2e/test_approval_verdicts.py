@@ -151,7 +151,7 @@ def test_what_is_denied_never_reaches_the_tool_and_the_agent_is_told_why(gateway
         status, late = _decide(gateway, one["id"], {"verb": "approve", "by": "bob"})
         assert (status, late["detail"]) == (409, "nothing has changed by this: it was denied by ada")
         assert not seen.turns
-    assert f'"what":"deny {one["id"]}' in _audit(gateway)
+    eventually(lambda: f'"what":"deny {one["id"]}' in _audit(gateway), what="the audit has it")
 
 
 def _audit(gateway: Gateway) -> str:
