@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .plays import MODES, ORIGINS, Mode, Result, Stage, everything
+from .plays import DELEGATING, MODES, ORIGINS, Mode, Result, Stage, everything
 from .report import Attacked, Page, total, write
 from .suites import NAMES, WORDINGS
 
@@ -59,6 +59,7 @@ def main() -> None:
         if not options.quick:
             others = [pool.submit(_attacked, toolgate, ORIGINS, kind) for kind in (*list(WORDINGS)[1:], EARLY, OWN)]
             bare = pool.submit(_attacked, toolgate, MODES[0], OWN)
+            delegating = pool.submit(_attacked, toolgate, DELEGATING, OWN)
             versions = {version: pool.submit(_mode, toolgate, ORIGINS, version) for version in OTHERS}
         for name, played in modes.items():
             page.modes[name], page.cpu[name] = played.result()
@@ -68,6 +69,7 @@ def main() -> None:
             print(page.main_table())
             return
         page.attacked, page.bare = [played.result() for played in others], bare.result()
+        page.delegating = delegating.result()
         _say("other attacks")
         page.versions = {version: played.result()[0] for version, played in versions.items()}
     page.minutes = (time.monotonic() - began) / 60

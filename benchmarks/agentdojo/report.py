@@ -34,6 +34,7 @@ class Page:
     versions: dict[str, dict[str, Result]] = field(default_factory=dict)
     attacked: list[Attacked] = field(default_factory=list)
     bare: Attacked | None = None
+    delegating: Attacked | None = None
     refusals: dict[str, Result] = field(default_factory=dict)
     minutes: float = 0.0
 
@@ -60,12 +61,13 @@ class Page:
 
     def own_table(self) -> str:
         """Our own attacks, each by itself, beside what becomes of it without a policy."""
-        if not self.attacked or self.bare is None:
+        if not self.attacked or self.bare is None or self.delegating is None:
             return ""
-        rows = ["| attack | with the policy | without |", "|---|---|---|"]
-        guarded, bare = self.attacked[-1].result, self.bare.result
+        rows = ["| attack | with `origins` | and `delegating` | without a policy |", "|---|---|---|---|"]
+        guarded, left, bare = self.attacked[-1].result, self.delegating.result, self.bare.result
         for name, count in guarded.of_attack.items():
-            rows.append(f"| {name} | {guarded.by_attack[name]} of {count} | {bare.by_attack[name]} of {count} |")
+            won = " | ".join(f"{each.by_attack[name]} of {count}" for each in (guarded, left, bare))
+            rows.append(f"| {name} | {won} |")
         return "\n".join(rows)
 
     def refusal_table(self) -> str:
