@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from gateway.flow.forms import address
@@ -52,15 +53,27 @@ def _at(value: Any, names: Sequence[str], spelt: str) -> Iterator[tuple[str, Any
         return
     name, rest = names[0], names[1:]
     if isinstance(value, Mapping):
-        wanted = folded(name)
+        wanted = _wanted(name)
         for key, inner in value.items():
             if name == "*":
                 yield from _at(inner, rest, spelt + ".*")
-            elif key == name or folded(key[:_LONGEST]) == wanted:
+            elif key == name or (_begins(key, wanted) and folded(key[:_LONGEST]) == wanted):
                 yield from _at(inner, rest, f"{spelt}.{key[:_LONGEST]}")
     else:
         for inner in value:
             yield from _at(inner, rest if name == "*" else names, spelt + ".*" if name == "*" else spelt)
+
+
+@lru_cache(maxsize=1024)
+def _wanted(name: str) -> str:
+    """Of a name in the configuration."""
+    return folded(name)
+
+
+def _begins(key: str, wanted: str) -> bool:
+    """Whether it may fold to that: most do not, as their first letter shows."""
+    first = key[:1]
+    return not first.isalnum() or first.casefold()[:1] == wanted[:1]
 
 
 def folded(name: str) -> str:
