@@ -229,6 +229,12 @@ class Replay:
         return notes
 
 
+_ASKED = frozenset(
+    {Reason.APPROVAL_REQUIRED, Reason.APPROVAL_PENDING, Reason.APPROVAL_DENIED, Reason.ANSWERED_BY_PERSON}
+)
+"""Reasons of calls about which a rule asked a person, whatever that person said."""
+
+
 def recorded(record: Record) -> Verdict:
     """What was decided when the call was made."""
     if record.decision is None:
@@ -236,7 +242,7 @@ def recorded(record: Record) -> Verdict:
     if record.decision == ALLOW:
         return Verdict(ALLOW)
     reason = record.reason or ""
-    kind = APPROVE if reason == Reason.APPROVAL_REQUIRED else DENY
+    kind = APPROVE if reason in _ASKED else DENY
     return Verdict(kind, record.rule or reason, reason, record.detail or "")
 
 

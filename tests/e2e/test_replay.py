@@ -23,6 +23,11 @@ from .harness.upstream import Upstream
 
 POLICIES = """
 apiVersion: toolgate/v1
+kind: Approval
+metadata: {name: later}
+spec: {hold: 0s}
+---
+apiVersion: toolgate/v1
 kind: Grant
 metadata: {name: clerks}
 spec: {agents: ["clerk-*"], tools: [bank, flaky, queue, narrow]}

@@ -217,9 +217,9 @@ def test_head_only_decides_without_arguments(governed: Gateway, upstream: Upstre
     assert seen.turns == 1
 
 
-def test_approve_without_a_desk_is_a_refusal(governed: Gateway, upstream: Upstream) -> None:
+def test_what_nobody_has_decided_is_a_refusal(governed: Gateway, upstream: Upstream) -> None:
     with upstream.recording() as seen:
-        problem = problem_of(_pay(governed, b'{"amount": 700}'), "approval_required", 403)
+        problem = problem_of(_pay(governed, b'{"amount": 700}'), "approval_pending", 403)
     assert problem["rule"] == "payments/medium"
     assert not seen.turns
 

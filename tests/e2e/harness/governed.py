@@ -10,6 +10,11 @@ KEY = "analyst-key-1"
 
 POLICIES = """
 apiVersion: toolgate/v1
+kind: Approval
+metadata: {name: later}
+spec: {hold: 0s}
+---
+apiVersion: toolgate/v1
 kind: Grant
 metadata: {name: testers}
 spec:
