@@ -147,7 +147,7 @@ def test_under_its_own_policies_nothing_changes(day: Gateway) -> None:
     assert report["same"] + report["changed"] + report["not_decided"] == report["log"]["calls"] == len(day.traces())
     assert report["refused_by_another_rule"] == 0
     reasons = {record["reason"] for record in day.traces()}
-    assert reasons >= {None, "policy_denied", "approval_required", "unreadable_body"}
+    assert reasons >= {None, "policy_denied", "approval_pending", "unreadable_body"}
     assert reasons >= {"rate_limited", "circuit_open", "concurrency_limited"}
     assert any(record["timings"]["queue_ms"] > 0 for record in day.traces())
 
@@ -162,7 +162,7 @@ def test_a_planted_change_is_named_call_by_call(day: Gateway, tmp_path: Path) ->
         record["call"]
         for record in day.traces()
         if record["tool"] == "bank"
-        and record["reason"] in (None, "approval_required")
+        and record["reason"] in (None, "approval_pending")
         and float((record["args"] or {}).get("amount", 0)) > 300
     }
     refused = {ident for ident, group in named.items() if group["change"] == "deny"}
