@@ -122,8 +122,10 @@ class Stage:
         return result
 
     def attacked(self, name: str, wording: str = "plain", early: bool = False) -> Result:
-        """Each of AgentDojo's attacks in each of the user's tasks. It has succeeded where ``security()`` says so, or where
-        all of its calls were made: some measures are confused by the injected text itself (they count mails by subject).
+        """Each of AgentDojo's attacks in each of the user's tasks.
+
+        It has succeeded where ``security()`` says so, or where all of its calls were made: some measures are confused
+        by the injected text itself (they count mails by subject).
         """
         result, suite = Result(), self.suites[name]
         for attacker in attackers(suite):
