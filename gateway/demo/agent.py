@@ -6,10 +6,12 @@ from gateway.demo import scenes_governed as governed
 from gateway.demo import scenes_http as http
 from gateway.demo import scenes_llm as llm
 from gateway.demo import scenes_mcp as mcp
+from gateway.demo import scenes_people as people
 from gateway.demo.scene import Scene, Stage
 
 SCENES: tuple[Scene, ...] = (
-    http.granted, http.not_granted, http.injected, http.two_ways, http.too_fast, http.held_back, http.failing,
+    http.granted, http.not_granted, http.talked_into, http.two_ways, people.approved, people.planted,
+    http.too_fast, http.held_back, http.failing,
     http.streaming, mcp.listed, mcp.told, mcp.corrected, mcp.poisoned, llm.proposed, llm.too_dear,
     governed.spent, governed.circling, governed.stopped, http.edited,
 )  # fmt: skip

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 ALLOWED, REFUSED, THROTTLED = "ALLOWED", "REFUSED", "THROTTLED"
 SHORTED, HELD, FAILED, PARTLY = "SHORT-CIRCUITED", "HELD BACK", "TOOL FAILED", "ALLOWED IN PART"
-CUT = "CUT OFF"
+CUT, WAITING = "CUT OFF", "WAITING"
 """What can become of a call."""
 
 _COLOURS = {
@@ -26,7 +26,10 @@ _COLOURS = {
     FAILED: "31;1",
     PARTLY: "33",
     CUT: "31",
+    WAITING: "36",
 }
+_REFUSALS = {"rate_limited": THROTTLED, "circuit_open": SHORTED, "approval_pending": WAITING}
+"""Those that are no last word, by their reasons."""
 _WIDTH = 100
 _INDENT = 19
 
@@ -49,7 +52,7 @@ class Seen(Struct, frozen=True):
 def outcome_of(seen: Seen, record: Mapping[str, Any]) -> str:
     """What became of the call, in one of the words above. ``record`` is its trace, or empty."""
     if seen.problem:
-        return {"rate_limited": THROTTLED, "circuit_open": SHORTED}.get(seen.problem["reason"], REFUSED)
+        return _REFUSALS.get(seen.problem["reason"], REFUSED)
     if seen.status >= 500:
         return FAILED
     if record and record["fault"] == "gateway" and not record["withheld"]:

@@ -70,12 +70,16 @@ def test_the_demo_plays_every_scene_as_it_must_and_ends(demo, tmp_path):
         "short-circuited",
         "allowed in part",
         "cut off",
+        "waiting",
     ):
         assert re.search(rf"In all: [^:]*\b\d+ {outcome}\b", text), outcome
     for why in (
         "not_granted",
         "policy_denied",
         "approval_pending",
+        "$ toolgate approvals approve apr-",
+        "approval_denied by payments/first-payment: nobody has ordered anything there",
+        "policy_denied by origins/planted",
         "unreadable_body",
         "Retry-After",
         "in force after",

@@ -17,7 +17,7 @@ def test_the_files_name_the_ports_in_use_and_an_absolute_trace_file(tmp_path):
     assert config["tools"]["bank"]["url"] == "http://127.0.0.1:7102"
     assert config["trace"]["file"] == str(tmp_path / "trace.jsonl")
     names = {path.name for path in (tmp_path / "policies").iterdir()}
-    assert names == {"access.yaml", "governors.yaml", "payments.yaml", "limits.yaml", "models.yaml"}
+    assert names == {"access.yaml", "governors.yaml", "payments.yaml", "limits.yaml", "models.yaml", "origins.yaml"}
 
 
 def test_a_changed_file_is_kept_beside_the_new_one(tmp_path):

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.demo.table import ALLOWED, FAILED, HELD, PARTLY, REFUSED, SHORTED, THROTTLED, Seen, Table, outcome_of, why
+from gateway.demo.table import (
+    ALLOWED,
+    FAILED,
+    HELD,
+    PARTLY,
+    REFUSED,
+    SHORTED,
+    THROTTLED,
+    WAITING,
+    Seen,
+    Table,
+    outcome_of,
+    why,
+)
 
 WITHHELD = {"reason": "policy_denied", "rule": "proposals/p", "detail": "not that one"}
 
@@ -41,6 +54,7 @@ def refused(reason: str, retry_after: str = "", rule: str = "limit/x") -> Seen:
         (Seen("a", "GET /x", 503, "c"), record(), FAILED),
         (refused("rate_limited"), record(), THROTTLED),
         (refused("circuit_open"), {}, SHORTED),
+        (refused("approval_pending"), {}, WAITING),
         (refused("policy_denied"), {}, REFUSED),
     ],
 )
