@@ -12,10 +12,10 @@ import msgspec
 from msgspec import structs
 
 from gateway.approvals import rulings, states
-from gateway.approvals.docket import Docket
+from gateway.approvals.docket import TICK, Docket
 from gateway.approvals.states import Conflict
 from gateway.errors import StoreUnavailable
-from gateway.model import Approval, ApprovalState, Call, Outcome, Petition, Quarantine, Ruling
+from gateway.model import Approval, ApprovalState, Call, Outcome, Petition, Quarantine, Ruling, Terms
 from gateway.policy.guards import short
 
 AGAIN = 0.5
@@ -113,7 +113,7 @@ class Desk:
                 self._begin(self._withdraw_all([standing.id], "the call has been let pass without it"))
                 return early
             self._docket.again(standing)
-        ruling = rulings.ruling_of(standing) or await self._wait(standing, began + petition.terms.hold)
+        ruling = rulings.ruling_of(standing) or await self._wait(standing, began + _held_for(petition.terms))
         return await self._edited(ruling)
 
     async def _wait(self, approval: Approval, until: float) -> Ruling:
@@ -232,6 +232,11 @@ class Desk:
                 await asyncio.sleep(AGAIN)
                 continue
             return
+
+
+def _held_for(terms: Terms) -> float:
+    """Seconds on the line. Who is held to the end of the time to decide hears what came of it, at a tick after that."""
+    return terms.hold if terms.hold < terms.expires else terms.hold + 2 * TICK
 
 
 async def _first(hooks: tuple[Before, ...], call: Call, petition: Petition) -> Ruling | None:

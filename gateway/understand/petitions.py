@@ -106,6 +106,8 @@ def _message(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     kept = {name: inner for name, inner in value.items() if name not in _EXCHANGE}
+    if "id" in value:
+        kept["id"] = True  # a request, whatever its number: to a notification nobody answers
     params = kept.get("params")
     if isinstance(params, dict):
         kept["params"] = {name: inner for name, inner in params.items() if name != "_meta"}

@@ -118,6 +118,16 @@ async def test_that_nobody_decided_in_time_is_remembered_too(one: Replica, other
     assert (await other.ask(petition())).approval != approval.id
 
 
+async def test_who_is_held_until_nobody_can_decide_any_more_is_told_the_end(one: Replica, wall: Wall) -> None:
+    """Not that it still waits: the end is written at the tick after it."""
+    asking, _ = await held(one, petition(hold=0.01, expires=0.01, timeout="allow"))
+    await asyncio.sleep(0.02)
+    assert not asking.done()
+    wall.now += 0.01
+    await one.tick()
+    assert (await asking).granted
+
+
 async def test_a_policy_may_let_a_call_pass_on_which_nobody_decided(one: Replica, other: Replica, wall: Wall) -> None:
     """Also where the call comes before anybody has noticed that its time is over."""
     asked = petition(timeout="allow", expires=600.0)

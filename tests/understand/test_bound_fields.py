@@ -81,9 +81,18 @@ def message(meta: dict[str, Any]) -> bytes:
     return orjson.dumps({"jsonrpc": "2.0", "id": len(meta), "method": "tools/call", "params": {"_meta": meta}})
 
 
+def test_a_notification_is_another_call_than_the_request() -> None:
+    mcp = made(JSON, protocol="mcp")
+    first, second, told = (
+        orjson.dumps({"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "pay"}, **ident})
+        for ident in ({"id": 1}, {"id": "2"}, {})
+    )
+    assert bound(mcp, first) == bound(mcp, second) != bound(mcp, told)
+
+
 def test_of_meta_only_what_names_the_exchange_may_differ() -> None:
     mcp = made(JSON, protocol="mcp")
-    same = [
+    same: list[dict[str, Any]] = [
         {},
         {"progressToken": 7},
         {"claudecode/toolUseId": "toolu_1", "toolgate/why": {"goal": "x"}},
