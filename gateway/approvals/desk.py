@@ -236,7 +236,7 @@ class Desk:
 
 def _held_for(terms: Terms) -> float:
     """Seconds on the line. Who is held to the end of the time to decide hears what came of it, at a tick after that."""
-    return terms.hold if terms.hold < terms.expires else terms.hold + 2 * TICK
+    return terms.hold if terms.hold < terms.expires else terms.hold + 4 * TICK
 
 
 async def _first(hooks: tuple[Before, ...], call: Call, petition: Petition) -> Ruling | None:
