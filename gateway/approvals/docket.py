@@ -33,6 +33,8 @@ KEPT = 3600.0
 """Seconds for which an approval is kept after its end; so long it can be looked at, and its end be told."""
 UNKNOWN = 7 * 86400.0
 """Seconds for which one is kept whose call was begun and never ended: somebody must see that."""
+_SET_ASIDE = frozenset({ApprovalState.RUNNING, ApprovalState.DONE})
+"""Of whose calls somebody may want to know what became, also after the same call has been asked about anew."""
 _STANDING = OPEN | {ApprovalState.DENIED, ApprovalState.ANSWERED, ApprovalState.EXPIRED}
 TRIES = 8
 """Attempts at a step while others change the same approval."""
@@ -101,7 +103,7 @@ class Docket(Known):
                     return standing
                 approval = self._new(petition, canary=canary)
                 if await self._put_new(paper, approval, petition.payload):
-                    if standing is not None and standing.state is ApprovalState.RUNNING:
+                    if standing is not None and standing.state in _SET_ASIDE:
                         await self._put(None, structs.replace(standing, binding=_aside(petition.binding, standing.id)))
                     return approval
         raise StoreUnavailable("the approval is changed by others all the time")
@@ -288,7 +290,7 @@ class Docket(Known):
 
 
 def _aside(binding: str, ident: str) -> str:
-    """Under which name an approval is kept that still runs, when the same call is asked about anew."""
+    """Under which name an approval is kept that runs or has run, when the same call is asked about anew."""
     return f"{binding}/{ident}"
 
 

@@ -11,6 +11,9 @@ from gateway.model import Approval, ApprovalState
 
 log = logging.getLogger("toolgate.approvals")
 
+MOST_MOVED = 1_000
+"""Approvals that were replaced and may turn up set aside: at once, but on other replicas."""
+
 Told = Callable[[Approval | None, Approval | None], None]
 """Is told of each change: how it stood before, and how it stands; None for nothing."""
 
@@ -22,6 +25,8 @@ class Known:
         self._known: dict[str, tuple[int, Approval]] = {}
         self._bindings: dict[str, str] = {}
         self._told: list[Told] = []
+        self._moved: dict[str, Approval] = {}
+        """Those in whose place the same call has been asked about anew, by id: set aside, they are no new ones."""
         self.shares = Shares()
         """What is kept of each agent."""
         self.due = Due()
@@ -74,6 +79,8 @@ class Known:
             if self._bindings.get(before.id) == binding:
                 del self._bindings[before.id]
             self.shares.less(before)
+            if approval is not None and approval.id != before.id:
+                self._move(before)
         if approval is None:
             self._known.pop(binding, None)
         else:
@@ -81,8 +88,14 @@ class Known:
             self._bindings[approval.id] = binding
             self.shares.more(approval)
             self.due.expect(before, approval, self, len(self))
-        if before != approval:
-            self._tell(before, approval)
+        was = before if before is not None or approval is None else self._moved.pop(approval.id, None)
+        if was != approval:
+            self._tell(was, approval)
+
+    def _move(self, approval: Approval) -> None:
+        if len(self._moved) >= MOST_MOVED:
+            del self._moved[next(iter(self._moved))]
+        self._moved[approval.id] = approval
 
     def _tell(self, before: Approval | None, after: Approval | None) -> None:
         for told_ in self._told:

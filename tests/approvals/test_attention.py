@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gateway.approvals.attention import HOUR, OPENING, SHARE, AttentionBudgets, Window, busy, sampled
-from gateway.model import Attention, Reason, Terms
+from gateway.approvals.states import claimed, ended, voted
+from gateway.model import Attention, Reason, Terms, Vote
 from gateway.stores.memory_cabinet import MemoryCabinet
 
 from .asked import NOW, Time, docket, petition
@@ -149,3 +150,14 @@ async def test_however_many_agents_ask_the_budget_holds_and_nobody_has_more_than
         got[agent] = got.get(agent, 0) + await house.come(agent)
     assert sum(got.values()) <= 12
     assert max(got.values()) <= 12 * SHARE / (SHARE + 1) + 1
+
+
+async def test_a_call_that_is_made_again_counts_once_more_and_what_became_of_the_first_does_not():
+    house, time = gatehouse(per_hour=4)
+    for _ in range(2):
+        assert await house.come(binding="same")
+        approval = house.docket.bound("same")
+        await house.docket.step(approval.id, lambda one: voted(one, Vote("ada", "approve", time()), time()))
+        await house.docket.step(approval.id, lambda one: claimed(one, "c", time()))
+        await house.docket.step(approval.id, lambda one: ended(one, "c", "200"))
+    assert house.budgets.spent("money", time()) == 2

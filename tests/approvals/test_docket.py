@@ -305,3 +305,26 @@ async def test_what_still_runs_when_the_same_call_is_asked_about_anew_can_end(
     assert done is not None
     assert (done.state, done.outcome) == (ApprovalState.DONE, "200")
     assert other.docket.bound("b") == anew
+
+
+async def test_what_became_of_a_call_is_known_after_the_same_call_has_been_asked_about_anew(
+    one: Replica, other: Replica, wall: Wall
+) -> None:
+    """Its agent may still ask for it by its id. It is no new approval to whoever is told of changes."""
+    opened = await one.docket.open(petition(valid=60.0))
+    await one.vote(opened.id)
+    await one.docket.step(opened.id, lambda approval: claimed(approval, "c", wall()))
+    await one.docket.step(opened.id, lambda approval: ended(approval, "c", "200"))
+    await other.tick()
+    new: list[str] = []
+    for replica in (one, other):
+        replica.docket.watch(
+            lambda before, after: new.append(after.id) if after and (not before or before.id != after.id) else None
+        )
+    anew = await one.docket.open(petition())
+    await other.tick()
+    for replica in (one, other):
+        done = replica.docket.find(opened.id)
+        assert done is not None
+        assert (done.state, done.outcome) == (ApprovalState.DONE, "200")
+    assert new == [anew.id, anew.id], "once on each replica"

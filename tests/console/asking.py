@@ -104,6 +104,10 @@ class Asking:
             peer.send(request("POST", target, [*fields, ("Connection", "close")], data))
             return read_response(peer, "POST")
 
+    def recorded(self, agent: str, run: str) -> None:
+        """Wait until the console knows the run: pages tell what stood in the store when they were made."""
+        eventually(lambda: self.gateway.ask(f"/runs/{agent}/{run}")[0] == 200, what="the run is in the store")
+
     def pay(self, amount: float, to: str = "DE02-ACME", agent: str = "treasurer", run: str = "", **rest: Any) -> Held:
         """An agent pays, and is held until somebody decides; in a run of its own, since a verdict is remembered."""
         body = {"to": to, "amount": amount, "currency": "EUR", **rest}

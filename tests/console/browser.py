@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = os.environ.get("TOOLGATE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-expect.set_options(timeout=20_000)  # milliseconds: machines that test are busy
 DESKTOP, PHONE = (1280, 900), (390, 844)
 
 

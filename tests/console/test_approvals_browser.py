@@ -81,6 +81,7 @@ def test_a_call_shows_up_by_itself_and_runs_by_one_key(page: Page, office: Askin
 
 def test_what_is_asked_is_told_at_once(page: Page, office: Asking) -> None:
     office.post("treasurer", "inv-2", "/bank/transfers", {"to": "DE02-ACME", "amount": 10, "currency": "EUR"})
+    office.recorded("treasurer", "inv-2")
     office.pay(902, "XX66", run="inv-2", note="for\u202e you\u200b", site="раураl.com", long="x" * 1000)
     look(page, "more than 500")
     told = page.locator("#beside article")
