@@ -5,7 +5,7 @@ All of it belongs to ``Pipeline.run``, whose exits end what breaks in here too.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from gateway.guarding import guard_result
 from gateway.means import Means
 from gateway.model import Answered, Call, Lent, Outcome, Permit, Reason, Refusal
 from gateway.ports import Lender
+from gateway.remembering import hearing
 from gateway.replies import timed, told
 from gateway.story import Story
 from gateway.street import Street
@@ -45,9 +46,12 @@ def execute(means: Means, permit: Permit, story: Story) -> Generator[Effect, Any
     """
     street, call = means.streets[permit.call.tool.name], permit.call
     lent = None if street.lender is None else (yield from _lend(street.lender, call, story))
+    if story.writing and street.memory is not None and (conditions := street.memory.conditions(call)):
+        lent = Lent(conditions) if lent is None else structs.replace(lent, fields=(*conditions, *lent.fields))
     story.sent = True
-    plain = street.hears or street.reader.plain(call)
-    answered: Answered = yield Send(permit, plain, street.compares or street.hears, lent)
+    plain = street.hears or street.memory is not None or street.reader.plain(call)
+    hears = street.hears or street.memory is not None
+    answered: Answered = yield Send(permit, plain, street.compares or hears, lent)
     _arrived(means, street, permit, answered, story)
     answer = story.answer = _through(means, street, permit, answered, story)
     counted = street.budgets is not None
@@ -106,11 +110,17 @@ def _through(means: Means, street: Street, permit: Permit, answered: Answered, s
             _hold_tunnel(judge)
         else:
             answer = _read_by(street, permit, answered, judge)
+    hearers = []
     if street.hears and call.flow is not None:
         labels = _tainted(means, street, call)
         call.flow.say(said_in(call))
-        if has_body and answered.status != _SWITCHED:
-            return Listening(answer, partial(_hear, call, labels, answered))
+        hearers.append(partial(_hear, call, labels, answered))
+    if street.memory is not None and (learns := hearing(means, street, permit, answered, story)) is not None:
+        hearers.append(learns)
+        if not has_body:
+            learns(b"")
+    if hearers and has_body and answered.status != _SWITCHED:
+        return Listening(answer, hearers[0] if len(hearers) == 1 else partial(_all_hear, hearers))
     return answer
 
 
@@ -146,6 +156,11 @@ def _tainted(means: Means, street: Street, call: Call) -> tuple[str, ...]:
         means.runs.mark(call.tree, labels)
         call.flow.mark(labels)
     return labels
+
+
+def _all_hear(hearers: Sequence[Callable[[bytes], None]], data: bytes) -> None:
+    for hear in hearers:
+        hear(data)
 
 
 def _hear(call: Call, labels: tuple[str, ...], answered: Answered, data: bytes) -> None:

@@ -97,3 +97,11 @@ class ClientGone(ToolgateError):  # noqa: N818 - an event
 
 class StoreUnavailable(ToolgateError):  # noqa: N818 - a state of the world
     """The shared store cannot be reached now. Nobody's fault here; what follows is said where it is caught."""
+
+
+class BusyError(ToolgateError):
+    """Another call is writing this key of a memory."""
+
+
+class MovedError(ToolgateError):
+    """A key of a memory does not stand any more as a write was decided upon."""

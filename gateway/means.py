@@ -13,6 +13,7 @@ from gateway.identify import Source
 from gateway.model import Call, Refusal, Spoke
 from gateway.ports import (
     Clock,
+    Coherence,
     Desk,
     Flows,
     Guards,
@@ -61,6 +62,8 @@ class Means(Struct, frozen=True):
     """None: nothing is known of where values come from."""
     guards: Guards | None = None
     tasks: Tasks | None = None
+    coherence: Coherence | None = None
+    """None: no tool is declared a memory, and no rule asks what has changed."""
 
     def reply(self, refusal: Refusal, story: Story) -> Reply:
         """What the agent is told instead of an answer."""

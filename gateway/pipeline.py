@@ -32,6 +32,7 @@ from gateway.means import Means
 from gateway.model import Agent, Call, Decision, Hold, Outcome, Permit, Reason, Refusal, Request
 from gateway.people import ask, claim, edited
 from gateway.ports import Tasks
+from gateway.remembering import claim_writes, remembered, settle_writes
 from gateway.replies import broken, broken_off, timed
 from gateway.statuses import is_status, status_way
 from gateway.story import Story
@@ -64,6 +65,9 @@ class Pipeline(Means, frozen=True):
             story.decided = story.opened = self.clock()
             if decision.spoke:
                 self.heed(story, decision.spoke)
+            if isinstance(decision, Permit) and decision.call.glances:
+                street = self.streets[decision.call.tool.name]
+                decision = story.decision = yield from claim_writes(self, street, decision, story)
             if isinstance(decision, Permit) and decision.ruling is not None and decision.ruling.approval:
                 decision = story.decision = yield from claim(self, decision, decision.ruling, story)
             if isinstance(decision, Permit):
@@ -115,6 +119,14 @@ class Pipeline(Means, frozen=True):
             self._settle(story, outcome, ended)
 
     def _settle(self, story: Story, outcome: Outcome, ended: float) -> None:
+        try:
+            street = self.streets.get(story.tool)
+            if street is not None and street.memory is not None:
+                settle_writes(self, street.memory, story, outcome)
+        finally:
+            self._give_back(story, outcome, ended)
+
+    def _give_back(self, story: Story, outcome: Outcome, ended: float) -> None:
         try:
             if story.sent:
                 self.ledger.settle(story.holds, outcome, ended)
@@ -195,6 +207,8 @@ class Pipeline(Means, frozen=True):
             call = self._prepare(call, street, story, body)
             if street.guards is not None:
                 call = yield from guarded(self, street, call, story)
+            if street.memory is not None or street.drifts:
+                call = yield from remembered(self, street, call, story)
             return (yield from self._decide(call, street, story))
         except Refused as refused:
             return refusal_of(refused)

@@ -14,12 +14,15 @@ from gateway.model import (
     Approval,
     Balance,
     Call,
+    Change,
     Claim,
     Draw,
     Drawn,
     Entry,
     Fields,
+    Glance,
     Hold,
+    Learnt,
     Lease,
     Lent,
     Outcome,
@@ -29,6 +32,7 @@ from gateway.model import (
     RateClaim,
     Ruling,
     Run,
+    Touch,
     Trace,
     Want,
 )
@@ -289,6 +293,34 @@ class Tasks(Protocol):
     def enter(self, call: Call) -> tuple[str, float, tuple[str, ...]]:
         """The task of the call's run (empty for none), seconds since it is in it, and the labels that it then has.
         Raises Refused (OUTSIDE_TASK) where the call names another, or one that the run cannot be put in."""
+
+
+class Coherence(Protocol):
+    """What is known of memories that tools keep: how keys stand, and which run has seen what (``coherence/steps.py``).
+    The ``async`` ones raise StoreUnavailable where that is shared and cannot be reached."""
+
+    async def glance(self, call: Call, touches: Sequence[Touch]) -> tuple[Glance, ...]:
+        """What the call finds at these keys; all that its run has learnt or written before is known by then."""
+
+    async def drift(self, call: Call) -> tuple[tuple[str, str], ...]:
+        """Memory and key of all that the call's run has seen, and that does not stand so any more; bounded."""
+
+    async def claim(self, call: Call, glances: Sequence[Glance], seconds: float) -> None:
+        """The call is about to write these keys, all or none; after so long without a word it counts as gone.
+
+        Raises:
+            BusyError, MovedError: see ``claimed``. Nothing is claimed then.
+        """
+
+    def settle(self, call: Call, glances: Sequence[Glance], change: Change, made: Sequence[Learnt] = ()) -> None:
+        """A write has ended: ``change`` has come to stand at all these keys, and at those that its answer names; what
+        that tells of each is in ``made``."""
+
+    def release(self, call: Call, glances: Sequence[Glance]) -> None:
+        """A write that was claimed has not been made, for certain."""
+
+    def learn(self, call: Call, glances: Sequence[Glance], learnt: Sequence[Learnt], change: Change) -> None:
+        """The answer of a call tells this; keys that no glance is of were named only by the answer."""
 
 
 class Standings(Protocol):

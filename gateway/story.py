@@ -6,7 +6,21 @@ from collections.abc import Awaitable
 
 from gateway.decide.results import ResultJudge
 from gateway.identify import NO_RUN
-from gateway.model import NO_FACTS, Agent, Answered, Call, Changed, Decision, Hold, Outcome, Request, Ruling, Run, Trace
+from gateway.model import (
+    NO_FACTS,
+    Agent,
+    Answered,
+    Call,
+    Changed,
+    Decision,
+    Glance,
+    Hold,
+    Outcome,
+    Request,
+    Ruling,
+    Run,
+    Trace,
+)
 from gateway.understand.reader import Answer, Reader
 
 
@@ -25,6 +39,7 @@ class Story:
         "counted",
         "decided",
         "decision",
+        "heard",
         "holds",
         "ident",
         "judge",
@@ -38,6 +53,7 @@ class Story:
         "run",
         "sent",
         "tool",
+        "writing",
     )
 
     def __init__(self, ident: str, request: Request, began: float) -> None:
@@ -62,6 +78,10 @@ class Story:
         """What has been taken for it so far, and must be given back whatever becomes of it."""
         self.claimed: Ruling | None = None
         """The approval that has been taken for it, and is to be settled or given back."""
+        self.writing: tuple[Glance, ...] = ()
+        """Keys of a memory of which it is the writer, until it is settled or given back."""
+        self.heard: bytes | None = None
+        """The body of a write's answer, where something is to be learnt from it."""
         self.asked = 0.0
         """Seconds that it waited for a person."""
         self.counted = False
@@ -81,6 +101,11 @@ class Story:
         if taken:
             self.claimed = ruling
         return taken
+
+    async def write(self, claiming: Awaitable[None], glances: tuple[Glance, ...]) -> None:
+        """Begin a write, and note it in the same step, as ``keep``."""
+        await claiming
+        self.writing = glances
 
     async def queue(self, pacing: Awaitable[Hold]) -> Hold:
         """Wait for a turn, as ``keep``."""

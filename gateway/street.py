@@ -7,9 +7,11 @@ from typing import Any
 
 from msgspec import Struct, structs
 
+from gateway.coherence.shape import MemoryMap
 from gateway.cost.pricer import Pricer
 from gateway.decide.approvals import Asks
 from gateway.decide.budgets import Budgets
+from gateway.decide.conflicts import Conflicts
 from gateway.decide.guardrails import Guardrails
 from gateway.decide.results import Results
 from gateway.decide.shapes import Check, Quota
@@ -68,6 +70,12 @@ class Street(Struct, frozen=True):
     """What keeps the connection of a call that waits for a person alive; None where nothing can."""
     page: Callable[[Call, bytes | None, str], str] | None = None
     """The page of the approval with this id, where the agent's client opens pages; None where none is known."""
+    memory: MemoryMap | None = None
+    """Which calls touch which keys, where the tool is a memory that agents share."""
+    conflicts: Conflicts | None = None
+    """Judges what the calls of a memory find; also anew what a person has put into one."""
+    drifts: bool = False
+    """Some rule reads what of all that the run has seen has changed since."""
     reads_budgets: bool = False
     """Some rule reads what is left of the budgets."""
 

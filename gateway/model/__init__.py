@@ -37,6 +37,7 @@ from gateway.model.claims import (
     RunSettings,
     SlotClaim,
 )
+from gateway.model.coherence import Change, Glance, How, Learnt, Seen, Standing, Touch
 from gateway.model.outcomes import NOTHING_FOUND, Answered, Findings, Outcome, Proposal, Trace, Usage
 from gateway.model.reasons import SAFE_METHODS, Mode, Reason, Verdict
 from gateway.model.tools import Caps, Fields, FlowLabels, Origin, Timeouts, Tool
@@ -60,6 +61,7 @@ __all__ = [
     "BudgetSettings",
     "Call",
     "Caps",
+    "Change",
     "Changed",
     "CircuitClaim",
     "CircuitSettings",
@@ -73,8 +75,11 @@ __all__ = [
     "Fields",
     "Findings",
     "FlowLabels",
+    "Glance",
     "Held",
     "Hold",
+    "How",
+    "Learnt",
     "Lease",
     "Lent",
     "LoopClaim",
@@ -100,11 +105,14 @@ __all__ = [
     "Run",
     "RunClaim",
     "RunSettings",
+    "Seen",
     "SlotClaim",
     "Spoke",
+    "Standing",
     "Terms",
     "Timeouts",
     "Tool",
+    "Touch",
     "Trace",
     "Treated",
     "Usage",

@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 
 from gateway.model.approvals import Ruling
 from gateway.model.claims import Hold
+from gateway.model.coherence import Glance
 from gateway.model.tools import Fields, Tool
 from gateway.model.verdicts import Question, Refusal, Spoke
 
@@ -186,6 +187,10 @@ class Call(Struct, frozen=True):
     """How much it can cost at most, where it asks a model and a budget counts it."""
     flow: Any = None
     """What is known of where values come from in its run (``ports.Flow``); None where no rule of the tool asks."""
+    glances: tuple[Glance, ...] = ()
+    """What it finds at the keys of a memory that it touches."""
+    drift: tuple[str, ...] = ()
+    """``memory/key`` of all that its run has seen and that has changed since; where some rule of the tool reads it."""
 
     @property
     def tree(self) -> tuple[str, str]:

@@ -41,6 +41,8 @@ class Reason(StrEnum):
     BUDGET_EXHAUSTED = "budget_exhausted"
     RUN_LIMITED = "run_limited"
     STATE_UNAVAILABLE = "state_unavailable"
+    MEMORY_STALE = "memory_stale"
+    MEMORY_UNREAD = "memory_unread"
     UPSTREAM_UNREACHABLE = "upstream_unreachable"
     UPSTREAM_TIMEOUT = "upstream_timeout"
     UPSTREAM_PROTOCOL = "upstream_protocol"

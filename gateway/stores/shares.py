@@ -75,6 +75,11 @@ class Shares(Generic[K, V]):
             del self._keys[agent]
         return value
 
+    def owner(self, key: K) -> str | None:
+        """The agent for whom this key is kept."""
+        kept = self._values.get(key)
+        return None if kept is None else kept[0]
+
     def oldest(self) -> tuple[K, V] | None:
         """The key that was used least recently, and what is kept for it."""
         key = next(iter(self._values), None)

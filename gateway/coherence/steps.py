@@ -1,0 +1,152 @@
+"""How what is known of a key goes from one state to the next: pure functions, taken by compare and set.
+
+What makes it sound, whatever overlaps:
+- A read is known by what stood when it *began*. Whatever was written while it was on its way makes it stale, unless
+  its answer proves (by a version) that it is what stands now.
+- One write of a key is under way at a time. It begins only where what its run has seen still stands (the validation of
+  Kung and Robinson, 1981, with the writes of one key made serial), and when it ends, a change comes to stand that
+  nobody else has seen.
+- A write of which nobody knows what became is a change that nobody has seen, its own writer included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import structs
+
+from gateway.errors import BusyError, MovedError
+from gateway.model import Change, Glance, How, Learnt, Seen, Standing
+
+KEPT = 5
+"""Changes of a key that are remembered: for what has changed since, and to tell an old version from a new one."""
+LAG = 5.0
+"""Seconds for which a version that is known to be older is taken for a slow replica of the store; after that, it stands
+again."""
+
+
+def found(now_stands: Standing | None, began: Glance, learnt: Learnt, change: Change) -> tuple[Standing, Seen]:
+    """A read has ended: what stands now, and what its run has seen.
+
+    ``began`` is what the call found when it came, ``change`` what to note where it found something new (its id and
+    time, no agent).
+    """
+    at, whole = change.at, learnt.whole
+    how = How.DELETED if learnt.gone else How.FOUND
+    fresh = structs.replace(change, how=how, versions=dict(learnt.versions), text=learnt.text)
+    if now_stands is None:
+        known = began.standing is None  # else its record was pushed out meanwhile, and with it what was written
+        return Standing((fresh,)), Seen(fresh.id if known else "", at, whole)
+    newest = now_stands.newest
+    same = _same(newest.versions, learnt.versions)
+    if same and (newest.how is How.DELETED) == learnt.gone:
+        return _richer(now_stands, learnt), Seen(newest.id, at, whole)
+    before = "" if began.standing is None else began.standing.newest.id
+    if before != newest.id or now_stands.writer:
+        return now_stands, Seen(before, at, whole)
+    older = older_than_known(began, learnt, at)
+    if older is not None:
+        return now_stands, Seen(older.id, at, whole)
+    if same is None and (newest.how is How.DELETED) == learnt.gone:
+        return _richer(now_stands, learnt), Seen(newest.id, at, whole)
+    return _changed(now_stands, fresh), Seen(fresh.id, at, whole)
+
+
+def older_than_known(began: Glance, learnt: Learnt, now: float) -> Change | None:
+    """The earlier state that an answer shows, although a newer one stood already when the read began: the answer of a
+    replica of the store that lags behind. None for anything else."""
+    standing = began.standing
+    if standing is None or standing.writer or now - standing.newest.at >= LAG:
+        return None
+    if _same(standing.newest.versions, learnt.versions) is not False:
+        return None
+    return next((it for it in reversed(standing.changes[:-1]) if _same(it.versions, learnt.versions)), None)
+
+
+def claimed(now_stands: Standing | None, glance: Glance, call: str, agent: str, now: float, until: float) -> Standing:
+    """The call is about to write; ``glance`` is what it was decided upon.
+
+    Raises:
+        BusyError: somebody else is writing. The message is memory and key.
+        MovedError: it stands otherwise by now; of a writer that has vanished, nobody knows what it did.
+    """
+    named = "/".join(glance.touch.place)
+    if now_stands is not None and now_stands.writer:
+        if now_stands.until > now:
+            raise BusyError(named)
+        raise MovedError(named)
+    then = None if glance.standing is None else glance.standing.newest.id
+    if (None if now_stands is None else now_stands.newest.id) != then:
+        raise MovedError(named)
+    changes = () if now_stands is None else now_stands.changes
+    return Standing(changes or (_NOTHING,), call, agent, until)
+
+
+def abandoned(now_stands: Standing, now: float) -> Standing:
+    """What stands after a writer of which nothing was heard in time: a change that nobody has seen."""
+    if not now_stands.writer or now_stands.until > now:
+        return now_stands
+    # an id of its own: should the writer end after all, that is another change, which nobody has seen either
+    lost = Change(f"{now_stands.writer}?", How.UNKNOWN, now_stands.writing, at=now_stands.until)
+    return structs.replace(_changed(now_stands, lost), writer="", writing="", until=0.0)
+
+
+def written(now_stands: Standing | None, glance: Glance, change: Change) -> tuple[Standing, Seen | None]:
+    """A write has ended as ``change`` says (written, deleted, or unknown): what stands, and what its run has seen of it
+    by that; None: it does not know what stands now.
+
+    ``glance`` is what it was decided upon. Also of a writer that was taken for gone: its write has come after all.
+    """
+    if now_stands is None:
+        return Standing((change,)), None if glance.standing is not None else _knows(change)
+    own = now_stands.writer == change.id
+    based = "" if glance.standing is None else glance.standing.newest.id
+    alone = own and now_stands.newest.id == based
+    standing = _changed(now_stands, change)
+    if own:
+        standing = structs.replace(standing, writer="", writing="", until=0.0)
+    return standing, _knows(change) if alone else None
+
+
+def with_evidence(change: Change, learnt: Learnt) -> Change:
+    """A write with what its answer tells of the state that it has made."""
+    return structs.replace(change, versions=dict(learnt.versions), text=learnt.text)
+
+
+def _knows(change: Change) -> Seen | None:
+    return None if change.how is How.UNKNOWN else Seen(change.id, change.at)
+
+
+def unwritten(now_stands: Standing | None, call: str) -> Standing | None:
+    """A write that never happened, for certain: what stands, where the call was the writer; None: nothing is left."""
+    if now_stands is None or now_stands.writer != call:
+        return now_stands
+    if now_stands.changes == (_NOTHING,):
+        return None
+    return structs.replace(now_stands, writer="", writing="", until=0.0)
+
+
+_NOTHING = Change("", How.DELETED)
+"""Stands where nothing is known of a key that is being written."""
+
+
+def _same(known: Mapping[str, str], told: Mapping[str, str]) -> bool | None:
+    """Whether both are the same state; None where they have no kind of evidence in common."""
+    common = known.keys() & told.keys()
+    return all(known[kind] == told[kind] for kind in common) if common else None
+
+
+def _richer(standing: Standing, learnt: Learnt) -> Standing:
+    """The newest change with evidence that nobody had of it so far."""
+    newest = standing.newest
+    text = newest.text if learnt.text is None else learnt.text
+    versions = {**newest.versions, **learnt.versions}
+    if versions == newest.versions and text == newest.text:
+        return standing
+    better = structs.replace(newest, versions=versions, text=text)
+    return structs.replace(standing, changes=(*standing.changes[:-1], better))
+
+
+def _changed(standing: Standing, change: Change) -> Standing:
+    kept = tuple([it for it in standing.changes if it.id])
+    return structs.replace(standing, changes=(*kept, change)[-KEPT:])

@@ -1,0 +1,125 @@
+"""What one process knows of memories that tools keep. Implements ``ports.Coherence``; bounded, and shared fairly.
+
+What has been pushed out makes nothing unsafe: what a run has seen of a key of which nothing is known any more counts as
+stale, and who has seen nothing must read first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from gateway.coherence.steps import abandoned, claimed, found, unwritten, with_evidence, written
+from gateway.model import Call, Change, Glance, Learnt, Seen, Standing, Touch
+from gateway.policy.guards import short
+from gateway.stores.shares import Shares
+
+MOST_KEYS = 20_000
+MOST_RUNS = 10_000
+MOST_SEEN = 1_000
+"""Keys that are remembered of one run."""
+
+_Place = tuple[str, str]
+_RunKey = tuple[str, str]
+
+
+def _run(call: Call) -> _RunKey:
+    """Whose reads count for whose writes: those of one run of one agent. Another agent has not seen what this one saw,
+    also where one led to the other."""
+    return call.agent.id, short(call.run.id)
+
+
+def _place(place: _Place) -> _Place:
+    return place[0], short(place[1])
+
+
+class CoherenceBook:
+    """How keys stand, and what runs have seen."""
+
+    def __init__(self, wall: Callable[[], float]) -> None:
+        """``wall`` gives seconds since the epoch."""
+        self._wall = wall
+        self._standings: Shares[_Place, Standing] = Shares(MOST_KEYS)
+        self._seen: Shares[_RunKey, OrderedDict[_Place, Seen]] = Shares(MOST_RUNS)
+
+    async def glance(self, call: Call, touches: Sequence[Touch]) -> tuple[Glance, ...]:
+        """What the call finds."""
+        return tuple([self._glance(call, touch) for touch in touches])
+
+    async def drift(self, call: Call) -> tuple[_Place, ...]:
+        """What has changed since the run saw it."""
+        seen = self._seen.use(_run(call))
+        if seen is None:
+            return ()
+        return tuple([place for place, what in seen.items() if self._superseded(place, what)])
+
+    async def claim(self, call: Call, glances: Sequence[Glance], seconds: float) -> None:
+        """Begin to write, all or nothing."""
+        now = self._wall()
+        begun = []
+        for glance in glances:
+            place = _place(glance.touch.place)
+            stands = self._standing(place)
+            begun.append((place, claimed(stands, glance, call.id, call.agent.id, now, now + seconds)))
+        for place, standing in begun:
+            self._put(call, place, standing)
+
+    def settle(self, call: Call, glances: Sequence[Glance], change: Change, made: Sequence[Learnt] = ()) -> None:
+        """A write has ended."""
+        told = {_place(learnt.place): learnt for learnt in made}
+        began = {_place(glance.touch.place): glance for glance in glances}
+        for place in {**began, **told}:
+            known = change if (learnt := told.get(place)) is None else with_evidence(change, learnt)
+            standing, seen = written(self._standing(place), began.get(place) or Glance(Touch(*place)), known)
+            self._put(call, place, standing)
+            self._see(call, place, seen)
+
+    def release(self, call: Call, glances: Sequence[Glance]) -> None:
+        """A write has not been made."""
+        for glance in glances:
+            place = _place(glance.touch.place)
+            self._put(call, place, unwritten(self._standing(place), call.id))
+
+    def learn(self, call: Call, glances: Sequence[Glance], learnt: Sequence[Learnt], change: Change) -> None:
+        """An answer tells something."""
+        began = {_place(glance.touch.place): glance for glance in glances}
+        for told in learnt:
+            place = _place(told.place)
+            glance = began.get(place) or Glance(Touch(*place))
+            standing, seen = found(self._standing(place), glance, told, change)
+            self._put(call, place, standing)
+            self._see(call, place, seen)
+
+    def _glance(self, call: Call, touch: Touch) -> Glance:
+        place = _place(touch.place)
+        standing = self._standing(place)
+        seen = self._seen.use(_run(call))
+        return Glance(touch, standing, None if seen is None else seen.get(place))
+
+    def _standing(self, place: _Place) -> Standing | None:
+        kept = self._standings.use(place)
+        return None if kept is None else abandoned(kept, self._wall())
+
+    def _superseded(self, place: _Place, seen: Seen) -> bool:
+        return Glance(Touch(*place), self._standing(place), seen).stale
+
+    def _put(self, call: Call, place: _Place, standing: Standing | None) -> None:
+        if standing is None:
+            self._standings.pop(place)
+            return
+        # for whoever touched it first: who floods a memory with keys pushes out such keys, not others'
+        self._standings.put(self._standings.owner(place) or call.agent.id, place, standing)
+
+    def _see(self, call: Call, place: _Place, seen: Seen | None) -> None:
+        run = _run(call)
+        having = self._seen.use(run)
+        if having is None:
+            having = OrderedDict()
+            self._seen.put(run[0], run, having)
+        if seen is None:
+            having.pop(place, None)
+            return
+        having[place] = seen
+        having.move_to_end(place)
+        if len(having) > MOST_SEEN:
+            having.popitem(last=False)
