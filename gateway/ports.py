@@ -299,8 +299,9 @@ class Coherence(Protocol):
     """What is known of memories that tools keep: how keys stand, and which run has seen what (``coherence/steps.py``).
     The ``async`` ones raise StoreUnavailable where that is shared and cannot be reached."""
 
-    async def glance(self, call: Call, touches: Sequence[Touch]) -> tuple[Glance, ...]:
-        """What the call finds at these keys; all that its run has learnt or written before is known by then."""
+    async def glance(self, call: Call, touches: Sequence[Touch]) -> tuple[int, tuple[Glance, ...]]:
+        """The edition of the book, for ``Call.edition``, and what the call finds at these keys; all that its run has
+        learnt or written before is known by then."""
 
     async def drift(self, call: Call) -> tuple[tuple[str, str], ...]:
         """Memory and key of all that the call's run has seen, and that does not stand so any more; bounded."""
@@ -320,7 +321,8 @@ class Coherence(Protocol):
         """A write that was claimed has not been made, for certain."""
 
     def learn(self, call: Call, glances: Sequence[Glance], learnt: Sequence[Learnt], change: Change) -> None:
-        """The answer of a call tells this; keys that no glance is of were named only by the answer."""
+        """The answer of a call tells this; keys that no glance is of were named only by the answer, and count as seen
+        where they have not changed since ``Call.edition``."""
 
 
 class Standings(Protocol):

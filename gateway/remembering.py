@@ -38,7 +38,8 @@ def remembered(means: Means, street: Street, call: Call, story: Story) -> Genera
         parts.append(looked)
     call = yield from _looked(means, street, structs.replace(call, parts=tuple(parts)))
     if parts:
-        call = structs.replace(call, glances=tuple([glance for part in parts for glance in part.glances]))
+        glances = tuple([glance for part in parts for glance in part.glances])
+        call = structs.replace(call, glances=glances, edition=min(part.edition for part in parts))
     story.call = call
     return call
 
@@ -46,14 +47,18 @@ def remembered(means: Means, street: Street, call: Call, story: Story) -> Genera
 def _looked(means: Means, street: Street, call: Call) -> Generator[Effect, Any, Call]:
     coherence, memory = means.coherence, street.memory
     touches = memory.touches(call) if memory is not None and not call.parts else ()
-    if coherence is None or not (touches or street.drifts):
+    hears = memory is not None and memory.hears(call)
+    if coherence is None or not (touches or hears or street.drifts):
         return call
+    edition, glances = 0, ()
     try:
-        glances = (yield Await(coherence.glance(call, touches), call)) if touches else ()
+        if touches or hears:
+            edition, glances = yield Await(coherence.glance(call, touches), call)
         drift = (yield Await(coherence.drift(call), call)) if street.drifts else ()
     except StoreUnavailable as error:
         raise Refused(Reason.STATE_UNAVAILABLE, 503, f"what memories hold cannot be known now: {error}") from None
-    return structs.replace(call, glances=glances, drift=tuple([f"{memory}/{key}" for memory, key in drift]))
+    drifted = tuple([f"{memory}/{key}" for memory, key in drift])
+    return structs.replace(call, glances=glances, edition=edition, drift=drifted)
 
 
 def writes_of(call: Call) -> tuple[Glance, ...]:

@@ -25,24 +25,24 @@ LAG = 5.0
 again."""
 
 
-def found(now_stands: Standing | None, began: Glance, learnt: Learnt, change: Change) -> tuple[Standing, Seen]:
+def found(now_stands: Standing | None, began: Glance | None, learnt: Learnt, change: Change) -> tuple[Standing, Seen]:
     """A read has ended: what stands now, and what its run has seen.
 
-    ``began`` is what the call found when it came, ``change`` what to note where it found something new (its id and
-    time, no agent).
+    ``began`` is what stood when the call came; None where nobody knows that any more, so that it may have been written
+    meanwhile. ``change`` is what to note where it found something new (its id and time, no agent).
     """
     at, whole = change.at, learnt.whole
     how = How.DELETED if learnt.gone else How.FOUND
     fresh = structs.replace(change, how=how, versions=dict(learnt.versions), text=learnt.text)
     if now_stands is None:
-        known = began.standing is None  # else its record was pushed out meanwhile, and with it what was written
+        known = began is not None and began.standing is None  # else what was written meanwhile is forgotten
         return Standing((fresh,)), Seen(fresh.id if known else "", at, whole)
     newest = now_stands.newest
     same = _same(newest.versions, learnt.versions)
     if same and (newest.how is How.DELETED) == learnt.gone:
         return _richer(now_stands, learnt), Seen(newest.id, at, whole)
-    before = "" if began.standing is None else began.standing.newest.id
-    if before != newest.id or now_stands.writer:
+    before = "" if began is None or began.standing is None else began.standing.newest.id
+    if began is None or before != newest.id or now_stands.writer:
         return now_stands, Seen(before, at, whole)
     older = older_than_known(began, learnt, at)
     if older is not None:
@@ -91,16 +91,17 @@ def abandoned(now_stands: Standing, now: float) -> Standing:
     return structs.replace(_changed(now_stands, lost), writer="", writing="", until=0.0)
 
 
-def written(now_stands: Standing | None, glance: Glance, change: Change) -> tuple[Standing, Seen | None]:
+def written(now_stands: Standing | None, glance: Glance | None, change: Change) -> tuple[Standing, Seen | None]:
     """A write has ended as ``change`` says (written, deleted, or unknown): what stands, and what its run has seen of it
     by that; None: it does not know what stands now.
 
-    ``glance`` is what it was decided upon. Also of a writer that was taken for gone: its write has come after all.
+    ``glance`` is what it was decided upon; None of a key that is new, and that only the answer has named. Also of a
+    writer that was taken for gone: its write has come after all.
     """
-    if now_stands is None:
-        return Standing((change,)), None if glance.standing is not None else _knows(change)
+    if now_stands is None:  # the claim was pushed out, and whatever came after it
+        return Standing((change,)), _knows(change) if glance is None else None
     own = now_stands.writer == change.id
-    based = "" if glance.standing is None else glance.standing.newest.id
+    based = "" if glance is None or glance.standing is None else glance.standing.newest.id
     alone = own and now_stands.newest.id == based
     standing = _changed(now_stands, change)
     if own:

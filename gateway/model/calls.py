@@ -189,6 +189,8 @@ class Call(Struct, frozen=True):
     """What is known of where values come from in its run (``ports.Flow``); None where no rule of the tool asks."""
     glances: tuple[Glance, ...] = ()
     """What it finds at the keys of a memory that it touches."""
+    edition: int = 0
+    """Of what is known of memories, when it looked."""
     drift: tuple[str, ...] = ()
     """``memory/key`` of all that its run has seen and that has changed since; where some rule of the tool reads it."""
 

@@ -36,15 +36,17 @@ def _place(place: _Place) -> _Place:
 class CoherenceBook:
     """How keys stand, and what runs have seen."""
 
-    def __init__(self, wall: Callable[[], float]) -> None:
-        """``wall`` gives seconds since the epoch."""
+    def __init__(self, wall: Callable[[], float], most: int = MOST_KEYS) -> None:
+        """``wall`` gives seconds since the epoch; ``most`` keys are remembered."""
         self._wall = wall
-        self._standings: Shares[_Place, Standing] = Shares(MOST_KEYS)
+        self._standings: Shares[_Place, tuple[int, Standing]] = Shares(most)
         self._seen: Shares[_RunKey, OrderedDict[_Place, Seen]] = Shares(MOST_RUNS)
+        self._edition = self._forgot = 0
+        """Grows with each change of how a key stands; and what it was when a key was forgotten last."""
 
-    async def glance(self, call: Call, touches: Sequence[Touch]) -> tuple[Glance, ...]:
+    async def glance(self, call: Call, touches: Sequence[Touch]) -> tuple[int, tuple[Glance, ...]]:
         """What the call finds."""
-        return tuple([self._glance(call, touch) for touch in touches])
+        return self._edition, tuple([self._glance(call, touch) for touch in touches])
 
     async def drift(self, call: Call) -> tuple[_Place, ...]:
         """What has changed since the run saw it."""
@@ -70,7 +72,7 @@ class CoherenceBook:
         began = {_place(glance.touch.place): glance for glance in glances}
         for place in {**began, **told}:
             known = change if (learnt := told.get(place)) is None else with_evidence(change, learnt)
-            standing, seen = written(self._standing(place), began.get(place) or Glance(Touch(*place)), known)
+            standing, seen = written(self._standing(place), began.get(place), known)
             self._put(call, place, standing)
             self._see(call, place, seen)
 
@@ -85,10 +87,20 @@ class CoherenceBook:
         began = {_place(glance.touch.place): glance for glance in glances}
         for told in learnt:
             place = _place(told.place)
-            glance = began.get(place) or Glance(Touch(*place))
-            standing, seen = found(self._standing(place), glance, told, change)
+            standing, seen = found(self._standing(place), self._began(call, place, began.get(place)), told, change)
             self._put(call, place, standing)
             self._see(call, place, seen)
+
+    def _began(self, call: Call, place: _Place, glance: Glance | None) -> Glance | None:
+        """What stood when the call came; of a key that only its answer names, what stands, where that has not changed
+        since."""
+        kept = self._standings.get(place)
+        if kept is None:
+            known = self._forgot <= call.edition and (glance is None or glance.standing is None)
+            return Glance(Touch(*place)) if known else None
+        if glance is None and kept[0] <= call.edition:
+            return Glance(Touch(*place), kept[1])
+        return glance
 
     def _glance(self, call: Call, touch: Touch) -> Glance:
         place = _place(touch.place)
@@ -98,17 +110,23 @@ class CoherenceBook:
 
     def _standing(self, place: _Place) -> Standing | None:
         kept = self._standings.use(place)
-        return None if kept is None else abandoned(kept, self._wall())
+        return None if kept is None else abandoned(kept[1], self._wall())
 
     def _superseded(self, place: _Place, seen: Seen) -> bool:
         return Glance(Touch(*place), self._standing(place), seen).stale
 
     def _put(self, call: Call, place: _Place, standing: Standing | None) -> None:
+        self._edition += 1
         if standing is None:
             self._standings.pop(place)
             return
         # for whoever touched it first: who floods a memory with keys pushes out such keys, not others'
-        self._standings.put(self._standings.owner(place) or call.agent.id, place, standing)
+        owner = self._standings.owner(place) or call.agent.id
+        kept = self._standings.get(place)
+        same = kept is not None and (kept[1].newest.id, kept[1].writer) == (standing.newest.id, standing.writer)
+        edition = kept[0] if kept is not None and same else self._edition
+        if self._standings.put(owner, place, (edition, standing)) is not None:
+            self._forgot = self._edition
 
     def _see(self, call: Call, place: _Place, seen: Seen | None) -> None:
         run = _run(call)
