@@ -105,3 +105,21 @@ class BusyError(ToolgateError):
 
 class MovedError(ToolgateError):
     """A key of a memory does not stand any more as a write was decided upon."""
+
+
+class OverQuota(ToolgateError):  # noqa: N818 - a verdict, not a fault
+    """A namespace of the shared memory would hold more than it may. ``what``: items, size, value, keys_per_agent,
+    namespaces; ``limit`` is how much of it there may be."""
+
+    def __init__(self, what: str, limit: int, detail: str) -> None:
+        super().__init__(detail)
+        self.what, self.limit, self.detail = what, limit, detail
+
+
+class Forgotten(ToolgateError):  # noqa: N818 - a state of the world
+    """A namespace of the shared memory cannot be shown as of this revision: that is too long ago, or has not been."""
+
+    def __init__(self, namespace: str, revision: int, latest: int) -> None:
+        why = "is not kept any more" if revision <= latest else "has not been"
+        super().__init__(f"revision {revision} of {namespace} {why}; it is at {latest}")
+        self.revision, self.latest = revision, latest

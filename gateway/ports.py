@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -36,6 +36,7 @@ from gateway.model import (
     Trace,
     Want,
 )
+from gateway.model.shelf import Committed, Item, Mismatch, Page, Provenance, Put, ShelfLimits, ShelfUsage
 
 
 class Ledger(Protocol):
@@ -323,6 +324,70 @@ class Coherence(Protocol):
     def learn(self, call: Call, glances: Sequence[Glance], learnt: Sequence[Learnt], change: Change) -> None:
         """The answer of a call tells this; keys that no glance is of were named only by the answer, and count as seen
         where they have not changed since ``Call.edition``."""
+
+
+class Shelf(Protocol):
+    """The embedded shared memory. Each namespace has revisions, one for each change, never used twice, and an
+    ``epoch`` that names its present life: another one after it was removed or loaded, and where the store has lost
+    what it had. Every read shows one revision as a whole. What has expired is gone exactly at its time, by a revision
+    of its own. Durable where the store is: what is written is stored when it is answered.
+
+    All raise StoreUnavailable where the store cannot be reached; a ``commit`` may have been done then. Keys are texts
+    that can be encoded as UTF-8, in the order of its bytes; of a namespace that does not exist, a page is empty and
+    its epoch "".
+    """
+
+    async def commit(
+        self,
+        namespace: str,
+        puts: Sequence[Put],
+        by: Provenance,
+        limits: ShelfLimits,
+        *,
+        epoch: str | None = None,
+        compares: Sequence[tuple[str, int]] = (),
+    ) -> Committed | Mismatch:
+        """All of it or nothing, as one revision. Written where each ``Put.expect`` and each of ``compares`` (key,
+        revision; 0: no value stands) holds, and, unless all of these are 0, ``epoch`` is the present one (None:
+        whichever). Forgets of the past what ``limits`` say. Without ``puts`` it only compares and forgets.
+
+        Raises:
+            OverQuota: it would be more than ``limits`` allow.
+            ValueError: see ``check_puts``.
+        """
+
+    async def get(self, namespace: str, key: str, at: int | None = None) -> Page:
+        """What stands under a key, or stood at revision ``at``: one item or none. Raises Forgotten."""
+
+    async def scan(
+        self, namespace: str, prefix: str = "", after: str = "", limit: int = 100, at: int | None = None
+    ) -> Page:
+        """What stands under keys that begin so and come after ``after``, or stood at revision ``at``, in order; fewer
+        than ``limit`` where values are large. To go on, ask for what comes after the last, at the page's revision.
+        Raises Forgotten."""
+
+    async def history(self, namespace: str, key: str, limit: int = 100) -> Page:
+        """The versions of a key that are kept, the newest first, removals included."""
+
+    async def changes(self, namespace: str, after: int, limit: int = 100) -> Page:
+        """What was written after this revision, in order, removals and expiries included. What was written over since
+        may be left out; the newest version of each key never is. A revision is given whole, even beyond ``limit``.
+        To go on, ask from the last item's revision where there is ``more``, else from the page's. Raises Forgotten
+        where removals since then are not known any more, and from the future; then begin anew from 0, which gives all
+        that stands."""
+
+    async def usage(self, namespace: str) -> ShelfUsage:
+        """How much it holds."""
+
+    async def namespaces(self) -> Sequence[str]:
+        """Those that exist, in order."""
+
+    async def load(self, namespace: str, items: AsyncIterator[Item]) -> Committed:
+        """Put these items, by their own times and provenance, in the place of all that the namespace holds, as the
+        first revision of a new epoch; at once, when all of them are there. Raises OverQuota: too many namespaces."""
+
+    async def drop(self, namespace: str) -> bool:
+        """Remove it with its past. Whether there was one."""
 
 
 class Standings(Protocol):
