@@ -58,7 +58,10 @@ def older_than_known(began: Glance, learnt: Learnt, now: float) -> Change | None
     standing = began.standing
     if standing is None or standing.writer or now - standing.newest.at >= LAG:
         return None
-    if _same(standing.newest.versions, learnt.versions) is not False:
+    same = _same(standing.newest.versions, learnt.versions)
+    if same or (
+        same is None and standing.newest.how is not How.UNKNOWN
+    ):  # a write without evidence may bring text back
         return None
     return next((it for it in reversed(standing.changes[:-1]) if _same(it.versions, learnt.versions)), None)
 

@@ -40,6 +40,8 @@ class CoherenceBook:
         """``wall`` gives seconds since the epoch; ``most`` keys are remembered."""
         self._wall = wall
         self._standings: Shares[_Place, tuple[int, Standing]] = Shares(most)
+        self._written: dict[_Place, tuple[int, Standing]] = {}
+        """Those that are being written: never pushed out, and no more than calls under way."""
         self._seen: Shares[_RunKey, OrderedDict[_Place, Seen]] = Shares(MOST_RUNS)
         self._edition = self._forgot = 0
         """Grows with each change of how a key stands; and what it was when a key was forgotten last."""
@@ -94,7 +96,7 @@ class CoherenceBook:
     def _began(self, call: Call, place: _Place, glance: Glance | None) -> Glance | None:
         """What stood when the call came; of a key that only its answer names, what stands, where that has not changed
         since."""
-        kept = self._standings.get(place)
+        kept = self._kept(place)
         if kept is None:
             known = self._forgot <= call.edition and (glance is None or glance.standing is None)
             return Glance(Touch(*place)) if known else None
@@ -109,23 +111,30 @@ class CoherenceBook:
         return Glance(touch, standing, None if seen is None else seen.get(place))
 
     def _standing(self, place: _Place) -> Standing | None:
-        kept = self._standings.use(place)
+        kept = self._kept(place)
         return None if kept is None else abandoned(kept[1], self._wall())
+
+    def _kept(self, place: _Place) -> tuple[int, Standing] | None:
+        """With the edition in which it came to stand so."""
+        return self._written.get(place) or self._standings.use(place)
 
     def _superseded(self, place: _Place, seen: Seen) -> bool:
         return Glance(Touch(*place), self._standing(place), seen).stale
 
     def _put(self, call: Call, place: _Place, standing: Standing | None) -> None:
         self._edition += 1
+        kept = self._kept(place)
+        self._written.pop(place, None)
         if standing is None:
             self._standings.pop(place)
             return
+        same = kept is not None and (kept[1].newest.id, kept[1].writer) == (standing.newest.id, standing.writer)
+        stands = (kept[0] if kept is not None and same else self._edition, standing)
+        if standing.writer:
+            self._written[place] = stands
         # for whoever touched it first: who floods a memory with keys pushes out such keys, not others'
         owner = self._standings.owner(place) or call.agent.id
-        kept = self._standings.get(place)
-        same = kept is not None and (kept[1].newest.id, kept[1].writer) == (standing.newest.id, standing.writer)
-        edition = kept[0] if kept is not None and same else self._edition
-        if self._standings.put(owner, place, (edition, standing)) is not None:
+        if self._standings.put(owner, place, stands) is not None:
             self._forgot = self._edition
 
     def _see(self, call: Call, place: _Place, seen: Seen | None) -> None:
