@@ -11,6 +11,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from gateway.config.admin import admin_mistakes
+from gateway.config.builtin import builtin_mistakes
 from gateway.config.credentials import credential_mistakes, credential_warnings, held_for
 from gateway.config.fields import origin_of, shape_of
 from gateway.config.files import Files
@@ -60,6 +61,7 @@ def tools_of(config: Config, base: Path, files: Files) -> Built:
         tools.append(made)
         errors += _unnamed_tunnels(made)
         errors += _contradictions(name, tool)
+        errors += builtin_mistakes(name, tool, config.memory)
         errors += _of_other_protocols(name, tool)
     errors += _shared_hosts(config)
     errors += identity_mistakes(config, base, files)
@@ -76,6 +78,8 @@ def tools_of(config: Config, base: Path, files: Files) -> Built:
 
 def _tool(name: str, config: ToolConfig, operations: Sequence[str], ca_pem: str | None) -> Tool:
     origin, base_path = origin_of(config.url)
+    if config.builtin is not None:  # each its own: by absolute targets, tools are told apart by their hosts
+        origin = structs.replace(origin, host=f"{name}.{origin.host}")
     limits = config.limits
     return Tool(
         name=name,
@@ -99,6 +103,7 @@ def _tool(name: str, config: ToolConfig, operations: Sequence[str], ca_pem: str 
         ca_pem=ca_pem,
         server_name=config.tls.server_name,
         flows=tuple(each.labels() for each in config.flow),
+        builtin=config.builtin or "",
     )
 
 

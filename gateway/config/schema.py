@@ -5,9 +5,9 @@ Models only say what a file looks like; build.py turns it into the nouns of ``ga
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gateway.config.fields import (
     Address,
@@ -32,6 +32,7 @@ from gateway.config.schema_egress import EgressConfig
 from gateway.config.schema_flow import Flow, FlowSpec
 from gateway.config.schema_guardrails import GuardrailConfig, GuardrailName
 from gateway.config.schema_identify import Identify, ListenTls
+from gateway.config.schema_memory import MemoryConfig
 from gateway.config.schema_record import AuditConfig, TraceConfig
 from gateway.policy.schema_parts import Duration
 
@@ -127,6 +128,8 @@ class Mcp(Model):
 
 
 PinAction = Literal["refuse", "approve", "warn", "allow"]
+BUILTIN_URL = "http://memory.toolgate.internal"
+"""The url of tools that the gateway is itself; nothing is ever resolved for it."""
 
 
 class PinsConfig(Model):
@@ -147,6 +150,10 @@ class ToolConfig(Model):
     """One upstream that agents may be let through to."""
 
     url: Url = Field(description="Where the tool is: http(s)://host[:port][/base].")
+    builtin: Literal["memory"] | None = Field(
+        default=None,
+        description="Instead of url: memory is the gateway's own shared memory, by protocol: http or mcp.",
+    )
     protocol: Literal["http", "mcp", "openai", "anthropic", "gemini"] = Field(
         default="http",
         description="What the tool speaks: plain HTTP, MCP (Streamable HTTP), or one of the LLM APIs.",
@@ -203,6 +210,13 @@ class ToolConfig(Model):
         default=(), description="What operations do to the flow of information; none: their results are not trusted."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _located(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("builtin") == "memory" and "url" not in value:
+            return {**value, "url": BUILTIN_URL}
+        return value
+
 
 class Wire(Model):
     """Bounds on agents' connections."""
@@ -257,6 +271,12 @@ class Config(Model):
 
     listen: ListenAddress = Field(default=Address("127.0.0.1", 8080), description="Where agents call.")
     listen_tls: ListenTls | None = Field(default=None, description="TLS for agents; without it they speak plain HTTP.")
+    listen_transparent: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="Port of the loopback for connections that toolgate redirect leads here.",
+    )
     admin: AdminField = Field(
         default=Admin(), description="Where operators look and change things: an address, or {listen: ..., token: ...}."
     )
@@ -283,6 +303,7 @@ class Config(Model):
     guardrails: dict[GuardrailName, GuardrailConfig] = Field(
         default={}, description="Classifiers of others, by the name that rules read: guardrail.NAME.flagged."
     )
+    memory: MemoryConfig = MemoryConfig()
     egress: EgressConfig = EgressConfig()
     wire: Wire = Wire()
     trace: TraceConfig = TraceConfig()

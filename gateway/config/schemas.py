@@ -51,6 +51,7 @@ def _config() -> dict[str, Any]:
     schema["properties"]["identify"]["default"] = [way.model_dump(exclude_none=True) for way in ways]
     defs = schema["$defs"]
     _one_credential(defs["ToolConfig"]["properties"])
+    defs["ToolConfig"]["oneOf"] = [{"required": [key]} for key in (*defs["ToolConfig"].pop("required"), "builtin")]
     for name, field in defs["Identify"]["properties"].items():
         field.pop("default")
         defs["Identify"]["properties"][name] = {**field, "anyOf": field["anyOf"][:1]}

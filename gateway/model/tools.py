@@ -101,6 +101,8 @@ class Tool(Struct, frozen=True):
     """Which addresses its host may resolve to, and what tunnels to it may carry."""
     flows: tuple[FlowLabels, ...] = ()
     """The first whose operations match counts."""
+    builtin: str = ""
+    """``memory``: the gateway itself is the tool, reached by no network."""
 
 
 class Caps(Struct, frozen=True):

@@ -53,6 +53,7 @@ def test_shipped_files_fit_their_schema_and_name_it() -> None:
         CONFIG + "identify: [{api_key: {keys: [{sha256: " + "a" * 64 + ", agent: b}]}}, {anonymous: c}]\n",
         "tools: {a: {url: 'http://b', credential: {header: A, value: b}}}",
         "tools: {a: {url: 'http://b', credential: [{header: A, value: b}], limits: {timeout: 1.5, connect: 250ms}}}",
+        "tools: {a: {builtin: memory}}\nmemory: {namespaces: {team: {readers: ['role:lead'], history: {age: 7d}}}}",
     ],
 )
 def test_what_loads_fits_the_schema(text: str) -> None:
@@ -85,7 +86,7 @@ SAID_ELSEWHERE = {
     "a quarantine without what it is of", "a tool that any agent can stop for ever",
     "jwt over plain http", "jwt behind keys", "one issuer twice", "certificate without tls",
     "certificate with two kinds", "spiffe pattern", "spiffe star inside", "certificate template",
-    "kubernetes template", "kubernetes template word",
+    "kubernetes template", "kubernetes template word", "builtin without a namespace",
 }  # fmt: skip
 
 
