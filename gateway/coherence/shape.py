@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from gateway.model import Answered, Call, Fields, How, Learnt, Outcome, Touch
 
@@ -29,6 +30,13 @@ class MemoryMap(Protocol):
     def made(self, call: Call, answered: Answered, body: bytes | None) -> tuple[Learnt, ...]:
         """What a write's answer tells of the state that it has made: versions, text; of keys that only the answer
         names, too (a new note's id)."""
+
+    def ours(self, call: Call) -> str | None:
+        """What a write would have stand there, as the text of a ``Change`` is; None where that cannot be told, or the
+        call writes more than one key."""
+
+    def rewritten(self, call: Call, text: str) -> Mapping[str, Any] | None:
+        """The call's arguments with this text in the place of what it would write; None where that cannot be done."""
 
     def conditions(self, call: Call) -> Fields:
         """Fields by which the store itself refuses a write that is not based on what stands there (RFC 9110, 13.1)."""

@@ -317,6 +317,7 @@ def _with(refusal: Refusal, spoke: tuple[Spoke, ...], holds: tuple[Hold, ...], r
         refusal.quarantine,
         refusal.seconds,
         ruling,
+        refusal.changes,
     )
 
 

@@ -32,6 +32,8 @@ class Touch(Struct, frozen=True):
     key: str
     writes: bool = False
     deletes: bool = False
+    max_age: float = 0.0
+    """Seconds after which what a run has seen of it counts as old; 0 is never."""
 
     @property
     def place(self) -> tuple[str, str]:
@@ -97,12 +99,14 @@ class Glance(Struct, frozen=True):
     touch: Touch
     standing: Standing | None = None
     seen: Seen | None = None
+    merged: str = ""
+    """Whose change the write has been merged with, so that it overwrites nothing; empty for nobody's."""
 
     @property
     def stale(self) -> bool:
         """Whether the key does not stand any more as the run saw it; also where nothing is known of it any more, since
         then nobody can tell."""
-        if self.seen is None:
+        if self.seen is None or self.merged:
             return False
         return self.standing is None or self.seen.change != self.standing.newest.id
 
@@ -110,6 +114,10 @@ class Glance(Struct, frozen=True):
     def unread(self) -> bool:
         """Whether the run has not seen what stands there (or that nothing does)."""
         return self.seen is None or not self.seen.whole
+
+    def old(self, now: float) -> bool:
+        """Whether the run saw it longer ago than it may rely on; ``now`` in seconds since the epoch."""
+        return self.seen is not None and 0 < self.touch.max_age < now - self.seen.at
 
     @property
     def stands(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -83,6 +84,8 @@ class Refusal(Struct, frozen=True):
     seconds: float = 0.0
     ruling: Ruling | None = None
     """What came of asking a person."""
+    changes: tuple[Mapping[str, Any], ...] = ()
+    """What others have changed of a memory since the run has read it: told to the agent, and not recorded."""
 
 
 class Question(Struct, frozen=True):
