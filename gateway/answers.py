@@ -93,6 +93,8 @@ def _lend(lender: Lender, call: Call, story: Story) -> Generator[Effect, Any, Le
 def _arrived(means: Means, street: Street, permit: Permit, answered: Answered, story: Story) -> None:
     """The head of the answer is here: everybody who waits for that is told."""
     story.answered = answered
+    if answered.labels:
+        means.runs.mark(permit.call.tree, answered.labels)
     if answered.status == 401 and street.lender is not None:
         street.lender.rejected(permit.call)
     story.opened = means.clock()
@@ -112,7 +114,7 @@ def _through(means: Means, street: Street, permit: Permit, answered: Answered, s
             answer = _read_by(street, permit, answered, judge)
     hearers = []
     if street.hears and call.flow is not None:
-        labels = _tainted(means, street, call)
+        labels = _tainted(means, street, call, answered.labels)
         call.flow.say(said_in(call))
         hearers.append(partial(_hear, call, labels, answered))
     if street.memory is not None and (learns := hearing(means, street, permit, answered, story)) is not None:
@@ -145,13 +147,14 @@ def _hold_tunnel(judge: ResultJudge) -> None:
         )
 
 
-def _tainted(means: Means, street: Street, call: Call) -> tuple[str, ...]:
-    """The labels of what the tool answers. They stick to the run before the agent has a byte of it, since it may make
-    its next call before the end."""
+def _tainted(means: Means, street: Street, call: Call, told: tuple[str, ...]) -> tuple[str, ...]:
+    """The labels of what the tool answers, and those that it ``told``. They stick to the run before the agent has a
+    byte of it, since it may make its next call before the end."""
     if street.flows is None:
         return ()
     parts = [part for part in call.parts or (call,) if not part.implied]
-    labels = tuple(dict.fromkeys([label for part in parts for label in street.flows.of(part.operation).returns]))
+    given = [label for part in parts for label in street.flows.of(part.operation).returns]
+    labels = tuple(dict.fromkeys([*given, *told]))
     if labels:
         means.runs.mark(call.tree, labels)
         call.flow.mark(labels)

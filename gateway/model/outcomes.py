@@ -22,6 +22,8 @@ class Answered(Struct, frozen=True):
     content_encoding: str = ""
     session: str = ""
     """Id of the session that an MCP server has begun with it; told only of answers to what keeps a session going."""
+    labels: tuple[str, ...] = ()
+    """Of what it tells, beside those of the operation: where it came from is known to the shared memory."""
 
 
 class Usage(Struct, frozen=True):

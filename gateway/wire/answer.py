@@ -11,7 +11,15 @@ from gateway.execute.forward import VIA
 from gateway.model import Fields, Reason
 from gateway.model.hops import HOP_BY_HOP, connection_options
 
-DROPPED = HOP_BY_HOP | {b"proxy-authenticate", b"x-toolgate-call", b"x-toolgate-warning", b"x-toolgate-budget"}
+LABELS = b"x-toolgate-labels"
+"""In which a tool that the gateway itself is tells the labels of what it answers, separated by commas."""
+DROPPED = HOP_BY_HOP | {
+    b"proxy-authenticate",
+    b"x-toolgate-call",
+    b"x-toolgate-warning",
+    b"x-toolgate-budget",
+    LABELS,
+}
 """Fields of an answer that are not the tool's to say to the agent."""
 
 _NOTED = DROPPED | {b"content-length", b"location"}
@@ -84,6 +92,12 @@ def head_of(
 def session_of(fields: Iterable[tuple[bytes, bytes]]) -> str:
     """The MCP session that a head names; empty for none."""
     return next((value.decode("latin-1") for name, value in fields if name.lower() == b"mcp-session-id"), "")
+
+
+def labels_of(fields: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
+    """The labels that a head tells."""
+    told = next((value for name, value in fields if name.lower() == LABELS), b"")
+    return tuple([label.strip() for label in told.decode("latin-1").split(",") if label.strip()])
 
 
 def content_of(fields: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from gateway.errors import CutShort, Refused, ToolgateError, UpstreamError
 from gateway.model import Answered, Call, Fields, Outcome, Reason, Request
 from gateway.replies import blame
 from gateway.understand.http import title_of
-from gateway.wire.answer import DROPPED, content_of, ends_with_connection, head_of, lines, session_of
+from gateway.wire.answer import DROPPED, content_of, ends_with_connection, head_of, labels_of, lines, session_of
 from gateway.wire.door import door_of
 from gateway.wire.download import Download
 from gateway.wire.driver import COLLECTING, CONNECTING, DONE, RELAYING, SENT, WAITING
@@ -87,7 +87,8 @@ class Exchange(Held):
         self.bodiless = self.request.method == "HEAD"
         kind, coding = content_of(upstream.fields) if self._typed else ("", "")
         session = session_of(upstream.fields) if self._typed and self._permit.call.implied else ""
-        self._advance(Answered(status, self._since(), kind, coding, session))
+        labels = labels_of(upstream.fields) if self._permit.call.tool.builtin else ()
+        self._advance(Answered(status, self._since(), kind, coding, session, labels))
 
     def _open_answer(self, relay: Relay) -> None:
         """Write the head of the tool's answer, with our fields added, and choose how its body is framed."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from time import monotonic
 
@@ -15,6 +16,10 @@ from gateway.wire.addresses import Addresses
 from gateway.wire.outbox import Outbox
 from gateway.wire.racing import first_of
 from gateway.wire.upstream import UpstreamConnection
+
+
+Door = Callable[[], Awaitable[socket.socket]]
+"""Leads to a tool that this process is itself: gives one end of a pair of sockets whose other end is served."""
 
 
 class Pool:
@@ -28,8 +33,10 @@ class Pool:
         idle_timeout: float = 30.0,
         max_head: int = 64 * 1024,
         outbox: Outbox | None = None,
+        door: Door | None = None,
     ) -> None:
         self.outbox = outbox or Outbox()
+        self._door = door
         self.origin = tool.origin
         self.ssl = _tls(tool) if tool.origin.scheme == "https" else None
         self._addresses = Addresses(tool.origin, tool.egress)
@@ -71,6 +78,8 @@ class Pool:
         where = f"{self.origin.host}:{self.origin.port}"
         try:
             async with asyncio.timeout(within):
+                if self._door is not None:
+                    return await self._enter(self._door)
                 addresses = await self._addresses.allowed()
                 if len(addresses) == 1:
                     return await self._open(addresses[0], raw=raw)
@@ -98,6 +107,12 @@ class Pool:
         )
         return connection
 
+    async def _enter(self, door: Door) -> UpstreamConnection:
+        _, connection = await asyncio.get_running_loop().create_unix_connection(
+            lambda: UpstreamConnection(self), sock=await door()
+        )
+        return connection
+
     def sweep(self, now: float) -> None:
         """Close what has been idle too long: the oldest stand first."""
         stale = 0
@@ -119,6 +134,8 @@ class Pools:
     """One pool for each origin and way of verifying it; they outlive reloads."""
 
     def __init__(self, max_head: int = 64 * 1024, outbox: Outbox | None = None) -> None:
+        self.doors: dict[str, Door] = {}
+        """By what is behind them: ``memory/http``."""
         self._outbox = outbox or Outbox()
         self._pools: dict[_Key, Pool] = {}
         self._max_head = max_head
@@ -132,7 +149,8 @@ class Pools:
         key = _key(tool)
         pool = self._pools.get(key)
         if pool is None:
-            pool = self._pools[key] = Pool(tool, max_head=self._max_head, outbox=self._outbox)
+            door = self.doors[_behind(tool)] if tool.builtin else None
+            pool = self._pools[key] = Pool(tool, max_head=self._max_head, outbox=self._outbox, door=door)
         return pool
 
     def keep(self, tools: Iterable[Tool]) -> None:
@@ -158,11 +176,15 @@ class Pools:
             pool.close()
 
 
-_Key = tuple[Origin, str | None, str | None, Egress]
+_Key = tuple[Origin, str | None, str | None, Egress, str]
 
 
 def _key(tool: Tool) -> _Key:
-    return tool.origin, tool.ca_pem, tool.server_name, tool.egress
+    return tool.origin, tool.ca_pem, tool.server_name, tool.egress, _behind(tool)
+
+
+def _behind(tool: Tool) -> str:
+    return f"{tool.builtin}/{tool.protocol}" if tool.builtin else ""
 
 
 def _tls(tool: Tool) -> ssl.SSLContext:
@@ -171,4 +193,4 @@ def _tls(tool: Tool) -> ssl.SSLContext:
     return context
 
 
-__all__ = ["Pool", "Pools"]
+__all__ = ["Door", "Pool", "Pools"]
