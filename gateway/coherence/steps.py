@@ -35,8 +35,10 @@ def found(now_stands: Standing | None, began: Glance | None, learnt: Learnt, cha
     how = How.DELETED if learnt.gone else How.FOUND
     fresh = structs.replace(change, how=how, versions=dict(learnt.versions), text=learnt.text)
     if now_stands is None:
-        known = began is not None and began.standing is None  # else what was written meanwhile is forgotten
-        return Standing((fresh,)), Seen(fresh.id if known else "", at, whole)
+        if began is not None and began.standing is None:
+            return Standing((fresh,)), Seen(fresh.id, at, whole)
+        # what was written meanwhile is forgotten: what this read tells may be old, and is evidence of nothing
+        return Standing((structs.replace(fresh, versions={}, text=None),)), Seen("", at, whole)
     newest = now_stands.newest
     same = _same(newest.versions, learnt.versions)
     if same and (newest.how is How.DELETED) == learnt.gone:
@@ -56,7 +58,7 @@ def older_than_known(began: Glance, learnt: Learnt, now: float) -> Change | None
     """The earlier state that an answer shows, although a newer one stood already when the read began: the answer of a
     replica of the store that lags behind. None for anything else."""
     standing = began.standing
-    if standing is None or standing.writer or now - standing.newest.at >= LAG:
+    if standing is None or now - standing.newest.at >= LAG:
         return None
     same = _same(standing.newest.versions, learnt.versions)
     if same or (
@@ -101,15 +103,19 @@ def written(now_stands: Standing | None, glance: Glance | None, change: Change) 
     ``glance`` is what it was decided upon; None of a key that is new, and that only the answer has named. Also of a
     writer that was taken for gone: its write has come after all.
     """
-    if now_stands is None:  # the claim was pushed out, and whatever came after it
-        return Standing((change,)), _knows(change) if glance is None else None
+    blind = structs.replace(change, versions={}, text=None)
+    if now_stands is None:
+        # its claim was forgotten, and with it whatever came after that; unless it never had one
+        return (Standing((change,)), _knows(change)) if glance is None else (Standing((blind,)), None)
     own = now_stands.writer == change.id
     based = "" if glance is None or glance.standing is None else glance.standing.newest.id
-    alone = own and now_stands.newest.id == based
-    standing = _changed(now_stands, change)
+    if own and now_stands.newest.id == based:
+        standing, seen = _changed(now_stands, change), _knows(change)
+    else:  # others wrote meanwhile, and nobody knows in which order: what it made may be gone already
+        standing, seen = _changed(now_stands, blind), None
     if own:
         standing = structs.replace(standing, writer="", writing="", until=0.0)
-    return standing, _knows(change) if alone else None
+    return standing, seen
 
 
 def with_evidence(change: Change, learnt: Learnt) -> Change:
