@@ -110,11 +110,13 @@ class App:
         try:
             tls = None if self._listening_tls is None else self._listening_tls.context
             host, port = await self._listener.start(config.listen.host, config.listen.port, tls)
+            if config.listen_transparent is not None:
+                await self._listener.start_transparent(config.listen_transparent)
         except OSError as error:
             await operators.aclose()
-            raise ConfigError(
-                [Problem(self._path, 0, 0, f"cannot listen on {config.listen}: {error.strerror or error}")]
-            ) from None
+            where = " and ".join(str(at) for at in (config.listen, config.listen_transparent) if at is not None)
+            message = f"cannot listen on {where}: {error.strerror or error}"
+            raise ConfigError([Problem(self._path, 0, 0, message)]) from None
         watching = asyncio.create_task(
             watch(self._path, self._loaded, self._changed, self._failed, self._stop, self._reload)
         )
@@ -149,7 +151,7 @@ class App:
         self._renew_listening(after.listen_tls)
         if (self._started_with.listen_tls is None) != (after.listen_tls is None):
             log.warning("whether there is listen_tls is not as at the start, in %s: that needs a restart", self._path)
-        for key in ("listen", "state", "trace", "audit", "log"):
+        for key in ("listen", "listen_transparent", "state", "trace", "audit", "log"):
             if getattr(self._started_with, key) != getattr(after, key):
                 log.warning("%s is not as it was at the start, in %s: that needs a restart", key, self._path)
         self.core.redactor.adopt(parts.credentials(loaded))  # before anything can be sent with them

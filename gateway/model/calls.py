@@ -36,6 +36,8 @@ class Request(Struct, frozen=True, gc=False):
     """Names in the client's certificate, which TLS has verified: URIs (SPIFFE ids) first, then DNS names."""
     secure: bool = False
     """Whether it came over TLS."""
+    original: str = ""
+    """``address:port`` that its connection was for, where the network of this machine has redirected that to us."""
 
     def repeats(self, name: bytes) -> bool:
         """Whether the field with this lower-cased name stands more than once."""

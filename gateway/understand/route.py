@@ -18,6 +18,7 @@ class Router:
     """Finds the tool by the request target and the Host field (RFC 9112, 3.2).
 
     In this order: CONNECT and absolute-form by their authority; a Host that names a tool; the first path segment.
+    On a redirected connection only hosts count, on the port that it was for.
     """
 
     def __init__(self, tools: Iterable[Tool]) -> None:
@@ -25,11 +26,15 @@ class Router:
         self._aliases: dict[str, Tool] = {}
         self._origins: dict[str, list[Tool]] = {}
         """The tools behind an authority, the longest base path first."""
+        self._named: dict[str, Tool] = {}
+        """The tools that TLS knows by another name than their host, by that name and their port."""
         self._seen: dict[tuple[str, bytes], Route] = {}
         for tool in tools:
             self._by_name[tool.name] = tool
             for alias in tool.hosts:
                 self._aliases[alias.lower()] = tool
+            if tool.server_name:
+                self._named.setdefault(f"{tool.server_name.lower()}:{tool.origin.port}", tool)
             for authority in _authorities(tool):
                 self._origins.setdefault(authority, []).append(tool)
         for behind in self._origins.values():
@@ -41,8 +46,10 @@ class Router:
         Raises:
             Refused: 404 where no tool is meant, 403 for a CONNECT that is not allowed, 400 for a target of no use.
         """
+        if request.original:
+            self._check_redirected(request)
         if request.method == "CONNECT":
-            return self._tunnel(request.target)
+            return self._tunnel(request)
         host = request.lookup.get(b"host", b"")
         key = (request.target, host)
         route = self._seen.get(key)
@@ -53,6 +60,27 @@ class Router:
                     self._seen.clear()
                 self._seen[key] = route
         return route
+
+    def _check_redirected(self, request: Request) -> None:
+        """A redirected connection is for a tool where the agent names its host, and meant the port that it connected
+        to. The address proves nothing: the call goes where the tool is.
+
+        Raises:
+            Refused: 403, the connection is for none.
+        """
+        authority, usual = _meant(request)
+        _, colon, port = authority.rpartition(":")
+        if not colon or not port.isdecimal():
+            port = usual
+        known = authority in self._origins or authority in self._named or self._alias(authority) is not None
+        if known and port == request.original.rpartition(":")[2]:
+            return
+        raise Refused(
+            Reason.UNKNOWN_TOOL,
+            403,
+            f"{authority[:128]!r}, on a connection to {request.original}, is not the host of a configured tool",
+            "connections from this machine lead through the gateway, which knows only the tools in its configuration",
+        )
 
     def _find(self, target: str, host: str) -> Route:
         if target[:1] == "/":
@@ -109,8 +137,12 @@ class Router:
             raise _unknown(f"{authority[:128]!r} is not the host of a configured tool")
         return self._below_base(authority, path if path[:1] == "/" else "/" + path, authority)
 
-    def _tunnel(self, target: str) -> Route:
-        for tool in self._origins.get(target.lower(), ()):
+    def _tunnel(self, request: Request) -> Route:
+        target = request.target
+        tools = self._origins.get(target.lower(), [])
+        if request.original and target.lower() in self._named:  # what TLS calls it is all that is known
+            tools = [self._named[target.lower()]]
+        for tool in tools:
             if tool.connect and target.endswith(f":{tool.origin.port}"):
                 return Route(tool, "", "", "", target)
         raise Refused(
@@ -140,6 +172,17 @@ def _authorities(tool: Tool) -> tuple[str, ...]:
     host = (f"[{origin.host}]" if ":" in origin.host else origin.host).lower()
     explicit = f"{host}:{origin.port}"
     return (host, explicit) if origin.port in (80, 443) else (explicit,)
+
+
+def _meant(request: Request) -> tuple[str, str]:
+    """The authority that a request is for, and the port where it names none (RFC 9112, 3.3)."""
+    target = request.target
+    if request.method == "CONNECT":
+        return target.lower(), ""
+    scheme, found, rest = target.partition("://")
+    if target[:1] == "/" or not found:
+        return request.lookup.get(b"host", b"").decode("latin-1").lower(), "80"
+    return rest.partition("/")[0].partition("?")[0].lower(), "443" if scheme.lower() == "https" else "80"
 
 
 def _unknown(detail: str) -> Refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 import ssl
@@ -20,6 +21,7 @@ from gateway.pipeline import Pipeline
 from gateway.understand.http import title_of
 from gateway.wire.outbox import Outbox
 from gateway.wire.pool import Pool, Pools
+from gateway.wire.redirected import Redirected
 from gateway.wire.server import Connection
 from gateway.wire.tls import GOODBYE, HANDSHAKE
 
@@ -30,6 +32,7 @@ TICK = 0.1
 
 BACKLOG = 1024
 _MOST_WAYS = 4096
+_REASONS = {400: Reason.BAD_REQUEST, 403: Reason.UNKNOWN_TOOL, 408: Reason.REQUEST_TIMEOUT}
 
 
 class Limits(Struct, frozen=True):
@@ -59,9 +62,8 @@ class Listener:
         self.outbox = outbox or Outbox()
         self.pools = Pools(limits.max_head, self.outbox)
         self._ways: dict[int, tuple[Tool, tuple[Forwarder, Pool]]] = {}
-        self._server: asyncio.Server | None = None
-        self._tls: dict[str, Any] = {}
-        """What connections are accepted with."""
+        self._servers: list[tuple[asyncio.Server, Callable[[], Connection], dict[str, Any]]] = []
+        """With what makes a connection, and what it is accepted with."""
         self._ticker: asyncio.Task[None] | None = None
         self._empty = asyncio.Event()
         self.hosts: set[bytes | None] = set()
@@ -73,13 +75,33 @@ class Listener:
         Raises:
             OSError: the address cannot be had.
         """
-        loop = asyncio.get_running_loop()
+        options: dict[str, Any] = {}
         if tls is not None:
-            self._tls = {"ssl": tls, "ssl_handshake_timeout": HANDSHAKE, "ssl_shutdown_timeout": GOODBYE}
-        self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=BACKLOG, **self._tls)
+            options = {"ssl": tls, "ssl_handshake_timeout": HANDSHAKE, "ssl_shutdown_timeout": GOODBYE}
+        server = await self._listen(lambda: Connection(self), host, port, options)
         self._ticker = asyncio.ensure_future(self._tick())
-        address = self._server.sockets[0].getsockname()
+        address = server.sockets[0].getsockname()
         return address[0], address[1]
+
+    async def start_transparent(self, port: int) -> None:
+        """Take redirected connections too, on this port of the loopback, by IPv4 and, where the machine has it, IPv6.
+
+        Raises:
+            OSError: the port cannot be had.
+        """
+        await self._listen(lambda: Redirected(self), "127.0.0.1", port, {})
+        try:
+            await self._listen(lambda: Redirected(self), "::1", port, {})
+        except OSError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                raise
+
+    async def _listen(
+        self, made: Callable[[], Connection], host: str, port: int, options: dict[str, Any]
+    ) -> asyncio.Server:
+        server = await asyncio.get_running_loop().create_server(made, host, port, backlog=BACKLOG, **options)
+        self._servers.append((server, made, options))
+        return server
 
     async def drain(self) -> None:
         """Stop accepting, let what is under way end (at most ``limits.drain`` seconds), then close what is left.
@@ -87,10 +109,10 @@ class Listener:
         Connections that the system accepted for us before the listening socket closed are served too.
         """
         self.draining = True
-        if self._server is not None:
-            late = self._accept_last(self._server)
-            self._server.close()
-            await asyncio.gather(*late, return_exceptions=True)
+        late = [connection for served in self._servers for connection in self._accept_last(*served)]
+        for server, _, _ in self._servers:
+            server.close()
+        await asyncio.gather(*late, return_exceptions=True)
         if self.connections:
             self._empty.clear()
             try:
@@ -106,7 +128,9 @@ class Listener:
             self._ticker.cancel()
         self.pools.close()
 
-    def _accept_last(self, server: asyncio.Server) -> list[asyncio.Future[object]]:
+    def _accept_last(
+        self, server: asyncio.Server, made: Callable[[], Connection], options: dict[str, Any]
+    ) -> list[asyncio.Future[object]]:
         loop = asyncio.get_running_loop()
         late: list[asyncio.Future[object]] = []
         for listening in server.sockets:
@@ -119,7 +143,7 @@ class Listener:
                         break
                     accepted.setblocking(False)
                     accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    serving = loop.connect_accepted_socket(lambda: Connection(self), accepted, **self._tls)
+                    serving = loop.connect_accepted_socket(made, accepted, **options)
                     late.append(asyncio.ensure_future(serving))
         return late
 
@@ -175,7 +199,7 @@ class Listener:
 
     def rejection(self, status: int, detail: str, request: Request) -> bytes:
         """The whole answer to what never became a call, which is recorded; the connection ends after it."""
-        reason = {400: Reason.BAD_REQUEST, 408: Reason.REQUEST_TIMEOUT}.get(status, Reason.CONCURRENCY_LIMITED)
+        reason = _REASONS.get(status, Reason.CONCURRENCY_LIMITED)
         advice = "send one well-formed HTTP/1.1 request" if status == 400 else ""
         reply = self.pipeline.reject(request, Refusal(reason, status, detail, advice=advice))
         lines = b"".join([b"%b: %b\r\n" % field for field in reply.fields])

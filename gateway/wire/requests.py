@@ -257,6 +257,7 @@ class RequestParser:
             connection.loopback,
             connection.certificate,
             connection.secure,
+            connection.original,
         )
         expect = b"expect" in lookup and version == "1.1" and lookup[b"expect"].lower() == b"100-continue"
         keep_alive = parser.should_keep_alive() and not connection.retired

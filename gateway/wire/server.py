@@ -62,6 +62,9 @@ class Connection(asyncio.Protocol):
         "transport",
     )
 
+    original = ""
+    """See ``Request.original``; a redirected connection has one."""
+
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
         self._requests = RequestParser(self)
