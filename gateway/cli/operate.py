@@ -12,10 +12,13 @@ from urllib.parse import urlencode, urlsplit
 
 import click
 
+from gateway.cli.shared import CONFIG_VARIABLE
+
 if TYPE_CHECKING:
     from http.client import HTTPConnection
     from ssl import SSLContext
 
+    from gateway.config.fields import Address
     from gateway.config.schema_admin import Admin
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -24,6 +27,7 @@ _TOKEN = "TOOLGATE_ADMIN_TOKEN"  # noqa: S105 - its name
 _AUTHORITIES = "TOOLGATE_ADMIN_CA"
 PATIENCE = 10.0
 """Seconds for an answer."""
+_MOST_OF_A_PROBE = 65536
 SILENCE = 40.0
 """Seconds without a sign of life after which a stream is taken to have ended."""
 
@@ -61,6 +65,25 @@ class Gateway:
         finally:
             connection.close()
         return _told(response.status, data, self.url)
+
+    def probe(self, path: str, patience: float) -> tuple[int, str]:
+        """The status of one of its probes, and the first word that its answer says of the gateway.
+
+        Raises:
+            OSError: nothing answers in ``patience`` seconds, or not in HTTP.
+            click.ClickException: the certificate to believe cannot be read.
+        """
+        from http.client import HTTPException
+
+        connection = self._connection(patience)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, _word(response.read(_MOST_OF_A_PROBE))
+        except HTTPException as error:
+            raise OSError(str(error) or type(error).__name__) from None
+        finally:
+            connection.close()
 
     @property
     def open(self) -> bool:
@@ -134,7 +157,11 @@ def gateway_options(command: F) -> F:
             " believe in TOOLGATE_ADMIN_CA. By default 127.0.0.1:9090.",
         ),
         click.option(
-            "-c", "--config", "path", type=click.Path(path_type=Path), metavar="FILE", help="Its configuration file."
+            *("-c", "--config", "path"),
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            envvar=CONFIG_VARIABLE,
+            help="Its configuration file; by default that in TOOLGATE_CONFIG.",
         ),
     ):
         command = option(command)
@@ -173,14 +200,22 @@ def gateway_at(path: Path | None, admin: str | None) -> Gateway:
         return Gateway(url, token)
     if path is None:
         return Gateway("http://127.0.0.1:9090", token)
-    found = _admin_of(path)
-    if found.listen.port == 0:
-        raise click.ClickException(f"{path} lets the system choose the admin port; say which it chose with --admin")
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(found.listen.host, found.listen.host)  # noqa: S104 - to call it
+    found = admin_of(path)
     certificate = None if found.tls is None else path.parent / found.tls.cert_file
     scheme = "http" if certificate is None else "https"
-    at = f"[{host}]" if ":" in host else host
-    return Gateway(f"{scheme}://{at}:{found.listen.port}", token or found.token, certificate)
+    return Gateway(f"{scheme}://{reached_at(path, found.listen)}", token or found.token, certificate)
+
+
+def reached_at(path: Path, listen: Address) -> str:
+    """``host:port`` by which this machine reaches what listens there, as the file at ``path`` says.
+
+    Raises:
+        click.ClickException: the file does not tell the port.
+    """
+    if listen.port == 0:
+        raise click.ClickException(f"{path} lets the system choose the port; say which it chose with --admin")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104 - to call it
+    return f"[{host}]:{listen.port}" if ":" in host else f"{host}:{listen.port}"
 
 
 def warn_unless_stored(answer: Mapping[str, Any]) -> None:
@@ -199,8 +234,12 @@ def me() -> str:
         return "operator"
 
 
-def _admin_of(path: Path) -> Admin:
-    """The ``admin`` of a configuration file; whatever else is wrong in it does not matter here."""
+def admin_of(path: Path) -> Admin:
+    """The ``admin`` of a configuration file; whatever else is wrong in it does not matter here.
+
+    Raises:
+        click.ClickException: it cannot be read.
+    """
     from pydantic import ValidationError
 
     from gateway.config.documents import read_documents
@@ -225,6 +264,15 @@ def _admin_of(path: Path) -> Admin:
     except ValidationError as error:
         mistake = next(mistakes(error, AdminOnly))
         raise click.ClickException(f"{documents[0].mistake(mistake)}; or give --admin") from None
+
+
+def _word(data: bytes) -> str:
+    """What a probe's answer says of the gateway; nothing where it is something else's."""
+    try:
+        answer = json.loads(data)
+    except ValueError:
+        return ""
+    return str(answer.get("status", "")) if isinstance(answer, dict) else ""
 
 
 def _told(status: int, data: bytes, url: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from gateway.cli.moments import moment
+from gateway.cli.shared import CONFIG_VARIABLE
 
 if TYPE_CHECKING:
     import sqlite3
@@ -86,7 +88,7 @@ def tell_unfit(wanted: Filter) -> None:
 
 @contextmanager
 def reading(config: Path | None, store: Path | None, logs: Sequence[Path] = ()) -> Iterator[TraceReader]:
-    """A reader of the one source that is given.
+    """A reader of the one source that is given; of none, that of the configuration in TOOLGATE_CONFIG.
 
     Raises:
         click.ClickException: none or several are given, or it cannot be read.
@@ -96,6 +98,8 @@ def reading(config: Path | None, store: Path | None, logs: Sequence[Path] = ()) 
     from gateway.observe.store.file import StoreError, open_for_reading, temporary
     from gateway.observe.store.reader import TraceReader
 
+    if not (config or store or logs) and (named := os.environ.get(CONFIG_VARIABLE)):
+        config = Path(named)
     given = [source for source in (config, store, logs) if source]
     if len(given) != 1:
         raise click.UsageError("give one of -c CONFIG, --store FILE and --log FILE" + ", not several" * bool(given))

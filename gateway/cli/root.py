@@ -14,9 +14,11 @@ from gateway.cli.check import check
 from gateway.cli.demo import demo
 from gateway.cli.explain import explain
 from gateway.cli.hash_key import hash_key
+from gateway.cli.health import health
 from gateway.cli.mcp import mcp
 from gateway.cli.pools import pools
 from gateway.cli.quarantine import quarantine
+from gateway.cli.redirect import redirect
 from gateway.cli.replay import replay
 from gateway.cli.run import run
 from gateway.cli.runs import runs
@@ -35,9 +37,9 @@ def toolgate() -> None:
 
 
 _COMMANDS = (
-    *(run, check, test, explain, replay, shadow, calls, runs, tail, quarantine, breakers, budgets, pools),
+    *(run, health, check, test, explain, replay, shadow, calls, runs, tail, quarantine, breakers, budgets, pools),
     approvals,
-    *(suggest, schema, hash_key, demo, mcp, tools, verify, audit),
+    *(suggest, schema, hash_key, demo, mcp, tools, verify, audit, redirect),
 )
 for command in _COMMANDS:
     toolgate.add_command(command)

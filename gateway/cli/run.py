@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from gateway.cli.runs import show as show_run
+from gateway.cli.shared import CONFIG_VARIABLE
 
 if TYPE_CHECKING:
     from gateway.config.load import Loaded
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     "path",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The configuration file.  [required]",
+    envvar=CONFIG_VARIABLE,
+    help="The configuration file; by default that in TOOLGATE_CONFIG.  [required]",
 )
 @click.pass_context
 def run(context: click.Context, path: Path | None) -> None:
@@ -34,6 +37,11 @@ def run(context: click.Context, path: Path | None) -> None:
     if path is None:
         option = next(one for one in context.command.params if one.name == "path")
         raise click.MissingParameter(ctx=context, param=option)
+    if not path.exists() and context.get_parameter_source("path") is ParameterSource.ENVIRONMENT:
+        raise click.ClickException(
+            f"there is no configuration at {path}, where {CONFIG_VARIABLE} says it is; in a container, mount the folder"
+            f" that has it: -v ./toolgate:{path.parent}:ro"
+        )
     from gateway import app
     from gateway.cli.shared import show
     from gateway.errors import ConfigError

@@ -11,6 +11,9 @@ import click
 if TYPE_CHECKING:
     from gateway.errors import Problem
 
+CONFIG_VARIABLE = "TOOLGATE_CONFIG"
+"""The environment's word on the configuration file, where no option says which: images and units have it."""
+
 config_option = click.option(
     "-c",
     "--config",
@@ -18,7 +21,8 @@ config_option = click.option(
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The configuration file.",
+    envvar=CONFIG_VARIABLE,
+    help="The configuration file; by default that in TOOLGATE_CONFIG.",
 )
 
 
