@@ -103,7 +103,7 @@ def written(now_stands: Standing | None, glance: Glance | None, change: Change) 
     ``glance`` is what it was decided upon; None of a key that is new, and that only the answer has named. Also of a
     writer that was taken for gone: its write has come after all.
     """
-    blind = structs.replace(change, versions={}, text=None)
+    blind = structs.replace(change, how=How.UNKNOWN, versions={}, text=None)
     if now_stands is None:
         # its claim was forgotten, and with it whatever came after that; unless it never had one
         return (Standing((change,)), _knows(change)) if glance is None else (Standing((blind,)), None)
@@ -115,6 +115,8 @@ def written(now_stands: Standing | None, glance: Glance | None, change: Change) 
         standing, seen = _changed(now_stands, blind), None
     if own:
         standing = structs.replace(standing, writer="", writing="", until=0.0)
+    if seen is not None and glance is not None and glance.merged:
+        seen = glance.seen  # its run knows what it sent, not what that was merged with
     return standing, seen
 
 
