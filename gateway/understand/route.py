@@ -72,7 +72,8 @@ class Router:
         _, colon, port = authority.rpartition(":")
         if not colon or not port.isdecimal():
             port = usual
-        known = authority in self._origins or authority in self._named or self._alias(authority) is not None
+        known = authority in self._origins or self._alias(authority) is not None
+        known = known or (request.method == "CONNECT" and authority in self._named)
         if known and port == request.original.rpartition(":")[2]:
             return
         raise Refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from gateway.identify import identify
 from gateway.identify.header import LONGEST, Anonymous, HeaderIdentity
@@ -25,6 +26,13 @@ def test_a_loopback_peer_is_believed(peer):
 @pytest.mark.parametrize("peer", ["10.0.0.7", "192.168.1.1", "2001:db8::1", "unknown"])
 def test_nobody_else_is_believed(peer):
     assert HEADER.identify(named("report-1", peer=peer)) is None
+
+
+def test_a_redirected_connection_is_of_this_machine_whatever_address_its_peer_has():
+    redirected = structs.replace(named("report-1", peer="10.0.0.7"), original="203.0.113.5:80")
+    agent = HEADER.identify(redirected)
+    assert agent is not None
+    assert (agent.id, agent.source) == ("report-1", "header")
 
 
 def test_a_name_that_was_believed_from_loopback_is_not_believed_from_elsewhere_afterwards():

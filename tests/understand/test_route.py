@@ -7,6 +7,7 @@ import tracemalloc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.errors import Refused
 from gateway.model import Reason
@@ -228,3 +229,93 @@ def test_what_is_remembered_of_targets_cannot_fill_the_memory():
     finally:
         tracemalloc.stop()
     assert after - before < 1_000_000
+
+
+class TestRedirected:
+    """A connection that was for somebody else: only the host counts, on the port that it was for."""
+
+    TOOLS = Router(
+        [
+            GITHUB,
+            NOTES,
+            SIX,
+            VAULT,
+            SECRET,
+            tool("named", ("https", "10.0.0.5", 443), connect=True, server_name="N.example"),
+        ]
+    )
+
+    def route(self, target: str, host: str | None, to: str, method: str = "GET"):
+        return self.TOOLS.route(structs.replace(request(method, target, host=host), original=to))
+
+    @pytest.mark.parametrize(
+        ("target", "host", "to", "name", "rest"),
+        [
+            ("/user", "api.github.com", "203.0.113.5:80", "github", "/user"),
+            ("/user", "API.GitHub.com:443", "203.0.113.5:443", "github", "/user"),
+            ("/user", "github.local", "[fd00::5]:80", "github", "/user"),
+            ("/user", "github.local:8080", "203.0.113.5:8080", "github", "/user"),
+            ("/api/v1/x", "127.0.0.1:7001", "127.0.0.1:7001", "notes", "/x"),
+            ("/x", "[::1]:7002", "[::1]:7002", "six", "/x"),
+            ("http://api.github.com/user?a", "elsewhere", "203.0.113.5:80", "github", "/user?a"),
+            ("*", "github.local", "203.0.113.5:80", "github", "*"),
+        ],
+    )
+    def test_the_host_names_the_tool(self, target, host, to, name, rest):
+        found = self.route(target, host, to)
+        assert (found.tool.name, found.target) == (name, rest)
+
+    @pytest.mark.parametrize("target", ["secret.example:443", "SECRET.example:443", "n.example:443", "10.0.0.5:443"])
+    def test_a_tunnel_is_for_the_host_or_what_tls_calls_it(self, target):
+        assert self.route(target, None, "203.0.113.5:443", "CONNECT").tool.name in ("secret", "named")
+
+    @pytest.mark.parametrize(
+        ("target", "host", "to"),
+        [
+            ("/github/user", "127.0.0.1:8080", "127.0.0.1:8080"),
+            ("/github/user", "evil.example", "203.0.113.5:80"),
+            ("/user", None, "203.0.113.5:80"),
+            ("/user", "", "203.0.113.5:80"),
+            ("/user", "api.github.com", "203.0.113.5:8080"),
+            ("/user", "api.github.com:443", "203.0.113.5:80"),
+            ("/user", "api.github.com:", "203.0.113.5:443"),
+            ("/user", "vault.example", "203.0.113.5:80"),
+            ("https://api.github.com/user", "api.github.com", "203.0.113.5:80"),
+            ("http://u@api.github.com/user", "api.github.com", "203.0.113.5:80"),
+            ("ftp://evil.example/", "api.github.com", "203.0.113.5:80"),
+            ("*", "evil.example", "203.0.113.5:80"),
+        ],
+    )
+    def test_all_else_is_for_no_tool(self, target, host, to):
+        with pytest.raises(Refused) as caught:
+            self.route(target, host, to)
+        assert (caught.value.reason, caught.value.status) == (Reason.UNKNOWN_TOOL, 403)
+        assert to in caught.value.detail
+
+    @pytest.mark.parametrize(
+        "target", ["api.github.com:443", "secret.example:8443", "evil.example:443", "vault.example"]
+    )
+    def test_a_tunnel_to_anything_else_is_none(self, target):
+        with pytest.raises(Refused) as caught:
+            self.route(target, None, "203.0.113.5:443", "CONNECT")
+        assert (caught.value.reason, caught.value.status) == (Reason.UNKNOWN_TOOL, 403)
+
+    def test_what_tls_calls_a_tool_is_no_host_of_requests(self):
+        with pytest.raises(Refused):
+            self.route("/named/x", "n.example:443", "203.0.113.5:443")
+
+    @given(st.text(max_size=40), st.text(max_size=40), st.sampled_from(["GET", "CONNECT"]), st.integers(1, 65535))
+    def test_only_a_tools_host_leads_anywhere(self, target, host, method, port):
+        """Whatever stands in the request."""
+        try:
+            found = self.route(target, host.encode("utf-8").decode("latin-1"), f"203.0.113.5:{port}", method)
+        except Refused:
+            return
+        meant = (host + target).lower()
+        assert any(name in meant for name in (found.tool.origin.host, *found.tool.hosts))
+
+    def test_what_was_found_for_others_is_not_taken_for_it(self):
+        """Routes are remembered by target and host."""
+        assert self.TOOLS.route(request(target="/github/user", host="evil.example")).tool.name == "github"
+        with pytest.raises(Refused):
+            self.route("/github/user", "evil.example", "203.0.113.5:80")
