@@ -407,6 +407,7 @@ class State(Protocol):
     """None: budgets live in this process only."""
     board: Board
     cabinet: Cabinet
+    shelf: Shelf
     holder: str
     """This replica's name, unlike any other's, and of any earlier process."""
     shared: bool

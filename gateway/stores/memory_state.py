@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from gateway.errors import StoreUnavailable
-from gateway.ports import Board, Cabinet, Vault
+from gateway.ports import Board, Cabinet, Shelf, Vault
 from gateway.stores.board_copy import MOST, BoardCopy, Told
 from gateway.stores.holders import new_holder
 from gateway.stores.memory_cabinet import MemoryCabinet
+from gateway.stores.memory_shelf import MemoryShelf
+from gateway.stores.shelf_rules import new_epoch
 from gateway.stores.ticking import Ticker
 
 TICK = 0.25
@@ -66,6 +68,7 @@ class MemoryState:
         self._board = MemoryBoard(wall)
         self.board: Board = self._board
         self.cabinet: Cabinet = MemoryCabinet(wall)
+        self.shelf: Shelf = MemoryShelf(wall, new_epoch)
         self.holder = new_holder()
         self._ticker = Ticker(TICK, self._tick)
 

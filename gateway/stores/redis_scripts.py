@@ -25,7 +25,8 @@ class Script(Struct, frozen=True):
     sha: str
 
 
-def _script(*parts: str) -> Script:
+def script(*parts: str) -> Script:
+    """The script that these parts make."""
     text = "\n".join(parts)
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
@@ -71,7 +72,7 @@ local function keep(key, retires)
 end
 """
 
-LEASE = _script(
+LEASE = script(
     _ACCOUNTS,
     """
 local holder, out = ARGV[1], {}
@@ -98,7 +99,7 @@ return out
 """Keys: the windows. Arguments: the holder; for each window its account, limit, least, wish, first slot, end of key.
 Gives of each what is granted, spent and leased, and the oldest slot with something spent; -1 where there is none."""
 
-SETTLE = _script(
+SETTLE = script(
     _ACCOUNTS,
     f"""
 local holder, now = ARGV[1], ARGV[2]
@@ -121,7 +122,7 @@ return {{}}
 """Keys: of each entry the window, its calls, its ledger. Arguments: the holder, now; for each entry its account, call,
 amount, slot, first slot, end of keys."""
 
-GIVE_BACK = _script(
+GIVE_BACK = script(
     _ACCOUNTS,
     """
 for i, key in ipairs(KEYS) do lower(key, ARGV[1], tonumber(ARGV[1 + i])) end
@@ -130,7 +131,7 @@ return {}
 )
 """Keys: the windows. Arguments: the holder, the amounts."""
 
-FORFEIT = _script(
+FORFEIT = script(
     _ACCOUNTS,
     f"""
 local holder = ARGV[1]
@@ -145,7 +146,7 @@ return whole(amount)
 )
 """Keys: a window and its ledger. Arguments: the holder, slot, first slot, end of keys."""
 
-DRAW = _script("""
+DRAW = script("""
 local time = redis.call('TIME')
 local now, out = tonumber(time[1]) + tonumber(time[2]) / 1000000, {}
 for i, key in ipairs(KEYS) do
@@ -172,7 +173,7 @@ return out
 """)
 """GCRA by the time of Redis. Keys: the buckets. Arguments: for each its capacity, rate, least, wish."""
 
-TICK = _script("""
+TICK = script("""
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 redis.call('ZADD', KEYS[1], string.format('%.3f', now), ARGV[1])
@@ -181,13 +182,13 @@ return {redis.call('ZCARD', KEYS[1]) - #dead, dead, redis.call('HGETALL', KEYS[2
 """)
 """A sign of life, and what is new. Keys: holders, revisions. Arguments: the holder, seconds after which one is dead."""
 
-POST = _script("""
+POST = script("""
 redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
 return redis.call('HINCRBY', KEYS[2], ARGV[1], 1)
 """)
 """Keys: the board of a kind, revisions. Arguments: kind, key, value."""
 
-REMOVE = _script("""
+REMOVE = script("""
 local kept = redis.call('HGET', KEYS[1], ARGV[2])
 if not kept then return 0 end
 redis.call('HDEL', KEYS[1], ARGV[2])
@@ -198,7 +199,7 @@ return 1
 """)
 """Keys: the board of a kind, revisions. Arguments: kind, key, now."""
 
-RESTORE = _script("""
+RESTORE = script("""
 for i = 3, #ARGV, 2 do redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1]) end
 local now = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or '0')
 redis.call('HSET', KEYS[2], ARGV[1], string.format('%.0f', math.max(now, tonumber(ARGV[2])) + 1))
@@ -206,7 +207,7 @@ return redis.status_reply('OK')
 """)
 """Keys: the board of a kind, revisions. Arguments: kind, the revision that was known, keys and values."""
 
-SWEEP = _script("""
+SWEEP = script("""
 local kept, gone = redis.call('HGETALL', KEYS[1]), 0
 for i = 1, #kept, 2 do
   local ends = tonumber(string.match(kept[i + 1], '^(%S+) '))
@@ -251,7 +252,7 @@ end
 """
 """2^43 thousandths of a second after the epoch is in the year 2248."""
 
-SWAP = _script(
+SWAP = script(
     _CABINET,
     """
 local key, seen, mark, life, now = ARGV[1], ARGV[2], ARGV[3], ARGV[6], ARGV[7]
@@ -278,7 +279,7 @@ return version
 was seen, a mark of this write, whether there is a value, the value, its end, now, most documents, when those that have
 ended are forgotten. Gives the new version, 0 or ``full``."""
 
-CHANGES = _script(
+CHANGES = script(
     _CABINET,
     f"""
 local after, room = tonumber(ARGV[2]), {1 << 20}

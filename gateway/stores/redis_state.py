@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 
 from gateway.errors import StoreUnavailable
 from gateway.model.state_url import StateUrl
-from gateway.ports import Board, Cabinet, Vault
+from gateway.ports import Board, Cabinet, Shelf, Vault
 from gateway.stores.holders import DEAD_AFTER, new_holder
 from gateway.stores.redis_board import RedisBoard, revisions_of
 from gateway.stores.redis_cabinet import RedisCabinet
 from gateway.stores.redis_link import RedisLink
 from gateway.stores.redis_scripts import TICK
+from gateway.stores.redis_shelf import RedisShelf
 from gateway.stores.redis_vault import RedisVault
 from gateway.stores.ticking import Ticker
 
@@ -41,6 +42,7 @@ class RedisState:
         self.vault: Vault | None = self._vault
         self.board: Board = self._board
         self.cabinet: Cabinet = RedisCabinet(self._link, url.prefix, wall)
+        self.shelf: Shelf = RedisShelf(self._link, url.prefix, wall)
         self.holder = new_holder()
         self.replicas = 1
         self._holders = f"{url.prefix}{{state}}:holders"

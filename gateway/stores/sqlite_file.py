@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from gateway.errors import ConfigError, Problem, StoreUnavailable
+from gateway.stores.sqlite_shelf_rows import TABLES as SHELF_TABLES
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
@@ -204,7 +205,7 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     elif version != VERSION:
         message = f"{path} has tables of version {version}, this is a Toolgate of version {VERSION}"
         raise ConfigError([Problem("state", 0, 0, message, "run the Toolgate that wrote it, or name another file")])
-    for statement in _ADDED.split(";\n"):
+    for statement in (_ADDED + SHELF_TABLES).split(";\n"):
         connection.execute(statement)
     connection.execute("COMMIT")
     connection.execute(f"PRAGMA busy_timeout = {_UNFAIR}")

@@ -8,12 +8,13 @@ from sqlite3 import Connection
 
 from gateway.errors import StoreUnavailable
 from gateway.model import Account, Balance, Draw, Drawn, Entry, Lease, Want
-from gateway.ports import Board, Cabinet, Vault
+from gateway.ports import Board, Cabinet, Shelf, Vault
 from gateway.stores import sqlite_accounts as accounts
 from gateway.stores.board_copy import BoardCopy, Told
 from gateway.stores.holders import DEAD_AFTER, Holder, lives, new_holder, this_process
 from gateway.stores.sqlite_cabinet import SqliteCabinet
 from gateway.stores.sqlite_file import SqliteFile
+from gateway.stores.sqlite_shelf import SqliteShelf
 from gateway.stores.ticking import Ticker
 
 TICK = 0.25
@@ -125,6 +126,8 @@ class SqliteState:
         self.vault: Vault | None = SqliteVault(self._file, wall)
         self.board: Board = self._board
         self.cabinet: Cabinet = SqliteCabinet(self._file, wall)
+        self._shelf = SqliteShelf(self._file, wall)
+        self.shelf: Shelf = self._shelf
         self.holder = new_holder()
         self.replicas = 1
         self._beat_at = 0.0
@@ -133,6 +136,7 @@ class SqliteState:
     async def start(self) -> None:
         """Open the file, forfeit what dead processes had leased, read the board."""
         await self._file.open()
+        await self._shelf.start(whole=False)
         await self._beat()
         await self._board.follow()
         self._ticker.start()
