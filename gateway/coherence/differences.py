@@ -44,8 +44,13 @@ def bounded(lines: Iterator[str]) -> str:
         shown.append(short)
     else:
         if next(lines, None) is None:
-            return "\n".join(shown)
-    return "\n".join([*shown, "... and more"])
+            return _plain(shown)
+    return _plain([*shown, "... and more"])
+
+
+def _plain(lines: list[str]) -> str:
+    """Without lone surrogates, which JSON can hold and no answer can."""
+    return "\n".join(lines).encode("utf-8", "replace").decode("utf-8")
 
 
 def _of_paths(before: Any, after: Any) -> Iterator[str]:

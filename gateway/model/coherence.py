@@ -101,6 +101,8 @@ class Glance(Struct, frozen=True):
     seen: Seen | None = None
     merged: str = ""
     """Whose change the write has been merged with, so that it overwrites nothing; empty for nobody's."""
+    clash: str = ""
+    """Why it could not be merged, where it should be."""
 
     @property
     def stale(self) -> bool:

@@ -19,6 +19,7 @@ from gateway.model import UNREAD, Agent, Answered, Call, Changed, Fields, Reason
 from gateway.model.hops import spellings
 from gateway.policy.redaction import redact
 from gateway.understand import strict_json
+from gateway.understand.changes import changes_of, changes_text
 from gateway.understand.digests import Digested
 from gateway.understand.edits import edited_http
 from gateway.understand.http_answers import JsonAnswer
@@ -316,8 +317,10 @@ def phrase(refusal: Refusal, call_id: str) -> tuple[Fields, bytes]:
         "retry_after": round(refusal.retry_after, 3) if refusal.retry_after else None,
         "advice": refusal.advice,
         **approval_of(refusal),
+        **changes_of(refusal),
         # What SDKs put into their exceptions' text, and so what the model reads (OpenAI's takes nothing else).
-        "message": f"{refusal.detail}; {refusal.advice}" if refusal.advice else refusal.detail,
+        "message": (f"{refusal.detail}; {refusal.advice}" if refusal.advice else refusal.detail)
+        + changes_text(refusal),
     }
     fields: list[tuple[bytes, bytes]] = [(b"Content-Type", b"application/problem+json")]
     wait = retry_after(refusal.retry_after)

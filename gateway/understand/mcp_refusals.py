@@ -16,6 +16,7 @@ import orjson
 
 from gateway.model import Reason, Refusal, Request
 from gateway.understand import http
+from gateway.understand.changes import changes_of, changes_text
 from gateway.understand.jsonrpc import (
     INVALID_PARAMS,
     INVALID_REQUEST,
@@ -144,7 +145,7 @@ def text(refusal: Refusal) -> str:
         what = "Try again later"
     else:
         what = "Do not repeat the call unchanged"
-    return f"{opening}: {_sentence(refusal.detail)} {_sentence(what)}"
+    return f"{opening}: {_sentence(refusal.detail)} {_sentence(what)}{changes_text(refusal)}"
 
 
 def _sentence(text: str) -> str:
@@ -191,6 +192,7 @@ def _data(refusal: Refusal, ident: str) -> dict[str, Any]:
         "retry_after": round(refusal.retry_after, 3) if refusal.retry_after else None,
         "advice": refusal.advice,
         **approval_of(refusal),
+        **changes_of(refusal),
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from gateway.model import UNREAD, Call, Held, Petition, Question, Terms
+from gateway.model import UNREAD, Call, Glance, Held, Petition, Question, Terms
 from gateway.policy.fingerprints import canonical, digest
 from gateway.understand import strict_json
 from gateway.understand.bound_fields import bound_fields, shown_fields
@@ -82,9 +82,15 @@ def binding_of(call: Call, sent: bytes, version: str, ignored: Collection[bytes]
         what.append(call.host)
     elif call.tool.forwarded != "off":  # tools make links of it; the port is that of the replica
         what.append(call.host.rpartition(":")[0] or call.host)
+    what += [f"{'/'.join(one.touch.place)} {_stands(one)}" for one in call.glances if one.touch.writes and one.stale]
     named = "\0".join([*who, "", *what]).encode("utf-8", "surrogatepass")
     fields = [b"%b:%b" % field for field in sorted(bound_fields(call, ignored))]
     return digest(named, b"\0".join([b"", *fields, b""]), _settled(sent, call))
+
+
+def _stands(glance: Glance) -> str:
+    """What a stale write would overwrite: who allows that allows it for what stood there."""
+    return "" if glance.standing is None else glance.standing.newest.id
 
 
 def _settled(sent: bytes, call: Call) -> bytes:
