@@ -80,6 +80,7 @@ class App:
         self._identities = parts.Identities()
         self._listening_tls = parts.listening_tls_of(loaded)
         self._listener = Listener(self._pipeline(loaded), parts.limits_of(loaded.config.wire))
+        self._listener.pools.doors |= self.core.memory.doors
         self.operators = Operators(
             self.core, self._listener, lambda: self._loaded, self._status, explain, self._certificate
         )
@@ -131,6 +132,7 @@ class App:
         log.info("draining: %d connections, up to %g s", len(self._listener.connections), grace)
         self.core.desk.hurry()
         self.core.standings.hurry()
+        self.core.memory.hurry()
         try:
             await self._listener.drain()
             await watching
@@ -193,7 +195,7 @@ class App:
         core.lineage.parent_header = config.lineage.parent_header.lower().encode("ascii")
         if config.lineage.key is not None:
             core.lineage.rekey(config.lineage.key.encode())
-        lenders = core.lenders.adopt(loaded.tools)
+        lenders = {**core.lenders.adopt(loaded.tools), **core.memory.adopt(config.memory, loaded.tools)}
         flow, streets = config.flow, Streets(loaded, core.kept, time.time, lenders).all()
         maps = {name: street.flows for name, street in streets.items() if street.flows is not None}
         key = b"" if flow.prompt_key is None else flow.prompt_key.encode()

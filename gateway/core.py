@@ -26,6 +26,7 @@ from gateway.config.load import Loaded
 from gateway.console.feed import Feed
 from gateway.guardrails.book import GuardrailBook
 from gateway.lend.lenders import Lenders
+from gateway.memory.house import MemoryHouse
 from gateway.model import Quarantine, Trace
 from gateway.model.state_url import read_state_url
 from gateway.observe.audit import TraceLog
@@ -83,6 +84,7 @@ class Core:
         self.guardrails = GuardrailBook(time.monotonic, self.metrics.guardrails.count)
         self.kept = Kept()
         self.lenders = Lenders(redactor.learn, time.monotonic, random.random)
+        self.memory = MemoryHouse(self.state.shelf, self.runs.labels)
         self._records(loaded)
 
     def _count(self, loaded: Loaded) -> None:
@@ -157,6 +159,8 @@ class Core:
         await self.docket.start()
         await self.bench.start()
         await self.learning.start()
+        if any(tool.builtin for tool in loaded.tools):
+            self.memory.start()
         if loaded.config.lineage.key is None:
             await self._shared_key.start()
 
@@ -176,6 +180,7 @@ class Core:
                 self.telling,
                 self.lenders,
                 self.guardrails,
+                self.memory,
             ):
                 ends.push_async_callback(part.close)
 

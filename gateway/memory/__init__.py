@@ -1,0 +1,1 @@
+"""I/O. The embedded shared memory as a tool: HTTP, MCP, a stream of changes, in front of ``ports.Shelf``."""
