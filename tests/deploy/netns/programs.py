@@ -85,3 +85,21 @@ with socket.create_server(("0.0.0.0", 7070)) as listening:
     connection.close()
 """
 """One connection from outside is answered."""
+
+RAW = """
+import json, socket, struct, sys
+target, port, said = sys.argv[1], int(sys.argv[2]), sys.argv[3].encode()
+udp = struct.pack("!HHHH", 40000, port, 8 + len(said), 0) + said
+head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0,
+                   socket.inet_aton("10.213.7.1"), socket.inet_aton(target))
+total = sum(struct.unpack("!10H", head))
+total = (total & 0xFFFF) + (total >> 16)
+head = head[:10] + struct.pack("!H", ~total & 0xFFFF) + head[12:]
+try:
+    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as one:
+        one.sendto(head + udp, ("eth0", 0x0800, 0, 0, b"\\xff" * 6))
+    print(json.dumps("sent"))
+except OSError as error:
+    print(json.dumps(f"failed: {error}"))
+"""
+"""Address of IPv4, port, what to say: whether a packet that it has made itself was sent, past all rules of IP."""

@@ -67,20 +67,20 @@ class Space:
             for name in (pod, outside):
                 subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
-    def argv(self, where: str, uid: int, command: list[str]) -> list[str]:
+    def argv(self, where: str, uid: int, command: list[str], *also: str) -> list[str]:
         """How ``command`` is run there, by this user, with the names of ``hosts``. It may read all files (the
-        interpreter may be in somebody's home), and has no other capability."""
+        interpreter may be in somebody's home), and has no other capability but ``also`` these."""
         enter = ["nsenter", f"--net=/run/netns/{where}", "unshare", "--mount", "--propagation", "private"]
         mount = ["sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(self.hosts)]
-        caps = "-all,+dac_read_search"
+        caps = ",".join(["-all", "+dac_read_search", *[f"+{capability}" for capability in also]])
         drop = ["--inh-caps", caps, "--ambient-caps", caps, "--bounding-set", caps, "--no-new-privs"]
         user = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", *drop] if uid else []
         return [*enter, *mount, *user, *command]
 
-    def python(self, where: str, uid: int, program: str, *arguments: str) -> str:
+    def python(self, where: str, uid: int, program: str, *arguments: str, also: tuple[str, ...] = ()) -> str:
         """What a Python program prints there. Raises AssertionError where it fails."""
         command = [sys.executable, "-I", "-c", program, *arguments]
-        done = subprocess.run(self.argv(where, uid, command), capture_output=True, text=True, timeout=20)
+        done = subprocess.run(self.argv(where, uid, command, *also), capture_output=True, text=True, timeout=20)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

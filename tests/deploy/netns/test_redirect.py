@@ -8,8 +8,10 @@ import sys
 
 import pytest
 
+from tests.e2e.harness.net import eventually
+
 from .conftest import PORT, TRANSPARENT, Pod
-from .programs import GET, PING, SECURE, SERVE, TCP, UDP
+from .programs import GET, PING, RAW, SECURE, SERVE, TCP, UDP
 from .space import AGENT, GATEWAY, OUTSIDE
 
 
@@ -159,6 +161,18 @@ class TestBeside:
             program = TCP.replace("json.dumps(told", "str(told")
             assert pod.space.python(pod.space.outside, AGENT, program, "10.213.7.1", "7070") == "alive"
         assert serving.returncode == 0
+
+
+class TestNot:
+    """What the rules do not stop, as the page on enforcement says."""
+
+    def test_packets_that_a_process_makes_itself_need_a_capability(self, pod: Pod) -> None:
+        """CAP_NET_RAW, which many runtimes give by default, and restricted Pod Security takes away."""
+        space, raw = pod.space, (RAW, OUTSIDE[0], "5353", "made by hand")
+        assert "not permitted" in space.python(space.pod, AGENT, *raw)
+        assert reached(pod, data="made by hand") == []
+        assert space.python(space.pod, AGENT, *raw, also=("net_raw",)) == '"sent"'
+        eventually(lambda: reached(pod, data="made by hand"), what="the packet has got around")
 
 
 WITHOUT_RULES = [{"kind": "tcp", "port": 5432}] * len(OUTSIDE)
