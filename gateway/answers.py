@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import structs
 
+from gateway.coherence.late import marks
 from gateway.decide.loops import advice_of
 from gateway.decide.results import ResultJudge
 from gateway.effects import Await, Collect, Effect, Relay, Send
@@ -21,7 +22,7 @@ from gateway.guarding import guard_result
 from gateway.means import Means
 from gateway.model import Answered, Call, Lent, Outcome, Permit, Reason, Refusal
 from gateway.ports import Lender
-from gateway.remembering import hearing
+from gateway.remembering import hearing, labelled, late_in, refused_late, waits_for_all
 from gateway.replies import timed, told
 from gateway.story import Story
 from gateway.street import Street
@@ -52,12 +53,15 @@ def execute(means: Means, permit: Permit, story: Story) -> Generator[Effect, Any
     plain = street.hears or street.memory is not None or street.reader.plain(call)
     hears = street.hears or street.memory is not None
     answered: Answered = yield Send(permit, plain, street.compares or hears, lent)
+    if call.glances:
+        answered = labelled(call, answered)
     _arrived(means, street, permit, answered, story)
     answer = story.answer = _through(means, street, permit, answered, story)
     counted = street.budgets is not None
     spoke = permit.spoke + advice_of(permit.holds) if street.compares else permit.spoke
     if answer is None or not answer.whole:
-        relayed: Outcome = yield Relay(told(story, answered, spoke, counted, means.hide), answer)
+        lines = _marks(means, street, call, answered) if call.glances else b""
+        relayed: Outcome = yield Relay(told(story, answered, spoke, counted, means.hide) + lines, answer)
         return relayed
     body: bytes = yield Collect(call.tool.answer_limit)
     judge = story.judge
@@ -65,14 +69,23 @@ def execute(means: Means, permit: Permit, story: Story) -> Generator[Effect, Any
     if isinstance(inner, Guarded) and judge is not None:
         yield from guard_result(means, body, inner, judge)
     body, refusal = _read_whole(answer, body)
+    behind = late_in(means, street, call, answered, body) if call.glances else ()
+    if behind and refusal is None:
+        refusal = refused_late(means, street, story, behind)
     if refusal is not None:
         replied: Outcome = yield timed(means.reply(refusal, story), story)
         return structs.replace(replied, upstream=answered.status, first_byte=answered.first_byte)
     if isinstance(answer, Listening):
         answer.heard()
     spoke = spoke + judge.spoke if judge is not None else spoke
-    relayed = yield Relay(told(story, answered, spoke, counted, means.hide), None, body)
+    lines = marks(call, behind, means.wall()) if call.glances else b""
+    relayed = yield Relay(told(story, answered, spoke, counted, means.hide) + lines, None, body)
     return relayed
+
+
+def _marks(means: Means, street: Street, call: Call, answered: Answered) -> bytes:
+    """What the agent is told of a memory beside the answer, as far as its head shows it."""
+    return marks(call, late_in(means, street, call, answered, None), means.wall())
 
 
 def _lend(lender: Lender, call: Call, story: Story) -> Generator[Effect, Any, Lent]:
@@ -122,7 +135,9 @@ def _through(means: Means, street: Street, permit: Permit, answered: Answered, s
         if not has_body:
             learns(b"")
     if hearers and has_body and answered.status != _SWITCHED:
-        return Listening(answer, hearers[0] if len(hearers) == 1 else partial(_all_hear, hearers))
+        listening = Listening(answer, hearers[0] if len(hearers) == 1 else partial(_all_hear, hearers))
+        listening.whole = listening.whole or (bool(call.glances) and waits_for_all(means, street, call))
+        return listening
     return answer
 
 

@@ -11,17 +11,34 @@ from typing import Any
 
 from msgspec import structs
 
+from gateway.coherence.late import Late, late, may_be_late, version_of
 from gateway.coherence.shape import MemoryMap
+from gateway.decide.conflicts import Conflicts
 from gateway.effects import Await, Effect
 from gateway.errors import BusyError, MovedError, Refused, StoreUnavailable, refusal_of
 from gateway.means import Means
-from gateway.model import Answered, Call, Change, Decision, Glance, How, Learnt, Outcome, Permit, Reason, Refusal
+from gateway.model import (
+    Answered,
+    Call,
+    Change,
+    Decision,
+    Glance,
+    How,
+    Learnt,
+    Outcome,
+    Permit,
+    Reason,
+    Recalled,
+    Refusal,
+)
 from gateway.story import Story
 from gateway.street import Street
 
 LONGEST_WRITE = 600.0
 """Seconds after which a write without a bound of its own counts as gone."""
 _MARGIN = 10.0
+MOST_RECALLED = 20
+"""Keys of one call that its record tells of."""
 
 
 def remembered(means: Means, street: Street, call: Call, story: Story) -> Generator[Effect, Any, Call]:
@@ -37,6 +54,8 @@ def remembered(means: Means, street: Street, call: Call, story: Story) -> Genera
         looked = yield from _looked(means, street, part)
         parts.append(looked)
     call = yield from _looked(means, street, structs.replace(call, parts=tuple(parts)))
+    if street.conflicts is not None and not parts:
+        call = _merged(street, street.conflicts, call, story)
     if parts:
         glances = tuple([glance for part in parts for glance in part.glances])
         call = structs.replace(call, glances=glances, edition=min(part.edition for part in parts))
@@ -58,7 +77,34 @@ def _looked(means: Means, street: Street, call: Call) -> Generator[Effect, Any, 
     except StoreUnavailable as error:
         raise Refused(Reason.STATE_UNAVAILABLE, 503, f"what memories hold cannot be known now: {error}") from None
     drifted = tuple([f"{memory}/{key}" for memory, key in drift])
-    return structs.replace(call, glances=glances, edition=edition, drift=drifted)
+    return structs.replace(call, glances=glances, edition=edition, drift=drifted, at=call.at or means.wall())
+
+
+def _merged(street: Street, conflicts: Conflicts, call: Call, story: Story) -> Call:
+    """The call with a stale write merged with what has changed since, where its memory wants that and it can be done;
+    rules then judge what the tool gets."""
+    writes, memory = writes_of(call), street.memory
+    if memory is None or len(writes) != 1 or not conflicts.merges(writes[0]):
+        return call
+    ours = memory.ours(call)
+    glance, text = conflicts.merge(writes[0], ours)
+    if text is not None and text != ours:
+        try:
+            call = _rewritten(street, memory, call, text, story)
+        except Refused as refused:
+            glance = structs.replace(writes[0], clash=f"the merged text cannot be put into the call: {refused.detail}")
+    if glance.merged:
+        call = structs.replace(call, amendments=(*call.amendments, f"memory: merged with a change of {glance.merged}"))
+    glances = tuple([glance if each is writes[0] else each for each in call.glances])
+    return structs.replace(call, glances=glances)
+
+
+def _rewritten(street: Street, memory: MemoryMap, call: Call, text: str, story: Story) -> Call:
+    args = memory.rewritten(call, text)
+    if args is None or street.edit is None:
+        raise Refused(Reason.MEMORY_STALE, 412, "there is no place for it")
+    body = story.body if story.body is not None else story.raw
+    return structs.replace(street.edit(call, args, body), amendments=call.amendments)
 
 
 def writes_of(call: Call) -> tuple[Glance, ...]:
@@ -100,13 +146,15 @@ def _anew(means: Means, street: Street, permit: Permit) -> Generator[Effect, Any
         looked = yield from _looked(means, street, structs.replace(permit.call, args=edited))
     except Refused as refused:
         return _refused(permit, refusal_of(refused))
+    before = {glance.touch.place: glance for glance in writes_of(permit.call)}
     if street.conflicts is not None:
-        before = {glance.touch.place for glance in writes_of(permit.call)}
         new = tuple([glance for glance in looked.glances if glance.touch.place not in before])
         judged = street.conflicts.judge(structs.replace(looked, glances=new))
         if judged.refusal is not None:
             return _refused(permit, judged.refusal)
-    return structs.replace(permit, call=structs.replace(permit.call, glances=looked.glances))
+    # what people saw of a key stays what the write is based on
+    glances = tuple([before.get(glance.touch.place, glance) for glance in looked.glances])
+    return structs.replace(permit, call=structs.replace(permit.call, glances=glances))
 
 
 def _overtaken(permit: Permit, error: Exception) -> Decision:
@@ -133,16 +181,62 @@ def _heard(means: Means, street: Street, call: Call, answered: Answered, story: 
     if street.memory is not None and (story.writing or street.memory.creates(call)):
         story.heard = body
     else:
-        learn(means, street, call, answered, body)
+        learn(means, street, call, answered, body, story)
 
 
-def learn(means: Means, street: Street, call: Call, answered: Answered, body: bytes | None) -> None:
-    """Know what a read's answer tells."""
+def learn(means: Means, street: Street, call: Call, answered: Answered, body: bytes | None, story: Story) -> None:
+    """Know what a read's answer tells. What was stored there by a run with labels marks this one too."""
     if means.coherence is None or street.memory is None:
         return
     learnt = street.memory.learnt(call, answered, body)
-    if learnt:
-        means.coherence.learn(call, call.glances, learnt, Change(call.id, How.FOUND, at=means.wall()))
+    if not learnt:
+        return
+    now = means.wall()
+    behind = {one.glance.touch.place for one in late(call, learnt, now)}
+    labels = means.coherence.learn(call, call.glances, learnt, Change(call.id, How.FOUND, at=now))
+    _mark(means, call, labels)
+    for one in learnt[:MOST_RECALLED]:
+        how = "late" if one.place in behind else "gone" if one.gone else "read"
+        story.recalled += (Recalled(one.place, how, version_of(one)),)
+
+
+def labelled(call: Call, answered: Answered) -> Answered:
+    """The answer with the labels of who wrote what the call reads, as far as that is known before it is read."""
+    stored = [label for one in call.glances if not one.touch.writes for label in _labels(one)]
+    return structs.replace(answered, labels=tuple(dict.fromkeys([*answered.labels, *stored]))) if stored else answered
+
+
+def _labels(glance: Glance) -> tuple[str, ...]:
+    return () if glance.standing is None else glance.standing.newest.labels
+
+
+def _mark(means: Means, call: Call, labels: tuple[str, ...]) -> None:
+    if labels:
+        means.runs.mark(call.tree, labels)
+        if call.flow is not None:
+            call.flow.mark(labels)
+
+
+def late_in(means: Means, street: Street, call: Call, answered: Answered, body: bytes | None) -> tuple[Late, ...]:
+    """The keys that an answer's head, and its body where there is all of it, shows in an older state than is known."""
+    now = means.wall()
+    if street.memory is None or not may_be_late(call, now):
+        return ()
+    return late(call, street.memory.learnt(call, answered, body), now)
+
+
+def refused_late(means: Means, street: Street, story: Story, found: tuple[Late, ...]) -> Refusal | None:
+    """The refusal of such an answer, where its memory wants that."""
+    refusal = None if street.conflicts is None else street.conflicts.refuses(found, means.wall())
+    if refusal is not None:
+        story.recalled += tuple([Recalled(one.glance.touch.place, "late") for one in found])
+    return refusal
+
+
+def waits_for_all(means: Means, street: Street, call: Call) -> bool:
+    """Whether nothing of the answer may pass before it is known not to be older than what the run has seen."""
+    conflicts = street.conflicts
+    return conflicts is not None and conflicts.refuses_late(call) and may_be_late(call, means.wall())
 
 
 def settle_writes(means: Means, memory: MemoryMap, story: Story, outcome: Outcome) -> None:
@@ -159,5 +253,18 @@ def settle_writes(means: Means, memory: MemoryMap, story: Story, outcome: Outcom
     made: tuple[Learnt, ...] = ()
     if how is not How.UNKNOWN and story.answered is not None:
         made = memory.made(call, story.answered, story.heard)
-    change = Change(call.id, how, call.agent.id, call.run.id, means.wall(), labels=means.runs.labels(call.tree))
+    change = Change(call.id, how, call.agent.id, call.run.id, means.wall(), labels=_origin(means, call))
     coherence.settle(call, story.writing, change, made)
+    versions = {one.place: version_of(one) for one in made[:MOST_RECALLED]}
+    places = dict.fromkeys([*[glance.touch.place for glance in story.writing], *versions])
+    story.recalled = tuple([Recalled(place, how.value, versions.get(place, "")) for place in places])
+
+
+def _origin(means: Means, call: Call) -> tuple[str, ...]:
+    """What is stored with what the call writes: the labels of its run. That something may be trusted, or known to all,
+    nobody can pass on by copying it."""
+    told = () if call.flow is None else call.flow.labels
+    return tuple([one for one in dict.fromkeys([*means.runs.labels(call.tree), *told]) if one not in _NOT_STORED])
+
+
+_NOT_STORED = frozenset({"trusted", "public"})

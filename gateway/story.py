@@ -16,6 +16,7 @@ from gateway.model import (
     Glance,
     Hold,
     Outcome,
+    Recalled,
     Request,
     Ruling,
     Run,
@@ -49,6 +50,7 @@ class Story:
         "raw",
         "read",
         "reader",
+        "recalled",
         "request",
         "run",
         "sent",
@@ -82,6 +84,8 @@ class Story:
         """Keys of a memory of which it is the writer, until it is settled or given back."""
         self.heard: bytes | None = None
         """The body of a write's answer, where something is to be learnt from it."""
+        self.recalled: tuple[Recalled, ...] = ()
+        """What came of the keys of a memory that it touched."""
         self.asked = 0.0
         """Seconds that it waited for a person."""
         self.counted = False
@@ -152,4 +156,5 @@ class Story:
             call,
             self.read,
             self.asked,
+            self.recalled,
         )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import structs
 
 from gateway.coherence.differences import difference
+from gateway.coherence.late import Late
 from gateway.coherence.merging import merged
+from gateway.coherence.steps import LAG
 from gateway.decide.shapes import NOTHING, Judgement
 from gateway.model import Call, Change, Glance, How, Mode, Question, Reason, Refusal, Spoke, Verdict
 
@@ -23,11 +25,19 @@ _MOST_TOLD = 5
 class Conflicts:
     """A check: judges a write by what the call found at the keys that it writes (``Call.glances``)."""
 
-    def __init__(self, memories: Mapping[str, str], unread: Mapping[str, str], *, shows: bool = True) -> None:
+    def __init__(
+        self,
+        memories: Mapping[str, str],
+        unread: Mapping[str, str],
+        *,
+        shows: bool = True,
+        refusing: Collection[str] = (),
+    ) -> None:
         """By name of the memory, what becomes of a stale write (refuse, ask, merge, warn), and of one by a run that has
         not read what it writes (refuse, allow). ``shows``: what others wrote may be shown; not where rules look
-        through what the memory answers, since one agent may see less of it than another."""
-        self._memories, self._unread, self._shows = memories, unread, shows
+        through what the memory answers, since one agent may see less of it than another. ``refusing``: memories of
+        which answers are refused that are older than what the run has seen."""
+        self._memories, self._unread, self._shows, self._refusing = memories, unread, shows, frozenset(refusing)
 
     def judge(self, call: Call) -> Judgement:
         """A refusal, a question to people, or a warning."""
@@ -45,6 +55,19 @@ class Conflicts:
         if stale:
             return self._stale(call, stale)
         return Judgement(spoke=spoke) if spoke else NOTHING
+
+    def refuses_late(self, call: Call) -> bool:
+        """Whether the call reads what may not be older than what its run has seen."""
+        return any(glance.touch.memory in self._refusing for glance in call.glances)
+
+    def refuses(self, found: Sequence[Late], now: float) -> Refusal | None:
+        """The refusal of an answer that shows these keys in an earlier state."""
+        first = next((one for one in found if one.goes_back and one.glance.touch.memory in self._refusing), None)
+        if first is None:
+            return None
+        rule, wait = f"memory/{first.glance.touch.memory}", max(0.1, first.newest.at + LAG - now)
+        text = f"the answer shows {_named(first.glance)} older than this run has seen it"
+        return Refusal(Reason.MEMORY_STALE, 503, text, rule, wait, True, "read it again in a moment")
 
     def merges(self, glance: Glance) -> bool:
         """Whether a stale write there is to be merged with what has changed."""

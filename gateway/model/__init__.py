@@ -37,7 +37,7 @@ from gateway.model.claims import (
     RunSettings,
     SlotClaim,
 )
-from gateway.model.coherence import Change, Glance, How, Learnt, Seen, Standing, Touch
+from gateway.model.coherence import Change, Glance, How, Learnt, Recalled, Seen, Standing, Touch
 from gateway.model.outcomes import NOTHING_FOUND, Answered, Findings, Outcome, Proposal, Trace, Usage
 from gateway.model.reasons import SAFE_METHODS, Mode, Reason, Verdict
 from gateway.model.tools import Caps, Fields, FlowLabels, Origin, Timeouts, Tool
@@ -96,6 +96,7 @@ __all__ = [
     "Question",
     "RateClaim",
     "Reason",
+    "Recalled",
     "Refusal",
     "Request",
     "RetryClaim",

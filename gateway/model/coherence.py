@@ -137,3 +137,13 @@ class Learnt(Struct, frozen=True):
     """Whether the agent sees with it what stands there."""
     gone: bool = False
     """Whether it tells that nothing stands there."""
+
+
+class Recalled(Struct, frozen=True):
+    """What came of one key that a call touched."""
+
+    place: tuple[str, str]
+    how: str
+    """``read``, ``gone``, ``late`` (an older state than is known), or a ``How`` of a write."""
+    version: str = ""
+    """By what the state that was read or made is told from others, where the answer says it."""

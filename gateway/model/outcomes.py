@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.model.calls import NO_FACTS, Agent, Call, Decision, Request, Run
+from gateway.model.coherence import Recalled
 from gateway.model.reasons import Reason
 from gateway.model.verdicts import Refusal, Spoke
 
@@ -135,3 +136,5 @@ class Trace(Struct, frozen=True):
     """Seconds spent waiting for the body."""
     asked: float = 0.0
     """Seconds spent waiting for a person."""
+    recalled: tuple[Recalled, ...] = ()
+    """What came of the keys of a memory that it touched."""
