@@ -7,8 +7,12 @@ STAMP := $(VENV)/.installed
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DEV_STAMP := $(VENV)/.installed-dev
 
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' gateway/__init__.py)
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
 .DEFAULT_GOAL := help
 .PHONY: help run test unit lint types contracts check bench bench-peers simulate agentdojo conformance fuzz test-otlp schemas screenshots clean
+.PHONY: lock dist sbom image test-dist test-image test-pythons
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -72,6 +76,8 @@ schemas: $(DEV_STAMP) ## write docs/schema/*.json from the models
 
 screenshots: $(DEV_STAMP) ## write docs/img/console-*.png: a real gateway, a bad night, a real browser
 	$(BIN)/python -m tests.console.screenshots
+
+include deploy/release/release.mk
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/out
