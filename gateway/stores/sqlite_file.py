@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from gateway.errors import ConfigError, Problem, StoreUnavailable
 from gateway.stores.sqlite_shelf_rows import TABLES as SHELF_TABLES
+from gateway.stores.sqlite_whole import leave_note, take_note
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
@@ -73,6 +74,8 @@ class SqliteFile:
         self.path = path
         self.error = ""
         """What the last piece of work failed with; "" where it went well."""
+        self.whole = False
+        """Whether it is known that it was as it was last left when it was opened."""
         self._queue: queue.SimpleQueue[tuple[Work, asyncio.Future[Any]] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -110,6 +113,7 @@ class SqliteFile:
     # -- in the thread ------------------------------------------------------------------------------------------
 
     def _serve(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[None]) -> None:
+        self.whole = take_note(self.path)
         try:
             connection = _connected(self.path)
         except (sqlite3.Error, OSError, ConfigError) as error:
@@ -125,6 +129,7 @@ class SqliteFile:
             last = None in batch
             self._commit(connection, loop, [one for one in batch if one is not None])
         connection.close()
+        leave_note(self.path)
 
     def _commit(
         self, connection: sqlite3.Connection, loop: asyncio.AbstractEventLoop, batch: list[tuple[Work, Any]]

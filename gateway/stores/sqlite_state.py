@@ -134,9 +134,10 @@ class SqliteState:
         self._ticker = Ticker(TICK, self._tick)
 
     async def start(self) -> None:
-        """Open the file, forfeit what dead processes had leased, read the board."""
+        """Open the file, forfeit what dead processes had leased, read the board. In a file that may have been set
+        back, and that no other process knows, the shared memory begins a new life."""
         await self._file.open()
-        await self._shelf.start(whole=False)
+        await self._shelf.start(whole=self._file.whole or await self._file.run(_is_open_elsewhere))
         await self._beat()
         await self._board.follow()
         self._ticker.start()
@@ -177,3 +178,9 @@ class SqliteState:
                 living += 1
         accounts.tidy(connection, now)
         return living
+
+
+def _is_open_elsewhere(connection: Connection) -> bool:
+    own = this_process()
+    rows = connection.execute("SELECT node, pid, started FROM holders").fetchall()
+    return any(lives(holder) for row in rows if (holder := Holder(*row)) != own)
