@@ -13,6 +13,7 @@ from aiohttp import web
 
 from gateway.admin import approvals as admin_approvals
 from gateway.admin import breakers, budgets, calibration, exemptions, prompts, quarantines, runs
+from gateway.admin import memory as admin_memory
 from gateway.admin import pools as admin_pools
 from gateway.admin import server as admin_server
 from gateway.admin import tasks as admin_tasks
@@ -120,6 +121,7 @@ class Operators:
         prompts.add(api, core.flows.hand_over)
         admin_pools.add(api, core.ledger.pools)
         budgets.add(api, core.budgets.all_standings)
+        admin_memory.add(api, core.state.shelf, core.memory.has)
         admin_approvals.add(api, self._clerk())
         calibration.add(api, core.learning)
         exemptions.add(api, core.docket, bench.exemptions, bench.verdicts, bench.offers)
@@ -191,6 +193,7 @@ class Operators:
             exported=self._exported,
             notifications=core.telling.notifier.counts,
             approvals=core.learning.vigilance,
+            memory=core.memory.readings,
         )
         return registry_of(core.metrics, gauges)
 

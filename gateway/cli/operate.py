@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -65,6 +65,33 @@ class Gateway:
         finally:
             connection.close()
         return _told(response.status, data, self.url)
+
+    def lines(
+        self, method: str, path: str, body: Iterable[bytes] | None = None, query: list[tuple[str, str]] | None = None
+    ) -> Iterator[bytes]:
+        """The lines of an answer that may be long, as they come; a ``body`` is sent piece by piece.
+
+        Raises:
+            click.ClickException: it does not run there, cannot do as asked, or breaks off, and why.
+        """
+        from http.client import HTTPException
+
+        fields = {"X-Toolgate-Admin": "1", "Content-Type": "application/x-ndjson"}
+        if self._token:
+            fields["Authorization"] = f"Bearer {self._token}"
+        connection = self._connection(SILENCE)
+        try:
+            target = path + (f"?{urlencode(query)}" if query else "")
+            connection.request(method, target, body, fields, encode_chunked=body is not None)
+            response = connection.getresponse()
+            if response.status >= 400:
+                _told(response.status, response.read(), self.url)
+            yield from response
+        except (OSError, HTTPException) as error:
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise click.ClickException(f"the gateway at {self.url} cannot be asked: {why}") from None
+        finally:
+            connection.close()
 
     def probe(self, path: str, patience: float) -> tuple[int, str]:
         """The status of one of its probes, and the first word that its answer says of the gateway.

@@ -16,6 +16,7 @@ from gateway.cli.explain import explain
 from gateway.cli.hash_key import hash_key
 from gateway.cli.health import health
 from gateway.cli.mcp import mcp
+from gateway.cli.memory import memory
 from gateway.cli.pools import pools
 from gateway.cli.quarantine import quarantine
 from gateway.cli.redirect import redirect
@@ -38,7 +39,7 @@ def toolgate() -> None:
 
 _COMMANDS = (
     *(run, health, check, test, explain, replay, shadow, calls, runs, tail, quarantine, breakers, budgets, pools),
-    approvals,
+    *(approvals, memory),
     *(suggest, schema, hash_key, demo, mcp, tools, verify, audit, redirect),
 )
 for command in _COMMANDS:

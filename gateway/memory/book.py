@@ -62,7 +62,7 @@ class Book:
         self.namespaces = Namespaces({})
         self._made: set[str] = set()
         self.conflicts: Counter[str] = Counter()
-        """Writes that were refused since something else stood, by namespace."""
+        """Writes that were refused since something else stood, by namespace as it is configured."""
         self.writes: Counter[str] = Counter()
 
     # -- reading ------------------------------------------------------------------------------------------------
@@ -121,6 +121,7 @@ class Book:
             page = await self.shelf.get(namespace, key)
             item = page.item or Item(namespace, key, 0, None)
             if not _holds(expect, page, place):
+                self.conflicts[place.pattern] += 1
                 raise await self._conflict(Mismatch(page.epoch, page.revision, (item,)), {key: expect}, namespace)
             value, kind = change(item)
             put = Put(key, value, kind, _seconds(place, ttl), item.revision if page.items else 0)
@@ -177,8 +178,13 @@ class Book:
             await self._make_room(place, namespace)
         done = await self.shelf.commit(namespace, puts, by, place.limits, epoch=epoch, compares=compares)
         if isinstance(done, Committed):
-            self.writes[namespace] += 1
+            self.writes[place.pattern] += 1
             self._wrote(namespace)
+            if len(self._made) >= MOST_MADE:
+                self._made.clear()
+            self._made.add(namespace)
+        else:
+            self.conflicts[place.pattern] += 1
         return done
 
     async def _make_room(self, place: Place, namespace: str) -> None:
@@ -189,14 +195,10 @@ class Book:
         if namespace not in there and len(there) >= place.settings.most:
             detail = f"there are {len(there)} namespaces by {place.pattern} already"
             raise OverQuota("namespaces", place.settings.most, detail)
-        if len(self._made) >= MOST_MADE:
-            self._made.clear()
-        self._made.add(namespace)
 
     # -- what stands in the way ----------------------------------------------------------------------------------
 
     async def _conflict(self, found: Mismatch, expects: Mapping[str, Expect], namespace: str) -> Wrong:
-        self.conflicts[namespace] += 1
         seen = [expects[item.key] for item in found.items]
         blind = all(expect is Seen.BLIND for expect in seen)
         keys = ", ".join(short(item.key) for item in found.items[:3]) + (", ..." if len(found.items) > 3 else "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -24,6 +25,7 @@ from gateway.memory.namespaces import Namespaces
 from gateway.memory.watch import Watches
 from gateway.model import Tool
 from gateway.model.shelf import ShelfUsage
+from gateway.observe.memory import MemoryReading
 from gateway.ports import Lender, Shelf
 
 log = logging.getLogger("toolgate.memory")
@@ -46,8 +48,7 @@ class MemoryHouse:
         self.shelf = shelf
         self.watches = Watches(shelf)
         self.book = Book(shelf, self.watches.wrote)
-        self.usage: Mapping[str, ShelfUsage] = {}
-        """How much each namespace holds, as of the last look."""
+        self._usage: Mapping[str, ShelfUsage] = {}
         self._introducer = Introducer(labels_of)
         self._apps = {
             "memory/http": HttpMemory(self.book, self.watches).make_app,
@@ -64,6 +65,23 @@ class MemoryHouse:
         tools."""
         self.book.namespaces = Namespaces(config.namespaces)
         return {tool.name: self._introducer for tool in tools if tool.builtin}
+
+    def has(self, namespace: str) -> bool:
+        """Whether a namespace of this name is configured."""
+        return self.book.namespaces.of(namespace) is not None
+
+    def readings(self) -> Iterable[MemoryReading]:
+        """How much there is in each namespace as it is configured, as of the last look, and what became of writes."""
+        held: Counter[str] = Counter()
+        size: Counter[str] = Counter()
+        for name, usage in self._usage.items():
+            place = self.book.namespaces.of(name)
+            if place is not None:
+                held[place.pattern] += usage.items
+                size[place.pattern] += usage.size + usage.former
+        writes, conflicts = self.book.writes, self.book.conflicts
+        for name in self.book.namespaces.names:
+            yield MemoryReading(name, held[name], size[name], writes[name], conflicts[name])
 
     def start(self) -> None:
         """Begin to look how much there is."""
@@ -101,7 +119,7 @@ class MemoryHouse:
         while True:
             try:
                 names = await self.shelf.namespaces()
-                self.usage = {name: await self.shelf.usage(name) for name in names}
+                self._usage = {name: await self.shelf.usage(name) for name in names}
             except StoreUnavailable:
-                self.usage = {}
+                self._usage = {}
             await asyncio.sleep(LOOK)

@@ -34,10 +34,11 @@ from gateway.memory.requests import (
     ttl_of,
     value_in,
 )
-from gateway.memory.told import described, labelled, standing, told
+from gateway.memory.told import described, labelled, standing
 from gateway.memory.watch import Watches
 from gateway.memory.wrong import Wrong, wrong_of
 from gateway.model.shelf import Committed, Item, Kind, version_of
+from gateway.stores.shelf_told import told
 
 LARGEST_COMMIT = 8 << 20
 """Bytes of a body that writes several keys."""
@@ -101,7 +102,7 @@ class HttpMemory:
         if not_modified(request, version_of(page.epoch, item.revision)):
             return web.Response(status=304, headers=fields)
         response = web.Response(body=item.value, headers=fields, content_type=_TYPES[item.kind], charset="utf-8")
-        response.last_modified = item.written
+        response.last_modified = int(item.written)
         return response
 
     async def _history(self, request: web.Request, caller: Caller, target: Target) -> web.StreamResponse:

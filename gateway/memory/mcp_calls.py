@@ -12,9 +12,9 @@ from gateway.memory.book import Book, Want
 from gateway.memory.caller import Caller
 from gateway.memory.commits import Put, expect_of, want_of
 from gateway.memory.seen import Expect
-from gateway.memory.told import told
 from gateway.memory.wrong import Wrong
 from gateway.model.shelf import Committed, Item, version_of
+from gateway.stores.shelf_told import told
 
 Told = tuple[dict[str, Any], Sequence[Item]]
 T = TypeVar("T")

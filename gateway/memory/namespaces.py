@@ -60,6 +60,11 @@ class Namespaces:
         self._named = {place.pattern: place for place in places if not place.is_glob}
         self._globs = [place for place in places if place.is_glob]
 
+    @property
+    def names(self) -> Iterable[str]:
+        """As they are configured."""
+        return (*self._named, *(place.pattern for place in self._globs))
+
     def of(self, name: str) -> Place | None:
         """The namespace of this name; None where nobody has configured it."""
         found = self._named.get(name)

@@ -1,35 +1,19 @@
-"""Items as agents read them, and the labels that they have."""
+"""What answers of the memory tell beside values: labels, versions, what stands in the way of a write."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-import orjson
-
 from gateway.memory.wrong import Wrong
 from gateway.model.shelf import Item, version_of
+from gateway.stores.shelf_told import moment, told
 
 LABELS = "X-Toolgate-Labels"
 """The field that the gateway takes from an answer: it marks the run of whoever reads that."""
 LARGEST_SHOWN = 16 * 1024
 """Bytes of a value that stands in the way of a write and is shown with that."""
-
-
-def told(epoch: str, item: Item, *, value: bool) -> dict[str, Any]:
-    """An item, for JSON by ``orjson``: its version, who wrote it, its labels; with its value or without."""
-    shown: dict[str, Any] = {"key": item.key, "version": version_of(epoch, item.revision)}
-    if item.value is None:
-        shown["deleted"] = True
-    else:
-        shown |= {"kind": item.kind, "size": len(item.value)}
-        if value:
-            shown["value"] = orjson.Fragment(item.value) if item.kind == "json" else item.value.decode()
-        shown |= {"created": moment(item.created), "ends": moment(item.ends) if item.ends else None}
-    by = {"agent": item.by.agent, "run": item.by.run, "call": item.by.call}
-    return shown | {"written": moment(item.written), "by": by, "labels": item.by.labels}
 
 
 def standing(wrong: Wrong) -> list[dict[str, Any]]:
@@ -65,8 +49,3 @@ def described(epoch: str, item: Item) -> dict[str, str]:
         "Memory-Ends": moment(item.ends) if item.ends else "",
     }
     return {name: value for name, value in fields.items() if value} | dict(labelled([item]))
-
-
-def moment(seconds: float) -> str:
-    """A time in seconds since the epoch, as RFC 3339 writes it."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

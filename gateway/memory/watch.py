@@ -18,11 +18,12 @@ from aiohttp import web
 
 from gateway.errors import Forgotten, StoreUnavailable
 from gateway.memory.caller import Caller
-from gateway.memory.told import labelled, labels_of, told
+from gateway.memory.told import labelled, labels_of
 from gateway.memory.wrong import Wrong
 from gateway.model.shelf import Page, read_version, version_of
 from gateway.policy.guards import short
 from gateway.ports import Shelf
+from gateway.stores.shelf_told import told
 
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent."""

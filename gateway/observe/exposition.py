@@ -16,6 +16,7 @@ from gateway.observe.approvals import Vigilance, approval_metrics
 from gateway.observe.budgets import budget_metrics
 from gateway.observe.guardrails import guardrail_metrics
 from gateway.observe.histogram import fill
+from gateway.observe.memory import MemoryReading, memory_metrics
 from gateway.observe.metrics import Metrics
 from gateway.observe.notifications import notification_metrics
 from gateway.observe.pools import pool_metrics
@@ -70,6 +71,8 @@ class Gauges(Struct, frozen=True):
     """How many runs are in each state."""
     store: Callable[[], tuple[int, int]] = _no_store
     """Records that the trace store has lost, and bytes that it takes."""
+    memory: Callable[[], Iterable[MemoryReading]] = _nothing
+    """Namespaces of the shared memory."""
     audit: Callable[[], tuple[int, int, int]] = _no_audit
     """The last record of the audit that is synced, calls not written yet, and calls lost."""
 
@@ -93,6 +96,7 @@ class Exposition(Collector):
         yield from notification_metrics(self._gauges.notifications())
         yield from guardrail_metrics(self._metrics.guardrails)
         yield from approval_metrics(self._metrics.approvals, self._gauges.approvals())
+        yield from memory_metrics(self._gauges.memory())
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: names are checked at the first scrape, and registering must not ask the gauges."""
