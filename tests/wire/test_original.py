@@ -168,9 +168,12 @@ async def test_tls_that_is_malformed_is_refused_and_recorded(monkeypatch):
     assert (rig.agent.heard(), len(rig.traces)) == (b"", 1)
 
 
-async def test_other_protocols_are_bad_requests(monkeypatch):
+@pytest.mark.parametrize(
+    "first", [b"SSH-2.0-OpenSSH_9.9\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\0\0\0\x08\x04\xd2\x16\x2f"]
+)
+async def test_other_protocols_are_bad_requests(monkeypatch, first):
     rig = Redirection(monkeypatch, ("203.0.113.5", 22))
-    await rig.hears(b"SSH-2.0-OpenSSH_9.9\r\n")
+    await rig.hears(first)
     assert status_of(rig.agent.heard()) == 400
 
 

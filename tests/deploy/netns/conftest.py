@@ -42,7 +42,7 @@ spec:
   match: {tools: [shut]}
   rules: [{name: shut, when: 'true', then: deny, message: no tunnels there}]
 """
-TOOLS = {
+TOOLS: dict[str, dict[str, Any]] = {
     "tool": {"url": "http://tool.example", "credential": {"bearer": "s3cret"}},
     "fresh": {"url": "http://tool.example:8080"},
     "six": {"url": "http://six.example:8080"},
@@ -105,6 +105,7 @@ def bare() -> Iterator[Pod]:
 def pod(bare: Pod) -> Iterator[Pod]:
     """The pod with its gateway and its rules, and a nameserver outside."""
     folder = bare.folder
+    safe = {**TOOLS["safe"], "tls": {"ca_file": str(bare.authority)}}
     (folder / "policies").mkdir()
     (folder / "policies" / "all.yaml").write_text(POLICIES)
     config = {
@@ -115,7 +116,7 @@ def pod(bare: Pod) -> Iterator[Pod]:
         "identify": [{"header": "x-agent-id"}, {"anonymous": "pod"}],
         "wire": {"head_timeout": "1s"},
         "trace": {"file": str(folder / "trace.jsonl")},
-        "tools": TOOLS,
+        "tools": {**TOOLS, "safe": safe},
     }
     (folder / "toolgate.yaml").write_text(yaml.safe_dump(config))
     (folder / "trace.jsonl").touch()

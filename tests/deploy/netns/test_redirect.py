@@ -50,6 +50,11 @@ class TestThrough:
         status, body, call = pod.agent(GET, "http://six.example:8080/six")
         assert (status, body, pod.trace(call=call)["tool"]) == (200, "8080 answers", "six")
 
+    def test_an_https_tool_by_http_is_seen_and_spoken_with_over_tls(self, pod: Pod) -> None:
+        status, body, call = pod.agent(GET, "http://safe.example/upgraded")
+        assert (status, body) == (200, "443 answers")
+        assert pod.trace(call=call)["path"] == "/upgraded"
+
     def test_the_name_that_an_agent_gives_is_believed_as_on_the_loopback(self, pod: Pod) -> None:
         _, _, call = pod.agent(GET, "http://tool.example/named", '{"x-agent-id": "named"}')
         assert pod.trace(call=call)["agent"] == "named"
@@ -117,7 +122,8 @@ class TestAround:
         assert pod.agent(PING, address).startswith("failed: ")
 
     def test_the_rules_are_not_the_agents_to_change(self, pod: Pod) -> None:
-        for command in (["nft", "flush", "ruleset"], ["ip", "link", "set", "eth0", "down"]):
+        flush = ["nft", "flush", "ruleset"]
+        for command in (flush, ["unshare", "--user", "--map-root-user", *flush], ["ip", "link", "set", "eth0", "down"]):
             done = subprocess.run(pod.space.argv(pod.space.pod, AGENT, command), capture_output=True, text=True)
             assert done.returncode != 0
             assert "not permitted" in done.stderr
