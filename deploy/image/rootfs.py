@@ -21,17 +21,8 @@ from pathlib import Path
 
 UNUSED_MODULES = (
     *("__pycache__", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "site-packages", "dist-packages", "test"),
-    *(
-        "tkinter",
-        "turtledemo",
-        "turtle.py",
-        "config-3*",
-        "EXTERNALLY-MANAGED",
-        "_pyrepl",
-        "readline*.so",
-        "_curses*.so",
-    ),
-    *("_dbm*.so", "_gdbm*.so", "_test*.so", "_tkinter*.so"),
+    *("tkinter", "turtledemo", "turtle.py", "config-3*", "EXTERNALLY-MANAGED", "_pyrepl"),
+    *("readline*.so", "_curses*.so", "_dbm*.so", "_gdbm*.so", "_test*.so", "_tkinter*.so"),
 )
 UNUSED_FOLDERS = (
     "site-packages/cel_expr_python/ext",  # extensions of CEL that the gateway does not load: 36 MB
