@@ -35,7 +35,7 @@ test-dist: $(DEV_STAMP) dist ## the wheel in an empty environment: no extras, SQ
 	$(BIN)/python -m pytest tests/deploy/check_dist.py
 
 test-image: $(DEV_STAMP) .venv-release/.installed ## build the image for real, and run it read-only without capabilities (root, Debian; docs/release.md)
-	$(BIN)/python -m pytest -rs tests/deploy/check_image.py
+	$(BIN)/python -m pytest -rs tests/deploy/check_image.py tests/deploy/check_pod.py
 
 test-pythons: .venv-release/.installed ## the fast tests with every Python that is supported and found
 	for python in $(PYTHONS); do \
