@@ -1,4 +1,4 @@
-"""An image built and run without a daemon: Debian's base by mmdebstrap, buildah with chroot isolation, podman and runc."""
+"""An image built and run without a daemon: Debian's base by mmdebstrap, buildah in a chroot, podman with runc."""
 
 from __future__ import annotations
 
