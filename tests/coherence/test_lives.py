@@ -35,13 +35,16 @@ def _template() -> Call:
 class World:
     """A store that holds one text, a gateway's book before it, and a clock."""
 
-    def __init__(self, seed: int, evidence: str, *, guarded: bool = True) -> None:
+    def __init__(self, seed: int, evidence: str, *, guarded: bool = True, book: Any = None, run: Any = None) -> None:
+        """``run`` gives what a coroutine of the book gives."""
         self.dice = random.Random(seed)
         self.evidence, self.guarded = evidence, guarded
         self.now = 1000.0
         self.lags = evidence != "none" and self.dice.random() < 0.3
         """Whether reads may be given the state before the last, for a moment, as by a replica of the store."""
-        self.book = CoherenceBook(lambda: self.now, most=50 if self.lags else self.dice.choice((1, 3, 50)))
+        most = 500 if self.lags else self.dice.choice((1, 3, 50))
+        self.book = CoherenceBook(lambda: self.now, most=most) if book is None else book(self, most)
+        self.run = run or _now
         self.state = 0
         """Identity of what the store holds: each write makes a new one."""
         self.texts = {0: "0"}
@@ -63,7 +66,7 @@ class World:
     def read(self, agent: str) -> Generator[None, None, int | None]:
         """What the agent has in hand after it."""
         call = self.call(agent)
-        edition, glances = _now(self.book.glance(call, (READ,)))
+        edition, glances = self.run(self.book.glance(call, (READ,)))
         call = structs.replace(call, edition=edition)
         yield from self._wait()
         state = self.state
@@ -77,14 +80,14 @@ class World:
     def write(self, agent: str, based: int | None) -> Generator[None, None, int | None]:
         """What the agent has in hand after it: its own state, or nothing."""
         call = self.call(agent)
-        _, (glance,) = _now(self.book.glance(call, (WRITE,)))
+        _, (glance,) = self.run(self.book.glance(call, (WRITE,)))
         if self.guarded and (glance.stale or glance.unread):
             self.refused += 1
             return None
         yield
         if self.guarded:
             try:
-                _now(self.book.claim(call, (glance,), SECONDS))
+                self.run(self.book.claim(call, (glance,), SECONDS))
             except (BusyError, MovedError):
                 self.refused += 1
                 return None

@@ -1,0 +1,271 @@
+"""What all replicas know of memories that tools keep. Implements ``ports.Coherence`` over Redis or Valkey.
+
+The same steps as in one process (``stores/coherence.py``), taken by compare and set. What an answer tells is written
+while the agent has it already: the next call of the same run, or to the same key, by this replica waits for that; by
+another replica it may find less, and is refused at worst. A writer that cannot be settled counts as gone in time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from gateway.coherence.steps import abandoned, claimed, found, unwritten, with_evidence, written
+from gateway.errors import StoreUnavailable
+from gateway.model import Call, Change, Glance, Learnt, Seen, Standing, Touch
+from gateway.policy.guards import short
+from gateway.stores.redis_coherence_scripts import DRIFT, LOOK, STEP
+from gateway.stores.redis_link import RedisLink
+
+MOST_KEYS = 50_000
+KEPT = 86_400
+"""Seconds for which what nobody uses is remembered."""
+_TRIES = 20
+_AGAIN = (0.1, 0.3, 1.0, 3.0)
+"""Seconds between attempts to write down how a call has ended."""
+
+log = logging.getLogger("toolgate.state")
+
+_Place = tuple[str, str]
+
+
+class _Noted(Struct, array_like=True):
+    """What a run has seen, as it is stored."""
+
+    memory: str
+    key: str
+    seen: Seen
+
+
+class _Found(Struct):
+    """One key, as it stands in Redis."""
+
+    place: _Place
+    edition: int
+    changed: int
+    """The edition in which its newest change came, or its writer."""
+    standing: Standing | None
+    raw: Standing | None
+    """Before a writer that has gone was taken for gone."""
+    seen: Seen | None
+
+
+class _Next(Struct):
+    """What is to come in its place. ``sees``: what the run has seen of it changes to ``seen``."""
+
+    standing: Standing | None
+    sees: bool = False
+    seen: Seen | None = None
+
+
+class RedisCoherence:
+    """How keys stand, and what runs have seen, for all replicas."""
+
+    def __init__(self, link: RedisLink, prefix: str, wall: Callable[[], float], most: int = MOST_KEYS) -> None:
+        """``wall`` gives seconds since the epoch; the clocks of all replicas must agree."""
+        self._link, self._wall, self._most = link, wall, most
+        self._home = f"{prefix}{{state}}:coherence"
+        self._under_way: dict[str, set[asyncio.Task[None]]] = {}
+
+    async def glance(self, call: Call, touches: Sequence[Touch]) -> tuple[int, tuple[Glance, ...]]:
+        """What the call finds."""
+        places = [_place(touch.place) for touch in touches]
+        await self._told(call, places)
+        edition, _, rows = await self._look(call, places, [not touch.writes for touch in touches])
+        glances = [Glance(touch, row.standing, row.seen) for touch, row in zip(touches, rows, strict=True)]
+        return edition, tuple(glances)
+
+    async def drift(self, call: Call) -> tuple[_Place, ...]:
+        """What has changed since the run saw it."""
+        await self._told(call, ())
+        rows = await self._link.run(DRIFT, (self._keys(call)[0], self._keys(call)[3]), ())
+        drifted, several = [], iter(rows)
+        for noted, head in zip(several, several, strict=True):
+            kept = _noted.decode(noted)
+            newest, writer, until = head.decode().split(" ") if head else ("", "-", "0")
+            gone = writer != "-" and float(until) <= self._wall()
+            if gone or not head or _named(kept.seen.change) != newest:
+                drifted.append((kept.memory, kept.key))
+        return tuple(drifted)
+
+    async def claim(self, call: Call, glances: Sequence[Glance], seconds: float) -> None:
+        """Begin to write, all or nothing."""
+        by_place = {_place(glance.touch.place): glance for glance in glances}
+
+        def begun(row: _Found) -> _Next:
+            if row.raw is not None and row.raw.writer == call.id:
+                return _Next(row.raw)  # it was written down, and the answer was lost
+            now = self._wall()
+            return _Next(claimed(row.raw, by_place[row.place], call.id, call.agent.id, now, now + seconds))
+
+        try:
+            await self._step(call, list(by_place), begun)
+        except StoreUnavailable:
+            self.release(call, glances)  # it may have been claimed all the same
+            raise
+
+    def settle(self, call: Call, glances: Sequence[Glance], change: Change, made: Sequence[Learnt] = ()) -> None:
+        """A write has ended."""
+        told = {_place(learnt.place): learnt for learnt in made}
+        began = {_place(glance.touch.place): glance for glance in glances}
+
+        def ended(row: _Found) -> _Next:
+            known = change if (learnt := told.get(row.place)) is None else with_evidence(change, learnt)
+            if row.raw is not None and row.raw.find(change.id) is not None:
+                return _Next(row.raw)
+            standing, seen = written(row.standing, began.get(row.place), known)
+            return _Next(standing, True, seen)
+
+        self._later(call, list({**began, **told}), ended)
+
+    def release(self, call: Call, glances: Sequence[Glance]) -> None:
+        """A write has not been made."""
+
+        def ended(row: _Found) -> _Next:
+            return _Next(unwritten(row.standing, call.id))
+
+        self._later(call, [_place(glance.touch.place) for glance in glances], ended)
+
+    def learn(self, call: Call, glances: Sequence[Glance], learnt: Sequence[Learnt], change: Change) -> None:
+        """An answer tells something."""
+        told = {_place(each.place): each for each in learnt}
+        began = {_place(glance.touch.place): glance for glance in glances}
+
+        def ended(row: _Found, forgot: int) -> _Next:
+            glance = began.get(row.place)
+            if row.standing is None:
+                known = forgot <= call.edition and (glance is None or glance.standing is None)
+                glance = Glance(Touch(*row.place)) if known else None
+            elif glance is None and row.changed <= call.edition:
+                glance = Glance(Touch(*row.place), row.standing)
+            standing, seen = found(row.standing, glance, told[row.place], change)
+            return _Next(standing, True, seen)
+
+        self._later(call, list(told), ended, forgets=True)
+
+    async def close(self) -> None:
+        """Wait for what is still being written down."""
+        tasks = [task for several in self._under_way.values() for task in several]
+        if tasks:
+            await asyncio.wait(tasks, timeout=2.0)
+
+    def _later(self, call: Call, places: list[_Place], step: Any, *, forgets: bool = False) -> None:
+        task = asyncio.get_running_loop().create_task(self._surely(call, places, step, forgets))
+        for name in (_run(call), *map(_field, places)):
+            self._under_way.setdefault(name, set()).add(task)
+            task.add_done_callback(partial(self._done, name))
+
+    def _done(self, name: str, task: asyncio.Task[None]) -> None:
+        several = self._under_way[name]
+        several.discard(task)
+        if not several:
+            del self._under_way[name]
+
+    async def _surely(self, call: Call, places: list[_Place], step: Any, forgets: bool) -> None:
+        for pause in (*_AGAIN, None):
+            try:
+                return await self._step(call, places, step, forgets=forgets)
+            except StoreUnavailable as error:
+                if pause is None:
+                    log.warning("what call %s did to a memory could not be written down: %s", call.id, error)
+                else:
+                    await asyncio.sleep(pause)
+        return None
+
+    async def _told(self, call: Call, places: Sequence[_Place]) -> None:
+        """Wait for what this replica has not written down yet of this run, and of these keys."""
+        names = [_run(call), *map(_field, places)]
+        tasks = {task for name in names for task in self._under_way.get(name, ())}
+        if tasks:
+            await asyncio.wait(tasks, timeout=sum(_AGAIN))
+
+    async def _step(self, call: Call, places: list[_Place], step: Any, *, forgets: bool = False) -> None:
+        """Take a step at each of these keys; all of them, or none.
+
+        Raises:
+            StoreUnavailable: Redis cannot be reached, or others were faster again and again.
+        """
+        for _ in range(_TRIES):
+            _, forgot, rows = await self._look(call, places)
+            given: list[Any] = []
+            for row in rows:
+                after = step(row, forgot) if forgets else step(row)
+                given += [_field(row.place), row.edition, *self._written(row, after)]
+            first = (f"{self._wall():.3f}", self._most, KEPT, len(rows))
+            if await self._link.run(STEP, self._keys(call), (*first, *given)):
+                return
+        raise StoreUnavailable("others change the same keys all the time")
+
+    def _written(self, row: _Found, after: _Next) -> tuple[int, str, str, str]:
+        """Whether it is still the same change, its last use, how it stands, and what the run has seen."""
+        noted = ""
+        if after.sees:
+            noted = "-" if after.seen is None else _encoded(_Noted(*row.place, after.seen))
+        standing, now = after.standing, self._wall()
+        if standing is None:
+            return 0, "0", "", noted
+        before = row.raw
+        same = before is not None and (before.newest.id, before.writer) == (standing.newest.id, standing.writer)
+        head = f"{_named(standing.newest.id)} {_named(standing.writer)} {standing.until:.3f}"
+        return int(same), f"{max(now, standing.until):.3f}", f"{head} {_encoded(standing)}", noted
+
+    async def _look(
+        self, call: Call, places: Sequence[_Place], anew: Sequence[bool] = ()
+    ) -> tuple[int, int, list[_Found]]:
+        """``anew``: which of them the run is about to read. What it has seen counts no more from then on, since another
+        replica may not hear in time what it sees now."""
+        args = [f"{self._wall():.3f}"]
+        for place, reads in zip(places, anew or [False] * len(places), strict=True):
+            args += [_field(place), "1" if reads else "0"]
+        edition, forgot, *kept = await self._link.run(LOOK, self._keys(call), args)
+        rows, several = [], iter(kept)
+        for place, stands, noted in zip(places, several, several, strict=True):
+            seen = _noted.decode(noted).seen if noted else None
+            if not stands:
+                rows.append(_Found(place, 0, 0, None, None, seen))
+                continue
+            number, changed, _, _, _, text = stands.split(b" ", 5)
+            raw = _standing.decode(text)
+            rows.append(_Found(place, int(number), int(changed), abandoned(raw, self._wall()), raw, seen))
+        return int(edition), int(forgot), rows
+
+    def _keys(self, call: Call) -> tuple[str, str, str, str]:
+        home = self._home
+        return home, f"{home}:used", f"{home}:head", f"{home}:seen:{_run(call)}"
+
+
+_standing = msgspec.json.Decoder(Standing)
+_noted = msgspec.json.Decoder(_Noted)
+
+
+def _encoded(value: Struct) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _place(place: _Place) -> _Place:
+    return place[0], short(place[1])
+
+
+def _field(place: _Place) -> str:
+    return _digest(*place)
+
+
+def _run(call: Call) -> str:
+    return _digest(call.agent.id, call.run.id)
+
+
+def _digest(*parts: str) -> str:
+    about = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(about).hexdigest()[:40]
+
+
+def _named(ident: str) -> str:
+    """An id where it stands between spaces."""
+    return ident or "-"

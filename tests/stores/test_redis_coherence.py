@@ -1,0 +1,264 @@
+"""Memories that tools keep, as several replicas know them through one Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from gateway.errors import BusyError, MovedError, StoreUnavailable
+from gateway.model import Agent, Call, Change, Glance, How, Learnt, Run, Touch
+from gateway.model.state_url import read_state_url
+from gateway.stores.redis_coherence import RedisCoherence
+from gateway.stores.redis_coherence_scripts import STEP
+from gateway.stores.redis_link import RedisLink
+from tests.builders import call as a_call
+from tests.coherence.test_lives import World
+from tests.stores.redis_server import RedisServer
+
+PLAN = Touch("notes", "plan", writes=True)
+
+
+class Replicas:
+    """Two replicas of the book; each thing that is asked goes to either."""
+
+    def __init__(self, link: RedisLink, prefix: str, wall: Callable[[], float], pick: Callable[[int], int], most: int):
+        self.books = [RedisCoherence(link, prefix, wall, most) for _ in range(2)]
+        self._pick = pick
+
+    def glance(self, call: Call, touches: Sequence[Touch]) -> Any:
+        return self.books[self._pick(2)].glance(call, touches)
+
+    def claim(self, call: Call, glances: Sequence[Glance], seconds: float) -> Any:
+        return self.books[self._pick(2)].claim(call, glances, seconds)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.books[self._pick(2)], name)
+
+
+class Loop:
+    """An event loop with one link to Redis, that runs what is asked and lets the rest go on meanwhile."""
+
+    def __init__(self, url: str) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.link = RedisLink(read_state_url(url))
+        self.link.open()
+
+    async def _rest(self) -> None:
+        """Let what is still being written down end."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others, timeout=5.0)
+
+    def run(self, coroutine: Any) -> Any:
+        return self.loop.run_until_complete(coroutine)
+
+    def close(self) -> None:
+        self.run(self._rest())
+        self.run(self.link.close())
+        self.loop.close()
+
+
+@pytest.fixture
+def loop(redis_server: RedisServer) -> Iterator[Loop]:
+    opened = Loop(redis_server.url)
+    yield opened
+    opened.close()
+
+
+class Sync:
+    """Lets the methods that only begin something do so within the loop."""
+
+    def __init__(self, loop: Loop, replicas: Replicas) -> None:
+        self._loop, self._replicas = loop, replicas
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._replicas, name)
+        if name in ("glance", "claim"):
+            return method
+
+        async def begun(*given: Any) -> None:
+            method(*given)
+
+        return lambda *given: self._loop.run(begun(*given))
+
+
+@pytest.mark.parametrize("evidence", ["none", "etag", "digest"])
+def test_no_update_is_lost_over_two_replicas(loop: Loop, evidence: str) -> None:
+    written = 0
+    for seed in range(12):
+
+        def book(world: World, most: int, seed: int = seed) -> Sync:
+            prefix = f"lives-{evidence}-{seed}:"
+            return Sync(loop, Replicas(loop.link, prefix, lambda: world.now, world.dice.randrange, most))
+
+        world = World(seed, evidence, book=book, run=loop.run)
+        world.live()
+        assert not world.lost, f"seed {seed}: {world.lost}"
+        written += world.written
+    assert written > 20
+
+
+def _together(look: Any, both: asyncio.Barrier) -> Any:
+    """Looks, and goes on when the other has looked too: the first time."""
+    looked = []
+
+    async def waits(*given: Any) -> Any:
+        found = await look(*given)
+        if not looked:
+            looked.append(True)
+            await both.wait()
+        return found
+
+    return waits
+
+
+def _call(ident: str, agent: str) -> Call:
+    return structs.replace(a_call("PUT /plan"), id=ident, agent=Agent(agent), run=Run("r"))
+
+
+def test_two_replicas_never_let_two_write_at_once(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have read the same, both write at the same moment: one of them is told that it is busy, or has moved."""
+    books = [RedisCoherence(loop.link, "two:", lambda: 1000.0) for _ in range(2)]
+
+    async def race() -> list[Any]:
+        reader = [_call("read-a", "a"), _call("read-b", "b")]
+        for book, call in zip(books, reader, strict=True):
+            _, glances = await book.glance(call, (PLAN,))
+            book.learn(call, glances, (Learnt(PLAN.place, {"etag": "1"}),), Change(call.id, How.FOUND, at=1000.0))
+            await book.close()
+        writers = [_call("write-a", "a"), _call("write-b", "b")]
+        seen = [(await book.glance(call, (PLAN,)))[1] for book, call in zip(books, writers, strict=True)]
+        assert not any(glance.stale or glance.unread for (glance,) in seen)
+        both = asyncio.Barrier(2)
+        for book in books:
+            monkeypatch.setattr(book, "_look", _together(book._look, both))
+        claims = [book.claim(call, glances, 60.0) for book, call, glances in zip(books, writers, seen, strict=True)]
+        return await asyncio.gather(*claims, return_exceptions=True)
+
+    ended = loop.run(race())
+    assert sorted(type(each) for each in ended if each is not None) in ([BusyError], [MovedError])
+    assert ended.count(None) == 1
+
+
+def test_drift_tells_what_another_replica_has_written(loop: Loop) -> None:
+    books = [RedisCoherence(loop.link, "drift:", lambda: 1000.0) for _ in range(2)]
+
+    async def story() -> list[Any]:
+        reads, writes = _call("read", "a"), _call("write", "b")
+        _, glances = await books[0].glance(reads, (PLAN,))
+        books[0].learn(reads, glances, (Learnt(PLAN.place),), Change("read", How.FOUND, at=1000.0))
+        before = await books[0].drift(_call("later", "a"))
+        _, other = await books[1].glance(writes, (PLAN,))
+        await books[1].claim(writes, other, 60.0)
+        books[1].settle(writes, other, Change("write", How.WRITTEN, "b", at=1000.0))
+        await books[1].close()
+        return [before, await books[0].drift(_call("later", "a"))]
+
+    assert loop.run(story()) == [(), (("notes", "plan"),)]
+
+
+def test_a_claim_whose_answer_was_lost_is_given_back(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = RedisCoherence(loop.link, "lost:", lambda: 1000.0)
+    real = loop.link.run
+
+    async def lost(*given: Any, **named: Any) -> Any:
+        await real(*given, **named)
+        raise StoreUnavailable("no answer")
+
+    async def story() -> Any:
+        _, glances = await book.glance(_call("first", "a"), (PLAN,))
+        looked = book._look
+
+        async def then_lost(*given: Any) -> Any:
+            found = await looked(*given)
+            monkeypatch.setattr(loop.link, "run", lost)
+            return found
+
+        monkeypatch.setattr(book, "_look", then_lost)
+        with pytest.raises(StoreUnavailable):
+            await book.claim(_call("first", "a"), glances, 60.0)
+        monkeypatch.undo()
+        _, again = await book.glance(_call("second", "b"), (PLAN,))
+        await book.claim(_call("second", "b"), again, 60.0)
+
+    loop.run(story())
+
+
+def test_what_nobody_uses_is_forgotten_and_then_nobody_has_seen_it(loop: Loop) -> None:
+    now = [1000.0]
+    book = RedisCoherence(loop.link, "forgotten:", lambda: now[0], most=2)
+
+    async def story() -> Glance:
+        for key in ("one", "two", "three"):
+            touch = Touch("notes", key)
+            call = _call(f"read-{key}", "a")
+            _, glances = await book.glance(call, (touch,))
+            book.learn(call, glances, (Learnt(touch.place),), Change(call.id, How.FOUND, at=now[0]))
+            await book.close()
+            now[0] += 1
+        _, (glance,) = await book.glance(_call("write", "a"), (Touch("notes", "one", writes=True),))
+        return glance
+
+    glance = loop.run(story())
+    assert glance.standing is None
+    assert glance.stale
+
+
+def test_a_writer_that_has_gone_is_drift(loop: Loop) -> None:
+    """Nobody knows what it did; so what others had seen may not stand any more."""
+    now = [1000.0]
+    book = RedisCoherence(loop.link, "gone:", lambda: now[0])
+
+    async def story() -> list[Any]:
+        reads, writes = _call("read", "a"), _call("write", "b")
+        _, glances = await book.glance(reads, (Touch("notes", "plan"),))
+        book.learn(reads, glances, (Learnt(PLAN.place),), Change("read", How.FOUND, at=1000.0))
+        _, other = await book.glance(writes, (PLAN,))
+        await book.claim(writes, other, 60.0)
+        during = await book.drift(_call("later", "a"))
+        now[0] += 61
+        return [during, await book.drift(_call("later", "a"))]
+
+    assert loop.run(story()) == [(), (("notes", "plan"),)]
+
+
+def test_a_read_across_which_something_was_forgotten_has_seen_nothing_certain(loop: Loop) -> None:
+    """Nothing was known of the key when it began, nothing is when it ends: it may have been written in between."""
+    book = RedisCoherence(loop.link, "across:", lambda: 1000.0, most=2)
+
+    async def story() -> Glance:
+        reads = _call("read", "a")
+        edition, glances = await book.glance(reads, (Touch("notes", "plan"),))
+        reads = structs.replace(reads, edition=edition)
+        for name in ("one", "two", "three"):
+            other = _call(name, "b")
+            book.learn(other, (), (Learnt(("notes", name)),), Change(name, How.FOUND, at=1000.0))
+            await book.close()
+        book.learn(reads, glances, (Learnt(PLAN.place),), Change("read", How.FOUND, at=1000.0))
+        _, (glance,) = await book.glance(_call("write", "a"), (PLAN,))
+        return glance
+
+    assert loop.run(story()).stale
+
+
+def test_a_claim_that_is_asked_for_twice_is_had(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer was lost with the connection, and the link asks again: the writer is this very call."""
+    book, real, asked = RedisCoherence(loop.link, "twice:", lambda: 1000.0), loop.link.run, []
+
+    async def twice(script: Any, *given: Any) -> Any:
+        if script is STEP and not asked:
+            asked.append(await real(script, *given))
+        return await real(script, *given)
+
+    async def story() -> None:
+        call = _call("first", "a")
+        _, glances = await book.glance(call, (PLAN,))
+        monkeypatch.setattr(loop.link, "run", twice)
+        await book.claim(call, glances, 60.0)
+
+    loop.run(story())
+    assert asked == [1]
