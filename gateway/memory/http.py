@@ -152,7 +152,7 @@ class HttpMemory:
 
         def change(item: Item) -> tuple[bytes, Kind]:
             if item.value is not None and item.kind != "json":
-                raise Wrong(409, "not_json", f"{target.key} is a text", "read it, and PUT the whole text anew")
+                raise Wrong(422, "not_json", f"{target.key} is a text", "read it, and PUT the whole text anew")
             if item.value is None and not merges:
                 raise Wrong(404, "no_value", f"nothing stands under {target.key}", "PUT a value first")
             before = None if item.value is None else orjson.loads(item.value)

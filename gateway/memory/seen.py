@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from gateway.model.shelf import read_version
+from gateway.model.shelf import read_version, version_of
 
 
 class Seen(Enum):
@@ -24,4 +24,4 @@ def one_version(expect: Expect) -> tuple[str, int] | None:
     if isinstance(expect, Seen) or len(expect) != 1:
         return None
     found = read_version(expect[0])
-    return found if found is not None and found[1] > 0 else None
+    return found if found is not None and found[1] > 0 and version_of(*found) == expect[0] else None
