@@ -30,6 +30,7 @@ from gateway.memory.house import MemoryHouse
 from gateway.model import Quarantine, Trace
 from gateway.model.state_url import read_state_url
 from gateway.observe.audit import TraceLog
+from gateway.observe.constants import Constants
 from gateway.observe.keeping import keeping
 from gateway.observe.links import Links
 from gateway.observe.metrics import Metrics
@@ -59,7 +60,7 @@ log = logging.getLogger("toolgate")
 MOST_RUNS = 20_000
 """Runs whose states are counted."""
 MOST_LINKED = 2_000
-"""Runs whose models' proposals are remembered."""
+"""Runs of which is remembered what models proposed, and what should stay as it is while they go on."""
 
 
 class Core:
@@ -143,6 +144,7 @@ class Core:
             redactor=self.redactor,
             audit=self.audit,
             links=Links(Shares(MOST_LINKED)),
+            constants=Constants(Shares(MOST_LINKED)),
             followers=(self.feed.put,) if self.exporter is None else (self.feed.put, self.exporter.put),
         )
 

@@ -13,6 +13,7 @@ from rich.tree import Tree
 
 from gateway.cli.calls_text import console, duration, measures, moment_of, plain, usd, verdict
 from gateway.cli.guard_text import left_text
+from gateway.observe.memory_words import memory_words
 from gateway.observe.runstate import RunState, Transition
 from gateway.observe.store.found import RunSummary
 from gateway.observe.store.runs import Step, Story
@@ -112,6 +113,8 @@ def _told(step: Step) -> Iterator[Text]:
     for one in record.get("quarantines") or ():
         lasts = f"for {one['seconds']:g} s" if one["seconds"] else "until it is lifted"
         yield Text(f"puts its {one['scope']} under quarantine {lasts}: {plain(one['by'])}", "bold red")
+    for words in memory_words(record):
+        yield Text(f"memory: {plain(words)}", "blue")
     yield from _came_of(step)
 
 

@@ -9,6 +9,7 @@ import click
 import orjson
 
 from gateway.cli.guard_text import left_text
+from gateway.observe.memory_words import memory_words
 
 
 def record_of(ident: str, file: Path) -> dict[str, Any]:
@@ -55,6 +56,8 @@ def tell(record: dict[str, Any]) -> None:
     for guard in record["guards"]:
         state = f", {guard['state']}" if guard["state"] else ""
         click.echo(f"  guard {guard['guard']}: {'granted' if guard['granted'] else 'refused'}{left_text(guard)}{state}")
+    for words in memory_words(record):
+        click.echo(f"  memory: {words}")
     _tell_end(record)
 
 

@@ -16,7 +16,7 @@ _ABSENT: Mapping[str, Any] = {
         ("proposed_by", "approval", "policy_version", "host", "flaw", "args", "query", "headers", "parts", "reached")
     ),
     **dict.fromkeys(("roles", "amendments", "labels", "rules", "guards", "proposed", "notes", "masked"), ()),
-    **dict.fromkeys(("quarantines",), ()),
+    **dict.fromkeys(("quarantines", "memory", "drift", "shifts"), ()),
     **dict.fromkeys(("bytes_in", "bytes_out"), 0),
     "facts": {},
 }

@@ -10,6 +10,7 @@ from msgspec import Struct
 from gateway.console import plots
 from gateway.console.pieces import whole
 from gateway.console.stream import outcome_of
+from gateway.observe.memory_words import memory_words
 from gateway.observe.store.runs import Step, Story
 
 MOST_TROUBLES = 12
@@ -41,11 +42,18 @@ class Told(Struct, frozen=True):
         return bool(
             self.outcome != "allow"
             or record["rules"]
+            or record["drift"]
+            or record["shifts"]
             or record["withheld"]
             or self.guards
             or any(one["refused"] for one in record["proposed"])
             or any(move.before for move in self.moves)
         )
+
+    @property
+    def remembered(self) -> list[str]:
+        """What it did with memories, and what had changed."""
+        return list(memory_words(self.record))
 
     @property
     def said(self) -> bool:
@@ -116,7 +124,8 @@ _CONTENT = (
         "rule",
         "detail",
     ),
-    *("rules", "approval", "amendments", "quarantines", "status", "upstream_status", "error", "is_error", "withheld"),
+    *("rules", "approval", "amendments", "quarantines", "memory", "drift", "shifts", "status"),
+    *("upstream_status", "error", "is_error", "withheld"),
 )
 
 

@@ -38,7 +38,7 @@ from gateway.model.claims import (
     SlotClaim,
 )
 from gateway.model.coherence import Change, Glance, How, Learnt, Recalled, Seen, Standing, Touch
-from gateway.model.outcomes import NOTHING_FOUND, Answered, Findings, Outcome, Proposal, Trace, Usage
+from gateway.model.outcomes import NOTHING_FOUND, Answered, Findings, Outcome, Proposal, Shift, Trace, Usage
 from gateway.model.reasons import SAFE_METHODS, Mode, Reason, Verdict
 from gateway.model.tools import Caps, Fields, FlowLabels, Origin, Timeouts, Tool
 from gateway.model.verdicts import Changed, Quarantine, Question, Refusal, Spoke, Treated
@@ -107,6 +107,7 @@ __all__ = [
     "RunClaim",
     "RunSettings",
     "Seen",
+    "Shift",
     "SlotClaim",
     "Spoke",
     "Standing",

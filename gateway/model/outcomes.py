@@ -105,6 +105,15 @@ class Outcome(Struct, frozen=True):
     """Why a permitted call broke before the agent had any of the answer, or a tunnel before anything went through."""
 
 
+class Shift(Struct, frozen=True):
+    """Something that changed while a run went on: ``policy``, ``identity`` (roles of an agent, and how it is known) or
+    ``tool`` (its pin)."""
+
+    what: str
+    before: str
+    now: str
+
+
 class Trace(Struct, frozen=True):
     """One line of the record: a call from arrival to outcome. Times are monotonic seconds unless said otherwise."""
 
@@ -138,3 +147,5 @@ class Trace(Struct, frozen=True):
     """Seconds spent waiting for a person."""
     recalled: tuple[Recalled, ...] = ()
     """What came of the keys of a memory that it touched."""
+    shifts: tuple[Shift, ...] = ()
+    """What was otherwise at the call before it in its run."""

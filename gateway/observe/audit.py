@@ -17,6 +17,7 @@ import orjson
 
 from gateway.model import Permit, Trace
 from gateway.observe.chain.writer import AuditLog, Written
+from gateway.observe.constants import Constants
 from gateway.observe.keeping import NOTHING, Keeping
 from gateway.observe.links import Links
 from gateway.observe.masked import masked_line
@@ -55,6 +56,7 @@ class TraceLog:
         followers: tuple[Follower, ...] = (),
         redactor: Redactor | None = None,
         links: Links | None = None,
+        constants: Constants | None = None,
         audit: AuditLog | None = None,
         write: Callable[[int, bytes], int] = os.write,
     ) -> None:
@@ -63,7 +65,8 @@ class TraceLog:
         ``observers`` are told of every trace, dropped or not, in batches and off the call's way (metrics). ``store``
         gets every record that the file gets, and is closed with the log; ``followers`` get each batch of these lines.
         ``redactor`` masks what must not be in a record; by default, what looks like a credential. ``links`` tells which
-        proposal of a model a call follows. ``audit`` is told of every call, dropped or not, and closed with the log.
+        proposal of a model a call follows, ``constants`` what changed within its run. ``audit`` is told of every call,
+        dropped or not, and closed with the log.
 
         Raises:
             ConfigError: the file cannot be opened.
@@ -77,6 +80,7 @@ class TraceLog:
         self._followers = followers
         self._redactor = redactor or Redactor()
         self._links = links
+        self._constants = constants
         self._audit = audit
         self._pending: list[Trace] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -170,6 +174,8 @@ class TraceLog:
         """The line without secrets, nothing where it cannot be made; the trace, None where the line says less; and
         whether it is a usual one."""
         try:
+            if self._constants is not None:
+                trace = self._constants.noted(trace)
             link = self._links.linked(trace) if self._links is not None else None
             line, unmasked, usual = masked_line(trace, self._settings, link, self._redactor)
         except (TypeError, ValueError, OverflowError, RecursionError):

@@ -82,6 +82,8 @@ ASKED_MS = "toolgate.asked_ms"
 QUEUE_MS, DECIDE_MS, FIRST_BYTE_MS = "toolgate.queue_ms", "toolgate.decide_ms", "toolgate.first_byte_ms"
 WITHHELD_RULE = "toolgate.withheld.rule"
 PROPOSED, PROPOSED_REFUSED = "toolgate.proposed", "toolgate.proposed.refused"
+DRIFT = "toolgate.drift"
+MEMORY_KEYS, MEMORY_FOUND, MEMORY_VERSIONS = "toolgate.memory.keys", "toolgate.memory.found", "toolgate.memory.versions"
 PROPOSED_BY, STEP = "toolgate.proposed_by", "toolgate.step"
 
 EVENT_DECISION, EVENT_RULE, EVENT_GUARD = "toolgate.decision", "toolgate.rule", "toolgate.guard"

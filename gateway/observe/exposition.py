@@ -14,6 +14,7 @@ from gateway.model.pools import PoolState
 from gateway.model.standing import Standing
 from gateway.observe.approvals import Vigilance, approval_metrics
 from gateway.observe.budgets import budget_metrics
+from gateway.observe.coherence import coherence_metrics
 from gateway.observe.guardrails import guardrail_metrics
 from gateway.observe.histogram import fill
 from gateway.observe.memory import MemoryReading, memory_metrics
@@ -95,6 +96,7 @@ class Exposition(Collector):
         yield from run_metrics(self._gauges.runs())
         yield from notification_metrics(self._gauges.notifications())
         yield from guardrail_metrics(self._metrics.guardrails)
+        yield from coherence_metrics(self._metrics.coherence)
         yield from approval_metrics(self._metrics.approvals, self._gauges.approvals())
         yield from memory_metrics(self._gauges.memory())
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 
 from gateway.model import NOTHING_FOUND, Decision, Findings, Outcome, Permit, Reason, Refusal, Trace
 from gateway.observe.approvals import ApprovalSeries
+from gateway.observe.coherence import CoherenceSeries
 from gateway.observe.guardrails import GuardrailSeries
 from gateway.observe.histogram import Histogram
 from gateway.observe.repetitions import Repetitions
@@ -79,6 +80,7 @@ class Metrics:
         self.repetitions = Repetitions()
         self.approvals = ApprovalSeries()
         self.guardrails = GuardrailSeries()
+        self.coherence = CoherenceSeries()
         self.reloads = {"success": 0, "failure": 0}
         self.policy_version = ""
 
@@ -112,6 +114,8 @@ class Metrics:
         self.decide.observe(max(0.0, trace.decided - trace.began - trace.queued - trace.asked - trace.read))
         if decision is not None:
             self._decided(decision, outcome)
+        if trace.recalled or (trace.call is not None and trace.call.glances):
+            self.coherence.record(trace)
 
     def _decided(self, decision: Decision, outcome: Outcome) -> None:
         """Count what guards, rules and people had to say."""

@@ -35,6 +35,9 @@ guards          what each guard answered: ``{guard, granted, left, state, retry_
 approval        what people said: ``{id, verb, by, waited_ms, edited, why}``, or null where nobody was asked; the last
                 is what ruled in their place (an exemption)
 quarantines     what the call has put under quarantine: ``{scope, by, seconds}``
+memory          keys of memories that it touched: ``{memory, key, does, found, seen_s, changed_by, came_of, version}``
+drift           ``memory/key`` of what its run had seen and had changed before it, where a rule asks for that
+shifts          what was otherwise at the run's call before: ``{what, before, now}``
 reached         how far it came: identify, understand, decide, execute (sent, or about to be), answer
 status          what the agent got (499: it had gone)
 upstream_status what the tool answered
@@ -82,6 +85,7 @@ from gateway.observe.lines import usual_line
 from gateway.observe.links import Link
 from gateway.observe.placing import placed
 from gateway.observe.readings import read_by
+from gateway.observe.recalled import LOOKUP, WRITE, drifted, kind_of, recalled
 from gateway.observe.targets import path_of
 
 LONGEST = 2048
@@ -123,6 +127,9 @@ def record_of(trace: Trace, settings: Keeping = NOTHING, link: Link | None = Non
         "guards": [] if decision is None else [guard_of(hold, trace) for hold in decision.holds],
         "approval": asked(decision),
         "quarantines": imposed(decision, found),
+        "memory": recalled(trace),
+        "drift": drifted(trace),
+        "shifts": [structs.asdict(one) for one in trace.shifts],
         "reached": reached(trace),
         "status": outcome.status,
         "upstream_status": outcome.upstream or None,
@@ -139,8 +146,10 @@ def record_of(trace: Trace, settings: Keeping = NOTHING, link: Link | None = Non
 
 
 def step_of(trace: Trace) -> str | None:
-    """What kind of step of its run the call is: as the agent says, where it says a known one, else as the protocol
-    tells; None for what only keeps a session going."""
+    """What kind of step of its run the call is: a memory's where its tool is one, else as the agent says, where it says
+    a known one, else as the protocol tells; None for what only keeps a session going."""
+    if (of_memory := kind_of(trace)) is not None:
+        return of_memory
     declared = trace.facts.get("why.kind")
     if declared in STEPS:
         return str(declared)
@@ -213,7 +222,7 @@ _FACTS = (
 WHY = ("step", "parent", "reason", "goal", "kind")
 """What an agent may say of a call; see ``understand/why.py``."""
 
-STEPS = frozenset(("plan", "tool_call", "memory_lookup", "memory_write", "model_turn", "state_transition", "human"))
+STEPS = frozenset(("plan", "tool_call", LOOKUP, WRITE, "model_turn", "state_transition", "human"))
 """Kinds of steps; an agent may declare one (``why.kind``)."""
 MODEL_TURN, TOOL_CALL = "model_turn", "tool_call"
 

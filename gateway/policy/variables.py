@@ -16,7 +16,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.model import SAFE_METHODS, Call, FlowLabels
-from gateway.policy import functions_flow
+from gateway.policy import functions_flow, memory_values
 from gateway.policy.engine import BOOL, DOUBLE, DYN_MAP, INT, STRING, STRING_MAP, STRINGS, TIMESTAMP, CelType
 from gateway.policy.labelled import Labelled
 
@@ -165,6 +165,7 @@ _REQUEST = (
     Variable("run.steps", INT, attrgetter("run.steps"), "calls of the run that were permitted before this one"),
     Variable("run.errors_in_row", INT, attrgetter("run.errors_in_row"), "calls of it that failed, one after the other"),
     Variable("run.age", DOUBLE, attrgetter("run.age"), "seconds since the first call of the run, 0.0 at the first"),
+    Variable("run.drift", STRINGS, memory_values.drift, "memory/key of what the run read and has changed since"),
     Variable("run.depth", INT, attrgetter("run.depth"), "calls that it lies within: 0 where no call led to it"),
     Variable("run.task", STRING, attrgetter("run.task"), 'the task that the run is in, "" for none'),
     Variable("run.root", STRING, _root, "the run at the root of its tree: itself where none led to it"),
@@ -224,6 +225,14 @@ _REQUEST = (
     ),
     Variable("flow.planted", STRINGS, _planted, "addresses, URLs, accounts in args that only the untrusted told"),
     Variable("guardrail", DYN_MAP, _fact("guardrail", {}), "what guardrails say: guardrail.NAME.flagged, .score"),
+    Variable("memory.name", STRING, memory_values.name, 'the memory that the call touches, "" for none'),
+    Variable("memory.key", STRING, memory_values.key, "the key that it writes or reads, the first of several"),
+    Variable("memory.writes", BOOL, memory_values.writes, "whether it writes"),
+    Variable("memory.read", BOOL, memory_values.read, "whether the run has read what stands there"),
+    Variable("memory.stale", BOOL, memory_values.stale, "whether that has changed since the run read it"),
+    Variable("memory.old", BOOL, memory_values.old, "whether the run read it longer ago than max_age"),
+    Variable("memory.age", DOUBLE, memory_values.age, "seconds since the run read it, 1e12 where it has not"),
+    Variable("memory.changed_by", STRING, memory_values.changed_by, 'who changed it last, "" where nobody knows'),
     Variable("args", DYN_MAP, _args, "the arguments: JSON body, form, query, or those of the MCP tool"),
 )
 _RESPONSE = (

@@ -67,6 +67,8 @@ def _own(record: Record) -> bytes:
     for key, name in _SELDOM.items():
         if value := record[key]:
             values[name] = value
+    if record["memory"]:
+        values |= _remembered(record["memory"])
     if record["depth"] or record["led_by"]:
         values |= _above(record)
     if record["why"]:
@@ -95,6 +97,7 @@ _SELDOM = {
     "cost_usd": c.COST,
     "labels": c.LABELS,
     "amendments": c.AMENDMENTS,
+    "drift": c.DRIFT,
 }
 """Attributes that are keys of the record, where these say something."""
 
@@ -117,6 +120,13 @@ def _above(record: Record) -> dict[str, Value]:
         if above := record[key]:
             values |= {name: above[of] for name, of in zip(names, ("agent", "run"), strict=True) if above[of]}
     return values
+
+
+def _remembered(touched: list[dict[str, Any]]) -> dict[str, Value]:
+    """Keys of memories, with how they were found and in which version, in the same order."""
+    keys = [f"{one['memory']}/{one['key']}" for one in touched]
+    found = [f"{one['does']} {one['found'] or one['came_of']}" for one in touched]
+    return {c.MEMORY_KEYS: keys, c.MEMORY_FOUND: found, c.MEMORY_VERSIONS: [one["version"] or "" for one in touched]}
 
 
 def _proposed(proposed: list[dict[str, Any]]) -> dict[str, Value]:

@@ -38,8 +38,8 @@ VARIABLES: dict[str, CelType] = {
     **dict.fromkeys(("is_error", "implied"), BOOL),
     # dyn, since 1 is then a number as good as 1.0
     **dict.fromkeys(("cost_usd", "clock", *(f"timings.{name}" for name in _TIMINGS)), DYN),
-    **dict.fromkeys(("roles", "amendments", "labels", "notes", "masked"), STRINGS),
-    **dict.fromkeys(("rules", "guards", "proposed", "parts", "quarantines"), _LIST),
+    **dict.fromkeys(("roles", "amendments", "labels", "notes", "masked", "drift"), STRINGS),
+    **dict.fromkeys(("rules", "guards", "proposed", "parts", "quarantines", "memory", "shifts"), _LIST),
     **dict.fromkeys(("facts", "why", "withheld", "usage", "flaw", "args", "headers", "root", "led_by"), DYN_MAP),
     **dict.fromkeys(("proposed_by", "result", "approval"), DYN_MAP),
 }
