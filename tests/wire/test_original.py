@@ -8,11 +8,14 @@ import socket
 from time import monotonic
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.decide.shapes import Judgement
 from gateway.model import Reason, Refusal
 from gateway.wire import redirected
 from gateway.wire.door import DENIED
+from gateway.wire.listener import Limits, Listener
 from gateway.wire.original import is_ours, original_destination, uid_of, written
 from gateway.wire.redirected import Redirected
 from gateway.wire.upstream import UpstreamConnection
@@ -209,6 +212,49 @@ async def test_the_gateways_own_connections_are_not_served(monkeypatch, caplog, 
     assert rig.agent.heard().startswith(told)
     assert "redirected to itself" in rig.refusal()[1]
     assert "except its user" in caplog.text
+
+
+@given(
+    st.lists(
+        st.binary(min_size=1, max_size=60) | st.sampled_from([HELLO, HELLO[:50], GET, b"\x16\x03\x01", b"\r\n"]),
+        max_size=6,
+    ),
+    st.integers(0, 3).map(lambda at: (None, ("203.0.113.5", 80), ("203.0.113.5", 443), ("fd00::5", 25))[at]),
+)
+def test_whatever_comes_reaches_a_tool_only_as_its_own(pieces, there):
+    """No bytes break it, and what no host was named for is recorded as refused, at most once a request."""
+    with pytest.MonkeyPatch.context() as patched:
+        rig = Redirection(patched, there, to=PLAIN)
+        for piece in pieces:
+            if rig.agent.transport.closing:
+                break
+            rig.agent.says(piece)
+        reached = requests(rig.tools[0].heard()) if there == ("203.0.113.5", 80) else rig.tools[0].heard()
+        assert not reached or [target for _, target, _, _ in reached] == [b"/a"]
+        for trace in rig.traces:
+            assert isinstance(trace.decision, Refusal)
+            assert trace.decision.reason is not Reason.INTERNAL_ERROR
+
+
+async def test_the_port_is_listened_on_by_both_families_and_takes_nobody_who_comes_straight():
+    drive = Drive(to=PLAIN)
+    listener = Listener(drive.pipeline, Limits())
+    await listener.start("127.0.0.1", 0)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    await listener.start_transparent(port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GET)
+    assert status_of(await reader.read()) == 403
+    writer.close()
+    with pytest.raises(OSError, match="in use"):
+        await listener.start_transparent(port)
+    await listener.drain()
+    assert [trace.decision.detail for trace in drive.world.traces] == [
+        "this port takes connections that were redirected to it, and this one came straight"
+    ]
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
 
 
 def test_a_connection_that_nothing_has_redirected_has_no_original_destination():
