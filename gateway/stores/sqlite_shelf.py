@@ -133,6 +133,7 @@ class SqliteShelf:
         epoch = new_epoch()
         number = await self._file.run(lambda connection: rows.create(connection, None, epoch).id)
         try:
+            await self._load(number, ())
             async for some in batches(items, _AT_ONCE):
                 await self._load(number, some)
             await self._file.run(lambda connection: rows.rename(connection, number, namespace))
