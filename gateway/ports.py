@@ -321,10 +321,17 @@ class Coherence(Protocol):
     def release(self, call: Call, glances: Sequence[Glance]) -> None:
         """A write that was claimed has not been made, for certain."""
 
-    def learn(self, call: Call, glances: Sequence[Glance], learnt: Sequence[Learnt], change: Change) -> tuple[str, ...]:
+    def learn(
+        self,
+        call: Call,
+        glances: Sequence[Glance],
+        learnt: Sequence[Learnt],
+        change: Change,
+        mark: Callable[[tuple[str, ...]], object] | None = None,
+    ) -> None:
         """The answer of a call tells this; keys that no glance is of were named only by the answer, and count as seen
-        where they have not changed since ``Call.edition``. The labels of what stands there, as far as they are known
-        at once."""
+        where they have not changed since ``Call.edition``. ``mark`` is told the labels of what stands there, as soon as
+        they are known."""
 
 
 class Shelf(Protocol):

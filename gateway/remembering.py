@@ -193,8 +193,8 @@ def learn(means: Means, street: Street, call: Call, answered: Answered, body: by
         return
     now = means.wall()
     behind = {one.glance.touch.place for one in late(call, learnt, now)}
-    labels = means.coherence.learn(call, call.glances, learnt, Change(call.id, How.FOUND, at=now))
-    _mark(means, call, labels)
+    change = Change(call.id, How.FOUND, at=now)
+    means.coherence.learn(call, call.glances, learnt, change, partial(_mark, means, call))
     for one in learnt[:MOST_RECALLED]:
         how = "late" if one.place in behind else "gone" if one.gone else "read"
         story.recalled += (Recalled(one.place, how, version_of(one)),)
@@ -211,10 +211,9 @@ def _labels(glance: Glance) -> tuple[str, ...]:
 
 
 def _mark(means: Means, call: Call, labels: tuple[str, ...]) -> None:
-    if labels:
-        means.runs.mark(call.tree, labels)
-        if call.flow is not None:
-            call.flow.mark(labels)
+    means.runs.mark(call.tree, labels)
+    if call.flow is not None:
+        call.flow.mark(labels)
 
 
 def late_in(means: Means, street: Street, call: Call, answered: Answered, body: bytes | None) -> tuple[Late, ...]:

@@ -84,17 +84,23 @@ class CoherenceBook:
             place = _place(glance.touch.place)
             self._put(call, place, unwritten(self._standing(place), call.id))
 
-    def learn(self, call: Call, glances: Sequence[Glance], learnt: Sequence[Learnt], change: Change) -> tuple[str, ...]:
+    def learn(
+        self,
+        call: Call,
+        glances: Sequence[Glance],
+        learnt: Sequence[Learnt],
+        change: Change,
+        mark: Callable[[tuple[str, ...]], object] | None = None,
+    ) -> None:
         """An answer tells something."""
         began = {_place(glance.touch.place): glance for glance in glances}
-        labels: dict[str, None] = {}
         for told in learnt:
             place = _place(told.place)
             standing, seen = found(self._standing(place), self._began(call, place, began.get(place)), told, change)
-            labels |= dict.fromkeys(standing.newest.labels)
+            if mark is not None and standing.newest.labels:
+                mark(standing.newest.labels)
             self._put(call, place, standing)
             self._see(call, place, seen)
-        return tuple(labels)
 
     def _began(self, call: Call, place: _Place, glance: Glance | None) -> Glance | None:
         """What stood when the call came; of a key that only its answer names, what stands, where that has not changed

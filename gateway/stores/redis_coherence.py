@@ -133,7 +133,14 @@ class RedisCoherence:
 
         self._later(call, [_place(glance.touch.place) for glance in glances], ended)
 
-    def learn(self, call: Call, glances: Sequence[Glance], learnt: Sequence[Learnt], change: Change) -> None:
+    def learn(
+        self,
+        call: Call,
+        glances: Sequence[Glance],
+        learnt: Sequence[Learnt],
+        change: Change,
+        mark: Callable[[tuple[str, ...]], object] | None = None,
+    ) -> None:
         """An answer tells something."""
         told = {_place(each.place): each for each in learnt}
         began = {_place(glance.touch.place): glance for glance in glances}
@@ -146,6 +153,8 @@ class RedisCoherence:
             elif glance is None and row.changed <= call.edition:
                 glance = Glance(Touch(*row.place), row.standing)
             standing, seen = found(row.standing, glance, told[row.place], change)
+            if mark is not None and standing.newest.labels:
+                mark(standing.newest.labels)
             return _Next(standing, True, seen)
 
         self._later(call, list(told), ended, forgets=True)
