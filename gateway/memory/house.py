@@ -64,6 +64,7 @@ class MemoryHouse:
         """Another version of the configuration is in force; what tells the memory who calls, by the names of its
         tools."""
         self.book.namespaces = Namespaces(config.namespaces)
+        self.watches.end(for_good=False)
         return {tool.name: self._introducer for tool in tools if tool.builtin}
 
     def has(self, namespace: str) -> bool:
@@ -89,7 +90,7 @@ class MemoryHouse:
 
     def hurry(self) -> None:
         """The gateway ends: streams of changes do not wait any more."""
-        self.watches.end()
+        self.watches.end(for_good=True)
 
     async def close(self) -> None:
         """End what is being served."""

@@ -43,16 +43,17 @@ class Watches:
         self._shelf = shelf
         self._open: Counter[str] = Counter()
         self._waiting: dict[str, set[asyncio.Event]] = {}
-        self._ending = False
+        self._version, self._ending = 0, False
 
     def wrote(self, namespace: str) -> None:
         """Something has been written here."""
         for event in self._waiting.get(namespace, ()):
             event.set()
 
-    def end(self) -> None:
-        """End all streams, and begin none that lasts."""
-        self._ending = True
+    def end(self, *, for_good: bool) -> None:
+        """End all streams: their readers come back, and are asked again whether they may. ``for_good``: no other one
+        lasts either."""
+        self._version, self._ending = self._version + 1, for_good
         for namespace in self._waiting:
             self.wrote(namespace)
 
@@ -82,7 +83,7 @@ class Watches:
     ) -> web.StreamResponse:
         epoch, at, reset = await self._begin(namespace, after)
         page = await self._shelf.changes(namespace, at, _BATCH)
-        labels = set(labels_of(page.items))
+        labels, version = set(labels_of(page.items)), self._version
         response = web.StreamResponse(headers={**_FIELDS, **labelled(page.items)})
         silence = 0.0
         # The reader has gone, or comes back and is told.
@@ -96,7 +97,7 @@ class Watches:
                 if not page.more:
                     at = max(at, page.revision)
                     silence += await _pause(event)
-                if self._ending or request.transport is None or request.transport.is_closing():
+                if self._ending or self._version != version or _has_gone(request):
                     break
                 if silence >= HEARTBEAT:
                     await response.write(b": still here\n\n")
@@ -123,6 +124,10 @@ class Watches:
             told = orjson.dumps({"why": str(error), "advice": "forget what you know; all that stands follows"})
             return usage.epoch, 0, b"event: reset\ndata: %b\n\n" % told
         return epoch, revision, b""
+
+
+def _has_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 def _events(page: Page) -> Iterator[bytes]:

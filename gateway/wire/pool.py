@@ -17,7 +17,6 @@ from gateway.wire.outbox import Outbox
 from gateway.wire.racing import first_of
 from gateway.wire.upstream import UpstreamConnection
 
-
 Door = Callable[[], Awaitable[socket.socket]]
 """Leads to a tool that this process is itself: gives one end of a pair of sockets whose other end is served."""
 

@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +14,11 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
+from click.testing import CliRunner, Result
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+
+from gateway.cli.root import toolgate
 
 from .harness.gateway import ALL, Gateway
 from .harness.http1 import response
@@ -185,9 +186,10 @@ async def test_agents_on_the_official_client_share_one_counter(before: Gateway) 
     assert before.metric('toolgate_memory_conflicts_total{namespace="team"}') > 0
 
 
-def toolgate(gateway: Gateway, *args: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "gateway", "memory", *args, "--admin", f"http://127.0.0.1:{gateway.admin}"]
-    return subprocess.run(command, input=given, capture_output=True, timeout=30, check=False)
+def command(gateway: Gateway, *args: str, given: bytes = b"") -> Result:
+    """``toolgate memory``, asking this gateway."""
+    where = ["--admin", f"http://127.0.0.1:{gateway.admin}"]
+    return CliRunner().invoke(toolgate, ["memory", *args, *where], input=given)
 
 
 def test_values_outlive_the_process_and_backups_bring_back_what_was(tmp_path: Path) -> None:
@@ -205,23 +207,24 @@ def test_values_outlive_the_process_and_backups_bring_back_what_was(tmp_path: Pa
         gateway.start()
         found = ask(gateway, "GET", "/memory/team/plan", "bob")
         assert found.json() == {"n": 1}, "what was answered was stored"
-        backup = toolgate(gateway, "export", "team")
-        assert (backup.returncode, backup.stderr) == (0, b"1 items\n")
+        backup = command(gateway, "export", "team")
+        assert (backup.exit_code, backup.stderr) == (0, "1 items\n")
         assert ask(gateway, "PUT", "/memory/team/plan", "bob", json={"n": 2}, headers={"if-match": "*"}).is_success
-        assert b'"n": 2' in toolgate(gateway, "get", "team", "plan").stdout
-        assert b"bob" in toolgate(gateway, "history", "team", "plan").stdout
-        assert b"plan" in toolgate(gateway, "ls", "team").stdout
-        cut = toolgate(gateway, "import", "team", given=backup.stdout[:-5])
-        assert (cut.returncode, b"line 3" in cut.stderr) == (1, True)
-        assert toolgate(gateway, "import", "other", given=backup.stdout).returncode == 1
-        assert toolgate(gateway, "import", "team", given=backup.stdout).returncode == 0
+        assert json.loads(command(gateway, "get", "team", "plan").stdout) == {"n": 2}
+        versions = command(gateway, "history", "team", "plan").stdout.splitlines()
+        assert ["bob" in versions[1], "ada" in versions[2]] == [True, True], "the newest first"
+        assert "plan" in command(gateway, "ls", "team", "pl").stdout
+        cut = command(gateway, "import", "team", given=backup.stdout_bytes[:-5])
+        assert (cut.exit_code, "line 3" in cut.stderr) == (1, True)
+        assert "configured" in command(gateway, "import", "other", given=backup.stdout_bytes).stderr
+        assert command(gateway, "import", "team", given=backup.stdout_bytes).exit_code == 0
         back = ask(gateway, "GET", "/memory/team/plan", "bob")
         assert back.json() == {"n": 1}
         assert back.headers["memory-written-by"] == "ada"
         seen = {"if-match": first.headers["etag"]}
         stale = ask(gateway, "PUT", "/memory/team/plan", "ada", json={"n": 3}, headers=seen)
         assert stale.status_code == 412, "a version of before is none of after"
-        assert b"team" in toolgate(gateway, "namespaces").stdout
+        assert "team" in command(gateway, "namespaces").stdout
     finally:
         gateway.stop()
 

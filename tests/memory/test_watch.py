@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from gateway.config.schema_memory import Namespace
 from gateway.memory import watch
 from gateway.memory.caller import FIELD, Caller
 from gateway.memory.http import HttpMemory
+from gateway.memory.namespaces import Namespaces
 from gateway.memory.wrong import Wrong
 from tests.memory.support import ADA, BOB, World, by_field
 
@@ -167,8 +169,18 @@ async def test_streams_are_bounded_for_each_agent_and_given_back(client: TestCli
 
 async def test_no_stream_outlasts_the_gateway(client: TestClient, world: World) -> None:
     live = await opened(client)
-    world.watches.end()
+    world.watches.end(for_good=True)
     assert await live.event() == ("end", None)
+    assert await (await opened(client)).event() == ("end", None)
+
+
+async def test_who_may_not_read_any_more_is_told_nothing_more(client: TestClient, world: World) -> None:
+    live = await opened(client, by=BOB)
+    world.book.namespaces = Namespaces({"team": Namespace(readers=("ada",))})
+    world.watches.end(for_good=False)
+    assert await live.event() == ("end", None)
+    assert (await client.get("/team?watch", headers={FIELD: by_field(BOB)})).status == 403
+    await opened(client)
 
 
 async def test_what_is_no_version_is_said(client: TestClient, world: World) -> None:
