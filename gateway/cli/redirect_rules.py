@@ -14,6 +14,9 @@ TABLE = "toolgate"
 REMOVAL = f"table inet {TABLE}\ndelete table inet {TABLE}\n"
 """Removes the rules, also where there are none (the first line makes what the second one deletes)."""
 
+_OURS = 0x00400000
+"""The bit of a connection's mark by which it stays the gateway's when it is closed: what the kernel still sends for it
+is nobody's any more."""
 _NEIGHBOURS = "nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld2-listener-report"
 """What the kernel itself says for IPv6 to work (RFC 4861, RFC 3810)."""
 
@@ -89,6 +92,8 @@ def ruleset(uid: int, port: int, resolvers: Iterable[str], direct: Sequence[Dire
         'oif "lo" accept',
         "ip daddr 127.0.0.0/8 accept",
         "ip6 daddr ::1 accept",
+        f"ct direction original ct mark & {_OURS:#x} == {_OURS:#x} accept",
+        f"meta skuid {uid} ct direction original ct mark set ct mark | {_OURS:#x} accept",
         f"meta skuid {uid} accept",
         'ct direction reply accept comment "answers to whoever connected from outside"',
         *[f"{match} accept" for match in names],

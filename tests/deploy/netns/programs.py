@@ -103,3 +103,18 @@ except OSError as error:
     print(json.dumps(f"failed: {error}"))
 """
 """Address of IPv4, port, what to say: whether a packet that it has made itself was sent, past all rules of IP."""
+
+CLOSE = """
+import json, socket, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as connection:
+    connection.sendall(b"GET / HTTP/1.1\\r\\nHost: tool.example\\r\\n\\r\\n")
+    connection.recv(4096)
+print(json.dumps("closed"))
+"""
+"""Address, port: one call, and a client that ends the connection."""
+
+LAST_ACK = """
+with open("/proc/net/tcp") as table:
+    print(len([line for line in table if line.split()[3] == "09"]))
+"""
+"""Connections whose own end has not been confirmed."""

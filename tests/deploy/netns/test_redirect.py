@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.harness.net import eventually
 
 from .conftest import PORT, TRANSPARENT, Pod
-from .programs import GET, PING, RAW, SECURE, SERVE, TCP, UDP
+from .programs import CLOSE, GET, LAST_ACK, PING, RAW, SECURE, SERVE, TCP, UDP
 from .space import AGENT, GATEWAY, OUTSIDE
 
 
@@ -145,6 +145,13 @@ class TestBeside:
         before = len(reached(pod, data="from the gateway"))
         assert pod.agent(UDP, address, "443", "from the gateway", uid=GATEWAY) == "from the gateway"
         assert len(reached(pod, data="from the gateway")) == before + 1
+
+    def test_connections_that_the_gateway_has_closed_end_at_the_tool_too(self, pod: Pod) -> None:
+        """The kernel ends them, when no process has them any more whose user a rule could look at."""
+        assert pod.agent(CLOSE, OUTSIDE[0], "8080", uid=GATEWAY) == "closed"
+        eventually(
+            lambda: pod.space.python(pod.space.outside, AGENT, LAST_ACK) == "0", 5, "no end waits for its answer"
+        )
 
     @pytest.mark.parametrize("address", OUTSIDE)
     def test_names_are_asked_for(self, pod: Pod, address: str) -> None:
