@@ -48,7 +48,7 @@ def servers(loaded: Loaded, names: Sequence[str], *, with_pins: bool = False) ->
     Raises:
         click.ClickException: there is no such MCP server in the configuration.
     """
-    known = {tool.name: tool for tool in loaded.tools if tool.protocol == "mcp"}
+    known = {tool.name: tool for tool in loaded.tools if tool.protocol == "mcp" and not tool.builtin}
     for name in names:
         if name not in known:
             there = f"MCP servers are {', '.join(known)}" if known else "no tool has protocol: mcp"

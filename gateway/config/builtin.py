@@ -8,7 +8,7 @@ from gateway.config.model_errors import Mistake
 from gateway.config.schema import BUILTIN_URL, ToolConfig
 from gateway.config.schema_memory import MemoryConfig
 
-_WITHOUT_EFFECT = ("credential", "credential_required", "egress", "tls", "connect", "preserve_host")
+_WITHOUT_EFFECT = ("credential", "credential_required", "egress", "tls", "connect", "preserve_host", "pins")
 _PROTOCOLS = ("http", "mcp")
 
 
@@ -24,7 +24,7 @@ def builtin_mistakes(name: str, tool: ToolConfig, memory: MemoryConfig) -> Itera
         yield Mistake((*path, "protocol"), message, "write protocol: http or mcp")
     for key in _WITHOUT_EFFECT:
         if key in tool.model_fields_set:
-            message = f"{key} has no effect with builtin: {tool.builtin}, which is reached by no network"
+            message = f"{key} has no effect with builtin: {tool.builtin}, which is a part of the gateway itself"
             yield Mistake((*path, key), message, "remove it")
     if not memory.namespaces:
         hint = "write memory: {namespaces: {notes: {}}} beside tools"

@@ -38,7 +38,7 @@ def target_of(request: web.Request) -> Target:
     Raises:
         Wrong: it is no text.
     """
-    namespace, _, key = request.rel_url.raw_path.lstrip("/").partition("/")
+    namespace, _, key = request.rel_url.raw_path[1:].partition("/")
     namespace, _, verb = _decoded(namespace).partition(":")
     return Target(namespace, _decoded(key), verb)
 

@@ -15,6 +15,7 @@ from gateway.memory.caller import FIELD, Caller
 from gateway.memory.http import HttpMemory
 from gateway.memory.namespaces import Namespaces
 from gateway.memory.wrong import Wrong
+from gateway.model.shelf import Provenance, Put, ShelfLimits
 from tests.memory.support import ADA, BOB, World, by_field
 
 BLANK = b"\n"
@@ -106,6 +107,13 @@ async def test_removals_and_expiries_are_told(client: TestClient, world: World, 
     world.now += 61
     name, data = await live.event()
     assert (name, data["key"], data["deleted"], data["by"]["agent"]) == ("change", "a", True, "")
+
+
+async def test_what_another_replica_has_written_is_told(client: TestClient, world: World, monkeypatch) -> None:
+    monkeypatch.setattr(watch, "POLL", 0.02)
+    live = await opened(client)
+    await world.shelf.commit("team", [Put("theirs", b"1")], Provenance("bob"), ShelfLimits())
+    assert (await live.event())[1]["key"] == "theirs"
 
 
 async def test_a_change_with_other_labels_is_told_by_an_answer_that_has_them(client: TestClient) -> None:
