@@ -19,8 +19,7 @@ COPY deploy/image/requirements-build.lock deploy/image/requirements-build.lock
 COPY ${LOCK} /src/image.lock
 RUN python3 -m pip --python /opt/setuptools/bin/python install --require-hashes --only-binary=:all: \
       -r deploy/image/requirements-build.lock \
-    && python3 -m pip --python /opt/toolgate/bin/python install --require-hashes --only-binary=:all: -r image.lock \
-    && find /opt/toolgate -type f -name '*.so*' -exec strip --strip-unneeded {} +
+    && python3 -m pip --python /opt/toolgate/bin/python install --require-hashes --only-binary=:all: -r image.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY policies policies
 COPY gateway gateway
@@ -30,6 +29,7 @@ RUN /opt/setuptools/bin/python -c 'from setuptools.build_meta import build_wheel
 COPY deploy/image/rootfs.py deploy/image/rootfs.py
 # Files have one time, so that the same sources are the same layers.
 RUN python3 deploy/image/rootfs.py /opt/toolgate /rootfs "$(command -v nft)" \
+    && find /rootfs/usr/local /opt/toolgate -type f -name '*.so*' -exec strip --strip-unneeded {} + \
     && mkdir -p /state/toolgate \
     && find /rootfs /opt/toolgate /state -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
 

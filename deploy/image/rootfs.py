@@ -163,6 +163,7 @@ def furnish(out: Path) -> None:
     (etc / "group").write_text(GROUP)
     (etc / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")
     (etc / "toolgate").mkdir()
+    (out / "usr" / "local").mkdir(exist_ok=True)
     for name in ("dev", "proc", "run", "sys"):
         (out / name).mkdir()
     (out / "tmp").mkdir()
