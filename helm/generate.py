@@ -1,8 +1,7 @@
 """Writes what the chart has of other files: ``python helm/generate.py`` (make chart). A test compares.
 
-values.schema.json is values.schema.yaml with the gateway's own schema in it, README.md is what values.yaml says of itself,
-the alerts and the dashboard are those of docs/, the version is the gateway's, and the base for kustomize is the chart with
-its values.
+values.schema.json is values.schema.yaml with the gateway's own schema in it, README.md is what values.yaml says of
+itself, the alerts and the dashboard are those of docs/, and the version is the gateway's.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ ROOT = Path(__file__).parents[1]
 CHART = ROOT / "helm/toolgate"
 HEADER = """# The chart toolgate
 
-The execution gateway between AI agents and their tools. [docs/kubernetes.md](../../docs/kubernetes.md) says how it is used: as one shared
-gateway, or as a sidecar that is injected into agents' pods. Kubernetes 1.29 or newer; Helm 3.17 or newer.
+The execution gateway between AI agents and their tools. [docs/kubernetes.md](../../docs/kubernetes.md) says how it is
+used: as one shared gateway, or as a sidecar that is injected into agents' pods. Kubernetes 1.29, Helm 3.17, or newer.
 
 ```sh
 helm install toolgate helm/toolgate -n toolgate --create-namespace -f values.yaml
@@ -110,9 +109,8 @@ def _shown(value: Any, whole: bool) -> str:
 
 def version() -> str:
     """The gateway's."""
-    found = re.search(r'__version__ = "(.+)"', (ROOT / "gateway/__init__.py").read_text())
-    assert found is not None
-    return found[1]
+    (found,) = re.findall(r'(?m)^__version__ = "(.+)"$', (ROOT / "gateway/__init__.py").read_text())
+    return str(found)
 
 
 def chart() -> str:

@@ -48,7 +48,12 @@ are mounted as folders, since what is mounted by subPath never changes. */}}
   emptyDir: {sizeLimit: 64Mi}
 {{- range .profile.secrets }}
 - name: {{ $.prefix }}secret-{{ . | replace "." "-" | trunc 40 | trimSuffix "-" }}-{{ sha256sum . | trunc 6 }}
-  secret: {secretName: {{ . }}, defaultMode: 0440}
+  secret:
+    secretName: {{ . }}
+    {{- if not $.prefix }}
+    defaultMode: 0440
+    {{- /* In agents' pods no group owns volumes; there it is enough that nobody else mounts them. */}}
+    {{- end }}
 {{- end }}
 {{- with .profile.tokens }}
 - name: {{ $.prefix }}tokens

@@ -35,7 +35,7 @@ class Tools(NamedTuple):
     schemas: Path
 
 
-class NoTools(Exception):  # noqa: N818 - what it says, not that it is an error
+class NoTools(Exception):
     """They cannot be had here; says why."""
 
 

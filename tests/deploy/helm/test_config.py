@@ -1,0 +1,30 @@
+"""The gateway can use every configuration that the chart writes, with the files and variables of its container."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config.load import attempt
+
+from .chart import Rendered
+from .mounted import config_in
+
+
+def test_toolgate_check_finds_no_mistake(rendered: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if rendered.sidecar or rendered.values.get("existingConfigMap"):
+        pytest.skip("the configuration is not in a Deployment, or not the chart's")
+    spec = rendered.one("Deployment")["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    for variable in container.get("env", []):
+        monkeypatch.setenv(variable["name"], "a-value")
+    path, text = config_in(rendered, spec, container, tmp_path)
+    made = attempt(path)
+    assert [str(problem) for problem in made.errors] == [], f"{rendered.name}:\n{text}"
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert made.loaded is not None
+    config = made.loaded.config
+    assert config.admin.probes is not None
+    assert (config.listen.port, config.admin.probes.port) == (ports["gateway"], ports["probes"]), rendered.name
+    assert config.listen.host not in ("127.0.0.1", "::1"), rendered.name
