@@ -5,7 +5,7 @@ All of it belongs to ``Pipeline.run``, whose exits end what breaks in here too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator
 from functools import partial
 from typing import Any
 
@@ -125,17 +125,17 @@ def _through(means: Means, street: Street, permit: Permit, answered: Answered, s
             _hold_tunnel(judge)
         else:
             answer = _read_by(street, permit, answered, judge)
-    hearers = []
+    hears = None
     if street.hears and call.flow is not None:
         labels = _tainted(means, street, call, answered.labels)
         call.flow.say(said_in(call))
-        hearers.append(partial(_hear, call, labels, answered))
-    if street.memory is not None and (learns := hearing(means, street, permit, answered, story)) is not None:
-        hearers.append(learns)
-        if not has_body:
-            learns(b"")
-    if hearers and has_body and answered.status != _SWITCHED:
-        listening = Listening(answer, hearers[0] if len(hearers) == 1 else partial(_all_hear, hearers))
+        hears = partial(_hear, call, labels, answered)
+    learns = None if street.memory is None else hearing(means, street, permit, answered, story)
+    if learns is not None and not has_body:
+        learns(b"", True)
+    if (hears is not None or learns is not None) and has_body and answered.status != _SWITCHED:
+        events = answered.content_type.lower().startswith("text/event-stream")
+        listening = Listening(answer, hears, learns, events=events)
         listening.whole = listening.whole or (bool(call.glances) and waits_for_all(means, street, call))
         return listening
     return answer
@@ -174,11 +174,6 @@ def _tainted(means: Means, street: Street, call: Call, told: tuple[str, ...]) ->
         means.runs.mark(call.tree, labels)
         call.flow.mark(labels)
     return labels
-
-
-def _all_hear(hearers: Sequence[Callable[[bytes], None]], data: bytes) -> None:
-    for hear in hearers:
-        hear(data)
 
 
 def _hear(call: Call, labels: tuple[str, ...], answered: Answered, data: bytes) -> None:

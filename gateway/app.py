@@ -197,6 +197,7 @@ class App:
             core.lineage.rekey(config.lineage.key.encode())
         lenders = {**core.lenders.adopt(loaded.tools), **core.memory.adopt(config.memory, loaded.tools)}
         flow, streets = config.flow, Streets(loaded, core.kept, time.time, lenders).all()
+        remembers = any(street.memory is not None or street.drifts for street in streets.values())
         maps = {name: street.flows for name, street in streets.items() if street.flows is not None}
         key = b"" if flow.prompt_key is None else flow.prompt_key.encode()
         core.tasks.adopt(loaded.book.every(CompiledTask), key)
@@ -227,6 +228,7 @@ class App:
             guards=core.guardrails,
             tasks=core.tasks,
             standings=core.standings,
+            coherence=core.state.coherence if remembers else None,
         )
 
     def _cut(self, quarantine: Quarantine) -> None:

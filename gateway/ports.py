@@ -416,6 +416,8 @@ class State(Protocol):
     board: Board
     cabinet: Cabinet
     shelf: Shelf
+    coherence: Coherence
+    """Shared where ``shared``, but for a file: what a process knows of memories it then knows alone."""
     holder: str
     """This replica's name, unlike any other's, and of any earlier process."""
     shared: bool

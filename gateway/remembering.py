@@ -16,6 +16,7 @@ from gateway.coherence.shape import MemoryMap
 from gateway.decide.conflicts import Conflicts
 from gateway.effects import Await, Effect
 from gateway.errors import BusyError, MovedError, Refused, StoreUnavailable, refusal_of
+from gateway.flow.listening import Learns
 from gateway.means import Means
 from gateway.model import (
     Answered,
@@ -34,6 +35,8 @@ from gateway.model import (
 from gateway.story import Story
 from gateway.street import Street
 
+ENDED = Outcome(0)
+"""Of a call whose answer is there."""
 LONGEST_WRITE = 600.0
 """Seconds after which a write without a bound of its own counts as gone."""
 _MARGIN = 10.0
@@ -73,10 +76,10 @@ def _looked(means: Means, street: Street, call: Call) -> Generator[Effect, Any, 
     try:
         if touches or hears:
             edition, glances = yield Await(coherence.glance(call, touches), call)
-        drift = (yield Await(coherence.drift(call), call)) if street.drifts else ()
+        drift = (yield Await(coherence.drift(call), call)) if street.drifts else None
     except StoreUnavailable as error:
         raise Refused(Reason.STATE_UNAVAILABLE, 503, f"what memories hold cannot be known now: {error}") from None
-    drifted = tuple([f"{memory}/{key}" for memory, key in drift])
+    drifted = None if drift is None else tuple([f"{memory}/{key}" for memory, key in drift])
     return structs.replace(call, glances=glances, edition=edition, drift=drifted, at=call.at or means.wall())
 
 
@@ -169,19 +172,27 @@ def _refused(permit: Permit, refusal: Refusal) -> Refusal:
     return structs.replace(refusal, spoke=permit.spoke, holds=permit.holds, ruling=permit.ruling)
 
 
-def hearing(means: Means, street: Street, permit: Permit, answered: Answered, story: Story) -> Any:
-    """What is to be told of the answer's body once the agent has it; None where nothing is learnt from it."""
+def hearing(means: Means, street: Street, permit: Permit, answered: Answered, story: Story) -> Learns | None:
+    """What is to be told of the answer's body when the agent gets the end of it; None where nothing is learnt from
+    it."""
     call, memory = permit.call, street.memory
     if memory is None or means.coherence is None or not memory.hears(call):
         return None
     return partial(_heard, means, street, call, answered, story)
 
 
-def _heard(means: Means, street: Street, call: Call, answered: Answered, story: Story, body: bytes | None) -> None:
-    if street.memory is not None and (story.writing or street.memory.creates(call)):
+def _heard(
+    means: Means, street: Street, call: Call, answered: Answered, story: Story, body: bytes | None, ended: bool
+) -> bool:
+    memory = street.memory
+    if memory is None or not (ended or (body is not None and memory.ends(call, answered, body))):
+        return False
+    if story.writing or memory.creates(call):
         story.heard = body
+        settle_writes(means, memory, story)
     else:
         learn(means, street, call, answered, body, story)
+    return True
 
 
 def learn(means: Means, street: Street, call: Call, answered: Answered, body: bytes | None, story: Story) -> None:
@@ -238,11 +249,12 @@ def waits_for_all(means: Means, street: Street, call: Call) -> bool:
     return conflicts is not None and conflicts.refuses_late(call) and may_be_late(call, means.wall())
 
 
-def settle_writes(means: Means, memory: MemoryMap, story: Story, outcome: Outcome) -> None:
-    """A write has ended, one way or the other; also one of which only the answer tells what was written."""
+def settle_writes(means: Means, memory: MemoryMap, story: Story, outcome: Outcome = ENDED) -> None:
+    """A write has ended, one way or the other; also one of which only the answer tells what was written. Once."""
     call, coherence = story.call, means.coherence
-    if call is None or coherence is None or not (story.writing or memory.creates(call)):
+    if call is None or coherence is None or story.settled or not (story.writing or memory.creates(call)):
         return
+    story.settled = True
     how = None
     if story.sent and not outcome.unsent:
         how = memory.wrote(call, story.answered, outcome, story.heard)
@@ -250,9 +262,10 @@ def settle_writes(means: Means, memory: MemoryMap, story: Story, outcome: Outcom
         coherence.release(call, story.writing)
         return
     made: tuple[Learnt, ...] = ()
-    if how is not How.UNKNOWN and story.answered is not None:
+    if how not in (How.UNKNOWN, How.FOUND) and story.answered is not None:
         made = memory.made(call, story.answered, story.heard)
-    change = Change(call.id, how, call.agent.id, call.run.id, means.wall(), labels=_origin(means, call))
+    by = ("", "") if how is How.FOUND else (call.agent.id, call.run.id)
+    change = Change(call.id, how, *by, means.wall(), labels=() if how is How.FOUND else _origin(means, call))
     coherence.settle(call, story.writing, change, made)
     versions = {one.place: version_of(one) for one in made[:MOST_RECALLED]}
     places = dict.fromkeys([*[glance.touch.place for glance in story.writing], *versions])

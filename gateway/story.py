@@ -54,6 +54,7 @@ class Story:
         "request",
         "run",
         "sent",
+        "settled",
         "tool",
         "writing",
     )
@@ -84,6 +85,8 @@ class Story:
         """Keys of a memory of which it is the writer, until it is settled or given back."""
         self.heard: bytes | None = None
         """The body of a write's answer, where something is to be learnt from it."""
+        self.settled = False
+        """Whether what it wrote is known already."""
         self.recalled: tuple[Recalled, ...] = ()
         """What came of the keys of a memory that it touched."""
         self.asked = 0.0

@@ -76,6 +76,8 @@ class Street(Struct, frozen=True):
     """Judges what the calls of a memory find; also anew what a person has put into one."""
     drifts: bool = False
     """Some rule reads what of all that the run has seen has changed since."""
+    admitting: tuple[Check, ...] | None = None
+    """Of ``checks``, those that look at a call before the rules do; None: all but the last."""
     reads_budgets: bool = False
     """Some rule reads what is left of the budgets."""
 
@@ -93,7 +95,8 @@ class Street(Struct, frozen=True):
 
     def admits(self, call: Call) -> bool:
         """Whether nothing that looks at a call before the rules do refuses it."""
-        return all(check.judge(call).refusal is None for check in self.checks[:-1])
+        before = self.checks[:-1] if self.admitting is None else self.admitting
+        return all(check.judge(call).refusal is None for check in before)
 
     @property
     def priced(self) -> bool:

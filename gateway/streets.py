@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 
+from gateway.coherence.answers import Hears
+from gateway.coherence.memory_map import ToolMemory
 from gateway.config.build import LLM_PROTOCOLS
 from gateway.config.load import Loaded
 from gateway.config.schema import ModelRates, Prices, ToolConfig
@@ -17,6 +19,7 @@ from gateway.decide.approvals import Asks
 from gateway.decide.breakers import Breakers
 from gateway.decide.budgets import UNBOUNDED, Budgets, default_bound
 from gateway.decide.bulkhead import Bulkhead
+from gateway.decide.conflicts import Conflicts
 from gateway.decide.flaws import Flaws
 from gateway.decide.grants import Grants
 from gateway.decide.guardrails import Guardrails
@@ -44,6 +47,7 @@ from gateway.understand.dialect import Dialect
 from gateway.understand.http import HttpReader
 from gateway.understand.kept import Kept
 from gateway.understand.reader import Pulse, Reader
+from gateway.understand.said import said_by_http, said_by_mcp
 
 
 @cache
@@ -99,6 +103,7 @@ class Streets:
         )
         """Values and labels are followed: through all tools, since what one tells another may be told."""
         self._traces = _traces(loaded)
+        self._conflicts = {shows: _conflicts(loaded, shows=shows) for shows in (True, False)} if loaded.memories else {}
 
     def all(self) -> dict[str, Street]:
         """One street for each tool, by its name."""
@@ -125,10 +130,14 @@ class Streets:
         if budgets is not None:
             quotas = (*quotas, budgets)
         results = Results(book, tool.name, self._tasks)
+        declared = self._loaded.memories.get(tool.name)
+        # where rules look through what the memory answers, one agent may be shown less of it than another
+        conflicts = None if declared is None else self._conflicts["response" not in book.phases(tool.name)]
+        judging: tuple[Check, ...] = (self._rules,) if conflicts is None else (self._rules, conflicts)
         return Street(
             tool,
             reader,
-            (*self._before, *priced, self._rules),
+            (*self._before, *priced, *judging),
             Together(quotas),
             results if reads_results or results.compares or tool.protocol != "http" else None,
             pricer,
@@ -152,14 +161,23 @@ class Streets:
             pulse=self._pulse(reader),
             page=self._page(reader),
             reads_budgets=not reads.isdisjoint(UNBOUNDED),
+            memory=None if declared is None else ToolMemory(declared, said_by(tool.protocol)),
+            conflicts=conflicts,
+            drifts="run.drift" in reads,
+            admitting=(*self._before, *priced),
         )
 
     def _reader(self, tool: Tool, config: ToolConfig, reads: frozenset[str], *, reads_results: bool) -> Reader:
         book = self._loaded.book
         labelled = any(sees_path(pattern) for labels in tool.flows for pattern in labels.operations)
-        looks = book.looks_at_path(tool.name) or labelled or tool.protocol in LLM_PROTOCOLS
+        memory = self._loaded.memories.get(tool.name)
+        looks = book.looks_at_path(tool.name) or labelled or tool.protocol in LLM_PROTOCOLS or memory is not None
+        needs_args = memory is not None and memory.needs_args
         http = HttpReader(
-            tool, reads_args="args" in reads or self._vouches(tool), looks_at_path=looks, reads_results=reads_results
+            tool,
+            reads_args="args" in reads or needs_args or self._vouches(tool),
+            looks_at_path=looks,
+            reads_results=reads_results,
         )
         if tool.protocol == "http":
             return http
@@ -231,6 +249,18 @@ class Streets:
 
 def _page(opens: Callable[[Call, bytes | None], bool], url: str, call: Call, body: bytes | None, ident: str) -> str:
     return f"{url.rstrip('/')}/approvals/{ident}" if opens(call, body) else ""
+
+
+def said_by(protocol: str) -> Hears:
+    """What reads the answers of a memory."""
+    return said_by_mcp if protocol == "mcp" else said_by_http
+
+
+def _conflicts(loaded: Loaded, *, shows: bool) -> Conflicts:
+    memories = loaded.memories.values()
+    refusing = [memory.name for memory in memories if memory.stale_reads == "refuse"]
+    ways = {memory.name: memory.conflict for memory in memories}
+    return Conflicts(ways, {memory.name: memory.unread for memory in memories}, shows=shows, refusing=refusing)
 
 
 def _traces(loaded: Loaded) -> bool:

@@ -17,6 +17,9 @@ class MemoryMap(Protocol):
     def hears(self, call: Call) -> bool:
         """Whether something is to be learnt from the body of the call's answer."""
 
+    def ends(self, call: Call, answered: Answered, body: bytes) -> bool:
+        """Whether the body holds the answer to the call already, whatever else may come (a stream of events)."""
+
     def learnt(self, call: Call, answered: Answered, body: bytes | None) -> tuple[Learnt, ...]:
         """What a read's answer tells of keys (also of such that only the answer names); ``body`` is all of it, or None
         where it was not heard, or is too long. Nothing where it tells nothing (an error)."""
@@ -25,7 +28,8 @@ class MemoryMap(Protocol):
         """Whether the call writes keys that only its answer names (a new note's id)."""
 
     def wrote(self, call: Call, answered: Answered | None, outcome: Outcome, body: bytes | None) -> How | None:
-        """What became of a write; None: it has not happened, for certain."""
+        """What became of a write; None: it has not happened, for certain. FOUND: it has not, since its store knows that
+        something else stands there."""
 
     def made(self, call: Call, answered: Answered, body: bytes | None) -> tuple[Learnt, ...]:
         """What a write's answer tells of the state that it has made: versions, text; of keys that only the answer

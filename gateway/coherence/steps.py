@@ -111,6 +111,8 @@ def written(now_stands: Standing | None, glance: Glance | None, change: Change) 
     based = "" if glance is None or glance.standing is None else glance.standing.newest.id
     if own and now_stands.newest.id == based:
         standing, seen = _changed(now_stands, change), _knows(change)
+        if change.how is How.FOUND and glance is not None:
+            seen = glance.seen  # the store refused it: what stands there, its run has yet to read
     else:  # others wrote meanwhile, and nobody knows in which order: what it made may be gone already
         standing, seen = _changed(now_stands, blind), None
     if own:

@@ -245,7 +245,8 @@ StateLocation = Annotated[
 ]
 
 
-def _operation(value: str) -> str:
+def operation(value: str) -> str:
+    """A route template, as it is. Raises ValueError where it is none."""
     method, space, path = value.partition(" ")
     if not space or not re.fullmatch(r"[A-Z][A-Z-]*", method) or not path.startswith("/") or " " in path:
         raise ValueError(f"not an operation: {value!r}; write METHOD /path/{{name}}, such as GET /repos/{{owner}}")
@@ -258,7 +259,7 @@ def _operation(value: str) -> str:
     return value
 
 
-Operation = Annotated[str, AfterValidator(_operation)]
+Operation = Annotated[str, AfterValidator(operation)]
 
 
 def shape_of(operation: str) -> str:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from msgspec import Struct
 from pydantic import ValidationError
 
+from gateway.coherence.declared import Declared
 from gateway.config.admin import settled
 from gateway.config.build import LLM_PROTOCOLS, tools_of
 from gateway.config.channels import authorities_of, unknown_channels
@@ -21,6 +22,7 @@ from gateway.config.files import Files
 from gateway.config.folders import without_folder
 from gateway.config.guardrails import unknown_guardrails
 from gateway.config.identities import settled_identities, settled_tls
+from gateway.config.memories import MemoryCompiler, memory_mistakes
 from gateway.config.model_errors import Mistake, mistakes
 from gateway.config.packages import missing
 from gateway.config.pins import read_pins
@@ -67,6 +69,8 @@ class Loaded(Struct, frozen=True):
     """Of the MCP servers: how their tools are held to what was approved."""
     model_prices: Catalogue | None = None
     """Prices of the providers' models, where some tool is an LLM API."""
+    memories: Mapping[str, Declared] = {}
+    """Of the tools that are memories."""
     mail_authorities: Mapping[str, str] = {}
     """Of channels: certificates that their mail servers are trusted by, in PEM, where not the system's are."""
 
@@ -138,6 +142,7 @@ def _made(reading: _Reading, first: str) -> Attempt:
         fingerprint=files.fingerprint(),
         call_prices=reading.call_prices,
         pinnings=reading.pinnings,
+        memories=reading.memories,
         mail_authorities=reading.mail_authorities,
         model_prices=model_prices() if any(tool.protocol in LLM_PROTOCOLS for tool in reading.tools) else None,
     )
@@ -155,6 +160,7 @@ class _Reading:
         self.tools: list[Tool] = []
         self.call_prices: dict[str, CallPrice] = {}
         self.pinnings: dict[str, Pinning] = {}
+        self.memories: dict[str, Declared] = {}
         self.arguments: dict[str, ToolArguments] = {}
         self.mail_authorities: dict[str, str] = {}
         self._written: Any = None
@@ -182,7 +188,7 @@ class _Reading:
         built = tools_of(config, self.base, self.files)
         self.tools = built.tools
         self.arguments |= built.arguments
-        self.errors += [document.mistake(mistake) for mistake in built.errors]
+        self.errors += [document.mistake(mistake) for mistake in (*built.errors, *memory_mistakes(config))]
         self.warnings += [
             document.mistake(mistake)
             for mistake in (*built.warnings, *missing(config), *without_folder(config, self.base))
@@ -302,6 +308,11 @@ class _Reading:
         for tool, settings in (self.config.tools if self.config is not None else {}).items():
             if settings.cost is not None:
                 self._price(self._document, tool, settings.cost, engine)
+            if settings.memory is not None:
+                compiler = MemoryCompiler(tool, settings, self._document, engine)
+                compiled = compiler.compile(settings.memory)
+                self.errors += compiler.problems
+                self.memories |= {} if compiled is None else {tool: compiled}
         if self.config is not None and self.config.approvals.priority is not None:
             self._priority(self._document, self.config.approvals.priority, engine)
         book = policies.compile(

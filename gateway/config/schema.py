@@ -27,6 +27,7 @@ from gateway.config.fields import (
 )
 from gateway.config.schema_admin import Admin, AdminField
 from gateway.config.schema_approvals import Approvals
+from gateway.config.schema_coherence import ToolMemory
 from gateway.config.schema_credentials import Credentials
 from gateway.config.schema_egress import EgressConfig
 from gateway.config.schema_flow import Flow, FlowSpec
@@ -208,6 +209,9 @@ class ToolConfig(Model):
     egress: EgressConfig = Field(default=EgressConfig(), description="Wins over the top level's, but for its deny.")
     flow: Listed[FlowSpec] = Field(
         default=(), description="What operations do to the flow of information; none: their results are not trusted."
+    )
+    memory: ToolMemory | None = Field(
+        default=None, description="The tool is a memory that agents share: nobody overwrites what he has not seen."
     )
 
     @model_validator(mode="before")

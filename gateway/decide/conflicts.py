@@ -50,11 +50,15 @@ class Conflicts:
                 spoke += (_spoke(glance, Verdict.WARN, _told_merged(glance)),)
             elif glance.stale:
                 stale.append(glance)
-            elif glance.unread and self._unread.get(glance.touch.memory, "refuse") == "refuse":
+            elif self._blind(glance):
                 return Judgement(_unread(glance))
         if stale:
             return self._stale(call, stale)
         return Judgement(spoke=spoke) if spoke else NOTHING
+
+    def _blind(self, glance: Glance) -> bool:
+        """Whether it is a write of what its run has not read, and nothing else keeps that from being lost."""
+        return glance.unread and not glance.touch.guarded and self._unread.get(glance.touch.memory) != "allow"
 
     def refuses_late(self, call: Call) -> bool:
         """Whether the call reads what may not be older than what its run has seen."""

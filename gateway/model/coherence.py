@@ -32,6 +32,8 @@ class Touch(Struct, frozen=True):
     key: str
     writes: bool = False
     deletes: bool = False
+    guarded: bool = False
+    """The store itself refuses the write where something stands that its run has not read."""
     max_age: float = 0.0
     """Seconds after which what a run has seen of it counts as old; 0 is never."""
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 from gateway.model.calls import NO_FACTS, Agent, Call, Decision, Request, Run
 from gateway.model.coherence import Recalled
 from gateway.model.reasons import Reason
+from gateway.model.tools import Fields
 from gateway.model.verdicts import Refusal, Spoke
 
 
@@ -25,6 +26,8 @@ class Answered(Struct, frozen=True):
     """Id of the session that an MCP server has begun with it; told only of answers to what keeps a session going."""
     labels: tuple[str, ...] = ()
     """Of what it tells, beside those of the operation: where it came from is known to the shared memory."""
+    fields: Fields = ()
+    """All of its header fields, as they came; told only of answers that may be read."""
 
 
 class Usage(Struct, frozen=True):

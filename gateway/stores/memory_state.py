@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from gateway.errors import StoreUnavailable
-from gateway.ports import Board, Cabinet, Shelf, Vault
+from gateway.ports import Board, Cabinet, Coherence, Shelf, Vault
 from gateway.stores.board_copy import MOST, BoardCopy, Told
+from gateway.stores.coherence import CoherenceBook
 from gateway.stores.holders import new_holder
 from gateway.stores.memory_cabinet import MemoryCabinet
 from gateway.stores.memory_shelf import MemoryShelf
@@ -69,6 +70,7 @@ class MemoryState:
         self.board: Board = self._board
         self.cabinet: Cabinet = MemoryCabinet(wall)
         self.shelf: Shelf = MemoryShelf(wall, new_epoch)
+        self.coherence: Coherence = CoherenceBook(wall)
         self.holder = new_holder()
         self._ticker = Ticker(TICK, self._tick)
 

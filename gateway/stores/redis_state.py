@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 
 from gateway.errors import StoreUnavailable
 from gateway.model.state_url import StateUrl
-from gateway.ports import Board, Cabinet, Shelf, Vault
+from gateway.ports import Board, Cabinet, Coherence, Shelf, Vault
 from gateway.stores.holders import DEAD_AFTER, new_holder
 from gateway.stores.redis_board import RedisBoard, revisions_of
 from gateway.stores.redis_cabinet import RedisCabinet
+from gateway.stores.redis_coherence import RedisCoherence
 from gateway.stores.redis_link import RedisLink
 from gateway.stores.redis_scripts import TICK
 from gateway.stores.redis_shelf import RedisShelf
@@ -43,6 +44,8 @@ class RedisState:
         self.board: Board = self._board
         self.cabinet: Cabinet = RedisCabinet(self._link, url.prefix, wall)
         self.shelf: Shelf = RedisShelf(self._link, url.prefix, wall)
+        self._coherence = RedisCoherence(self._link, url.prefix, wall)
+        self.coherence: Coherence = self._coherence
         self.holder = new_holder()
         self.replicas = 1
         self._holders = f"{url.prefix}{{state}}:holders"
@@ -59,6 +62,7 @@ class RedisState:
     async def close(self) -> None:
         """Let go. What is still leased is forfeited by another replica, or by the next to start."""
         await self._ticker.stop()
+        await self._coherence.close()
         await self._link.close()
 
     def status(self) -> Mapping[str, object]:

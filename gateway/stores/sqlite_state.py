@@ -8,9 +8,10 @@ from sqlite3 import Connection
 
 from gateway.errors import StoreUnavailable
 from gateway.model import Account, Balance, Draw, Drawn, Entry, Lease, Want
-from gateway.ports import Board, Cabinet, Shelf, Vault
+from gateway.ports import Board, Cabinet, Coherence, Shelf, Vault
 from gateway.stores import sqlite_accounts as accounts
 from gateway.stores.board_copy import BoardCopy, Told
+from gateway.stores.coherence import CoherenceBook
 from gateway.stores.holders import DEAD_AFTER, Holder, lives, new_holder, this_process
 from gateway.stores.sqlite_cabinet import SqliteCabinet
 from gateway.stores.sqlite_file import SqliteFile
@@ -128,6 +129,7 @@ class SqliteState:
         self.cabinet: Cabinet = SqliteCabinet(self._file, wall)
         self._shelf = SqliteShelf(self._file, wall)
         self.shelf: Shelf = self._shelf
+        self.coherence: Coherence = CoherenceBook(wall)
         self.holder = new_holder()
         self.replicas = 1
         self._beat_at = 0.0

@@ -88,7 +88,8 @@ class Exchange(Held):
         kind, coding = content_of(upstream.fields) if self._typed else ("", "")
         session = session_of(upstream.fields) if self._typed and self._permit.call.implied else ""
         labels = labels_of(upstream.fields) if self._permit.call.tool.builtin else ()
-        self._advance(Answered(status, self._since(), kind, coding, session, labels))
+        fields = tuple(upstream.fields) if self._typed else ()
+        self._advance(Answered(status, self._since(), kind, coding, session, labels, fields))
 
     def _open_answer(self, relay: Relay) -> None:
         """Write the head of the tool's answer, with our fields added, and choose how its body is framed."""
