@@ -123,7 +123,3 @@ class Forgotten(ToolgateError):  # noqa: N818 - a state of the world
         why = "is not kept any more" if revision <= latest else "has not been"
         super().__init__(f"revision {revision} of {namespace} {why}; it is at {latest}")
         self.revision, self.latest = revision, latest
-
-
-class BrokenCopy(ToolgateError):  # noqa: N818 - a state of the world
-    """A copy of a namespace of the shared memory is none, is not whole, or could not be made whole."""

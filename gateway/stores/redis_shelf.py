@@ -1,4 +1,4 @@
-"""A shelf in Redis. What it runs there, and how a namespace is kept, is in ``redis_shelf_scripts.py``."""
+"""A shelf in Redis. How it is kept there is in ``redis_shelf_lua.py``."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from gateway.stores import redis_shelf_scripts as scripts
 from gateway.stores import shelf_rules
 from gateway.stores.redis_link import RedisLink
 from gateway.stores.redis_scripts import Script
+from gateway.stores.redis_shelf_lua import PARTS
 from gateway.stores.shelf_rules import batches, check_values, new_epoch
 
 _AT_ONCE = 100
@@ -176,7 +177,7 @@ class RedisShelf:
 
     def _keys(self, namespace: str, stage: str = "") -> tuple[str, ...]:
         home = f"{self._prefix}{{memory:{namespace}}}:{stage}"
-        return tuple(home + part for part in scripts.PARTS)
+        return tuple(home + part for part in PARTS)
 
 
 def _page(namespace: str, said: Sequence[Any], at: int | None = None) -> Page:

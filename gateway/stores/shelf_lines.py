@@ -1,7 +1,9 @@
-"""A namespace of the shared memory as lines of JSON, for backups: a head, its items, and how many those were.
+"""A namespace of the shared memory as lines of JSON, for backups: a head, its items, and how many lines those were.
 
-What is missing its last line is no backup. The past is not in it; what is written back begins a new one, so that no
-version of before is ever taken for one of after.
+Of lines about the same key the last counts, and one without a value removes it. What was written while others were
+read comes after them, so that the whole is of one revision, the one that the last line names: nobody who writes can
+keep a backup from being made. What is missing its last line is no backup. The past is not in it; what is written back
+begins a new one, so that no version of before is ever taken for one of after.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ from typing import Any
 
 import msgspec
 import orjson
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec.structs import replace
 
-from gateway.model.shelf import Item, Kind, Provenance, check_key
+from gateway.model.shelf import Item, Kind, Page, Provenance, check_key
 from gateway.ports import Shelf
 
 FORMAT = "toolgate-memory/1"
@@ -29,7 +32,7 @@ class _Line(Struct, forbid_unknown_fields=True):
     written: float
     ends: float
     agent: str
-    value: Raw
+    value: Raw | UnsetType = UNSET
     run: str = ""
     call: str = ""
     labels: tuple[str, ...] = ()
@@ -46,22 +49,40 @@ class _Mark(Struct, forbid_unknown_fields=True):
 
 
 async def exported(shelf: Shelf, namespace: str) -> AsyncIterator[bytes]:
-    """Its lines, all as of one revision. Raises Forgotten where that has been forgotten meanwhile."""
-    page = await shelf.scan(namespace, limit=_PAGE)
-    yield _line({"format": FORMAT, "namespace": namespace, "epoch": page.epoch, "revision": page.revision})
-    count = 0
-    while True:
+    """Its lines.
+
+    Raises:
+        ValueError: it was removed or loaded anew meanwhile, or lost what it had.
+        Forgotten: removals since it was begun are not known any more.
+    """
+    before = await shelf.usage(namespace)
+    yield _line({"format": FORMAT, "namespace": namespace, "epoch": before.epoch})
+    count, after, page = 0, "", Page("", 0, more=True)
+    while page.more:
+        page = _of(before.epoch, await shelf.scan(namespace, after=after, limit=_PAGE))
         for item in page.items:
             yield _line(_written(item))
+            after = item.key
         count += len(page.items)
-        if not page.more:
-            break
-        page = await shelf.scan(namespace, after=page.items[-1].key, limit=_PAGE, at=page.revision)
-    yield _line({"items": count})
+    since, page = before.revision, Page("", 0, more=True)
+    while page.more:
+        page = _of(before.epoch, await shelf.changes(namespace, since, _PAGE))
+        for item in page.items:
+            yield _line(_written(item))
+            since = item.revision
+        count += len(page.items)
+    yield _line({"items": count, "revision": page.revision})
+
+
+def _of(epoch: str, page: Page) -> Page:
+    if page.epoch != epoch:
+        raise ValueError("the namespace was removed or loaded anew while it was exported; export it again")
+    return page
 
 
 async def items_in(lines: AsyncIterator[bytes], namespace: str, now: float) -> AsyncIterator[Item]:
-    """The items of an export, for this namespace. What has ended by ``now`` is left out.
+    """The items of an export, for this namespace, in its order; the last of a key counts. What has ended by ``now`` has
+    no value.
 
     Raises:
         ValueError: it is none, or not whole; the place is told.
@@ -81,8 +102,7 @@ async def items_in(lines: AsyncIterator[bytes], namespace: str, now: float) -> A
         else:
             count += 1
             item = _item(line, number, namespace)
-            if not item.ends or item.ends > now:
-                yield item
+            yield replace(item, value=None) if 0 < item.ends <= now else item
     if not ended:
         raise ValueError("the export is not whole: its last line is missing")
 
@@ -92,8 +112,7 @@ def _line(value: dict[str, Any]) -> bytes:
 
 
 def _written(item: Item) -> dict[str, Any]:
-    value = item.value or b""
-    return {
+    written: dict[str, Any] = {
         "key": item.key,
         "kind": item.kind,
         "created": item.created,
@@ -103,9 +122,13 @@ def _written(item: Item) -> dict[str, Any]:
         "run": item.by.run,
         "call": item.by.call,
         "labels": item.by.labels,
-        # JSON as it came may have line breaks; what it says is the same without them.
-        "value": orjson.loads(value) if item.kind == "json" else value.decode(),
     }
+    if item.value is None:
+        return written
+    if item.kind == "text":
+        return written | {"value": item.value.decode()}
+    # JSON as it came may have line breaks, all of them between its tokens; numbers stay as they were written.
+    return written | {"value": orjson.Fragment(item.value.replace(b"\r", b" ").replace(b"\n", b" "))}
 
 
 def _mark(line: bytes, number: int) -> _Mark:
@@ -119,8 +142,8 @@ def _item(line: bytes, number: int, namespace: str) -> Item:
     try:
         read = msgspec.json.decode(line, type=_Line)
         check_key(read.key)
-        value = bytes(read.value)
-        if read.kind == "text":
+        value = None if read.value is UNSET else bytes(read.value)
+        if value is not None and read.kind == "text":
             value = msgspec.json.decode(value, type=str).encode()
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
         raise ValueError(f"line {number}: {error}") from None

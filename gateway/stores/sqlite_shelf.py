@@ -23,6 +23,7 @@ from gateway.stores import shelf_rules
 from gateway.stores import sqlite_shelf_rows as rows
 from gateway.stores.shelf_rules import Held, batches, check_quota, check_values, new_epoch
 from gateway.stores.sqlite_file import SqliteFile
+from gateway.stores.sqlite_shelf_past import forget
 from gateway.stores.sqlite_shelf_rows import Space
 
 T = TypeVar("T")
@@ -224,5 +225,5 @@ def _write(connection: Connection, space: Space, puts: Sequence[Put], by: Proven
             now, space = space.clock, rows.create(connection, space.namespace, new_epoch())
             space.clock = now
     items = rows.write(connection, space, puts, by) if puts else ()
-    rows.forget(connection, space, [put.key for put in puts], limits)
+    forget(connection, space, [put.key for put in puts], limits)
     return Committed(space.epoch, space.revision, items)

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.errors import Forgotten, StoreUnavailable
-from gateway.model.shelf import NOBODY, Item, Kind, Provenance, Put, ShelfLimits, size_of
+from gateway.model.shelf import NOBODY, Item, Kind, Provenance, Put, size_of
 from gateway.stores import shelf_rules
 
 TABLES = """
@@ -194,7 +194,7 @@ def write(connection: Connection, space: Space, puts: Sequence[Put], by: Provena
         _write_over(connection, space, put.key, now)
         _insert(connection, space, item, owner)
         items.append(item)
-    _keep(connection, space)
+    keep(connection, space)
     return tuple(items)
 
 
@@ -216,7 +216,7 @@ def put_in(connection: Connection, number: int, items: Sequence[Item]) -> None:
             connection.execute("DELETE FROM shelf_items WHERE id = ?", (was.id,))
         if item.value is not None:
             _insert(connection, space, msgspec.structs.replace(item, revision=1), item.by.agent)
-    _keep(connection, space)
+    keep(connection, space)
 
 
 def expire(connection: Connection, space: Space, now: float, limit: int) -> bool:
@@ -234,43 +234,6 @@ def expire(connection: Connection, space: Space, now: float, limit: int) -> bool
     if len(due) < limit:
         space.clock = now
     return len(due) == limit
-
-
-def forget(connection: Connection, space: Space, keys: Sequence[str], limits: ShelfLimits) -> None:
-    """What of the past is too much, or too old; former versions of these keys beyond their number."""
-    gone = []
-    for key in keys:
-        sql = (
-            "SELECT id, key, revision, size, over FROM shelf_items WHERE shelf = ? AND key = ? AND over > 0"
-            " ORDER BY revision DESC LIMIT -1 OFFSET ?"
-        )
-        gone += connection.execute(sql, (space.id, key, limits.versions)).fetchall()[::-1]
-    for row in gone:
-        _forget(connection, space, *row)
-    former, past = space.former, []
-    sql = (
-        "SELECT id, key, revision, size, over, ended FROM shelf_items WHERE shelf = ? AND since > 0"
-        " ORDER BY since, revision LIMIT ?"
-    )
-    for *row, ended in connection.execute(sql, (space.id, shelf_rules.MOST_FORGOTTEN)):
-        if former <= limits.size and ended > space.clock - limits.age:
-            break
-        former -= row[3]
-        past.append(row)
-    for row in past:
-        _forget(connection, space, *row)
-    if gone or past:
-        _keep(connection, space)
-
-
-def _forget(connection: Connection, space: Space, number: int, key: str, revision: int, size: int, over: int) -> None:
-    connection.execute("DELETE FROM shelf_items WHERE id = ?", (number,))
-    space.former -= size
-    if over:
-        sql = "UPDATE shelf_items SET lost = 1 WHERE shelf = ? AND key = ? AND revision = ?"
-        connection.execute(sql, (space.id, key, over))
-    else:
-        space.floor = max(space.floor, revision)
 
 
 def _write_over(connection: Connection, space: Space, key: str, now: float) -> None:
@@ -304,7 +267,8 @@ def _count(connection: Connection, space: Space, owner: str, more: int, size: in
         connection.execute("DELETE FROM shelf_owners WHERE shelf = ? AND agent = ? AND live <= 0", (space.id, owner))
 
 
-def _keep(connection: Connection, space: Space) -> None:
+def keep(connection: Connection, space: Space) -> None:
+    """Write down what the row of a namespace has come to."""
     sql = "UPDATE shelves SET revision = ?, floor = ?, clock = ?, live = ?, size = ?, former = ? WHERE id = ?"
     given = (space.revision, space.floor, space.clock, space.live, space.size, space.former, space.id)
     connection.execute(sql, given)

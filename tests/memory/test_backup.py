@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from gateway.model.shelf import Item, Provenance, Put, ShelfLimits
-from gateway.stores import shelf_lines
 from gateway.stores.shelf_lines import exported, items_in
 from tests.memory.support import World
 

@@ -26,7 +26,7 @@ from gateway.model.shelf import (
     version_of,
 )
 from gateway.ports import Shelf
-from gateway.stores import redis_shelf_scripts, shelf_rules, sqlite_shelf
+from gateway.stores import redis_shelf_lua, shelf_rules, sqlite_shelf
 from tests.stores.opening import AT, Place
 
 ANN = Provenance("ann", "run-1", "call-1", ("mail", "untrusted"))
@@ -201,7 +201,7 @@ async def test_many_that_expire_at_once_are_all_gone_and_all_heard_of(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_shelf, "_AT_ONCE", 60)
-    count = redis_shelf_scripts.AT_ONCE + 50
+    count = redis_shelf_lua.AT_ONCE + 50
     one, other = await two(place)
     for first in range(0, count, 125):
         await one.commit("team", [Put(f"k{n:04}", b"x", ttl=5 + n % 3) for n in range(first, first + 125)], ANN, LIMITS)
