@@ -212,6 +212,8 @@ def problem(wrong: Wrong) -> web.Response:
     if found:
         body |= {"standing": found} | ({"changes": wrong.diff} if wrong.diff else {})
     fields = {**labelled(wrong.standing), "x-should-retry": "true" if wrong.retryable else "false"}
+    if wrong.status == 405:
+        fields["Allow"] = "GET, HEAD, PUT, PATCH, DELETE, POST"
     if len(found) == 1 and not found[0].get("deleted"):
         fields["ETag"] = f'"{found[0]["version"]}"'
     data = orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)

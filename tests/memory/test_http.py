@@ -124,6 +124,7 @@ async def test_what_cannot_be_done_is_said(method: str, path: str, status: int) 
         answer = await agent.ask(method, path)
         assert answer.status == status
         assert answer.json["status"] == status
+        assert ("Allow" in answer.fields) == (status == 405)
 
 
 async def test_who_is_not_introduced_by_the_gateway_is_nobody() -> None:
