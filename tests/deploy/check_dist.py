@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,9 +91,14 @@ def test_every_locked_package_has_a_wheel_for(lock: str, platform: str, tmp_path
 
 
 def test_the_same_sources_are_the_same_wheel(tmp_path: Path) -> None:
+    """Also where their files have other times: the source distribution, unpacked twice."""
     sums = set()
-    for name in ("one", "two"):
-        told(RELEASE / "python", "-m", "build", "--wheel", "--outdir", tmp_path / name, ROOT, folder=tmp_path)
-        (wheel,) = (tmp_path / name).glob("*.whl")
-        sums.add(hashlib.sha256(wheel.read_bytes()).hexdigest())
+    for name, moment in (("one", 1_600_000_000), ("two", 1_700_000_000)):
+        with tarfile.open(ROOT / "dist" / f"toolgate-{__version__}.tar.gz") as source:
+            source.extractall(tmp_path / name, filter="data")
+        for path in (tmp_path / name).rglob("*"):
+            os.utime(path, (moment, moment))
+        unpacked = tmp_path / name / f"toolgate-{__version__}"
+        told(RELEASE / "python", "-m", "build", "--wheel", "--outdir", tmp_path, unpacked, folder=tmp_path)
+        sums.add(hashlib.sha256((tmp_path / f"toolgate-{__version__}-py3-none-any.whl").read_bytes()).hexdigest())
     assert len(sums) == 1

@@ -120,6 +120,20 @@ def test_the_address_of_probes_has_nothing_else(guarded: Guarded) -> None:
         assert guarded.gateway.ask(path)[0] == 404
 
 
+def test_health_is_asked_over_tls_where_there_are_no_probes(guarded: Guarded) -> None:
+    folder = guarded.gateway.folder
+    assert guarded.command("health", "-c", str(guarded.gateway.file)) == (0, "ready\n")
+    without = {key: value for key, value in guarded.admin.items() if key != "probes"}
+    (folder / "health.yaml").write_text(json.dumps({"admin": without}))
+    assert guarded.command("health", "-c", str(folder / "health.yaml")) == (0, "ready\n")
+    (folder / "other").mkdir()
+    certificates.write(folder / "other")
+    without["tls"] = {"cert_file": "other/cert.pem", "key_file": "other/key.pem"}
+    (folder / "health.yaml").write_text(json.dumps({"admin": without}))
+    code, said = guarded.command("health", "-c", str(folder / "health.yaml"))
+    assert (code, "certificate" in said.lower()) == (1, True), "whoever else listens there does not count"
+
+
 def test_the_command_line_believes_the_certificate_of_its_configuration_and_no_other(
     guarded: Guarded, tmp_path: Path
 ) -> None:
