@@ -33,11 +33,11 @@ class Reading(Struct, frozen=True):
 
     def learnt(self, answered: Answered, body: bytes | None, hears: Hears) -> tuple[Learnt, ...]:
         """What the answer tells; nothing where it says that the call has failed."""
-        said = None if body is None else hears(self.about.call, answered, body)
-        about = Told(self, answered, Said() if said is None else said, body)
-        if body is not None and said is None:
-            return ()
-        return tuple(about.learnt())
+        call = self.about.call
+        said = Said() if body is None and call.tool.protocol == "http" else None
+        if body is not None:
+            said = hears(call, answered, body)
+        return () if said is None else tuple(Told(self, answered, said, body).learnt())
 
 
 class Told(Struct, frozen=True):

@@ -15,6 +15,7 @@ from gateway.config import marks
 from gateway.config.load import attempt
 from gateway.config.schema import Config, Lineage, Log, ModelRates, ToolConfig, Wire
 from gateway.config.schema_admin import Admin, AdminTls, AdminUser, JwtConfig, KubernetesConfig, OidcConfig
+from gateway.config.schema_coherence import ToolMemory, VersionExpression
 from gateway.config.schema_flow import Flow, FlowSpec
 from gateway.config.schema_identify import AgentJwt, Certificate, Identify, ListenTls, ServiceAccounts
 from gateway.config.schema_record import AuditConfig, OtlpConfig, TraceConfig, TraceStoreConfig
@@ -58,7 +59,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}"
 
 
-ELSEWHERE = (ToolConfig, ModelRates, FlowSpec)
+ELSEWHERE = (ToolConfig, ModelRates, FlowSpec, ToolMemory, VersionExpression)
 """Sections with a table of their own."""
 SECTIONS: dict[type[BaseModel], str] = {
     TraceStoreConfig: "trace.store.",  # before Config, whose default is not to have one
@@ -75,6 +76,7 @@ SECTIONS: dict[type[BaseModel], str] = {
     Certificate: "certificate.",
     Flow: "flow.",
     FlowSpec: "label.",
+    ToolMemory: "remembers.",
     ListenTls: "listen_tls.",
     Config: "",
     ToolConfig: "",
@@ -97,6 +99,7 @@ MINIMAL: dict[type[BaseModel], dict[str, Any]] = {
     Certificate: {"dns": "a"},
     Flow: {},
     FlowSpec: {},
+    ToolMemory: {"writes": [{"operations": ["PUT *"], "key": "args.id"}]},
     ListenTls: {"cert_file": "a", "key_file": "b"},
 }
 """The least that some sections have."""
