@@ -12,6 +12,7 @@ from gateway.cli.explanation_rules import Lacking, explained_rules, nearest_rule
 from gateway.config.load import Loaded
 from gateway.errors import Refused
 from gateway.model import UNREAD, Agent, Call, Decision, Hold, RateClaim, Reason, Refusal
+from gateway.observe.recalled import state_of
 from gateway.policy.globs import matches_any
 from gateway.policy.guards import CompiledBreaker, CompiledLimit
 from gateway.policy.schema import Grant, Limit
@@ -75,7 +76,17 @@ def _call(call: Call) -> dict[str, Any]:
         "args": None if call.args is UNREAD else dict(call.args),
         "facts": {name: value for name, value in call.facts.items() if value not in ("", None)},
         "amendments": list(call.amendments),
+        **_remembered(call),
     }
+
+
+def _remembered(call: Call) -> dict[str, Any]:
+    """What it finds in memories, where it touches one, or its run has read what has changed."""
+    found = [
+        {"memory": one.touch.memory, "key": one.touch.key, "writes": one.touch.writes, "found": state_of(one)}
+        for one in call.glances
+    ]
+    return ({"memory": found} if found else {}) | ({"drift": list(call.drift)} if call.drift else {})
 
 
 def refused_early(refusal: Refusal, loaded: Loaded) -> dict[str, Any]:

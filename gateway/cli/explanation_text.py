@@ -51,6 +51,10 @@ def _call(call: dict[str, Any]) -> None:
             _line(f"{name} {shown(call[name])}")
     for amendment in call["amendments"]:
         _line(f"changed: {amendment}")
+    for one in call.get("memory", ()):
+        _line(f"{'writes' if one['writes'] else 'reads'} {one['memory']}/{one['key']}: {one['found']}")
+    if drift := call.get("drift"):
+        _line(f"changed since the run read it: {', '.join(drift)}")
 
 
 def _grant(explanation: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from gateway.config.fields import HeaderName, HeaderValue, Listed, Model
 from gateway.config.model_errors import Mistake
 from gateway.model import Tool
 from gateway.policy.hints import nearest
+from gateway.policy.schema_parts import Duration
 
 
 def _path(value: str) -> str:
@@ -28,6 +29,19 @@ class GuardrailSaid(Model):
     labels: Listed[str] = Field(default=(), description="What it has found.")
     detail: str = Field(default="", max_length=256, description="Why, in words.")
     answered: bool = Field(default=True, description="false: it gives no usable answer.")
+
+
+class MemorySaid(Model):
+    """What the call finds at the key of a memory, where no calls before it tell."""
+
+    name: str = Field(default="", max_length=128, description="The memory; by default the tool's name.")
+    key: str = Field(default="key", max_length=512, description="The key that it touches.")
+    writes: bool = Field(default=True, description="Whether it writes.")
+    read: bool = Field(default=True, description="Whether its run has read what stands there, or stood.")
+    stale: bool = Field(default=False, description="Whether that has changed since.")
+    old: bool = Field(default=False, description="Whether it was longer ago than the memory's max_age.")
+    age: Duration = Field(default=0.0, description="How long ago it was.")
+    changed_by: str = Field(default="", max_length=256, description="The agent that has changed it last.")
 
 
 class PartOfCall(Model):
@@ -58,6 +72,8 @@ class PartOfCall(Model):
     task: str = Field(default="", max_length=128, description="The task that the platform has put its run in.")
     prompt: str = Field(default="", max_length=65_536, description="What the user said, as the platform hands it over.")
     guardrail: dict[str, GuardrailSaid] = Field(default={}, description="What guardrails say of it, by name.")
+    memory: MemorySaid | None = Field(default=None, description="What it finds at the key of a memory.")
+    drift: Listed[str] = Field(default=(), description="MEMORY/KEY of all that its run has read and that has changed.")
 
     @model_validator(mode="after")
     def _one_body(self) -> PartOfCall:

@@ -9,14 +9,16 @@ from gateway.console.errors import Mistaken
 
 _ABSENT: Mapping[str, Any] = {
     **dict.fromkeys(("ts", "call"), ""),
-    **dict.fromkeys(("run", "trace_id", "span_id", "parent_span_id", "root", "led_by", "lineage", "agent", "tool")),
+    **dict.fromkeys(
+        ("run", "trace_id", "span_id", "parent_span_id", "root", "led_by", "lineage", "agent", "tool", "drift")
+    ),
     **dict.fromkeys(("operation", "method", "path", "decision", "reason", "rule", "detail", "grant", "why", "result")),
     **dict.fromkeys(("status", "upstream_status", "fault", "error", "is_error", "withheld", "usage", "cost_usd")),
     **dict.fromkeys(
         ("proposed_by", "approval", "policy_version", "host", "flaw", "args", "query", "headers", "parts", "reached")
     ),
     **dict.fromkeys(("roles", "amendments", "labels", "rules", "guards", "proposed", "notes", "masked"), ()),
-    **dict.fromkeys(("quarantines", "memory", "drift", "shifts"), ()),
+    **dict.fromkeys(("quarantines", "memory", "shifts"), ()),
     **dict.fromkeys(("bytes_in", "bytes_out"), 0),
     "facts": {},
 }

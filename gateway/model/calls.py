@@ -193,8 +193,8 @@ class Call(Struct, frozen=True):
     """What it finds at the keys of a memory that it touches."""
     edition: int = 0
     """Of what is known of memories, when it looked."""
-    drift: tuple[str, ...] = ()
-    """``memory/key`` of all that its run has seen and that has changed since; where some rule of the tool reads it."""
+    drift: tuple[str, ...] | None = None
+    """``memory/key`` of all that its run has seen and that has changed since; None where no rule reads it."""
 
     @property
     def tree(self) -> tuple[str, str]:

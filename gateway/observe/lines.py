@@ -26,7 +26,7 @@ _LONGEST = 256
 
 _LINE = (
     b'{"ts":"%b","call":"%b","run":%b,"traceparent":%b,%b,%b,"proposed_by":%b,"guards":[%b],"approval":null,"quarantines":[],'
-    b'"memory":[],"drift":[],"shifts":[],'
+    b'"memory":[],"drift":null,"shifts":[],'
     b'"reached":%b,"status":%d,"upstream_status":%b,"fault":null,'
     b'"error":null,%b,"cost_usd":%b,'
     b'"bytes_in":%d,"bytes_out":%d,"timings":{"read_ms":%.3f,"queue_ms":%.3f,"asked_ms":0.0,"decide_ms":%.3f,"upstream_first_byte_ms":%b,'
@@ -56,7 +56,7 @@ def usual_line(trace: Trace, timestamp: str, settings: Keeping = NOTHING, link: 
         return None
     if call.implied or call.parts or call.flaw is not None or run.labels:
         return None
-    if call.glances or call.drift or trace.recalled or trace.shifts:
+    if call.glances or call.drift is not None or trace.recalled or trace.shifts:
         return None
     if len(request.target) + len(trace.operation) + len(agent.id) + len(run.id) + len(call.host) > _LONGEST:
         return None

@@ -11,6 +11,7 @@ _CAME = {
     "late": "read {} in an older state than is known",
     "written": "wrote {}",
     "deleted": "deleted {}",
+    "refused": "could not write {}, since something else stands there in its store",
     "unknown": "wrote {}, and nobody knows whether that was carried out",
 }
 _WANTED = {"read": "reads {}", "write": "would write {}", "delete": "would delete {}"}

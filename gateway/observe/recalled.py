@@ -27,9 +27,11 @@ def recalled(trace: Trace) -> list[dict[str, Any]]:
     return [*found, *[_named(one) for one in came.values() if one.place not in touched]][:MOST]
 
 
-def drifted(trace: Trace) -> list[str]:
-    """``memory/key`` of what the run had seen, and had changed before this call, where a rule asked for that."""
-    return [] if trace.call is None else [name[:_LONGEST] for name in trace.call.drift[:MOST]]
+def drifted(trace: Trace) -> list[str] | None:
+    """``memory/key`` of what the run had seen, and had changed before this call; None where no rule asked for that."""
+    if trace.call is None or trace.call.drift is None:
+        return None
+    return [name[:_LONGEST] for name in trace.call.drift[:MOST]]
 
 
 def kind_of(trace: Trace) -> str | None:

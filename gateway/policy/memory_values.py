@@ -52,7 +52,7 @@ def changed_by(call: Call) -> str:
 
 def drift(call: Call) -> list[str]:
     """``memory/key`` of all that the run has seen and that has changed since."""
-    return list(call.drift)
+    return list(call.drift or ())
 
 
 def _age(call: Call, glance: Glance) -> float:

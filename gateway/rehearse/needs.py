@@ -17,12 +17,17 @@ from gateway.policy.book import PolicyBook
 from gateway.policy.guards import CompiledLimit
 from gateway.policy.rules import CompiledRule
 from gateway.policy.tokens import Token, chains, tokenize
+from gateway.policy.variables import TYPES
+
+MEMORY = tuple(name for name in TYPES if name.startswith("memory."))
+"""Variables that tell what a call finds in a memory."""
 
 SOMETIMES = frozenset(
     {
         *("args", "request.headers", "request.query", "request.host", "request.size"),
         *("request.path", "request.params", "tool.operation", "agent.id", "agent.claims", "mcp.uri", "mcp.name"),
         *("llm.model", "llm.max_tokens", "llm.system", "llm.messages", "llm.tools", "run.cost_usd", "run.labels"),
+        *("run.drift", *MEMORY),
         *("run.steps", "run.errors_in_row", "run.depth", "run.root"),
         *("tool.readOnly", "tool.destructive", "tool.idempotent", "tool.openWorld"),
     }

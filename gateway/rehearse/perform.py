@@ -12,14 +12,17 @@ from itertools import count
 from math import inf
 from typing import Any
 
+from msgspec import structs
+
 from gateway.config.case_schema import AnswerPart
 from gateway.config.described import Described
-from gateway.errors import Refused, UpstreamError
+from gateway.errors import BusyError, MovedError, Refused, UpstreamError
 from gateway.model import Agent, Answered, Call, Outcome, Permit, Reason, Request, Trace
 from gateway.pipeline import Await, Collect, Effect, Pipeline, ReadBody, Relay, Reply, Send, Way
 from gateway.policy.tasks import CompiledTask
 from gateway.rehearse.answers import body_of
-from gateway.rehearse.guardrails import Told, Words, said
+from gateway.rehearse.guardrails import Told, said
+from gateway.rehearse.memories import SaidBook, street_of
 from gateway.rehearse.requests import request_of
 from gateway.rehearse.stage import Stage, Turn
 from gateway.stores.flows import FlowBook
@@ -39,8 +42,8 @@ UNANSWERED = AnswerPart(status=204)
 class Act:
     """One call on its way. ``trace`` is its record, None until it has ended; ``body`` is the answer's for the agent."""
 
-    def __init__(self, sent: bytes, answer: AnswerPart, way: Way, guardrail: Words) -> None:
-        self.sent, self.answer, self.way, self.guardrail = sent, answer, way, guardrail
+    def __init__(self, sent: bytes, answer: AnswerPart, way: Way, described: Described) -> None:
+        self.sent, self.answer, self.way, self.described = sent, answer, way, described
         self.call: Call | None = None
         self.body = b""
         self.trace: Trace | None = None
@@ -70,6 +73,7 @@ class Performance:
         self._flows = FlowBook()
         maps = {name: street.flows for name, street in stage.streets.items() if street.flows is not None}
         self._flows.adopt(maps, config.flow.trusted_sources, config.flow.values, b"")
+        self._book = SaidBook(stage.wall)
         self._pipeline = Pipeline(
             stage.loaded.version,
             (self._doors,),
@@ -88,6 +92,7 @@ class Performance:
             guards=self,
             tasks=self._tasks,
             flows=self._flows,
+            coherence=self._book,
         )
         self._acting: Act | None = None
 
@@ -100,10 +105,16 @@ class Performance:
             self._tasks.put(described.agent, described.run, described.task)
         if described.prompt:
             self._flows.hand_over(described.agent, described.run, described.prompt)
-        act = Act(body, answer or UNANSWERED, self._pipeline.run(request), described.guardrail)
+        act = Act(body, answer or UNANSWERED, self._pipeline_for(described).run(request), described)
         self._doors.agent = Agent(described.agent, described.roles, "described", claims=described.claims)
         self._go_on(act, None)
         return act
+
+    def _pipeline_for(self, described: Described) -> Pipeline:
+        if described.memory is None and not described.drift:
+            return self._pipeline
+        streets = {**self._stage.streets, described.tool: street_of(self._stage.streets[described.tool], described)}
+        return structs.replace(self._pipeline, streets=streets)
 
     def until(self, at: float = inf) -> None:
         """Let every call go on that is due by ``at``; by default each to its end."""
@@ -144,7 +155,7 @@ class Performance:
         act = self._acting
         if act is None:
             raise RuntimeError("no call is under way")
-        words = act.answer.guardrail if "result" in about else act.guardrail
+        words = act.answer.guardrail if "result" in about else act.described.guardrail
         try:
             return Told(said(words, names, self._stage.loaded.config.guardrails))
         except Refused as refused:
@@ -155,6 +166,7 @@ class Performance:
         if isinstance(effect, ReadBody):
             return 0.0, _read(effect, act)
         if isinstance(effect, Await):
+            self._book.described = act.described
             return _turn(effect.awaitable)
         if isinstance(effect, Send):
             return act.answer.after, _head(effect.permit, act)
@@ -193,8 +205,8 @@ def _turn(awaitable: Awaitable[Any]) -> tuple[float, Any]:
         turn = next(waiting)
     except StopIteration as told:  # a guardrail's word is there at once
         return 0.0, told.value
-    except Refused as refused:
-        return 0.0, refused
+    except (Refused, BusyError, MovedError) as error:
+        return 0.0, error
     if not isinstance(turn, Turn):
         raise TypeError(f"the pipeline waits for {turn!r}")
     try:

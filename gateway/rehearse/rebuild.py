@@ -14,6 +14,8 @@ from gateway.config.build import LLM_PROTOCOLS
 from gateway.errors import Refused, refusal_of
 from gateway.model import UNREAD, Agent, Call, Extent, Question, Reason, Refusal, Request, Route, Run
 from gateway.pipeline import Street
+from gateway.rehearse.memories import recorded_glance
+from gateway.rehearse.needs import MEMORY
 from gateway.rehearse.records import Record, RecordedFlaw, RecordedPart, RecordedRun
 from gateway.understand.route import Router
 
@@ -73,7 +75,7 @@ class Rebuilder:
         except Refused as refused:
             return refusal_of(refused)
         call = self._call(street, record, agent, template, args, at)
-        lacking = tuple(_lacking(record, call))
+        lacking = tuple(_lacking(record, call, remembers=street.memory is not None))
         if record.parts:
             parts = tuple([_part(call, part) for part in record.parts])
             lacking += tuple(gone for part in record.parts for gone in _lacking_args(part.args, part.masked))
@@ -116,6 +118,8 @@ class Rebuilder:
             (),
             _flaw(record.flaw),
             at=self._epoch + at,
+            glances=tuple([recorded_glance(one, self._epoch + at) for one in record.memory or () if one.found]),
+            drift=record.drift,
             extent=_extent(street, record),
         )
 
@@ -204,7 +208,7 @@ def _part(call: Call, part: RecordedPart) -> Call:
     )
 
 
-def _lacking(record: Record, call: Call) -> list[str]:
+def _lacking(record: Record, call: Call, *, remembers: bool) -> list[str]:
     missing = list(record.masked) if record.masked else []
     if call.args is UNREAD and not record.parts:
         missing.append("args")
@@ -216,6 +220,7 @@ def _lacking(record: Record, call: Call) -> list[str]:
             missing += ("tool.readOnly", "tool.destructive", "tool.idempotent", "tool.openWorld")
     if record.depth is None:
         missing += ("run.depth", "run.root")
+    missing += _forgotten(record, remembers=remembers)
     if len(record.path) >= CUT:
         missing += ("request.path", "request.params", "tool.operation")
     if len(call.operation) >= CUT:
@@ -230,6 +235,12 @@ def _lacking(record: Record, call: Call) -> list[str]:
         if call.tool.protocol in LLM_PROTOCOLS and "llm.model" in record.facts:
             missing += ("llm.system", "llm.messages", "llm.tools")
     return missing
+
+
+def _forgotten(record: Record, *, remembers: bool) -> tuple[str, ...]:
+    """What is not known of memories: all of it where the tool is one now, and was none then."""
+    keys = MEMORY if record.memory is None or (remembers and not record.memory) else ()
+    return keys if record.drift is not None else (*keys, "run.drift")
 
 
 def _lacking_args(args: dict[str, Any] | None, masked: tuple[str, ...]) -> tuple[str, ...]:

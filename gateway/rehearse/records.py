@@ -63,6 +63,17 @@ class RecordedPart(Struct, frozen=True):
     masked: tuple[str, ...] = ()
 
 
+class RecordedKey(Struct, frozen=True):
+    """A key of a memory that the call touched."""
+
+    memory: str
+    key: str
+    does: str = "read"
+    found: str | None = None
+    seen_s: float | None = None
+    changed_by: str | None = None
+
+
 class RecordedRun(Struct, frozen=True):
     """Agent and run above a call."""
 
@@ -107,6 +118,8 @@ class Record(Struct, frozen=True):
     root: RecordedRun | None = None
     led_by: RecordedRun | None = None
     depth: int | None = None
+    memory: tuple[RecordedKey, ...] | None = None
+    drift: tuple[str, ...] | None = None
 
 
 class Said(Struct, frozen=True):

@@ -34,6 +34,7 @@ from gateway.model import (
 from gateway.pipeline import failed
 from gateway.ports import Clock
 from gateway.rehearse.guardrails import with_said
+from gateway.rehearse.memories import said_in
 from gateway.rehearse.requests import request_of
 from gateway.replies import quarantined
 from gateway.stores.bucket import spend, take
@@ -88,6 +89,7 @@ class Stage:
         run = Run(described.run, task=described.task)
         reader = self.streets[route.tool.name].reader
         call = reader.read("described", request, route, agent, run, body or None).arrived(self.wall())
+        call = said_in(described, call)
         return with_said(call, self.streets[route.tool.name], described.guardrail, self.loaded.config.guardrails)
 
     def decide(self, call: Call, at: float) -> Decision:

@@ -85,7 +85,7 @@ def test_an_allowed_call_is_recorded_with_its_guards_rules_and_timings():
         "approval": None,
         "quarantines": [],
         "memory": [],
-        "drift": [],
+        "drift": None,
         "shifts": [],
         "reached": "answer",
         "status": 201,
