@@ -78,6 +78,7 @@ screenshots: $(DEV_STAMP) ## write docs/img/console-*.png: a real gateway, a bad
 	$(BIN)/python -m tests.console.screenshots
 
 include deploy/release/release.mk
+include helm/helm.mk
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/out

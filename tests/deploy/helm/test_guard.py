@@ -68,9 +68,15 @@ WAYS: dict[str, tuple[Callable[[Pod], object], str]] = {
     "no sidecar": (lambda pod: pod["spec"]["initContainers"].pop(1), "no gateway"),
     "an ordinary init container": (lambda pod: sidecar(pod).pop("restartPolicy"), "no gateway"),
     "not first": (_later, "no gateway"),
-    "another profile": (lambda pod: pod["metadata"]["annotations"].update({"toolgate.dev/profile": "x"}), "no such profile"),
+    "another profile": (
+        lambda pod: pod["metadata"]["annotations"].update({"toolgate.dev/profile": "x"}),
+        "no such profile",
+    ),
     "another image": (lambda pod: sidecar(pod).update(image="mine:1"), "not as it was injected"),
-    "another image of the rules": (lambda pod: pod["spec"]["initContainers"][0].update(image="a"), "not as it was injected"),
+    "another image of the rules": (
+        lambda pod: pod["spec"]["initContainers"][0].update(image="a"),
+        "not as it was injected",
+    ),
     "another command": (lambda pod: sidecar(pod).update(command=["sleep"]), "not as it was injected"),
     "other arguments": (lambda pod: sidecar(pod).update(args=["run", "-c", "/tmp/c"]), "not as it was injected"),
     "a hook": (lambda pod: sidecar(pod).update(lifecycle={"postStart": {}}), "not as it was injected"),
@@ -92,10 +98,16 @@ WAYS: dict[str, tuple[Callable[[Pod], object], str]] = {
     "the node's processes": (lambda pod: pod["spec"].update(hostPID=True), "node's network"),
     "shared processes": (lambda pod: pod["spec"].update(shareProcessNamespace=True), "node's network"),
     "its user": (lambda pod: agent(pod)["securityContext"].update(runAsUser=UID), "runs as user"),
-    "its user at first": (lambda pod: pod["spec"]["initContainers"][2].update(securityContext=_as(UID)["securityContext"]), "runs as user"),
+    "its user at first": (
+        lambda pod: pod["spec"]["initContainers"][2].update(securityContext=_as(UID)["securityContext"]),
+        "runs as user",
+    ),
     "its user later": (lambda pod: pod["spec"].update(ephemeralContainers=[_as(UID)]), "runs as user"),
     "its user from the pod": (
-        lambda pod: (pod["spec"].update(securityContext={"runAsUser": UID}), agent(pod)["securityContext"].pop("runAsUser")),
+        lambda pod: (
+            pod["spec"].update(securityContext={"runAsUser": UID}),
+            agent(pod)["securityContext"].pop("runAsUser"),
+        ),
         "runs as user",
     ),
     "its Secrets": (
@@ -104,17 +116,20 @@ WAYS: dict[str, tuple[Callable[[Pod], object], str]] = {
     ),
     "no rules": (lambda pod: pod["spec"]["initContainers"].pop(0), "no init container toolgate-redirect"),
     "rules for another user": (
-        lambda pod: pod["spec"]["initContainers"][0].update(args=["redirect", "apply", "--uid", "1000", "--port", "15001"]),
+        lambda pod: pod["spec"]["initContainers"][0].update(
+            args=["redirect", "apply", "--uid", "1000", "--port", "15001"]
+        ),
         "no init container toolgate-redirect",
     ),
     "the right to change rules": (
-        lambda pod: agent(pod)["securityContext"]["capabilities"].update(add=["NET_ADMIN"]), "drop ALL",
+        lambda pod: agent(pod)["securityContext"]["capabilities"].update(add=["NET_ADMIN"]),
+        "drop ALL",
     ),
     "privileges": (lambda pod: agent(pod)["securityContext"].update(privileged=True), "drop ALL"),
     "the capabilities of the runtime": (lambda pod: agent(pod)["securityContext"].pop("capabilities"), "drop ALL"),
     "a user that only the image says": (lambda pod: agent(pod)["securityContext"].pop("runAsUser"), "drop ALL"),
     "nothing said": (lambda pod: agent(pod).pop("securityContext"), "drop ALL"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("way", WAYS)

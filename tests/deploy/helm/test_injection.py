@@ -1,4 +1,4 @@
-"""Pods after injection by the policy: as they were, with a gateway that can use its configuration, and past the guard."""
+"""Pods after injection by the policy: as they were, with a gateway that can use its files, and let in by the guard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the chart has of other files is as they are (``make chart`` writes it), and values and schema have the same keys."""
+"""What the chart has of other files is as they are (``make chart`` writes it); values and schema have the same keys."""
 
 from __future__ import annotations
 

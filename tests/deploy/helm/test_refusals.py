@@ -12,7 +12,10 @@ TOOLS = 'config.tools={"a": {"url": "http://a.svc"}}'
 SIDECAR = 'mode="sidecar"'
 REFUSED = {
     "no tools": ([], r"config\.tools: name the tools"),
-    "no tools of a profile": ([TOOLS, SIDECAR, 'sidecar.profiles={"x": {}}', 'sidecar.namespaces=["a"]'], r"sidecar\.profiles\.x\.config\.tools"),
+    "no tools of a profile": (
+        [TOOLS, SIDECAR, 'sidecar.profiles={"x": {}}', 'sidecar.namespaces=["a"]'],
+        r"sidecar\.profiles\.x\.config\.tools",
+    ),
     "the chart's listen": ([TOOLS, 'config.listen=":80"'], r"config\.listen is set by the chart; give ports\.gateway"),
     "the chart's policies": ([TOOLS, 'config.policies="p"'], r"give policies, or existingPoliciesConfigMap"),
     "the chart's probes": ([TOOLS, 'config.admin={"probes": ":1"}'], r"admin\.probes is set by the chart"),
@@ -20,23 +23,42 @@ REFUSED = {
     "admin as text": ([TOOLS, 'config.admin="0.0.0.0:9090"'], r"write it as a mapping"),
     "replicas without a state": ([TOOLS, "replicas=2"], r"share it by redis://"),
     "scaling without a state": ([TOOLS, "autoscaling.enabled=true"], r"share it by redis://"),
-    "replicas on one file": ([TOOLS, "replicas=2", 'config.state="sqlite:////var/lib/toolgate/s.db"'], r"share it by redis://"),
-    "replicas on one volume": ([TOOLS, "replicas=2", 'config.state="redis://r"', "persistence.enabled=true"], r"a volume is for one replica"),
-    "state where nothing can be written": ([TOOLS, 'config.state="sqlite:///state.db"'], r"write sqlite:////var/lib/toolgate/state\.db"),
-    "a console that listens to nobody": ([TOOLS, "adminService.enabled=true"], r"config\.admin\.listen must be on all addresses"),
+    "replicas on one file": (
+        [TOOLS, "replicas=2", 'config.state="sqlite:////var/lib/toolgate/s.db"'],
+        r"share it by redis://",
+    ),
+    "replicas on one volume": (
+        [TOOLS, "replicas=2", 'config.state="redis://r"', "persistence.enabled=true"],
+        r"a volume is for one replica",
+    ),
+    "state where nothing can be written": (
+        [TOOLS, 'config.state="sqlite:///state.db"'],
+        r"write sqlite:////var/lib/toolgate/state\.db",
+    ),
+    "a console that listens to nobody": (
+        [TOOLS, "adminService.enabled=true"],
+        r"config\.admin\.listen must be on all addresses",
+    ),
     "a profile twice": ([TOOLS, SIDECAR, 'sidecar.profiles={"default": {}}'], r"write it there"),
     "a guard beside opting out": ([TOOLS, SIDECAR, "injector.allowOptOut=true"], r"switch one of them off"),
-    "a secret without its authority": ([TOOLS, SIDECAR, 'injector.tls={"from": "secret", "secretName": "a"}'], r"give secretName .* and caBundle"),
+    "a secret without its authority": (
+        [TOOLS, SIDECAR, 'injector.tls={"from": "secret", "secretName": "a"}'],
+        r"give secretName .* and caBundle",
+    ),
     "an unknown key": ([TOOLS, "replica=2"], r"replica"),
     "an unknown key of the gateway": ([TOOLS, 'config.wire={"keepalive": "1s"}'], r"keepalive"),
     "a digest that is none": ([TOOLS, 'image.digest="sha256:12"'], r"digest"),
     "a policy that is no file": ([TOOLS, 'policies={"a.txt": "x"}'], r"a\.txt"),
     "a port that needs rights": ([TOOLS, "ports.gateway=80"], r"gateway"),
-}  # fmt: skip
+}
 NEEDS = {
-    "the guard": (["guard.enabled=true", 'injector.kind="webhook"'], "1.29.4", r"guard\.enabled: it needs Kubernetes 1\.30"),
+    "the guard": (
+        ["guard.enabled=true", 'injector.kind="webhook"'],
+        "1.29.4",
+        r"guard\.enabled: it needs Kubernetes 1\.30",
+    ),
     "the policy": (["guard.enabled=false", 'injector.kind="policy"'], "1.33.0", r"injector\.kind: policy needs"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)
