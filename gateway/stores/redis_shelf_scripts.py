@@ -123,9 +123,10 @@ SCAN = script(
 local limit, room, at = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 if outside(at) then return {'forgotten', whole(H.revision)} end
 local out, cursor = {'page', H.epoch, whole(H.revision), '0'}, ''
-local list = redis.call('ZRANGEBYLEX', names, ARGV[4], ARGV[5], 'LIMIT', 0, 1001)
+local most = math.min(1000, limit + 100)
+local list = redis.call('ZRANGEBYLEX', names, ARGV[4], ARGV[5], 'LIMIT', 0, most + 1)
 for i, name in ipairs(list) do
-  if i > 1000 or limit == 0 or room < 0 then
+  if i > most or limit == 0 or room < 0 then
     out[4] = '1'
     break
   end

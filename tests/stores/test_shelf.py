@@ -475,6 +475,21 @@ async def test_what_cannot_be_loaded_whole_changes_nothing(place: Place) -> None
     assert await other.namespaces() == ["team"]
 
 
+@pytest.mark.parametrize("place", ["memory"], indirect=True)
+async def test_a_key_that_is_written_for_ever_takes_no_more_than_one(place: Place) -> None:
+    """Beside an old one, whose past is the first that may be forgotten, and is kept."""
+    shelf = (await place.open()).shelf
+    for value in (b"1", b"2"):
+        await put(shelf, "old", value)
+    for _ in range(2_000):
+        await put(shelf, "a", b"1", ttl=1e6)
+    space = shelf._spaces["team"]
+    assert max(map(len, (space._order, space._past, space._ends))) < 200
+    assert len((await shelf.changes("team", 0, 1_000)).items) == 2 + 1 + LIMITS.versions
+    place.wall.now += 1e6
+    assert values((await shelf.scan("team")).items) == [("old", b"2")]
+
+
 async def test_of_many_who_expect_the_same_one_is_first(place: Place) -> None:
     shelves = await two(place)
     for expect in (0, 1):
