@@ -5,4 +5,7 @@ chart: $(DEV_STAMP) ## write what the chart has of other files: its schema, its 
 test-helm: $(DEV_STAMP) ## the chart: every values file, Helm 3 and 4, Kubernetes 1.29 to 1.37
 	$(BIN)/python -m pytest tests/deploy/helm/check_matrix.py tests/deploy/helm
 
-.PHONY: chart test-helm
+kustomize: $(DEV_STAMP) ## write the base for kustomize: what the chart renders
+	$(BIN)/python -m tests.deploy.helm.kustomize
+
+.PHONY: chart test-helm kustomize
