@@ -78,14 +78,14 @@ def execute(means: Means, permit: Permit, story: Story) -> Generator[Effect, Any
     if isinstance(answer, Listening):
         answer.heard()
     spoke = spoke + judge.spoke if judge is not None else spoke
-    lines = marks(call, behind, means.wall()) if call.glances else b""
+    lines = marks(call, answered, behind, means.wall()) if call.glances else b""
     relayed = yield Relay(told(story, answered, spoke, counted, means.hide) + lines, None, body)
     return relayed
 
 
 def _marks(means: Means, street: Street, call: Call, answered: Answered) -> bytes:
     """What the agent is told of a memory beside the answer, as far as its head shows it."""
-    return marks(call, late_in(means, street, call, answered, None), means.wall())
+    return marks(call, answered, late_in(means, street, call, answered, None), means.wall())
 
 
 def _lend(lender: Lender, call: Call, story: Story) -> Generator[Effect, Any, Lent]:

@@ -269,7 +269,8 @@ def settle_writes(means: Means, memory: MemoryMap, story: Story, outcome: Outcom
     coherence.settle(call, story.writing, change, made)
     versions = {one.place: version_of(one) for one in made[:MOST_RECALLED]}
     places = dict.fromkeys([*[glance.touch.place for glance in story.writing], *versions])
-    story.recalled = tuple([Recalled(place, how.value, versions.get(place, "")) for place in places])
+    told = "refused" if how is How.FOUND else how.value
+    story.recalled = tuple([Recalled(place, told, versions.get(place, "")) for place in places])
 
 
 def _origin(means: Means, call: Call) -> tuple[str, ...]:

@@ -155,7 +155,7 @@ class Streets:
             hears=self._follows and tool.protocol not in LLM_PROTOCOLS,
             guards=self._guardrails if "guardrail" in reads else None,
             in_tasks=self._tasks is not None,
-            asks=self._asks if book.asks(tool.name) or tool.protocol == "mcp" else None,
+            asks=self._asks if book.asks(tool.name) or tool.protocol == "mcp" or _asks(conflicts) else None,
             edit=getattr(reader, "edit", None),
             answers=getattr(reader, "answers", None),
             pulse=self._pulse(reader),
@@ -261,6 +261,11 @@ def _conflicts(loaded: Loaded, *, shows: bool) -> Conflicts:
     refusing = [memory.name for memory in memories if memory.stale_reads == "refuse"]
     ways = {memory.name: memory.conflict for memory in memories}
     return Conflicts(ways, {memory.name: memory.unread for memory in memories}, shows=shows, refusing=refusing)
+
+
+def _asks(conflicts: Conflicts | None) -> bool:
+    """Whether people are asked about stale writes."""
+    return conflicts is not None and conflicts.asks
 
 
 def _traces(loaded: Loaded) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from gateway.coherence.steps import LAG, older_than_known
-from gateway.model import Call, Change, Glance, Learnt
+from gateway.model import Answered, Call, Change, Glance, Learnt
 
 _MOST = 5
 _LONGEST = 100
@@ -46,13 +46,23 @@ def late(call: Call, learnt: Sequence[Learnt], now: float) -> tuple[Late, ...]:
     return tuple(found)
 
 
-def marks(call: Call, found: Sequence[Late], now: float) -> bytes:
-    """Field lines that tell the agent of merges, and of what is late."""
+def marks(call: Call, answered: Answered, found: Sequence[Late], now: float) -> bytes:
+    """Field lines that tell the agent of merges, of what is late, and of what a cache has kept for longer than the
+    memory's ``max_age`` (RFC 9111, 5.1)."""
     told = [f"merged; key={_named(one)}; with={_plain(one.merged)}" for one in call.glances if one.merged]
     for one in found:
         by = f"; changed-by={_plain(one.newest.agent)}" if one.newest.agent else ""
         told.append(f"stale; key={_named(one.glance)}{by}; age={max(0.0, now - one.newest.at):.1f}")
+    if (age := _age_of(answered)) and not found:
+        bounds = [(one, one.touch.max_age) for one in call.glances if not one.touch.writes]
+        told += [f"old; key={_named(one)}; age={age}" for one, most in bounds if 0 < most < age]
     return b"".join([b"X-Toolgate-Memory: %b\r\n" % line.encode("ascii") for line in told[:_MOST]])
+
+
+def _age_of(answered: Answered) -> int:
+    """Seconds for which the answer has lain in caches."""
+    values = [value for name, value in answered.fields if name.lower() == b"age"]
+    return int(values[0]) if len(values) == 1 and values[0].isdigit() and len(values[0]) < 12 else 0
 
 
 def version_of(learnt: Learnt) -> str:

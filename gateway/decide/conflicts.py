@@ -60,6 +60,11 @@ class Conflicts:
         """Whether it is a write of what its run has not read, and nothing else keeps that from being lost."""
         return glance.unread and not glance.touch.guarded and self._unread.get(glance.touch.memory) != "allow"
 
+    @property
+    def asks(self) -> bool:
+        """Whether people are asked about stale writes of some memory."""
+        return "ask" in self._memories.values()
+
     def refuses_late(self, call: Call) -> bool:
         """Whether the call reads what may not be older than what its run has seen."""
         return any(glance.touch.memory in self._refusing for glance in call.glances)

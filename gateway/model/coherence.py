@@ -146,6 +146,7 @@ class Recalled(Struct, frozen=True):
 
     place: tuple[str, str]
     how: str
-    """``read``, ``gone``, ``late`` (an older state than is known), or a ``How`` of a write."""
+    """``read``, ``gone``, ``late`` (an older state than is known); of a write ``written``, ``deleted``, ``unknown``, or
+    ``refused`` by its store."""
     version: str = ""
     """By what the state that was read or made is told from others, where the answer says it."""

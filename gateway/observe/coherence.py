@@ -20,7 +20,7 @@ class CoherenceSeries:
         self.reads: defaultdict[tuple[str, str], int] = defaultdict(int)
         """Keys that were read: read, gone, late."""
         self.writes: defaultdict[tuple[str, str], int] = defaultdict(int)
-        """Keys that were written: written, deleted, unknown."""
+        """Keys that were written: written, deleted, unknown; refused by the store."""
         self.conflicts: defaultdict[tuple[str, str], int] = defaultdict(int)
         """Writes that were not based on what stands: refused, unread, overtaken; merged, let through."""
 
@@ -58,7 +58,7 @@ def coherence_metrics(series: CoherenceSeries) -> Iterator[Metric]:
     """Every family, also where no tool is a memory."""
     for name, what, counts in (
         ("reads", "Keys of memories that were read (read, gone; late: older than is known).", series.reads),
-        ("writes", "Keys of memories that were written (written, deleted, unknown).", series.writes),
+        ("writes", "Keys of memories that were written (written, deleted, unknown, refused).", series.writes),
         (
             "conflicts",
             "Writes not based on what stands (refused, unread, overtaken, merged, let through).",

@@ -11,13 +11,13 @@ MOST = 20
 _LONGEST = 512
 LOOKUP, WRITE = "memory_lookup", "memory_write"
 """Kinds of steps."""
-_WRITES = frozenset((How.WRITTEN.value, How.DELETED.value, How.UNKNOWN.value))
+_WRITES = frozenset((How.WRITTEN.value, How.DELETED.value, How.UNKNOWN.value, "refused"))
 
 
 def recalled(trace: Trace) -> list[dict[str, Any]]:
     """Each key: ``memory, key, does`` (read, write, delete), ``found`` (how the call found it: new, current, stale,
     unread, merged), ``seen_s`` (seconds since its run saw it), ``changed_by``, ``came_of`` (read, gone, late, written,
-    deleted, unknown) and ``version``. What does not apply is null."""
+    deleted, unknown, refused) and ``version``. What does not apply is null."""
     call = trace.call
     if call is None or not (call.glances or trace.recalled):
         return []
