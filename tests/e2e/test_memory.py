@@ -19,6 +19,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from gateway.cli.root import toolgate
+from tests.stores.redis_server import RedisServer
 
 from .harness.gateway import ALL, Gateway
 from .harness.http1 import response
@@ -249,3 +250,47 @@ def test_a_reload_changes_who_may_and_streams_do_not_hold_up_the_end(tmp_path: P
         assert "Traceback" not in gateway.output
     finally:
         gateway.stop()
+
+
+def test_agents_at_two_replicas_share_one_memory(tmp_path: Path) -> None:
+    """Each agent adds 1 wherever it happens to be served; a stream at the other replica tells of it, to the last."""
+    server = RedisServer()
+    state = f"redis://127.0.0.1:{server.port}/0"
+    tools = {"memory": {"builtin": "memory"}}
+    replicas = [Gateway(tmp_path / name, tools, state=state, **CONFIG) for name in ("one", "other")]
+    told: list[Any] = []
+    try:
+        for gateway in replicas:
+            gateway.start()
+        one, other = replicas
+        assert ask(one, "PUT", "/memory/team/count", "ada", json=0).status_code == 201
+
+        def add(name: str) -> None:
+            for number in range(10):
+                status = 412
+                while status == 412:
+                    seen = ask(replicas[number % 2], "GET", "/memory/team/count", name)
+                    fields = {"if-match": seen.headers["etag"]}
+                    replica = replicas[(number + 1) % 2]
+                    answer = ask(replica, "PUT", "/memory/team/count", name, json=seen.json() + 1, headers=fields)
+                    status = answer.status_code
+                assert status == 200, answer.text
+
+        with httpx.stream("GET", f"{other.url}/memory/team?watch", headers={"x-agent-id": "bob"}) as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == "retry: 500"
+            adding = [threading.Thread(target=add, args=(f"adder-{number}",)) for number in range(3)]
+            for thread in adding:
+                thread.start()
+            for thread in adding:
+                thread.join()
+            final = ask(one, "GET", "/memory/team/count", "ada")
+            while not told or told[-1] != final.headers["etag"].strip('"'):
+                line = next(lines)
+                told += [json.loads(line[6:])["version"]] if line.startswith("data: ") else []
+        assert final.json() == 30
+        assert len(set(told)) == len(told), "each once; what was written over at once may be left out"
+    finally:
+        for gateway in replicas:
+            gateway.stop()
+        server.stop()
