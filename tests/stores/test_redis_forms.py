@@ -15,6 +15,7 @@ import pytest
 from redis import Redis
 
 from gateway.model import Account, Balance, Draw, Entry, Want
+from gateway.model.shelf import Item, Page, Provenance, Put, ShelfLimits
 from gateway.model.state_url import read_state_url
 from gateway.ports import Paper
 from gateway.stores.state import open_state
@@ -130,3 +131,15 @@ async def uses(one: Any, other: Any) -> None:
     assert await other.cabinet.changes("k", 0) == (version, [Paper("a", version, b"1")])
     assert await other.cabinet.swap("k", "a", version, None) > version
     assert [paper.value for paper in (await one.cabinet.changes("k", version))[1]] == [None]
+    for name in ("team", "other {}"):
+        done = await one.shelf.commit(name, [Put("a", b"1"), Put("b", b"2")], Provenance("ann"), ShelfLimits())
+        assert await other.shelf.scan(name) == Page(done.epoch, 1, done.items)
+        assert (await other.shelf.load(name, _nothing())).epoch != done.epoch
+    assert await other.shelf.namespaces() == ["other {}", "team"]
+    assert await one.shelf.drop("team")
+    assert await other.shelf.namespaces() == ["other {}"]
+
+
+async def _nothing() -> AsyncIterator[Item]:
+    return
+    yield

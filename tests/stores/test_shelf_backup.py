@@ -224,6 +224,25 @@ async def test_after_a_restart_of_redis_what_stands_stands_in_another_life(
     assert (await other.get("team", "a")).epoch == refused.epoch
 
 
+async def test_versions_that_a_redis_has_lost_do_not_match_what_it_gives_the_same_number(
+    server: RedisServer, replicas: list[Any], tmp_path: Path
+) -> None:
+    """As after a failover to a copy that lags."""
+    one, other = (state.shelf for state in replicas)
+    await put(one, "a", b"1")
+    shutil.copytree(tmp_path, tmp_path.parent / "lags")
+    lost = await put(one, "a", b"lost", 1)
+    server.stop()
+    shutil.rmtree(tmp_path)
+    shutil.copytree(tmp_path.parent / "lags", tmp_path)
+    server.start()
+    await until(lambda: all(state.status()["available"] for state in replicas))
+    again = await put(other, "a", b"2")
+    assert again.revision == lost.revision
+    assert isinstance(await put(one, "a", b"3", lost.revision, epoch=lost.epoch), Mismatch)
+    assert isinstance(await put(one, "a", b"3", again.revision, epoch=again.epoch), Committed)
+
+
 async def test_versions_from_before_a_loss_of_everything_do_not_match(
     server: RedisServer, replicas: list[Any], tmp_path: Path
 ) -> None:
