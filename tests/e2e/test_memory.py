@@ -73,7 +73,8 @@ def before(tmp_path_factory: pytest.TempPathFactory, page: Upstream) -> Iterator
 
 def ask(gateway: Gateway, method: str, path: str, agent: str, run: str = "", **rest: Any) -> httpx.Response:
     fields = {"x-agent-id": agent, "x-run-id": run or f"run-of-{agent}", **rest.pop("headers", {})}
-    return httpx.request(method, gateway.url + path, headers=fields, timeout=15, **rest)
+    # Certificates to believe are read for each client that verifies any: ten times what the call takes.
+    return httpx.request(method, gateway.url + path, headers=fields, timeout=15, verify=False, **rest)
 
 
 def labels(gateway: Gateway, agent: str, run: str) -> list[str]:
