@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tests.deploy.pss import violations
 from tests.deploy.schemas import Schemas
 from tests.deploy.tools.fetch import Tools
 
-from .chart import NAMESPACE, VALUES, Rendered, objects, render, template
+from .chart import NAMESPACE, ROOT, VALUES, Rendered, objects, render, template
 
 
 def test_there_are_enough_values_to_tell() -> None:
@@ -166,12 +167,21 @@ def test_a_policy_takes_no_new_pods_and_another_state_does(tooling: Tools) -> No
 def test_alerts_and_dashboard_are_those_of_the_docs(everything: dict[str, Rendered]) -> None:
     monitoring = everything["monitoring"]
     told = {rule.get("alert") or rule["record"]: rule for rule in _rules(monitoring.one("PrometheusRule")["spec"])}
-    docs = [yaml.safe_load(file.read_text()) for file in VALUES["minimal"].parents[3].glob("docs/prometheus/*s.yaml")]
-    docs += [yaml.safe_load((VALUES["minimal"].parents[3] / "docs/prometheus/recording.yaml").read_text())]
+    docs = [yaml.safe_load(file.read_text()) for file in ROOT.glob("docs/prometheus/*s.yaml")]
+    docs += [yaml.safe_load((ROOT / "docs/prometheus/recording.yaml").read_text())]
     written = {rule.get("alert") or rule["record"]: rule for one in docs for rule in _rules(one)}
     left_out = monitoring.values["metrics"]["prometheusRule"]["without"]
     assert told == {name: rule for name, rule in written.items() if name not in left_out}
     assert set(left_out) < set(written)
+
+
+def test_alerts_have_the_address_of_their_section_of_the_runbook(everything: dict[str, Rendered]) -> None:
+    titles = set(re.findall(r"^## (Toolgate\w+)$", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE))
+    rules = _rules(everything["sidecar-redirect"].one("PrometheusRule")["spec"])
+    alerts = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in rules if "alert" in rule}
+    assert titles == set(alerts)
+    for name, address in alerts.items():
+        assert address == f"https://wiki.example.org/toolgate/runbook#{name.lower()}"
 
 
 def test_only_labelled_pods_may_call(everything: dict[str, Rendered]) -> None:
