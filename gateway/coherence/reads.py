@@ -116,7 +116,8 @@ class Told(Struct, frozen=True):
             one = About(about.call, about.path, self.answered, self.said, entry)
             text = text_of(entry if declared.value is None else declared.value.of(one))
             digest = digest_by(declared.label, text)
-            by = ("digest",) if declared.versions is None else declared.versions
-            versions = versions_of(by, one, self.answered, digest)
+            if declared.value is None:  # an entry is not written as what stands there by itself
+                text = None
+            versions = versions_of(declared.versions or ("digest",), one, self.answered, digest)
             for key in keys_of(declared.key.of(one)):
                 yield Learnt((self.reading.memory, key), versions, kept(text) if whole else None, whole)

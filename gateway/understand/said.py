@@ -27,12 +27,14 @@ def said_by_http(call: Call, answered: Answered, body: bytes) -> Said:  # noqa: 
 def said_by_mcp(call: Call, answered: Answered, body: bytes) -> Said | None:  # noqa: ARG001 - a Hears
     """The result of an MCP server's answer, as JSON or in a stream of events: its structured content, else its texts
     (JSON where they are), or the contents of a resource; one of them as it is, several as a list. None where there is
-    no response in it (yet)."""
+    no response in it (yet), or one that only says that the call goes on (a task, a question)."""
     if answered.content_encoding.strip().lower() not in ("", "identity"):
         return None
     for message in _messages(answered, body):
-        if isinstance(message.get("result"), dict):
-            return _of_result(message["result"])
+        result = message.get("result")
+        if isinstance(result, dict):
+            goes_on = "task" in result or result.get("resultType", "complete") != "complete"
+            return None if goes_on else _of_result(result)
         if "error" in message and "method" not in message:
             return Said(mapping(message["error"]).get("message", MISSING), failed=True)
     return None
