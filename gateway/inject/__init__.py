@@ -1,0 +1,1 @@
+"""The Kubernetes admission webhook: puts a gateway into each pod of labelled namespaces."""

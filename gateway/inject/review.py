@@ -1,0 +1,62 @@
+"""An AdmissionReview (admission.k8s.io/v1), and the answer to it."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+import orjson
+
+from gateway.inject.patch import Injection, injection
+from gateway.inject.settings import InjectSettings
+
+_VERSION = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}
+
+
+class NoReviewError(ValueError):
+    """What came is no AdmissionReview that can be answered."""
+
+
+def answer(body: bytes, settings: InjectSettings) -> tuple[dict[str, Any], Injection]:
+    """The review with its response, and what became of the pod. What is no new pod is let pass as it is.
+
+    Raises:
+        NoReviewError: it is no review; there is no uid that could be answered.
+    """
+    request = _request(body)
+    pod, kind = request.get("object"), request.get("kind") or {}
+    new = request.get("operation") == "CREATE" and not request.get("subResource")
+    made = Injection()
+    if new and isinstance(kind, dict) and (kind.get("group", ""), kind.get("kind")) == ("", "Pod"):
+        made = _injection(pod, str(request.get("namespace") or ""), settings)
+    response: dict[str, Any] = {"uid": request["uid"], "allowed": not made.denied}
+    if made.denied:
+        response["status"] = {"code": 403, "reason": "Forbidden", "message": f"toolgate: {made.denied}"}
+    if made.patch:
+        response |= {"patchType": "JSONPatch", "patch": b64encode(orjson.dumps(made.patch)).decode()}
+    if made.warnings:
+        response["warnings"] = [warning[:250] for warning in made.warnings]
+    return {**_VERSION, "response": response}, made
+
+
+def _injection(pod: Any, namespace: str, settings: InjectSettings) -> Injection:
+    """Fails closed: a pod that is not as pods are gets no gateway, and is not let pass without."""
+    if not isinstance(pod, dict):
+        return Injection(denied="the request has no pod in it")
+    try:
+        return injection(pod, namespace, settings)
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        return Injection(denied=f"the pod cannot be read: {type(error).__name__}")
+
+
+def _request(body: bytes) -> dict[str, Any]:
+    try:
+        review = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise NoReviewError(f"no JSON: {error}") from None
+    request = review.get("request") if isinstance(review, dict) else None
+    if not isinstance(request, dict) or not isinstance(request.get("uid"), str) or not request["uid"]:
+        raise NoReviewError("no request with a uid in it; this address answers AdmissionReviews of admission.k8s.io/v1")
+    if review.get("apiVersion") != _VERSION["apiVersion"]:
+        raise NoReviewError(f"reviews of {review.get('apiVersion')!r} are not known, only of admission.k8s.io/v1")
+    return request
