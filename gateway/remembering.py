@@ -133,7 +133,9 @@ def claim_writes(means: Means, street: Street, permit: Permit, story: Story) -> 
     try:
         yield Await(story.write(means.coherence.claim(permit.call, writes, seconds), writes), permit.call)
     except (BusyError, MovedError) as error:
-        return _overtaken(permit, error)
+        if street.conflicts is None or not street.conflicts.only_warns(writes):
+            return _overtaken(permit, error)
+        story.writing = writes
     except StoreUnavailable as error:
         text = f"whether somebody else writes cannot be known now: {error}"
         return _refused(permit, Refusal(Reason.STATE_UNAVAILABLE, 503, text, retry_after=1, retryable=True))

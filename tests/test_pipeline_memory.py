@@ -212,6 +212,21 @@ def test_a_warning_is_told_and_the_write_goes_through():
     assert b"X-Toolgate-Warning: memory/notes: notes/plan has been changed by bob" in notes.end(3).lines
 
 
+def test_where_a_memory_only_warns_nobody_waits_for_others():
+    notes = Notes("warn")
+    for agent in ("ann", "bob"):
+        notes.read(agent, "/plan", 1, "x")
+    assert isinstance(notes.begin("bob", "PUT", "/plan", "y"), Send)
+    way = notes.drive.way
+    assert isinstance(notes.begin("ann", "PUT", "/plan", "z"), Send)
+    notes.end(2)
+    notes.drive.way = way
+    notes.end(3)
+    assert notes.last.recalled[0].how == "written"
+    refused = notes.begin("ann", "PUT", "/plan", "zz")
+    assert isinstance(refused, Send), "it only warns"
+
+
 class Desk:
     """Says yes, or no, after something has happened meanwhile."""
 

@@ -78,6 +78,10 @@ class Conflicts:
         text = f"the answer shows {_named(first.glance)} older than this run has seen it"
         return Refusal(Reason.MEMORY_STALE, 503, text, rule, wait, True, "read it again in a moment")
 
+    def only_warns(self, writes: Sequence[Glance]) -> bool:
+        """Whether these may be written whatever else becomes of them meanwhile."""
+        return all(self._memories.get(glance.touch.memory) == "warn" for glance in writes)
+
     def merges(self, glance: Glance) -> bool:
         """Whether a stale write there is to be merged with what has changed."""
         return glance.stale and self._memories.get(glance.touch.memory) == "merge"
