@@ -131,9 +131,8 @@ def test_a_warning_lets_it_pass(gateway, notes):
 
 def test_people_are_asked_with_the_difference(gateway, notes):
     found: list[Message] = []
-    asking = threading.Thread(
-        target=lambda: found.append(conflict(gateway, notes, "ask", LIST.replace("milk", "oat milk")))
-    )
+    ours = LIST.replace("milk", "oat milk")
+    asking = threading.Thread(target=lambda: found.append(conflict(gateway, notes, "ask", ours)))
     asking.start()
     waiting: list[Any] = []
 
