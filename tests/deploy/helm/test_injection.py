@@ -6,9 +6,12 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import jsonpatch
 import pytest
 
 from gateway.config.load import attempt
+from gateway.inject.patch import injection
+from gateway.inject.settings import InjectSettings, read_settings
 from tests.deploy.pss import violations
 from tests.deploy.schemas import Schemas
 from tests.deploy.tools.fetch import Tools
@@ -52,6 +55,18 @@ def policies(tooling: Tools) -> dict[str, Rendered]:
     return {name: render(tooling.helm4, name, "--set", "injector.kind=policy") for name in SIDECARS}
 
 
+@pytest.fixture(scope="session")
+def webhooks(tooling: Tools, tmp_path_factory: pytest.TempPathFactory) -> dict[str, InjectSettings]:
+    """What the injector is told by each values file."""
+    found = {}
+    for name in SIDECARS:
+        rendered = render(tooling.helm4, name, "--set", "injector.kind=webhook")
+        file = tmp_path_factory.mktemp(name) / "inject.yaml"
+        file.write_text(rendered.one("ConfigMap", "-inject")["data"]["inject.yaml"])
+        found[name] = read_settings(file)
+    return found
+
+
 @pytest.fixture(params=SIDECARS)
 def injecting(request: pytest.FixtureRequest, policies: dict[str, Rendered]) -> Rendered:
     return policies[request.param]
@@ -73,13 +88,23 @@ def test_a_pod_keeps_all_that_it_has(injecting: Rendered) -> None:
         own = len(names) - 1
         assert names[own - 1 :] == ["toolgate", "fetch"], (injecting.name, profile)
         assert names[: own - 1] in ([], ["toolgate-redirect"]), (injecting.name, profile)
-        assert spec["initContainers"][own:] == pod["spec"]["initContainers"]
         assert spec["volumes"][0] == pod["spec"]["volumes"][0]
-        for before, after in zip(pod["spec"]["containers"], spec["containers"], strict=True):
+        theirs = [*pod["spec"]["containers"], *pod["spec"]["initContainers"]]
+        for before, after in zip(theirs, [*spec["containers"], *spec["initContainers"][own:]], strict=True):
             env = before.get("env", [])
             assert after["env"][: len(env)] == env, "what the pod sets itself stays"
             assert {**after, "env": env} == {**before, "env": env}
             assert len({variable["name"] for variable in after["env"]}) == len(after["env"])
+
+
+def test_the_webhook_makes_the_same_of_a_pod(injecting: Rendered, webhooks: dict[str, InjectSettings]) -> None:
+    for profile in profiles_of(injecting):
+        for pod in (PLAIN, FULL):
+            chosen = of_profile(pod, profile)
+            made = injection(chosen, "agents", webhooks[injecting.name])
+            assert made.denied == "", (injecting.name, profile)
+            patched = jsonpatch.apply_patch(copy.deepcopy(chosen), list(made.patch))
+            assert patched == inject(injecting, chosen), (injecting.name, profile)
 
 
 def test_the_smallest_pod_is_injected_once(injecting: Rendered) -> None:
