@@ -38,12 +38,13 @@ test-image: $(DEV_STAMP) .venv-release/.installed ## build the image for real, a
 	$(BIN)/python -m pytest -rs tests/deploy/check_image.py tests/deploy/check_pod.py
 
 test-pythons: .venv-release/.installed ## the fast tests with every Python that is supported and found
-	for python in $(PYTHONS); do \
+	@failed=; for python in $(PYTHONS); do \
 		command -v $$python > /dev/null || { echo "no $$python here: skipped"; continue; }; \
-		$(RELEASE)/uv venv --quiet --allow-existing --python $$(command -v $$python) .venv-$$python || exit 1; \
-		$(RELEASE)/uv pip install --quiet --python .venv-$$python -c constraints.txt -e '.[dev]' || exit 1; \
-		.venv-$$python/bin/python -m pytest $(or $(ARGS),--ignore tests/e2e --ignore tests/demo --ignore tests/fuzz) || exit 1; \
-	done
+		$(RELEASE)/uv venv --quiet --allow-existing --python $$(command -v $$python) .venv-$$python \
+		&& $(RELEASE)/uv pip install --quiet --python .venv-$$python -c constraints.txt -e '.[dev]' \
+		&& .venv-$$python/bin/python -m pytest $(or $(ARGS),--ignore tests/e2e --ignore tests/demo --ignore tests/fuzz) \
+		|| failed="$$failed $$python"; \
+	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 .venv-release/.installed: deploy/release/requirements.txt
 	$(PYTHON) -m venv .venv-release

@@ -240,7 +240,7 @@ def reached_at(path: Path, listen: Address) -> str:
         click.ClickException: the file does not tell the port.
     """
     if listen.port == 0:
-        raise click.ClickException(f"{path} lets the system choose the port; say which it chose with --admin")
+        raise click.ClickException(f"{path} lets the system choose the admin port; say which it chose with --admin")
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104 - to call it
     return f"[{host}]:{listen.port}" if ":" in host else f"{host}:{listen.port}"
 
