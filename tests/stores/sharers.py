@@ -10,7 +10,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import Forgotten, StoreUnavailable
 from gateway.model.shelf import Committed, Item, Mismatch, Provenance, Put, ShelfLimits
 from gateway.model.state_url import read_state_url
 from gateway.ports import Shelf
@@ -39,7 +39,7 @@ class Client:
             what = self.chance.choices([self.read, self.swap, self.remove, self.transfer, self.audit, self.count], W)[0]
             try:
                 await what()
-            except StoreUnavailable:
+            except (StoreUnavailable, Forgotten):
                 self.tell(("lost", self.name))
                 self.name += "'"  # what was asked may happen any time: whoever goes on is somebody else
                 await asyncio.sleep(0.05)

@@ -345,7 +345,7 @@ async def test_two_replicas_find_nothing_wrong_when_redis_is_killed_and_comes_ba
 
         def play() -> Crowd:
             crowd = Crowd(place.url)
-            children = [crowd.start(150) for _ in range(2)]
+            children = [crowd.start(150 * HISTORIES) for _ in range(2)]
             for _ in range(2 * HISTORIES):
                 for child in children:
                     crowd.hear(child, 60)

@@ -316,7 +316,7 @@ def test_a_shelf_does_as_the_model_does(
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Machine,
         settings=settings(
-            max_examples=40 * HISTORIES,
+            max_examples=25 * HISTORIES,
             stateful_step_count=25,
             deadline=None,
             report_multiple_bugs=False,
