@@ -16,6 +16,7 @@ from gateway.model import NOTHING_FOUND, BudgetClaim, Findings, Hold, Outcome, P
 from gateway.observe.keeping import NOTHING, Keeping, args_digest, values_of
 from gateway.observe.links import Link
 from gateway.observe.placing import placed_text
+from gateway.observe.recalled import TOOL_CALL, drifted, kind_of, recalled
 from gateway.observe.targets import path_of
 
 KEPT = 1024
@@ -26,7 +27,7 @@ _LONGEST = 256
 
 _LINE = (
     b'{"ts":"%b","call":"%b","run":%b,"traceparent":%b,%b,%b,"proposed_by":%b,"guards":[%b],"approval":null,"quarantines":[],'
-    b'"memory":[],"drift":null,"shifts":[],'
+    b'"memory":%b,"drift":%b,"shifts":[],'
     b'"reached":%b,"status":%d,"upstream_status":%b,"fault":null,'
     b'"error":null,%b,"cost_usd":%b,'
     b'"bytes_in":%d,"bytes_out":%d,"timings":{"read_ms":%.3f,"queue_ms":%.3f,"asked_ms":0.0,"decide_ms":%.3f,"upstream_first_byte_ms":%b,'
@@ -56,8 +57,10 @@ def usual_line(trace: Trace, timestamp: str, settings: Keeping = NOTHING, link: 
         return None
     if call.implied or call.parts or call.flaw is not None or run.labels:
         return None
-    if call.glances or call.drift is not None or trace.recalled or trace.shifts:
+    if trace.shifts:
         return None
+    remembers = bool(call.glances or trace.recalled or call.drift is not None)
+    step = TOOL_CALL if not remembers else kind_of(trace) or TOOL_CALL
     if len(request.target) + len(trace.operation) + len(agent.id) + len(run.id) + len(call.host) > _LONGEST:
         return None
     for hold in permit.holds:
@@ -73,7 +76,7 @@ def usual_line(trace: Trace, timestamp: str, settings: Keeping = NOTHING, link: 
             orjson.dumps(run.parent) if run.parent else b"null",
             placed_text(trace),
             _of_the_kind(
-                agent.id, agent.roles, trace.tool, trace.operation, request.method, request.target, permit.grant
+                agent.id, agent.roles, trace.tool, trace.operation, request.method, request.target, permit.grant, step
             ),
             b"null" if link is None else orjson.dumps(structs.asdict(link)),
             b",".join(
@@ -84,6 +87,8 @@ def usual_line(trace: Trace, timestamp: str, settings: Keeping = NOTHING, link: 
                     for hold in permit.holds
                 ]
             ),
+            orjson.dumps(recalled(trace)) if remembers else b"[]",
+            orjson.dumps(drifted(trace)) if remembers else b"null",
             b'"answer"' if answered else b'"execute"',
             outcome.status,
             b"%d" % outcome.upstream if answered else b"null",
@@ -164,7 +169,7 @@ def _text(text: str) -> bytes:
 
 @lru_cache(KEPT)
 def _of_the_kind(
-    agent: str, roles: tuple[str, ...], tool: str, operation: str, method: str, target: str, grant: str
+    agent: str, roles: tuple[str, ...], tool: str, operation: str, method: str, target: str, grant: str, step: str
 ) -> bytes:
     shown: dict[str, object] = {
         "agent": agent,
@@ -181,7 +186,7 @@ def _of_the_kind(
         "facts": {},
         "amendments": [],
         "why": None,
-        "step": "tool_call",
+        "step": step,
         "labels": [],
         "rules": [],
     }

@@ -36,4 +36,9 @@ def _from_outside(trace: Trace) -> bytes:
     if call is not None:
         texts.append(call.host)
         texts += [value.decode("latin-1") for _, value in call.onward]
+        for one in call.glances:
+            texts += (one.touch.key, "" if one.standing is None else one.standing.newest.agent)
+        texts += call.drift or ()
+    for came in trace.recalled:
+        texts += (came.place[1], came.version)
     return '","'.join(["", *texts, trace.request.method, ""]).encode("utf-8", "replace")

@@ -9,7 +9,7 @@ from gateway.model import Glance, How, Recalled, Trace
 MOST = 20
 """Keys of a call that are told of."""
 _LONGEST = 512
-LOOKUP, WRITE = "memory_lookup", "memory_write"
+LOOKUP, WRITE, TOOL_CALL = "memory_lookup", "memory_write", "tool_call"
 """Kinds of steps."""
 _WRITES = frozenset((How.WRITTEN.value, How.DELETED.value, How.UNKNOWN.value, "refused"))
 

@@ -85,7 +85,7 @@ from gateway.observe.lines import usual_line
 from gateway.observe.links import Link
 from gateway.observe.placing import placed
 from gateway.observe.readings import read_by
-from gateway.observe.recalled import LOOKUP, WRITE, drifted, kind_of, recalled
+from gateway.observe.recalled import LOOKUP, TOOL_CALL, WRITE, drifted, kind_of, recalled
 from gateway.observe.targets import path_of
 
 LONGEST = 2048
@@ -222,9 +222,9 @@ _FACTS = (
 WHY = ("step", "parent", "reason", "goal", "kind")
 """What an agent may say of a call; see ``understand/why.py``."""
 
-STEPS = frozenset(("plan", "tool_call", LOOKUP, WRITE, "model_turn", "state_transition", "human"))
+STEPS = frozenset(("plan", TOOL_CALL, LOOKUP, WRITE, "model_turn", "state_transition", "human"))
 """Kinds of steps; an agent may declare one (``why.kind``)."""
-MODEL_TURN, TOOL_CALL = "model_turn", "tool_call"
+MODEL_TURN = "model_turn"
 
 NOTHING_READ: dict[str, Any] = {
     "is_error": None,

@@ -6,7 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.model import NO_FACTS, Agent, Outcome, Permit, Run
+from gateway.model import (
+    NO_FACTS,
+    Agent,
+    Change,
+    Glance,
+    How,
+    Outcome,
+    Permit,
+    Recalled,
+    Run,
+    Standing,
+    Touch,
+)
 from gateway.observe.keeping import NOTHING, keeping
 from gateway.observe.links import Link
 from gateway.observe.masked import masked_line
@@ -59,3 +71,15 @@ def test_a_credential_that_is_held_from_now_on_is_masked_in_what_had_passed():
     assert b"abcdefghijkl" in line
     redactor.adopt([("bank", "abcdefghijkl")])
     assert b"abcdefghijkl" not in masked_line(made, NOTHING, None, redactor)[0]
+
+
+@given(TEXTS, TEXTS, TEXTS, st.none() | st.tuples(TEXTS))
+def test_what_agents_chose_of_memories_is_looked_through(key, by, version, drift):
+    standing = Standing((Change("c1", How.WRITTEN, by),))
+    asked = structs.replace(call(), glances=(Glance(Touch("notes", key), standing),), drift=drift)
+    came = (Recalled(("notes", key), "read", version),)
+    made = structs.replace(trace(Permit(asked), Outcome(200, 200)), facts=NO_FACTS, call=asked, recalled=came)
+    whole = line_of(made)
+    masked = REDACTOR.line(whole, own_of(made))
+    assert masked_line(made, NOTHING, None, REDACTOR)[:2] == (masked, masked == whole)
+    assert HELD.encode() not in masked
