@@ -40,7 +40,10 @@ def text_of(value: Any) -> str | None:
     """What stands there as text: a text as it is, else JSON in which the order of members does not show."""
     if value is MISSING:
         return None
-    return value if isinstance(value, str) else canonical(value).decode("utf-8", "replace")
+    try:
+        return value if isinstance(value, str) else canonical(value).decode("utf-8", "replace")
+    except RecursionError:
+        return None
 
 
 def kept(text: str | None) -> str | None:

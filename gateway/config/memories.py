@@ -132,6 +132,10 @@ def _of_tool(name: str, tool: ToolConfig, memory: ToolMemory) -> Iterator[Mistak
         if write.errors != "unknown" and tool.protocol != "mcp":
             message = f"errors has no effect with protocol: {tool.protocol}, where the status tells"
             yield Mistake((*at, "errors"), message, "remove it")
+    shown = any(read.partial is not True for read in memory.reads)
+    if memory.unread == "refuse" and not shown and not any(write.condition for write in memory.writes):
+        message = "no entry of reads shows what stands there, so every write of what is there would be refused"
+        yield Mistake((*path, "writes"), message, "write reads: with the operations that read it, or unread: allow")
     if memory.conflict == "merge" and not any(write.value for write in memory.writes):
         message = "conflict: merge needs to know which argument is what will stand there"
         yield Mistake((*path, "conflict"), message, "write value: args.text in an entry of writes")

@@ -124,7 +124,7 @@ def together(agents: list[Agent], times: int) -> None:
     def count(agent: Agent) -> None:
         try:
             count_up(agent, times)
-        except BaseException as error:  # noqa: BLE001 - told to the test
+        except BaseException as error:
             failed.append(error)
 
     threads = [threading.Thread(target=count, args=(agent,)) for agent in agents]

@@ -51,7 +51,7 @@ class Notes:
                 if self.command != "HEAD":
                     self.wfile.write(data)
 
-            do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815 - the library's names
+            do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
