@@ -10,13 +10,12 @@ import re
 from functools import cache
 from typing import Any
 
-import celpy
-import celpy.adapter
-import celpy.celtypes
 import jsonpatch
+from cel_expr_python import cel
 
 Json = dict[str, Any]
-_ENGINE = celpy.Environment()
+NAMES = ("object", "oldObject", "request", "variables")
+_ENGINE = cel.NewEnv(variables=dict.fromkeys(NAMES, cel.Type.DYN))
 _PATCH = re.compile(r"JSONPatch\{op: (.+?), path: (.+?), value: ")
 
 
@@ -56,23 +55,13 @@ def _define(policy: Json, known: Json) -> None:
 
 
 def _value(expression: str, known: Json) -> Any:
-    return _plain(_program(expression).evaluate({name: celpy.adapter.json_to_cel(one) for name, one in known.items()}))
+    """Raises ValueError: it is an error; the API server would refuse the pod for it."""
+    found = _program(expression).eval(data={name: known.get(name) for name in NAMES})
+    if found.type() == cel.Type.ERROR:
+        raise ValueError(f"{found.plain_value()} in {expression}")
+    return found.plain_value()
 
 
 @cache
-def _program(expression: str) -> celpy.Runner:
-    return _ENGINE.program(_ENGINE.compile(expression))
-
-
-def _plain(value: Any) -> Any:
-    """As JSON has it. Raises CELEvalError: it is an error."""
-    if isinstance(value, celpy.CELEvalError):
-        raise value
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    for made, plain in ((celpy.celtypes.BoolType, bool), (celpy.celtypes.IntType, int)):
-        if isinstance(value, made):
-            return plain(value)
-    return str(value)
+def _program(expression: str) -> Any:
+    return _ENGINE.compile(expression)
