@@ -22,12 +22,13 @@ from gateway.guarding import guard_result
 from gateway.means import Means
 from gateway.model import Answered, Call, Lent, Outcome, Permit, Reason, Refusal
 from gateway.ports import Lender
-from gateway.remembering import hearing, labelled, late_in, refused_late, waits_for_all
+from gateway.remembering import hearing, labelled, late_in, notes_of, refused_late, waits_for_all
 from gateway.replies import timed, told
 from gateway.story import Story
 from gateway.street import Street
 from gateway.understand.cutting import cut_where
 from gateway.understand.guarded import Guarded
+from gateway.understand.mcp_notes import noted
 from gateway.understand.reader import Answer
 
 _BODILESS = frozenset({204, 304})
@@ -77,6 +78,8 @@ def execute(means: Means, permit: Permit, story: Story) -> Generator[Effect, Any
         return structs.replace(replied, upstream=answered.status, first_byte=answered.first_byte)
     if isinstance(answer, Listening):
         answer.heard()
+    if notes := notes_of(permit):
+        body = noted(body, answered.content_type, notes)
     spoke = spoke + judge.spoke if judge is not None else spoke
     lines = marks(call, answered, behind, means.wall()) if call.glances else b""
     relayed = yield Relay(told(story, answered, spoke, counted, means.hide) + lines, None, body)
@@ -136,7 +139,7 @@ def _through(means: Means, street: Street, permit: Permit, answered: Answered, s
     if (hears is not None or learns is not None) and has_body and answered.status != _SWITCHED:
         events = answered.content_type.lower().startswith("text/event-stream")
         listening = Listening(answer, hears, learns, events=events)
-        listening.whole = listening.whole or (bool(call.glances) and waits_for_all(means, street, call))
+        listening.whole = listening.whole or (bool(call.glances) and waits_for_all(means, street, permit))
         return listening
     return answer
 

@@ -31,6 +31,7 @@ from gateway.model import (
     Reason,
     Recalled,
     Refusal,
+    Verdict,
 )
 from gateway.story import Story
 from gateway.street import Street
@@ -245,10 +246,21 @@ def refused_late(means: Means, street: Street, story: Story, found: tuple[Late, 
     return refusal
 
 
-def waits_for_all(means: Means, street: Street, call: Call) -> bool:
-    """Whether nothing of the answer may pass before it is known not to be older than what the run has seen."""
-    conflicts = street.conflicts
-    return conflicts is not None and conflicts.refuses_late(call) and may_be_late(call, means.wall())
+def waits_for_all(means: Means, street: Street, permit: Permit) -> bool:
+    """Whether nothing of the answer may pass before all of it is there: it may be older than what the run has seen, or
+    something is to be put into it."""
+    call, conflicts = permit.call, street.conflicts
+    if conflicts is None:
+        return False
+    return bool(notes_of(permit)) or (conflicts.refuses_late(call) and may_be_late(call, means.wall()))
+
+
+def notes_of(permit: Permit) -> tuple[str, ...]:
+    """What a model must be told of a write over MCP, whose clients show it no header fields."""
+    if not permit.call.glances or permit.call.tool.protocol != "mcp" or permit.call.parts:
+        return ()
+    said = [one for one in permit.spoke if one.policy == "memory" and one.verdict is Verdict.WARN]
+    return tuple([one.message for one in said if one.rule in {glance.touch.memory for glance in permit.call.glances}])
 
 
 def settle_writes(means: Means, memory: MemoryMap, story: Story, outcome: Outcome = ENDED) -> None:
