@@ -1,5 +1,12 @@
 {{/* The profiles, by name, as YAML: `default` is made of the keys at the top; a gateway of its own has no other. */}}
 {{- define "toolgate.profiles" -}}
+{{- if eq .Values.mode "sidecar" -}}
+{{- range $key := list "autoscaling" "persistence" "adminService" -}}
+{{- if (index $.Values $key).enabled -}}
+{{- fail (printf "%s.enabled: it is for mode: gateway; sidecars come and go with their pods" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- $empty := dict "config" dict "existingConfigMap" "" "policies" dict "existingPoliciesConfigMap" "" "secrets" list "env" list "tokens" list "redirect" false -}}
 {{- $default := dict "redirect" (and (eq .Values.mode "sidecar") .Values.sidecar.redirect) -}}
 {{- range $key := list "config" "existingConfigMap" "policies" "existingPoliciesConfigMap" "secrets" "env" "tokens" -}}

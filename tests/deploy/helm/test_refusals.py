@@ -39,6 +39,10 @@ REFUSED = {
         [TOOLS, "adminService.enabled=true"],
         r"config\.admin\.listen must be on all addresses",
     ),
+    "a volume of sidecars": (
+        [TOOLS, SIDECAR, "persistence.enabled=true"],
+        r"persistence\.enabled: it is for mode: gateway",
+    ),
     "a profile twice": ([TOOLS, SIDECAR, 'sidecar.profiles={"default": {}}'], r"write it there"),
     "a guard beside opting out": ([TOOLS, SIDECAR, "injector.allowOptOut=true"], r"switch one of them off"),
     "a secret without its authority": (
