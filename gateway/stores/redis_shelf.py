@@ -33,6 +33,8 @@ from gateway.stores.shelf_rules import batches, check_values, new_epoch
 
 _AT_ONCE = 100
 """Items that are staged in one go at most."""
+_TOGETHER = 16
+"""Questions under way; others wait for their turn, without being taken for a Redis that does not answer."""
 _NOBODY = (msgspec.json.encode(NOBODY), BESIDE)
 _by = msgspec.json.Decoder(Provenance)
 
@@ -45,6 +47,7 @@ class RedisShelf:
         self._link, self._wall = link, wall
         self._prefix = prefix
         self._register = f"{prefix}{{state}}:memory"
+        self._turns = asyncio.Semaphore(_TOGETHER)
 
     async def commit(
         self,

@@ -43,7 +43,8 @@ class RedisState:
         self.vault: Vault | None = self._vault
         self.board: Board = self._board
         self.cabinet: Cabinet = RedisCabinet(self._link, url.prefix, wall)
-        self.shelf: Shelf = RedisShelf(self._link, url.prefix, wall)
+        self._memory = RedisLink(url)  # of its own: however much agents write, leases do not wait for it
+        self.shelf: Shelf = RedisShelf(self._memory, url.prefix, wall)
         self._coherence = RedisCoherence(self._link, url.prefix, wall)
         self.coherence: Coherence = self._coherence
         self.holder = new_holder()
@@ -56,6 +57,7 @@ class RedisState:
     async def start(self) -> None:
         """Read what stands, if Redis is there."""
         self._link.open()
+        self._memory.open()
         await self._tick()
         self._ticker.start()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 import sqlite3
@@ -25,7 +26,6 @@ from tests.stores import writer
 from tests.stores.opening import AT, Place, Wall
 from tests.stores.redis_server import RedisServer
 from tests.stores.test_crashes import SQLITE, Child
-from tests.stores.test_redis_away import until
 from tests.stores.test_shelf import ANN, BOB, LIMITS, put, values
 
 
@@ -201,12 +201,22 @@ async def replicas(server: RedisServer) -> AsyncIterator[list[Any]]:
         await state.close()
 
 
+async def answer(replicas: list[Any]) -> None:
+    """Until all of them have found Redis again."""
+    for state in replicas:
+        for _ in range(1500):
+            with contextlib.suppress(StoreUnavailable):
+                await state.shelf.usage("team")
+                break
+            await asyncio.sleep(0.01)
+
+
 async def restart(server: RedisServer, replicas: list[Any]) -> None:
     server.stop()
     with pytest.raises(StoreUnavailable):
         await replicas[0].shelf.get("team", "a")
     server.start()
-    await until(lambda: all(state.status()["available"] for state in replicas))
+    await answer(replicas)
 
 
 async def test_after_a_restart_of_redis_what_stands_stands_in_another_life(
@@ -236,7 +246,7 @@ async def test_versions_that_a_redis_has_lost_do_not_match_what_it_gives_the_sam
     shutil.rmtree(tmp_path)
     shutil.copytree(tmp_path.parent / "lags", tmp_path)
     server.start()
-    await until(lambda: all(state.status()["available"] for state in replicas))
+    await answer(replicas)
     again = await put(other, "a", b"2")
     assert again.revision == lost.revision
     assert isinstance(await put(one, "a", b"3", lost.revision, epoch=lost.epoch), Mismatch)
@@ -252,7 +262,7 @@ async def test_versions_from_before_a_loss_of_everything_do_not_match(
     for path in tmp_path.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     server.start()
-    await until(lambda: all(state.status()["available"] for state in replicas))
+    await answer(replicas)
     assert (await one.get("team", "a")).epoch == ""
     again = await put(other, "a", b"2")
     assert again.revision == done.revision
@@ -261,7 +271,7 @@ async def test_versions_from_before_a_loss_of_everything_do_not_match(
 
 async def test_a_commit_whose_answer_was_lost_with_the_connection_is_done_once(replicas: list[Any]) -> None:
     """And is told as done, though others have written over it meanwhile."""
-    (one, other), client = (state.shelf for state in replicas), replicas[0]._link._client
+    (one, other), client = (state.shelf for state in replicas), replicas[0].shelf._link._client
     first = await put(one, "a", b"1")
     ask, lost = client.evalsha, list[Any]()
 
@@ -281,6 +291,13 @@ async def test_a_commit_whose_answer_was_lost_with_the_connection_is_done_once(r
     assert [item.value for item in (await other.history("team", "a")).items] == [b"3", b"2", b"1"]
 
 
+async def test_more_writers_than_redis_can_serve_at_once_wait_and_nobody_else_does(replicas: list[Any]) -> None:
+    done = await asyncio.gather(*[put(replicas[0].shelf, f"k{number}", b"1") for number in range(500)])
+    assert {one.revision for one in done} == set(range(1, 501))
+    assert replicas[0].status()["available"]
+    assert replicas[0].shelf._link is not replicas[0]._link
+
+
 async def test_every_question_ends_while_redis_says_nothing(server: RedisServer, replicas: list[Any]) -> None:
     shelf = replicas[0].shelf
     await put(shelf, "a", b"1")
@@ -294,7 +311,7 @@ async def test_every_question_ends_while_redis_says_nothing(server: RedisServer,
 
 
 async def test_a_head_that_was_evicted_alone_begins_a_new_life_with_nothing(replicas: list[Any]) -> None:
-    one, client = replicas[0].shelf, replicas[0]._link._client
+    one, client = replicas[0].shelf, replicas[0].shelf._link._client
     await put(one, "a", b"1")
     await client.delete("toolgate:{memory:team}:head")
     done = await put(one, "b", b"2")
