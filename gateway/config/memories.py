@@ -33,7 +33,8 @@ class MemoryCompiler:
     def compile(self, memory: ToolMemory) -> Declared | None:
         """The memory; None where there are ``problems``."""
         reads = [self._read(number, read) for number, read in enumerate(memory.reads)]
-        writes = [self._write(number, write, merges=memory.conflict == "merge") for number, write in enumerate(memory.writes)]
+        merges = memory.conflict == "merge"
+        writes = [self._write(number, write, merges=merges) for number, write in enumerate(memory.writes)]
         if self.problems:
             return None
         return Declared(
@@ -69,8 +70,8 @@ class MemoryCompiler:
         key = self._selector((*at, "key"), write.key, _ANSWER)
         value = None if write.value is None else self._selector((*at, "value"), write.value, ASKED)
         if merges and value is not None and (value.member[:1] != ("args",) or len(value.member) < 2):
-            hint = "name it plainly: args.text"
-            mistake = Mistake((*at, "value"), "conflict: merge puts another text there, so it must be an argument", hint)
+            message = "conflict: merge puts another text there, so it must be an argument"
+            mistake = Mistake((*at, "value"), message, "name it plainly: args.text")
             self.problems.append(self._document.mistake(mistake))
         default: tuple[VersionBy, ...] = () if self._tool.protocol == "mcp" else ("etag",)
         versions = default if write.version is None else self._versions(at, write.version, _ANSWER)
@@ -95,13 +96,16 @@ class MemoryCompiler:
     ) -> Selector | None:
         """``holds``: it must be true or false."""
         try:
-            selector = (condition if holds else Selector)(source, self._engine, _ENTRY)
-            if unknown := sorted(selector.references - variables.keys()):
-                raise CelError(f"{unknown[0]} is not known here", hint=_WHEN[unknown[0].partition(".")[0]])
-            return selector
+            return self._compiled(source, variables, holds=holds)
         except CelError as error:
             self.problems.append(self._document.inside(path, error.line, error.column, error.message, error.hint))
             return None
+
+    def _compiled(self, source: str, variables: Mapping[str, CelType], *, holds: bool) -> Selector:
+        selector = (condition if holds else Selector)(source, self._engine, _ENTRY)
+        if unknown := sorted(selector.references - variables.keys()):
+            raise CelError(f"{unknown[0]} is not known here", hint=_WHEN[unknown[0].partition(".")[0]])
+        return selector
 
 
 def memory_mistakes(config: Config) -> Iterator[Mistake]:

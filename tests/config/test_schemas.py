@@ -87,6 +87,8 @@ SAID_ELSEWHERE = {
     "jwt over plain http", "jwt behind keys", "one issuer twice", "certificate without tls",
     "certificate with two kinds", "spiffe pattern", "spiffe star inside", "certificate template",
     "kubernetes template", "kubernetes template word", "builtin without a namespace",
+    "a memory whose expressions cannot be used", "a memory that cannot merge", "a memory that nobody could write",
+    "a memory that its protocol does not fit",
 }  # fmt: skip
 
 
