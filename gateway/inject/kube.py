@@ -1,4 +1,4 @@
-"""The little of the Kubernetes API that keeps a certificate: a Secret, and the authority in a webhook's configuration."""
+"""The little of the Kubernetes API by which an injector keeps its certificate and tells whom to believe."""
 
 from __future__ import annotations
 
