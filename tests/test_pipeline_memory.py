@@ -223,8 +223,8 @@ def test_where_a_memory_only_warns_nobody_waits_for_others():
     notes.drive.way = way
     notes.end(3)
     assert notes.last.recalled[0].how == "written"
-    refused = notes.begin("ann", "PUT", "/plan", "zz")
-    assert isinstance(refused, Send), "it only warns"
+    refused = told(notes.begin("ann", "PUT", "/plan", "zz"))
+    assert refused["reason"] == "memory_unread", "whose write came last, neither of them knows"
 
 
 class Desk:
