@@ -32,7 +32,8 @@ MEMORY = {
     ],
     "writes": [{"operations": ["write_note"], "key": '"note://" + args.name', "value": "args.text"}],
 }
-Connect = Callable[[str], AbstractAsyncContextManager[Client]]
+MERGING = {**MEMORY, "reads": MEMORY["reads"][:1], "conflict": "merge"}
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 
 @pytest.fixture(scope="module", params=["events", "json"])
@@ -41,7 +42,10 @@ def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     with process("tests.e2e.harness.notes_mcp", *(["--json"] if request.param == "json" else [])) as url:
         started = Gateway(
             tmp_path_factory.mktemp("memory"),
-            {"notes": {"url": f"{url}/mcp", "protocol": "mcp", "memory": MEMORY}},
+            {
+                "notes": {"url": f"{url}/mcp", "protocol": "mcp", "memory": MEMORY},
+                "merging": {"url": f"{url}/mcp", "protocol": "mcp", "memory": MERGING},
+            },
             identify=[{"header": "x-agent-id"}],
         ).start()
         yield started
@@ -55,11 +59,11 @@ def connect(gateway: Gateway) -> Connect:
     case = uuid.uuid4().hex[:8]
 
     @asynccontextmanager
-    async def connected(agent: str) -> AsyncIterator[Client]:
+    async def connected(agent: str, tool: str = "notes") -> AsyncIterator[Client]:
         fields = {"x-agent-id": f"{agent}-{case}", "x-run-id": f"run-{agent}"}
         async with (
             httpx2.AsyncClient(headers=fields, timeout=20) as http,
-            Client(streamable_http_client(f"{gateway.url}/notes", http_client=http)) as client,
+            Client(streamable_http_client(f"{gateway.url}/{tool}", http_client=http)) as client,
         ):
             yield client
 
@@ -118,6 +122,20 @@ async def test_a_stale_write_is_a_result_that_tells_what_changed(connect: Connec
         assert "Read it again" in said(refused)
         assert await read(other, name) == "milk\nbread"
         assert not (await write(other, name, "beer")).is_error
+
+
+async def test_a_merge_is_told_to_the_model_in_the_result(connect: Connect, name: str) -> None:
+    async with connect("one", "merging") as one, connect("other", "merging") as other:
+        await create(one, name, "milk\n-\neggs")
+        assert await read(other, name) == "milk\n-\neggs"
+        assert not (await write(one, name, "milk\n-\ntwelve eggs")).is_error
+        merged = await write(other, name, "oat milk\n-\neggs")
+        assert not merged.is_error
+        assert "Note of the gateway: merging/note://" in said(merged)
+        assert "was merged with a change of one-" in said(merged)
+        assert merged.meta is not None
+        assert len(merged.meta["toolgate/notes"]) == 1
+        assert await read(other, name) == "oat milk\n-\ntwelve eggs"
 
 
 async def test_what_an_agent_has_only_seen_a_part_of_it_does_not_write(connect: Connect, name: str) -> None:
