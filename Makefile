@@ -81,7 +81,7 @@ include deploy/release/release.mk
 include helm/helm.mk
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/out
+	rm -rf $(VENV) .venv-* .tools build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/out
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -97,6 +97,10 @@ WAYS: dict[str, tuple[Callable[[Pod], object], str]] = {
     "the node's network": (lambda pod: pod["spec"].update(hostNetwork=True), "node's network"),
     "the node's processes": (lambda pod: pod["spec"].update(hostPID=True), "node's network"),
     "shared processes": (lambda pod: pod["spec"].update(shareProcessNamespace=True), "node's network"),
+    "its processes later": (
+        lambda pod: pod["spec"].update(ephemeralContainers=[{**_as(1000), "targetContainerName": "toolgate"}]),
+        "share no processes",
+    ),
     "its user": (lambda pod: agent(pod)["securityContext"].update(runAsUser=UID), "runs as user"),
     "its user at first": (
         lambda pod: pod["spec"]["initContainers"][2].update(securityContext=_as(UID)["securityContext"]),
