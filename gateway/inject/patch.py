@@ -39,21 +39,29 @@ def injection(pod: Mapping[str, Any], namespace: str, settings: InjectSettings) 
         if settings.allow_opt_out:
             return Injection()
         warnings = (f"toolgate: the annotation {INJECT} says false, which is not allowed here",)
-    if (spec.get("os") or {}).get("name", "linux") != "linux":
+    if not _runs_linux(spec):
         return Injection(warnings=(*warnings, "toolgate: there is no gateway for pods that do not run Linux"))
-    name = annotations.get(PROFILE, "default")
-    profile = settings.profiles.get(name)
+    profile = settings.profiles.get(annotations.get(PROFILE, "default"))
     if profile is None:
-        known = ", ".join(settings.profiles)
-        return Injection(denied=f"the annotation {PROFILE} names {name!r}; there are: {known}")
-    if wrong := _wrong(spec, settings):
+        return Injection(denied=_no_profile(annotations.get(PROFILE), settings))
+    there = [one for one in _listed(spec, "initContainers") if one.get("name") == SIDECAR]
+    if wrong := _wrong(spec, settings) or (_not_ours(there, spec, settings, profile) if there else _taken(spec)):
         return Injection(denied=wrong)
-    if any(one.get("name") == SIDECAR for one in _listed(spec, "initContainers")):
+    if there:
         return Injection(warnings=warnings)
-    if taken := _taken(spec):
-        return Injection(denied=taken)
     patch = (*_added(pod, spec, settings, profile), *_led(spec, profile))
     return Injection(patch, (*warnings, *_ways_around(spec, profile)))
+
+
+def _runs_linux(spec: Mapping[str, Any]) -> bool:
+    """Others cannot run on a node of Linux, whatever they do there: the kubelet and the scheduler see to that."""
+    systems = (spec.get("os") or {}).get("name"), (spec.get("nodeSelector") or {}).get("kubernetes.io/os")
+    return all(system in (None, "linux") for system in systems)
+
+
+def _no_profile(name: str | None, settings: InjectSettings) -> str:
+    said = f"says {name!r}" if name is not None else "is not there, and there is no profile default"
+    return f"the annotation {PROFILE} {said}; profiles are: {', '.join(settings.profiles)}"
 
 
 def _wrong(spec: Mapping[str, Any], settings: InjectSettings) -> str:
@@ -67,13 +75,28 @@ def _wrong(spec: Mapping[str, Any], settings: InjectSettings) -> str:
         user = (one.get("securityContext") or {}).get("runAsUser", pod_user)
         if user == settings.uid:
             return f"container {one.get('name')!r} runs as user {user}, which is the gateway's; set another runAsUser"
-    for one in _listed(spec, "initContainers"):
-        ours = one.get("restartPolicy") == "Always" and one.get("args") == ARGS and not one.get("command")
-        if one.get("name") == SIDECAR and not ours:
-            return f"the init container {SIDECAR!r} is not the one that is injected; take it out"
+        if any(str(mount.get("name", "")).startswith(PREFIX) for mount in _listed(one, "volumeMounts")):
+            return f"container {one.get('name')!r} mounts a volume whose name begins with {PREFIX}, as the gateway's do"
     if any(one.get("name") in (SIDECAR, REDIRECT) for one in _listed(spec, "containers")):
         return f"containers cannot be called {SIDECAR!r} or {REDIRECT!r}; these names are the gateway's"
     return ""
+
+
+def _not_ours(there: Sequence[Json], spec: Mapping[str, Any], settings: InjectSettings, profile: Profile) -> str:
+    """Why what the pod calls its gateway is none; empty where it is the one that is injected. Of a pod that is looked
+    at again, or that somebody has copied; servers and other webhooks may have added to it. The guard looks closer."""
+    maps = {one.get("name"): (one.get("configMap") or {}).get("name") for one in _listed(spec, "volumes")}
+    one = there[0]
+    alike = (
+        len(there) == 1
+        and not one.get("command")
+        and (one.get("restartPolicy"), one.get("args"), one.get("image")) == ("Always", ARGS, settings.image)
+        and (one.get("securityContext") or {}).get("runAsUser") == settings.uid
+        and (maps.get(f"{PREFIX}config"), maps.get(f"{PREFIX}policies")) == (profile.config, profile.policies)
+    )
+    return (
+        "" if alike else f"the init container {SIDECAR!r} is not the one that is injected; take it and its volumes out"
+    )
 
 
 def _taken(spec: Mapping[str, Any]) -> str:
@@ -124,13 +147,13 @@ def _led(spec: Mapping[str, Any], profile: Profile) -> Iterator[Json]:
 def _ways_around(spec: Mapping[str, Any], profile: Profile) -> Iterator[str]:
     """What of the pod leads elsewhere than to its gateway."""
     meant = {variable.name: variable.value for variable in profile.agent_env}
+    if spec.get("hostPID") or spec.get("shareProcessNamespace"):
+        yield "toolgate: containers see each other's processes; what the gateway holds is less safe"
     for one in _containers(spec):
         for variable in _listed(one, "env"):
             name = variable.get("name")
             if name in meant and variable.get("value") != meant[name]:
                 yield f"toolgate: container {one.get('name')!r} sets {name} itself, which may not lead to the gateway"
-    if spec.get("hostPID") or spec.get("shareProcessNamespace"):
-        yield "toolgate: containers see each other's processes; what the gateway holds is less safe"
 
 
 def _containers(spec: Mapping[str, Any]) -> list[Json]:
@@ -138,7 +161,7 @@ def _containers(spec: Mapping[str, Any]) -> list[Json]:
 
 
 def _listed(holder: Mapping[str, Any], field: str) -> Sequence[Json]:
-    return [one for one in holder.get(field) or () if isinstance(one, dict)]
+    return holder.get(field) or ()
 
 
 def _add(path: str, value: object) -> Json:

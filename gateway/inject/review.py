@@ -6,19 +6,36 @@ from base64 import b64encode
 from typing import Any
 
 import orjson
+from msgspec import Struct
 
-from gateway.inject.patch import Injection, injection
+from gateway.inject.patch import PROFILE, Injection, injection
 from gateway.inject.settings import InjectSettings
+from gateway.policy.guards import short
 
 _VERSION = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}
+_MOST_WARNINGS, _LONGEST = 16, 250
+"""What an API server passes on is 4096 bytes in all, and 256 of each (admission.k8s.io/v1)."""
 
 
 class NoReviewError(ValueError):
     """What came is no AdmissionReview that can be answered."""
 
 
-def answer(body: bytes, settings: InjectSettings) -> tuple[dict[str, Any], Injection]:
-    """The review with its response, and what became of the pod. What is no new pod is let pass as it is.
+class Answer(Struct, frozen=True):
+    """The review with its response, what became of the pod, and what a log says of it."""
+
+    review: dict[str, Any]
+    made: Injection
+    about: dict[str, Any]
+
+    @property
+    def outcome(self) -> str:
+        """injected, denied, or left as it is."""
+        return "denied" if self.made.denied else "injected" if self.made.patch else "left"
+
+
+def answer(body: bytes, settings: InjectSettings) -> Answer:
+    """What the API server is answered. What is no new pod is let pass as it is.
 
     Raises:
         NoReviewError: it is no review; there is no uid that could be answered.
@@ -35,8 +52,23 @@ def answer(body: bytes, settings: InjectSettings) -> tuple[dict[str, Any], Injec
     if made.patch:
         response |= {"patchType": "JSONPatch", "patch": b64encode(orjson.dumps(made.patch)).decode()}
     if made.warnings:
-        response["warnings"] = [warning[:250] for warning in made.warnings]
-    return {**_VERSION, "response": response}, made
+        response["warnings"] = [warning[:_LONGEST] for warning in made.warnings[:_MOST_WARNINGS]]
+    return Answer({**_VERSION, "response": response}, made, _about(request))
+
+
+def _about(request: dict[str, Any]) -> dict[str, Any]:
+    """Which pod it is; one that is made by a controller has no name yet, only the beginning of it."""
+    pod = request.get("object")
+    metadata = pod.get("metadata") if isinstance(pod, dict) else None
+    metadata = metadata if isinstance(metadata, dict) else {}
+    annotations = metadata.get("annotations")
+    told = {
+        "namespace": request.get("namespace"),
+        "pod": request.get("name") or metadata.get("name") or metadata.get("generateName"),
+        "profile": annotations.get(PROFILE) if isinstance(annotations, dict) else None,
+        "uid": request["uid"],
+    }
+    return {key: short(str(value)) for key, value in told.items() if value}
 
 
 def _injection(pod: Any, namespace: str, settings: InjectSettings) -> Injection:
