@@ -69,10 +69,11 @@ test-otlp: $(DEV_STAMP) .venv-phoenix/.installed ## spans of real calls in a col
 	PYTHONWARNINGS=ignore .venv-phoenix/bin/python -m pip install --quiet --disable-pip-version-check 'arize-phoenix>=20'
 	@touch $@
 
-schemas: $(DEV_STAMP) ## write docs/schema/*.json from the models
+schemas: $(DEV_STAMP) ## write docs/schema/*.json from the models, and the chart's from those
 	$(BIN)/toolgate schema config > docs/schema/config.schema.json
 	$(BIN)/toolgate schema policy > docs/schema/policy.schema.json
 	$(BIN)/toolgate schema test > docs/schema/test.schema.json
+	$(BIN)/python helm/generate.py
 
 screenshots: $(DEV_STAMP) ## write docs/img/console-*.png: a real gateway, a bad night, a real browser
 	$(BIN)/python -m tests.console.screenshots

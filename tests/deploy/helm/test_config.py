@@ -8,13 +8,19 @@ import pytest
 
 from gateway.config.load import attempt
 
-from .chart import Rendered
+from .chart import VALUES, Rendered
 from .mounted import config_in
 
 
-def test_toolgate_check_finds_no_mistake(rendered: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if rendered.sidecar or rendered.values.get("existingConfigMap"):
-        pytest.skip("the configuration is not in a Deployment, or not the chart's")
+OWN = [name for name in VALUES if not name.startswith("sidecar") and name != "existing"]
+"""What has its configuration in a Deployment; test_injection.py is about sidecars."""
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_toolgate_check_finds_no_mistake(
+    name: str, everything: dict[str, Rendered], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = everything[name]
     spec = rendered.one("Deployment")["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     for variable in container.get("env", []):
