@@ -11,7 +11,6 @@ from gateway.config.load import attempt
 from .chart import VALUES, Rendered
 from .mounted import config_in
 
-
 OWN = [name for name in VALUES if not name.startswith("sidecar") and name != "existing"]
 """What has its configuration in a Deployment; test_injection.py is about sidecars."""
 
