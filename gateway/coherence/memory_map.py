@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.coherence.answers import Hears
-from gateway.coherence.declared import Declared
+from gateway.coherence.declared import Declared, DeclaredRead, DeclaredWrite
 from gateway.coherence.reads import Reading
-from gateway.coherence.selectors import About
+from gateway.coherence.selectors import NO_PATH, About
 from gateway.coherence.writes import Writing
 from gateway.model import Answered, Call, Fields, How, Learnt, Outcome, Touch
+
+_Entry = tuple[DeclaredRead | DeclaredWrite | None, Mapping[str, str]]
+_NOTHING: _Entry = (None, NO_PATH)
+_MOST, _LONGEST = 1024, 512
+"""Requests whose entry is remembered, and how long they may be: agents choose them."""
 
 
 class ToolMemory:
@@ -22,6 +27,7 @@ class ToolMemory:
     def __init__(self, declared: Declared, hears: Hears) -> None:
         """``hears`` reads answers of the tool's protocol."""
         self.declared, self._hears = declared, hears
+        self._known: dict[tuple[str, str, str], _Entry] = {}
 
     def touches(self, call: Call) -> tuple[Touch, ...]:
         """What the call touches, as far as its arguments tell. Raises Refused where a write's key cannot be told."""
@@ -83,20 +89,31 @@ class ToolMemory:
         return () if writing is None else writing.conditions()
 
     def _writing(self, call: Call) -> Writing | None:
-        if call.implied:
-            return None
-        for declared in self.declared.writes:
-            path = declared.operations.match(call)
-            if path is not None:
-                return Writing(self.declared.name, declared, About(call, path))
-        return None
+        declared, path = self._declared_for(call)
+        return Writing(self.declared.name, declared, About(call, path)) if type(declared) is DeclaredWrite else None
 
     def _reading(self, call: Call) -> Reading | None:
-        if call.implied:
-            return None
+        declared, path = self._declared_for(call)
+        return Reading(self.declared.name, declared, About(call, path)) if type(declared) is DeclaredRead else None
+
+    def _declared_for(self, call: Call) -> _Entry:
+        """The entry that is about the call, and the values of the names in its path."""
+        key = (call.request.method, call.operation, call.target)
+        entry = self._known.get(key)
+        if entry is None:
+            entry = self._look_up(call)
+            if len(call.operation) + len(call.target) <= _LONGEST:
+                if len(self._known) >= _MOST:
+                    self._known.clear()
+                self._known[key] = entry
+        return _NOTHING if call.implied else entry
+
+    def _look_up(self, call: Call) -> _Entry:
+        for write in self.declared.writes:
+            if (path := write.operations.match(call)) is not None:
+                return write, path
         method = "GET" if call.request.method == "HEAD" else ""
-        for declared in self.declared.reads:
-            path = declared.operations.match(call, method)
-            if path is not None:
-                return Reading(self.declared.name, declared, About(call, path))
-        return None
+        for read in self.declared.reads:
+            if (path := read.operations.match(call, method)) is not None:
+                return read, path
+        return _NOTHING

@@ -68,8 +68,11 @@ class Selector:
 
     def of(self, about: About) -> Any:
         """Its value as plain Python; MISSING where it has none."""
-        if self.member:
-            return self._followed(_READERS[self.member[0]](about))
+        member = self.member
+        if member:
+            if len(member) == 2 and member[0] == "args" and member[1] in about.path:
+                return about.path[member[1]]
+            return self._followed(_READERS[member[0]](about))
         bindings = {}
         for name in self.references:
             reader = _READERS.get(name)

@@ -71,6 +71,15 @@ def test_spellings_that_servers_take_for_the_same_path_are_the_same_key(target: 
     assert memory(NOTES).touches(http_call("PUT", target)) == (Touch("notes", "7", writes=True),)
 
 
+def test_requests_that_agents_make_up_fill_no_memory() -> None:
+    made = memory(NOTES)
+    for number in range(3000):
+        assert made.touches(http_call("GET", f"/notes/{number}"))[0].key == str(number)
+    made.touches(http_call("GET", "/notes/" + "x" * 5000))
+    assert len(made._known) <= 1024
+    assert max(len(target) for _, _, target in made._known) < 512
+
+
 def test_a_name_in_the_path_wins_over_an_argument_of_that_name() -> None:
     assert memory(NOTES).touches(http_call("PUT", "/notes/7", id="8"))[0].key == "7"
 
