@@ -15,6 +15,7 @@ from gateway.cli.demo import demo
 from gateway.cli.explain import explain
 from gateway.cli.hash_key import hash_key
 from gateway.cli.health import health
+from gateway.cli.inject import inject
 from gateway.cli.mcp import mcp
 from gateway.cli.memory import memory
 from gateway.cli.pools import pools
@@ -40,7 +41,7 @@ def toolgate() -> None:
 _COMMANDS = (
     *(run, health, check, test, explain, replay, shadow, calls, runs, tail, quarantine, breakers, budgets, pools),
     *(approvals, memory),
-    *(suggest, schema, hash_key, demo, mcp, tools, verify, audit, redirect),
+    *(suggest, schema, hash_key, demo, mcp, tools, verify, audit, redirect, inject),
 )
 for command in _COMMANDS:
     toolgate.add_command(command)

@@ -14,8 +14,6 @@ import orjson
 
 from gateway.errors import ToolgateError
 
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where a pod has its token, the authority of the API server, and its namespace."""
 PATIENCE = 10.0
 """Seconds for an answer."""
 MOST_BYTES = 4 << 20
@@ -35,12 +33,13 @@ class NotAsThoughtError(KubeError):
 
 
 class Kube:
-    """Asks the API server by the service account in the folder ``account``; its token is read each time, as it rotates.
+    """Asks the API server by the service account in the folder ``account`` (token, ca.crt, namespace); the token is
+    read each time, as it rotates.
 
     The server is where Kubernetes tells each container (KUBERNETES_SERVICE_HOST and _PORT).
     """
 
-    def __init__(self, account: Path = ACCOUNT, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, account: Path, environment: Mapping[str, str] = os.environ) -> None:
         host = environment.get("KUBERNETES_SERVICE_HOST", "kubernetes.default.svc")
         port = environment.get("KUBERNETES_SERVICE_PORT", "443")
         self._url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"

@@ -25,6 +25,11 @@ class SelfIssued(Model):
     secret: Name = Field(description="Secret that keeps authority, certificate and key; made where it is missing.")
     service: Name = Field(description="Service by which the API server reaches the injector.")
     webhook: Name = Field(description="MutatingWebhookConfiguration that is told the authority (caBundle).")
+    account: Path = Field(
+        default=Path("/var/run/secrets/kubernetes.io/serviceaccount"),
+        description="Folder with token, ca.crt and namespace, by which the API server is asked.",
+        strict=False,
+    )
 
 
 class CertificateFiles(Model):
