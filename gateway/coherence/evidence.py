@@ -7,13 +7,14 @@ and once more as ``strong`` where it is strong, since only such a one may stand 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gateway.coherence.declared import VersionBy
 from gateway.coherence.selectors import About, Selector
 from gateway.coherence.values import LONGEST_VERSION, digest_of, version_of
 from gateway.model import Answered
 
+Digest = Callable[[], Mapping[str, str]]
 _TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
@@ -31,20 +32,18 @@ def field(answered: Answered, name: bytes) -> str:
     return values[0].decode("latin-1").strip() if len(values) == 1 else ""
 
 
-def versions_of(
-    by: Sequence[VersionBy] | None, about: About, answered: Answered, digest: Mapping[str, str]
-) -> dict[str, str]:
+def versions_of(by: Sequence[VersionBy] | None, about: About, answered: Answered, digest: Digest) -> dict[str, str]:
     """The versions in an answer, by what its memory says of them (None: ETag, where there is none the digest).
-    ``digest`` is that of what stands there, where it is known."""
+    ``digest`` gives that of what stands there, where it is known."""
     if by is None:
-        return tag_versions(field(answered, b"etag")) or dict(digest)
+        return tag_versions(field(answered, b"etag")) or dict(digest())
     found: dict[str, str] = {}
     for each in by:
         found |= _version(each, about, answered, digest)
     return found
 
 
-def _version(by: VersionBy, about: About, answered: Answered, digest: Mapping[str, str]) -> Mapping[str, str]:
+def _version(by: VersionBy, about: About, answered: Answered, digest: Digest) -> Mapping[str, str]:
     if isinstance(by, Selector):
         version = version_of(by.of(about))
         return {} if version is None else {"version": version}
@@ -52,8 +51,13 @@ def _version(by: VersionBy, about: About, answered: Answered, digest: Mapping[st
         return tag_versions(field(answered, b"etag"))
     if by == "last-modified":  # it counts seconds, in which a key may change twice
         since = field(answered, b"last-modified")[:LONGEST_VERSION]
-        return {"last-modified": since, **digest} if since else digest
-    return digest
+        return {"last-modified": since, **digest()} if since else digest()
+    return digest()
+
+
+def nothing() -> Mapping[str, str]:
+    """The digest of what is not known."""
+    return {}
 
 
 def digest_by(label: str, text: str | None) -> dict[str, str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from msgspec import Struct
 
 from gateway.coherence.answers import MISSING, Hears, Said
 from gateway.coherence.conditions import asked_for
 from gateway.coherence.declared import DeclaredRead
-from gateway.coherence.evidence import digest_by, field, versions_of
+from gateway.coherence.evidence import Digest, digest_by, field, nothing, versions_of
 from gateway.coherence.selectors import About, Selector
 from gateway.coherence.values import MOST_ENTRIES, digest_of_bytes, kept, keys_of, text_of
 from gateway.model import Answered, Learnt
@@ -81,20 +82,21 @@ class Told(Struct, frozen=True):
             yield Learnt((self.reading.memory, keys[0]), versions, whole=self._whole())
 
     def _whole(self) -> bool:
-        partial = self.reading.declared.partial
-        if isinstance(partial, Selector):
-            partial = partial.of(self.about) is not False
-        return not partial and self.about.call.request.method != "HEAD"
+        part = self.reading.declared.partial
+        if isinstance(part, Selector):
+            part = part.of(self.about) is not False
+        return not part and self.about.call.request.method != "HEAD"
 
     def _result(self, keys: Sequence[str]) -> Iterator[Learnt]:
         """The answer is about one key; or about several, and nobody can tell which of it is about which."""
         declared, about = self.reading.declared, self.about
         part = self.answered.status == _PART or field(self.answered, b"content-range") != ""
-        text, digest = None, {}
+        text: str | None = None
+        digest: Digest = nothing
         if len(keys) == 1 and not part and about.call.request.method != "HEAD":
             text = text_of(self.said.value if declared.value is None else declared.value.of(about))
             if isinstance(declared.partial, bool) or self._whole():
-                digest = self._digest(text)
+                digest = partial(self._digest, text)
         versions = versions_of(declared.versions, about, self.answered, digest) if len(keys) == 1 else {}
         whole = self._whole() and not part
         for key in keys:
@@ -115,7 +117,7 @@ class Told(Struct, frozen=True):
         for entry in entries[:MOST_ENTRIES] if isinstance(entries, list) else ():
             one = About(about.call, about.path, self.answered, self.said, entry)
             text = text_of(entry if declared.value is None else declared.value.of(one))
-            digest = digest_by(declared.label, text)
+            digest = partial(digest_by, declared.label, text)
             if declared.value is None:  # an entry is not written as what stands there by itself
                 text = None
             versions = versions_of(declared.versions or ("digest",), one, self.answered, digest)

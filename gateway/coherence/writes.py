@@ -12,7 +12,7 @@ from gateway.coherence import structure
 from gateway.coherence.answers import MISSING, Hears, Said
 from gateway.coherence.conditions import asked_for_match, conditions_of, guards_itself, has_own
 from gateway.coherence.declared import DeclaredWrite
-from gateway.coherence.evidence import field, versions_of
+from gateway.coherence.evidence import field, nothing, versions_of
 from gateway.coherence.selectors import About
 from gateway.coherence.values import MOST_KEYS, kept, keys_of, text_of
 from gateway.errors import Refused
@@ -137,7 +137,7 @@ class Writing(Struct, frozen=True):
         keys = keys_of(self.declared.key.of(about))
         if len(keys) != 1:
             return tuple([Learnt((self.memory, key)) for key in keys])
-        versions = {} if self.deletes else versions_of(self.declared.versions, about, answered, {})
+        versions = {} if self.deletes else versions_of(self.declared.versions, about, answered, nothing)
         return (Learnt((self.memory, keys[0]), versions, None if self.deletes else kept(self.ours())),)
 
     def ours(self) -> str | None:
