@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from .harness.gateway import Gateway, call, problem_of
+from .harness.gateway import ALL, Gateway, call, problem_of
 from .harness.http1 import Message
-from .harness.net import PATIENCE
+from .harness.net import PATIENCE, eventually
 from .harness.notes import Notes
 
 NOTES = {
@@ -310,3 +310,15 @@ def test_what_a_call_did_with_a_memory_is_in_its_record(
     answer = agent.read("recorded")
     record: dict[str, Any] = gateway.trace(answer.get("x-toolgate-call"))
     assert "recorded" in json.dumps(record["memory"])
+
+
+def test_what_is_known_outlives_a_new_version(agents: Callable[..., Agent], naive: Notes, gateway: Gateway) -> None:
+    naive.put("kept", "text")
+    reader, other = agents("reader"), agents("other")
+    reader.text("kept")
+    other.text("kept")
+    before = gateway.ready()["policy_version"]
+    gateway.policy_file.write_text(ALL.replace("everyone", "all-the-same"))
+    eventually(lambda: gateway.ready()["policy_version"] != before, what="the new version")
+    assert reader.write("kept", "new").status == 200
+    problem_of(other.write("kept", "newer"), "memory_stale", 412)
