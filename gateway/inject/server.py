@@ -26,7 +26,7 @@ from gateway.inject.settings import InjectSettings, read_settings
 from gateway.inject.tally import Tally, registry_of
 from gateway.inject.webhook import Webhook, probes
 
-LOOK = 2.0
+LOOK = 1.0
 """Seconds between two looks at files, and at an API server that did not answer."""
 ROUND = 10.0
 """Seconds between two looks at the API server: so long the webhook may be without its authority, where somebody takes
