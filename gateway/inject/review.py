@@ -73,8 +73,10 @@ def _about(request: dict[str, Any]) -> dict[str, Any]:
 
 def _injection(pod: Any, namespace: str, settings: InjectSettings) -> Injection:
     """Fails closed: a pod that is not as pods are gets no gateway, and is not let pass without."""
-    if not isinstance(pod, dict):
+    if not isinstance(pod, dict) or not isinstance(pod.get("spec"), dict):
         return Injection(denied="the request has no pod in it")
+    if not isinstance(pod.get("metadata"), dict | None):
+        return Injection(denied="the pod cannot be read: its metadata are none")
     try:
         return injection(pod, namespace, settings)
     except (TypeError, AttributeError, KeyError, ValueError) as error:
