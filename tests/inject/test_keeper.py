@@ -152,7 +152,7 @@ async def test_a_webhook_that_is_not_there_or_somebody_elses_is_told() -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_whatever_the_order_the_api_server_believes_what_is_served(data: st.DataObject) -> None:
-    """Replicas look at any time, also at once, and for weeks not at all."""
+    """Replicas look at any time, also at once, for weeks not at all, and begin anew."""
 
     async def play() -> None:
         cluster = Cluster(3, data.draw(st.randoms(use_true_random=False)))
@@ -161,6 +161,8 @@ def test_whatever_the_order_the_api_server_believes_what_is_served(data: st.Data
         for _ in range(data.draw(st.integers(1, 8))):
             cluster.now += data.draw(st.sampled_from([DAY / 24, DAY * 10, DAY * 25]))
             looking = data.draw(st.sets(st.integers(0, 2), min_size=1))
+            for number in data.draw(st.sets(st.sampled_from(sorted(looking)))):
+                cluster.replicas[number] = Replica(cluster)
             await asyncio.gather(*[cluster.replicas[number].look() for number in looking])
             seen |= dict.fromkeys(looking, cluster.now)
             for number, replica in enumerate(cluster.replicas):
