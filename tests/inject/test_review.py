@@ -124,7 +124,7 @@ def test_what_is_no_new_pod_is_let_pass(request_: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "thing",
     [
-        None, [], "pod", 7, {}, {"spec": []}, {"spec": "x"}, {"metadata": [], "spec": {}}, {"spec": {"containers": [1]}},
+        None, [], "pod", {}, {"spec": [1]}, {"spec": ""}, {"metadata": [], "spec": {}}, {"spec": {"containers": [1]}},
         {"metadata": {"annotations": ["x"]}, "spec": {}}, {"metadata": {"annotations": {PROFILE: {}}}, "spec": {}},
         {"spec": {"containers": {"a": 1}}}, {"spec": {"initContainers": [None]}}, {"spec": {"volumes": [7]}},
         {"spec": {"containers": [{"env": ["x"]}]}}, {"spec": {"securityContext": "root"}},
