@@ -12,7 +12,7 @@ from gateway.cli.explanation import explanation_of, refused_early
 from gateway.config.load import Loaded
 from gateway.model import Refusal
 from gateway.policy.tokens import chains, literal, tokenize
-from gateway.rehearse.needs import HEADERS
+from gateway.rehearse.needs import HEADERS, MEMORY
 from gateway.rehearse.rebuild import Rebuilder
 from gateway.rehearse.records import Record
 from gateway.rehearse.stage import Stage
@@ -22,7 +22,7 @@ OF_RUNS = ("run.cost_usd", "run.labels", "run.steps", "run.errors_in_row", "run.
 """What a record does not tell of its run."""
 
 
-_NEVER_KEPT = frozenset({"agent.claims", "guardrail"})
+_NEVER_KEPT = frozenset({"agent.claims", "guardrail", "run.drift", *MEMORY})
 """What records lack in most cases, which is told only where some rule reads it."""
 
 
