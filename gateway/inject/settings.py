@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from gateway.config.documents import read_documents
 from gateway.config.fields import Listed, ListenAddress, Model
@@ -15,8 +16,22 @@ from gateway.config.model_errors import mistakes
 from gateway.errors import ConfigError, Problem
 
 Port = Annotated[int, Field(ge=1, le=65535)]
-Name = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
 _SYSTEM = ("kube-system", "kube-public", "kube-node-lease")
+
+
+def _name(value: str) -> str:
+    if len(value) > 253 or not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", value):
+        raise ValueError(f"not a name in Kubernetes: {value!r}; write lower-case letters, digits, '-' and '.'")
+    return value
+
+
+def _variable_name(value: str) -> str:
+    if not re.fullmatch(r"[-._a-zA-Z][-._a-zA-Z0-9]*", value):
+        raise ValueError(f"not a variable: {value!r}; write letters, digits, '_', '-' and '.', no digit first")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
 
 
 class SelfIssued(Model):
@@ -73,7 +88,7 @@ class Token(Model):
 class Variable(Model):
     """An environment variable, as of a container."""
 
-    name: str = Field(min_length=1, pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$", description="Its name.")
+    name: Annotated[str, AfterValidator(_variable_name)] = Field(description="Its name.")
     value: str | None = Field(default=None, description="Its value.")
     value_from: dict[str, Any] | None = Field(default=None, alias="valueFrom", description="Where its value is.")
 
