@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.model import Call, FlowLabels, Mode, Run, Spoke, Verdict
+from gateway.model import Call, Change, FlowLabels, Glance, How, Mode, Run, Seen, Spoke, Standing, Touch, Verdict
 from gateway.policy import rules as rules_module
 from gateway.policy.book import PolicyBook
 from gateway.policy.engine import EXPANDED_CAP
@@ -278,6 +278,16 @@ OF_THE_CALL = {
     "run.task": '""',
     "flow.unproven": '["args.to"]',
     "flow.planted": "[]",
+    "run.drift": '["notes/plan"]',
+    "run.unverified": "[]",
+    "memory.name": '"notes"',
+    "memory.key": '"plan"',
+    "memory.writes": "true",
+    "memory.read": "true",
+    "memory.stale": "true",
+    "memory.old": "false",
+    "memory.age": "30.25",
+    "memory.changed_by": '"bob"',
 }
 
 
@@ -317,7 +327,11 @@ def test_every_variable_is_what_the_call_says(phase: str, facts: dict[str, Any],
     )
     flows = (FlowLabels(("POST *",), ("private",), "external", ("args.to",)),)
     agent, tool = structs.replace(call.agent, claims={"team": "pay"}), structs.replace(call.tool, flows=flows)
-    call = structs.replace(call, facts=told, run=run, agent=agent, tool=tool, at=1782907200.25)
+    standing = Standing((Change("c1", How.FOUND), Change("c2", How.WRITTEN, "bob")))
+    found = (Glance(Touch("notes", "plan", writes=True), standing, Seen("c1", 1782907170.0)),)
+    call = structs.replace(
+        call, facts=told, run=run, agent=agent, tool=tool, at=1782907200.25, glances=found, drift=("notes/plan",)
+    )
     rules = [
         {"name": f"r{number}", "when": f"{name} == {text}", "then": "deny", "phase": phase}
         for number, (name, text) in enumerate(conditions.items())
