@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.inject.settings import InjectSettings, Profile
-from gateway.inject.sidecar import ARGS, PREFIX, REDIRECT, SIDECAR, redirect, sidecar, volumes, written
+from gateway.inject.sidecar import PREFIX, REDIRECT, SIDECAR, redirect, sidecar, volumes, written
 
 INJECT, PROFILE, INJECTED = "toolgate.dev/inject", "toolgate.dev/profile", "toolgate.dev/injected"
 _MIRROR = "kubernetes.io/config.mirror"
@@ -44,8 +44,8 @@ def injection(pod: Mapping[str, Any], namespace: str, settings: InjectSettings) 
     profile = settings.profiles.get(annotations.get(PROFILE, "default"))
     if profile is None:
         return Injection(denied=_no_profile(annotations.get(PROFILE), settings))
-    there = [one for one in _listed(spec, "initContainers") if one.get("name") == SIDECAR]
-    if wrong := _wrong(spec, settings) or (_not_ours(there, spec, settings, profile) if there else _taken(spec)):
+    there = any(one.get("name") == SIDECAR for one in _listed(spec, "initContainers"))
+    if wrong := _wrong(spec, settings) or (_not_ours(spec, settings, profile) if there else _taken(spec)):
         return Injection(denied=wrong)
     if there:
         return Injection(warnings=warnings)
@@ -82,21 +82,22 @@ def _wrong(spec: Mapping[str, Any], settings: InjectSettings) -> str:
     return ""
 
 
-def _not_ours(there: Sequence[Json], spec: Mapping[str, Any], settings: InjectSettings, profile: Profile) -> str:
+def _not_ours(spec: Mapping[str, Any], settings: InjectSettings, profile: Profile) -> str:
     """Why what the pod calls its gateway is none; empty where it is the one that is injected. Of a pod that is looked
     at again, or that somebody has copied; servers and other webhooks may have added to it. The guard looks closer."""
     maps = {one.get("name"): (one.get("configMap") or {}).get("name") for one in _listed(spec, "volumes")}
-    one = there[0]
-    alike = (
-        len(there) == 1
-        and not one.get("command")
-        and (one.get("restartPolicy"), one.get("args"), one.get("image")) == ("Always", ARGS, settings.image)
-        and (one.get("securityContext") or {}).get("runAsUser") == settings.uid
-        and (maps.get(f"{PREFIX}config"), maps.get(f"{PREFIX}policies")) == (profile.config, profile.policies)
-    )
-    return (
-        "" if alike else f"the init container {SIDECAR!r} is not the one that is injected; take it and its volumes out"
-    )
+    found = [one for one in _listed(spec, "initContainers") if one.get("name") in (SIDECAR, REDIRECT)]
+    meant = [*([redirect(settings)] if profile.redirect else []), sidecar(settings, profile)]
+    alike = len(found) == len(meant) and all(map(_alike, found, meant))
+    if alike and (maps.get(f"{PREFIX}config"), maps.get(f"{PREFIX}policies")) == (profile.config, profile.policies):
+        return ""
+    return f"the init container {SIDECAR!r} is not the one that is injected; take it and its volumes out"
+
+
+def _alike(one: Json, meant: Json) -> bool:
+    user = (one.get("securityContext") or {}).get("runAsUser")
+    same = all(one.get(key) == meant.get(key) for key in ("name", "image", "args", "restartPolicy"))
+    return same and not one.get("command") and user == meant["securityContext"]["runAsUser"]
 
 
 def _taken(spec: Mapping[str, Any]) -> str:

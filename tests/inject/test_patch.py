@@ -221,6 +221,15 @@ def test_a_gateway_with_files_of_the_pods_own_is_denied() -> None:
     assert "not the one that is injected" in injected(made).denied
 
 
+@pytest.mark.parametrize("change", [{"image": "evil:1"}, {"command": ["sh"]}, {"args": ["redirect", "remove"]}])
+def test_a_redirect_that_leads_elsewhere_is_denied(change: dict[str, Any]) -> None:
+    made = after(pod(profile="open"))
+    made["spec"]["initContainers"][0] |= change
+    assert "not the one that is injected" in injected(made).denied
+    made["spec"]["initContainers"].pop(0)
+    assert "not the one that is injected" in injected(made).denied, "there must be one"
+
+
 def test_two_gateways_are_one_too_many() -> None:
     made = forged({})
     made["spec"]["initContainers"] *= 2
