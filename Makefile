@@ -11,7 +11,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' gateway/__init__.py)
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit lint types contracts check bench bench-peers simulate agentdojo conformance fuzz test-otlp schemas screenshots clean
+.PHONY: help run test unit lint types contracts check bench bench-peers simulate memory-race agentdojo conformance fuzz test-otlp schemas screenshots clean
 .PHONY: lock dist sbom image test-dist test-image test-pythons
 
 help: ## list the targets
@@ -46,6 +46,9 @@ bench-peers: $(DEV_STAMP) ## side by side with LiteLLM, mitmproxy, Portkey, Cont
 
 simulate: $(DEV_STAMP) ## storms, outages, greedy agents, loops, money: with governors and without (see docs/governance.md)
 	$(BIN)/python -m benchmarks.simulate $(ARGS)
+
+memory-race: $(DEV_STAMP) ## agents that share a memory: what is lost undeclared and declared, and what that costs (see docs/memory.md)
+	$(BIN)/python -m benchmarks.coherence $(ARGS)
 
 agentdojo: $(STAMP) .venv-agentdojo/.installed ## hijacked agents behind the gateway, by AgentDojo's tasks (300 MB; see docs/agentdojo.md)
 	.venv-agentdojo/bin/python -m benchmarks.agentdojo --toolgate $(BIN)/toolgate $(ARGS)
