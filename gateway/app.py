@@ -25,7 +25,8 @@ from gateway.config.schema_identify import ListenTls
 from gateway.console.desk import Explain
 from gateway.core import Core
 from gateway.errors import ConfigError, Problem
-from gateway.model import Quarantine
+from gateway.execute.forward import Forwarder
+from gateway.model import Quarantine, Tool
 from gateway.observe.logs import RedactedFormatter
 from gateway.observe.redact import Redactor
 from gateway.operators import Operators
@@ -36,7 +37,9 @@ from gateway.replies import quarantined
 from gateway.stores.quarantines import covers
 from gateway.streets import Streets
 from gateway.understand.route import Router
+from gateway.wire.errands import Errands
 from gateway.wire.listener import Listener
+from gateway.wire.pool import Pool
 
 log = logging.getLogger("toolgate")
 
@@ -79,6 +82,7 @@ class App:
         self._certificate = parts.certificate_of(loaded)
         self._identities = parts.Identities()
         self._listening_tls = parts.listening_tls_of(loaded)
+        self._errands = Errands(self._way_to, time.monotonic)
         self._listener = Listener(self._pipeline(loaded), parts.limits_of(loaded.config.wire))
         self._listener.pools.doors |= self.core.memory.doors
         self.operators = Operators(
@@ -229,7 +233,11 @@ class App:
             tasks=core.tasks,
             standings=core.standings,
             coherence=core.state.coherence if remembers else None,
+            revalidation=self._errands if any(memory.revalidate for memory in loaded.memories.values()) else None,
         )
+
+    def _way_to(self, tool: Tool) -> tuple[Forwarder, Pool]:
+        return self._listener.way_to(tool)
 
     def _cut(self, quarantine: Quarantine) -> None:
         refused = quarantined(quarantine, time.time())

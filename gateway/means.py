@@ -22,6 +22,7 @@ from gateway.ports import (
     Pacer,
     Quarantines,
     Recorder,
+    Revalidation,
     Runs,
     Standings,
     Tasks,
@@ -64,6 +65,8 @@ class Means(Struct, frozen=True):
     tasks: Tasks | None = None
     coherence: Coherence | None = None
     """None: no tool is declared a memory, and no rule asks what has changed."""
+    revalidation: Revalidation | None = None
+    """None: what changes past the gateway is only found when somebody reads it."""
 
     def reply(self, refusal: Refusal, story: Story) -> Reply:
         """What the agent is told instead of an answer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -32,6 +32,7 @@ from gateway.model import (
     RateClaim,
     Ruling,
     Run,
+    Seen,
     Touch,
     Trace,
     Want,
@@ -307,6 +308,10 @@ class Coherence(Protocol):
     async def drift(self, call: Call) -> tuple[tuple[str, str], ...]:
         """Memory and key of all that the call's run has seen, and that does not stand so any more; bounded."""
 
+    async def held(self, call: Call, memories: Collection[str]) -> tuple[tuple[tuple[str, str], Seen], ...]:
+        """Memory and key of all in these memories that the call's run has seen, and that still stands so as far as is
+        known, with what it has seen of it; bounded."""
+
     async def claim(self, call: Call, glances: Sequence[Glance], seconds: float) -> None:
         """The call is about to write these keys, all or none; after so long without a word it counts as gone.
 
@@ -332,6 +337,28 @@ class Coherence(Protocol):
         """The answer of a call tells this; keys that no glance is of were named only by the answer, and count as seen
         where they have not changed since ``Call.edition``. ``mark`` is told the labels of what stands there, as soon as
         they are known."""
+
+
+class Errand(Struct, frozen=True):
+    """A GET of the gateway's own, for what a run has read before: a call that no agent makes and no rule judges."""
+
+    call: Call
+    lender: Lender | None = None
+    """Credentials of its tool."""
+
+
+class Revalidation(Protocol):
+    """Asks stores again whether what runs have seen still stands."""
+
+    def fresh(self, agent: str, place: tuple[str, str], change: str) -> bool:
+        """Whether it was found to stand so, for this agent, just now."""
+
+    def verified(self, agent: str, place: tuple[str, str], change: str) -> None:
+        """It has been found to stand so."""
+
+    async def ask(self, errands: Sequence[Errand]) -> Sequence[tuple[Answered, bytes] | None]:
+        """What is answered to each, all at once; None where that takes too long, fails, or is too long. Nothing is
+        raised."""
 
 
 class Shelf(Protocol):

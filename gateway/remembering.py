@@ -5,12 +5,13 @@ See ``coherence/steps.py`` for what makes this sound.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from functools import partial
 from typing import Any
 
 from msgspec import structs
 
+from gateway.coherence.again import again_of
 from gateway.coherence.late import Late, late, may_be_late, version_of
 from gateway.coherence.shape import MemoryMap
 from gateway.decide.conflicts import Conflicts
@@ -33,6 +34,7 @@ from gateway.model import (
     Refusal,
     Verdict,
 )
+from gateway.revalidating import revalidated
 from gateway.story import Story
 from gateway.street import Street
 
@@ -55,9 +57,9 @@ def remembered(means: Means, street: Street, call: Call, story: Story) -> Genera
         return call
     parts: list[Call] = []
     for part in call.parts:
-        looked = yield from _looked(means, street, part)
+        looked = yield from _looked(means, street, part, story)
         parts.append(looked)
-    call = yield from _looked(means, street, structs.replace(call, parts=tuple(parts)))
+    call = yield from _looked(means, street, structs.replace(call, parts=tuple(parts)), story)
     if street.conflicts is not None and not parts:
         call = _merged(street, street.conflicts, call, story)
     if parts:
@@ -67,21 +69,30 @@ def remembered(means: Means, street: Street, call: Call, story: Story) -> Genera
     return call
 
 
-def _looked(means: Means, street: Street, call: Call) -> Generator[Effect, Any, Call]:
+def _looked(means: Means, street: Street, call: Call, story: Story) -> Generator[Effect, Any, Call]:
     coherence, memory = means.coherence, street.memory
     touches = memory.touches(call) if memory is not None and not call.parts else ()
     hears = memory is not None and memory.hears(call)
     if coherence is None or not (touches or hears or street.drifts):
         return call
     edition, glances = 0, ()
+    changed: tuple[tuple[str, str], ...] = ()
+    unverified = changed
     try:
         if touches or hears:
             edition, glances = yield Await(coherence.glance(call, touches), call)
+        if street.drift is not None:
+            changed, unverified = yield from revalidated(means, street, call, story)
         drift = (yield Await(coherence.drift(call), call)) if street.drifts else None
     except StoreUnavailable as error:
         raise Refused(Reason.STATE_UNAVAILABLE, 503, f"what memories hold cannot be known now: {error}") from None
-    drifted = None if drift is None else tuple([f"{memory}/{key}" for memory, key in drift])
-    return structs.replace(call, glances=glances, edition=edition, drift=drifted, at=call.at or means.wall())
+    if drift is not None:
+        call = structs.replace(call, drift=_named([*drift, *changed]), unverified=_named(unverified))
+    return structs.replace(call, glances=glances, edition=edition, at=call.at or means.wall())
+
+
+def _named(places: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple([f"{memory}/{key}" for memory, key in dict.fromkeys(places)])
 
 
 def _merged(street: Street, conflicts: Conflicts, call: Call, story: Story) -> Call:
@@ -122,7 +133,7 @@ def claim_writes(means: Means, street: Street, permit: Permit, story: Story) -> 
     if means.coherence is None or street.memory is None:
         return permit
     if permit.ruling is not None and permit.ruling.edited is not None:
-        again = yield from _anew(means, street, permit)
+        again = yield from _anew(means, street, permit, story)
         if isinstance(again, Refusal):
             return again
         permit = again
@@ -145,11 +156,11 @@ def claim_writes(means: Means, street: Street, permit: Permit, story: Story) -> 
     return permit
 
 
-def _anew(means: Means, street: Street, permit: Permit) -> Generator[Effect, Any, Permit | Refusal]:
+def _anew(means: Means, street: Street, permit: Permit, story: Story) -> Generator[Effect, Any, Permit | Refusal]:
     """A person has put other arguments in: they may be about other keys."""
     edited = permit.ruling.edited if permit.ruling is not None else None
     try:
-        looked = yield from _looked(means, street, structs.replace(permit.call, args=edited))
+        looked = yield from _looked(means, street, structs.replace(permit.call, args=edited), story)
     except Refused as refused:
         return _refused(permit, refusal_of(refused))
     before = {glance.touch.place: glance for glance in writes_of(permit.call)}
@@ -205,6 +216,8 @@ def learn(means: Means, street: Street, call: Call, answered: Answered, body: by
     learnt = street.memory.learnt(call, answered, body)
     if not learnt:
         return
+    if means.revalidation is not None and (again := again_of(call, answered)):
+        learnt = tuple([structs.replace(one, again=again) for one in learnt])
     now = means.wall()
     behind = {one.glance.touch.place for one in late(call, learnt, now)}
     change = Change(call.id, How.FOUND, at=now)

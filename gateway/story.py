@@ -29,6 +29,7 @@ class Story:
     """What is known of a call so far, for its record."""
 
     __slots__ = (
+        "again",
         "agent",
         "answer",
         "answered",
@@ -89,6 +90,8 @@ class Story:
         """Whether what it wrote is known already."""
         self.recalled: tuple[Recalled, ...] = ()
         """What came of the keys of a memory that it touched."""
+        self.again: tuple[Recalled, ...] = ()
+        """What came of asking stores again for what its run has seen."""
         self.asked = 0.0
         """Seconds that it waited for a person."""
         self.counted = False
@@ -159,5 +162,5 @@ class Story:
             call,
             self.read,
             self.asked,
-            self.recalled,
+            self.again + self.recalled,
         )

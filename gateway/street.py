@@ -12,6 +12,7 @@ from gateway.cost.pricer import Pricer
 from gateway.decide.approvals import Asks
 from gateway.decide.budgets import Budgets
 from gateway.decide.conflicts import Conflicts
+from gateway.decide.drift import Drift
 from gateway.decide.guardrails import Guardrails
 from gateway.decide.results import Results
 from gateway.decide.shapes import Check, Quota
@@ -76,6 +77,8 @@ class Street(Struct, frozen=True):
     """Judges what the calls of a memory find; also anew what a person has put into one."""
     drifts: bool = False
     """Some rule reads what of all that the run has seen has changed since."""
+    drift: Drift | None = None
+    """For which calls stores are asked again what has changed; None: for none."""
     admitting: tuple[Check, ...] | None = None
     """Of ``checks``, those that look at a call before the rules do; None: all but the last."""
     reads_budgets: bool = False

@@ -20,6 +20,7 @@ from gateway.decide.breakers import Breakers
 from gateway.decide.budgets import UNBOUNDED, Budgets, default_bound
 from gateway.decide.bulkhead import Bulkhead
 from gateway.decide.conflicts import Conflicts
+from gateway.decide.drift import READ, Drift
 from gateway.decide.flaws import Flaws
 from gateway.decide.grants import Grants
 from gateway.decide.guardrails import Guardrails
@@ -103,6 +104,7 @@ class Streets:
         )
         """Values and labels are followed: through all tools, since what one tells another may be told."""
         self._traces = _traces(loaded)
+        self._asked_again = frozenset(it.name for it in loaded.memories.values() if it.revalidate)
         self._conflicts = {shows: _conflicts(loaded, shows=shows) for shows in (True, False)} if loaded.memories else {}
 
     def all(self) -> dict[str, Street]:
@@ -163,7 +165,8 @@ class Streets:
             reads_budgets=not reads.isdisjoint(UNBOUNDED),
             memory=None if declared is None else ToolMemory(declared, said_by(tool.protocol)),
             conflicts=conflicts,
-            drifts="run.drift" in reads,
+            drifts=not reads.isdisjoint(READ),
+            drift=Drift(book, self._asked_again) if self._asked_again and not reads.isdisjoint(READ) else None,
             admitting=(*self._before, *priced),
         )
 

@@ -56,6 +56,8 @@ class Declared(Struct, frozen=True):
     unread: str = "refuse"
     max_age: float = 0.0
     stale_reads: str = "mark"
+    revalidate: bool = False
+    """What runs have read is asked for again before rules read what has changed."""
 
     @property
     def needs_args(self) -> bool:

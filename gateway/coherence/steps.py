@@ -31,27 +31,30 @@ def found(now_stands: Standing | None, began: Glance | None, learnt: Learnt, cha
     ``began`` is what stood when the call came; None where nobody knows that any more, so that it may have been written
     meanwhile. ``change`` is what to note where it found something new (its id and time, no agent).
     """
-    at, whole = change.at, learnt.whole
+
+    def seen(state: str) -> Seen:
+        return Seen(state, change.at, learnt.whole, learnt.again)
+
     how = How.DELETED if learnt.gone else How.FOUND
     fresh = structs.replace(change, how=how, versions=dict(learnt.versions), text=learnt.text)
     if now_stands is None:
         if began is not None and began.standing is None:
-            return Standing((fresh,)), Seen(fresh.id, at, whole)
+            return Standing((fresh,)), seen(fresh.id)
         # what was written meanwhile is forgotten: what this read tells may be old, and is evidence of nothing
-        return Standing((structs.replace(fresh, versions={}, text=None),)), Seen("", at, whole)
+        return Standing((structs.replace(fresh, versions={}, text=None),)), seen("")
     newest = now_stands.newest
-    same = _same(newest.versions, learnt.versions)
+    same = alike(newest.versions, learnt.versions)
     if same and (newest.how is How.DELETED) == learnt.gone:
-        return _richer(now_stands, learnt), Seen(newest.id, at, whole)
+        return _richer(now_stands, learnt), seen(newest.id)
     before = "" if began is None or began.standing is None else began.standing.newest.id
     if began is None or before != newest.id or now_stands.writer:
-        return now_stands, Seen(before, at, whole)
-    older = older_than_known(began, learnt, at)
+        return now_stands, seen(before)
+    older = older_than_known(began, learnt, change.at)
     if older is not None:
-        return now_stands, Seen(older.id, at, whole)
+        return now_stands, seen(older.id)
     if same is None and (newest.how is How.DELETED) == learnt.gone:
-        return _richer(now_stands, learnt), Seen(newest.id, at, whole)
-    return _changed(now_stands, fresh), Seen(fresh.id, at, whole)
+        return _richer(now_stands, learnt), seen(newest.id)
+    return _changed(now_stands, fresh), seen(fresh.id)
 
 
 def older_than_known(began: Glance, learnt: Learnt, now: float) -> Change | None:
@@ -60,12 +63,12 @@ def older_than_known(began: Glance, learnt: Learnt, now: float) -> Change | None
     standing = began.standing
     if standing is None or now - standing.newest.at >= LAG:
         return None
-    same = _same(standing.newest.versions, learnt.versions)
+    same = alike(standing.newest.versions, learnt.versions)
     if same or (
         same is None and standing.newest.how is not How.UNKNOWN
     ):  # a write without evidence may bring text back
         return None
-    return next((it for it in reversed(standing.changes[:-1]) if _same(it.versions, learnt.versions)), None)
+    return next((it for it in reversed(standing.changes[:-1]) if alike(it.versions, learnt.versions)), None)
 
 
 def claimed(now_stands: Standing | None, glance: Glance, call: str, agent: str, now: float, until: float) -> Standing:
@@ -106,11 +109,11 @@ def written(now_stands: Standing | None, glance: Glance | None, change: Change) 
     blind = structs.replace(change, how=How.UNKNOWN, versions={}, text=None)
     if now_stands is None:
         # its claim was forgotten, and with it whatever came after that; unless it never had one
-        return (Standing((change,)), _knows(change)) if glance is None else (Standing((blind,)), None)
+        return (Standing((change,)), _knows(change, None)) if glance is None else (Standing((blind,)), None)
     own = now_stands.writer == change.id
     based = "" if glance is None or glance.standing is None else glance.standing.newest.id
     if own and now_stands.newest.id == based:
-        standing, seen = _changed(now_stands, change), _knows(change)
+        standing, seen = _changed(now_stands, change), _knows(change, glance)
         if change.how is How.FOUND and glance is not None:
             seen = glance.seen  # the store refused it: what stands there, its run has yet to read
     else:  # others wrote meanwhile, and nobody knows in which order: what it made may be gone already
@@ -127,8 +130,9 @@ def with_evidence(change: Change, learnt: Learnt) -> Change:
     return structs.replace(change, versions=dict(learnt.versions), text=learnt.text)
 
 
-def _knows(change: Change) -> Seen | None:
-    return None if change.how is How.UNKNOWN else Seen(change.id, change.at)
+def _knows(change: Change, glance: Glance | None) -> Seen | None:
+    again = "" if glance is None or glance.seen is None else glance.seen.again
+    return None if change.how is How.UNKNOWN else Seen(change.id, change.at, again=again)
 
 
 def unwritten(now_stands: Standing | None, call: str) -> Standing | None:
@@ -144,7 +148,7 @@ _NOTHING = Change("", How.DELETED)
 """Stands where nothing is known of a key that is being written."""
 
 
-def _same(known: Mapping[str, str], told: Mapping[str, str]) -> bool | None:
+def alike(known: Mapping[str, str], told: Mapping[str, str]) -> bool | None:
     """Whether both are the same state; None where they have no kind of evidence in common."""
     common = known.keys() & told.keys()
     return all(known[kind] == told[kind] for kind in common) if common else None

@@ -74,6 +74,7 @@ class PartOfCall(Model):
     guardrail: dict[str, GuardrailSaid] = Field(default={}, description="What guardrails say of it, by name.")
     memory: MemorySaid | None = Field(default=None, description="What it finds at the key of a memory.")
     drift: Listed[str] = Field(default=(), description="MEMORY/KEY of all that its run has read and that has changed.")
+    unverified: Listed[str] = Field(default=(), description="MEMORY/KEY of what could not be asked for again.")
 
     @model_validator(mode="after")
     def _one_body(self) -> PartOfCall:

@@ -45,6 +45,7 @@ class MemoryCompiler:
             memory.unread,
             memory.max_age,
             memory.stale_reads,
+            memory.revalidate,
         )
 
     def _read(self, number: int, read: MemoryReads) -> DeclaredRead | None:
@@ -122,6 +123,9 @@ def _of_tool(name: str, tool: ToolConfig, memory: ToolMemory) -> Iterator[Mistak
     if tool.protocol not in ("http", "mcp"):
         yield Mistake(path, f"memory has no effect with protocol: {tool.protocol}", "remove it")
         return
+    if memory.revalidate and tool.protocol != "http":
+        message = f"revalidate has no effect with protocol: {tool.protocol}, which has no conditional GET"
+        yield Mistake((*path, "revalidate"), message, "remove it")
     for number, read in enumerate(memory.reads):
         yield from _versions((*path, "reads", number), tool.protocol, read)
         if memory.conflict == "merge" and read.value is None and not read.partial:

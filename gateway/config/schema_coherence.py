@@ -129,3 +129,8 @@ class ToolMemory(Model):
         default="mark",
         description="An answer older than what its run has seen, of a replica that lags: mark it, or refuse it.",
     )
+    revalidate: bool = Field(
+        default=False,
+        description="Before a rule reads run.drift, ask this memory again for what the run has read of it: a change"
+        " past the gateway counts then too; run.unverified lists what could not be asked.",
+    )

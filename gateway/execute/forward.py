@@ -74,7 +74,13 @@ class Forwarder:
         coding. ``lent``: a credential for this call, which takes the place of what the agent sent in its fields and
         members.
         """
-        call = permit.call
+        return self._head(permit.call, chunked, upgrade, expect, plain, lent)
+
+    def errand(self, call: Call, lent: Lent | None) -> bytes:
+        """The head of a GET of the gateway's own, for which there is no permit."""
+        return self._head(call, False, b"", False, True, lent)
+
+    def _head(self, call: Call, chunked: bool, upgrade: bytes, expect: bool, plain: bool, lent: Lent | None) -> bytes:
         request = call.request
         target = self.target(call, lent)
         parts = [f"{request.method} {target} HTTP/1.1\r\nHost: ".encode("latin-1"), self.host(call), b"\r\n"]

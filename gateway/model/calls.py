@@ -195,6 +195,9 @@ class Call(Struct, frozen=True):
     """Of what is known of memories, when it looked."""
     drift: tuple[str, ...] | None = None
     """``memory/key`` of all that its run has seen and that has changed since; None where no rule reads it."""
+    unverified: tuple[str, ...] = ()
+    """``memory/key`` of what its run has seen, and of which its store could not be asked again whether it has
+    changed."""
 
     @property
     def tree(self) -> tuple[str, str]:

@@ -93,6 +93,8 @@ class Seen(Struct, frozen=True):
     """When, in seconds since the epoch."""
     whole: bool = True
     """Whether it saw what stands there; else only that something does (a list of names)."""
+    again: str = ""
+    """The tool and the target of a GET that shows it again, with a space between; empty where there is none."""
 
 
 class Glance(Struct, frozen=True):
@@ -139,6 +141,8 @@ class Learnt(Struct, frozen=True):
     """Whether the agent sees with it what stands there."""
     gone: bool = False
     """Whether it tells that nothing stands there."""
+    again: str = ""
+    """As ``Seen.again``."""
 
 
 class Recalled(Struct, frozen=True):
@@ -147,6 +151,7 @@ class Recalled(Struct, frozen=True):
     place: tuple[str, str]
     how: str
     """``read``, ``gone``, ``late`` (an older state than is known); of a write ``written``, ``deleted``, ``unknown``, or
-    ``refused`` by its store."""
+    ``refused`` by its store; of what the gateway itself has asked for again ``verified``, ``changed``,
+    ``unverified``."""
     version: str = ""
     """By what the state that was read or made is told from others, where the answer says it."""

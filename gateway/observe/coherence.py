@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, Metric
 
 from gateway.model import Call, Reason, Refusal, Trace
-from gateway.observe.recalled import state_of
+from gateway.observe.recalled import AGAIN, state_of
 
-_READS = frozenset(("read", "gone", "late"))
+_READS = AGAIN | {"read", "gone", "late"}
 
 
 class CoherenceSeries:
@@ -18,7 +18,7 @@ class CoherenceSeries:
 
     def __init__(self) -> None:
         self.reads: defaultdict[tuple[str, str], int] = defaultdict(int)
-        """Keys that were read: read, gone, late."""
+        """Keys that were read: read, gone, late; that were asked for again: verified, changed, unverified."""
         self.writes: defaultdict[tuple[str, str], int] = defaultdict(int)
         """Keys that were written: written, deleted, unknown; refused by the store."""
         self.conflicts: defaultdict[tuple[str, str], int] = defaultdict(int)
@@ -57,7 +57,11 @@ _OUTCOMES: dict[tuple[str, Reason | None], str] = {
 def coherence_metrics(series: CoherenceSeries) -> Iterator[Metric]:
     """Every family, also where no tool is a memory."""
     for name, what, counts in (
-        ("reads", "Keys of memories that were read (read, gone; late: older than is known).", series.reads),
+        (
+            "reads",
+            "Keys of memories read (read, gone, late), and asked for again (verified, changed, unverified).",
+            series.reads,
+        ),
         ("writes", "Keys of memories that were written (written, deleted, unknown, refused).", series.writes),
         (
             "conflicts",

@@ -12,9 +12,12 @@ _CAME = {
     "written": "wrote {}",
     "deleted": "deleted {}",
     "refused": "could not write {}, since something else stands there in its store",
+    "verified": "asked for {} again: it still stands",
+    "changed": "asked for {} again: it has changed",
+    "unverified": "could not ask for {} again",
     "unknown": "wrote {}, and nobody knows whether that was carried out",
 }
-_WANTED = {"read": "reads {}", "write": "would write {}", "delete": "would delete {}"}
+_WANTED = {"read": "reads {}", "write": "would write {}", "delete": "would delete {}", "revalidate": "asked for {}"}
 _SHIFTED = {"policy": "the policies changed", "identity": "its agent is known otherwise", "tool": "a pin changed"}
 
 

@@ -11,13 +11,16 @@ MOST = 20
 _LONGEST = 512
 LOOKUP, WRITE, TOOL_CALL = "memory_lookup", "memory_write", "tool_call"
 """Kinds of steps."""
+AGAIN = frozenset(("verified", "changed", "unverified"))
+"""What came of a key that the gateway itself has asked for again."""
 _WRITES = frozenset((How.WRITTEN.value, How.DELETED.value, How.UNKNOWN.value, "refused"))
 
 
 def recalled(trace: Trace) -> list[dict[str, Any]]:
-    """Each key: ``memory, key, does`` (read, write, delete), ``found`` (how the call found it: new, current, stale,
-    unread, merged), ``seen_s`` (seconds since its run saw it), ``changed_by``, ``came_of`` (read, gone, late, written,
-    deleted, unknown, refused) and ``version``. What does not apply is null."""
+    """Each key: ``memory, key, does`` (read, write, delete, revalidate), ``found`` (how the call found it: new,
+    current, stale, unread, merged), ``seen_s`` (seconds since its run saw it), ``changed_by``, ``came_of`` (read, gone,
+    late, written, deleted, unknown, refused; verified, changed, unverified) and ``version``. What does not apply is
+    null."""
     call = trace.call
     if call is None or not (call.glances or trace.recalled):
         return []
@@ -37,7 +40,7 @@ def drifted(trace: Trace) -> list[str] | None:
 def kind_of(trace: Trace) -> str | None:
     """What kind of step it is, where it touched a memory."""
     call = trace.call
-    if call is None or not (call.glances or trace.recalled):
+    if call is None or not (call.glances or any(one.how not in AGAIN for one in trace.recalled)):
         return None
     wrote = any(one.touch.writes for one in call.glances) or any(one.how in _WRITES for one in trace.recalled)
     return WRITE if wrote else LOOKUP
@@ -71,6 +74,8 @@ def _named(came: Recalled) -> dict[str, Any]:
     """A key that only the answer has named."""
     memory, key = came.place
     does = "delete" if came.how == How.DELETED else "write" if came.how in _WRITES else "read"
+    if came.how in AGAIN:
+        does = "revalidate"
     told = {"memory": memory, "key": key[:_LONGEST], "does": does, "found": None, "seen_s": None, "changed_by": None}
     return {**told, **_came(came)}
 

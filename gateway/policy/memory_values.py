@@ -55,6 +55,11 @@ def drift(call: Call) -> list[str]:
     return list(call.drift or ())
 
 
+def unverified(call: Call) -> list[str]:
+    """``memory/key`` of what the run has seen, and nobody can tell whether it has changed past the gateway."""
+    return list(call.unverified)
+
+
 def _age(call: Call, glance: Glance) -> float:
     return NEVER if glance.seen is None else max(0.0, call.at - glance.seen.at)
 

@@ -166,6 +166,7 @@ _REQUEST = (
     Variable("run.errors_in_row", INT, attrgetter("run.errors_in_row"), "calls of it that failed, one after the other"),
     Variable("run.age", DOUBLE, attrgetter("run.age"), "seconds since the first call of the run, 0.0 at the first"),
     Variable("run.drift", STRINGS, memory_values.drift, "memory/key of what the run read and has changed since"),
+    Variable("run.unverified", STRINGS, memory_values.unverified, "memory/key of what could not be asked for again"),
     Variable("run.depth", INT, attrgetter("run.depth"), "calls that it lies within: 0 where no call led to it"),
     Variable("run.task", STRING, attrgetter("run.task"), 'the task that the run is in, "" for none'),
     Variable("run.root", STRING, _root, "the run at the root of its tree: itself where none led to it"),

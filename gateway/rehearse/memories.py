@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
 
 from gateway.config.described import Described, MemorySaid
+from gateway.decide.drift import Drift
 from gateway.model import (
     Answered,
     Call,
@@ -21,6 +22,7 @@ from gateway.model import (
     Standing,
     Touch,
 )
+from gateway.ports import Errand
 from gateway.rehearse.records import RecordedKey
 from gateway.stores.coherence import CoherenceBook
 from gateway.street import Street
@@ -30,8 +32,8 @@ _SEEN, _NEWEST = Change("seen", How.FOUND), "newest"
 
 def said_in(described: Described, call: Call) -> Call:
     """The call with what the description says of memories, where it says something."""
-    if described.drift:
-        call = structs.replace(call, drift=described.drift)
+    if described.drift or described.unverified:
+        call = structs.replace(call, drift=described.drift, unverified=described.unverified)
     if described.memory is None:
         return call
     return structs.replace(call, glances=(glance_of(described.memory, call.tool.name, call.at),))
@@ -100,6 +102,15 @@ class SaidBook(CoherenceBook):
             return await super().drift(call)
         return tuple([(memory, key) for memory, _, key in [each.partition("/") for each in said]])
 
+    async def held(
+        self,
+        call: Call,  # noqa: ARG002 - a Coherence
+        memories: Collection[str],  # noqa: ARG002
+    ) -> tuple[tuple[tuple[str, str], Seen], ...]:
+        """What could not be asked for again; whatever else the run has seen, no store is there to be asked for it."""
+        said = () if self.described is None else self.described.unverified
+        return tuple([((memory, key), Seen("", 0.0)) for memory, _, key in [each.partition("/") for each in said]])
+
     async def claim(self, call: Call, glances: Sequence[Glance], seconds: float) -> None:
         """Begin to write; nobody else does where the file says what stands."""
         if self.described is None or self.described.memory is None:
@@ -111,10 +122,35 @@ class SaidBook(CoherenceBook):
         return self._wall()
 
 
+class NoStore:
+    """Stands where stores are asked again: there is none. Implements ``ports.Revalidation``."""
+
+    def fresh(self, agent: str, place: tuple[str, str], change: str) -> bool:  # noqa: ARG002 - a Revalidation
+        return False
+
+    def verified(self, agent: str, place: tuple[str, str], change: str) -> None:
+        """Nothing is."""
+
+    async def ask(self, errands: Sequence[Errand]) -> Sequence[tuple[Answered, bytes] | None]:
+        return [None for _ in errands]
+
+
+class _ForAll(Drift):
+    """What the file says holds for its call, whichever rules read it."""
+
+    def __init__(self) -> None:
+        self.memories = frozenset()
+
+    def counts(self, call: Call) -> bool:  # noqa: ARG002
+        return True
+
+
 def street_of(street: Street, described: Described) -> Street:
     """The street of the call's tool, on which what the file says of memories is found."""
     memory = SaidMap(described.memory) if described.memory is not None and street.memory is None else street.memory
-    return structs.replace(street, memory=memory, drifts=street.drifts or bool(described.drift))
+    drift = _ForAll() if described.unverified else street.drift
+    drifts = street.drifts or bool(described.drift or described.unverified)
+    return structs.replace(street, memory=memory, drifts=drifts, drift=drift)
 
 
 def glance_of(said: MemorySaid, tool: str, now: float) -> Glance:

@@ -27,7 +27,7 @@ SOMETIMES = frozenset(
         *("args", "request.headers", "request.query", "request.host", "request.size"),
         *("request.path", "request.params", "tool.operation", "agent.id", "agent.claims", "mcp.uri", "mcp.name"),
         *("llm.model", "llm.max_tokens", "llm.system", "llm.messages", "llm.tools", "run.cost_usd", "run.labels"),
-        *("run.drift", *MEMORY),
+        *("run.drift", "run.unverified", *MEMORY),
         *("run.steps", "run.errors_in_row", "run.depth", "run.root"),
         *("tool.readOnly", "tool.destructive", "tool.idempotent", "tool.openWorld"),
     }

@@ -22,7 +22,7 @@ from gateway.pipeline import Await, Collect, Effect, Pipeline, ReadBody, Relay, 
 from gateway.policy.tasks import CompiledTask
 from gateway.rehearse.answers import body_of
 from gateway.rehearse.guardrails import Told, said
-from gateway.rehearse.memories import SaidBook, street_of
+from gateway.rehearse.memories import NoStore, SaidBook, street_of
 from gateway.rehearse.requests import request_of
 from gateway.rehearse.stage import Stage, Turn
 from gateway.stores.flows import FlowBook
@@ -111,10 +111,10 @@ class Performance:
         return act
 
     def _pipeline_for(self, described: Described) -> Pipeline:
-        if described.memory is None and not described.drift:
+        if described.memory is None and not (described.drift or described.unverified):
             return self._pipeline
         streets = {**self._stage.streets, described.tool: street_of(self._stage.streets[described.tool], described)}
-        return structs.replace(self._pipeline, streets=streets)
+        return structs.replace(self._pipeline, streets=streets, revalidation=NoStore())
 
     def until(self, at: float = inf) -> None:
         """Let every call go on that is due by ``at``; by default each to its end."""

@@ -120,6 +120,7 @@ class Rebuilder:
             at=self._epoch + at,
             glances=tuple([recorded_glance(one, self._epoch + at) for one in record.memory or () if one.found]),
             drift=record.drift,
+            unverified=tuple([f"{one.memory}/{one.key}" for one in record.memory or () if one.came_of == "unverified"]),
             extent=_extent(street, record),
         )
 
@@ -240,7 +241,7 @@ def _lacking(record: Record, call: Call, *, remembers: bool) -> list[str]:
 def _forgotten(record: Record, *, remembers: bool) -> tuple[str, ...]:
     """What is not known of memories: all of it where the tool is one now, and was none then."""
     keys = MEMORY if record.memory is None or (remembers and not record.memory) else ()
-    return keys if record.drift is not None else (*keys, "run.drift")
+    return keys if record.drift is not None else (*keys, "run.drift", "run.unverified")
 
 
 def _lacking_args(args: dict[str, Any] | None, masked: tuple[str, ...]) -> tuple[str, ...]:

@@ -72,6 +72,7 @@ class RecordedKey(Struct, frozen=True):
     found: str | None = None
     seen_s: float | None = None
     changed_by: str | None = None
+    came_of: str | None = None
 
 
 class RecordedRun(Struct, frozen=True):

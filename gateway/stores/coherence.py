@@ -7,7 +7,7 @@ stale, and who has seen nothing must read first.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from gateway.coherence.steps import abandoned, claimed, found, unwritten, with_evidence, written
 from gateway.model import Call, Change, Glance, Learnt, Seen, Standing, Touch
@@ -56,6 +56,12 @@ class CoherenceBook:
         if seen is None:
             return ()
         return tuple([place for place, what in seen.items() if self._superseded(place, what)])
+
+    async def held(self, call: Call, memories: Collection[str]) -> tuple[tuple[_Place, Seen], ...]:
+        """What still stands as the run saw it."""
+        seen = self._seen.use(_run(call))
+        ours = [] if seen is None else [each for each in seen.items() if each[0][0] in memories]
+        return tuple([(place, what) for place, what in ours if not self._superseded(place, what)])
 
     async def claim(self, call: Call, glances: Sequence[Glance], seconds: float) -> None:
         """Begin to write, all or nothing."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -84,16 +84,24 @@ class RedisCoherence:
 
     async def drift(self, call: Call) -> tuple[_Place, ...]:
         """What has changed since the run saw it."""
+        return tuple([(noted.memory, noted.key) for noted, stands in await self._all_seen(call) if not stands])
+
+    async def held(self, call: Call, memories: Collection[str]) -> tuple[tuple[_Place, Seen], ...]:
+        """What still stands as the run saw it."""
+        noted = [noted for noted, stands in await self._all_seen(call) if stands and noted.memory in memories]
+        return tuple([((each.memory, each.key), each.seen) for each in noted])
+
+    async def _all_seen(self, call: Call) -> list[tuple[_Noted, bool]]:
+        """All that the run has seen, and whether it still stands so."""
         await self._told(call, ())
         rows = await self._link.run(DRIFT, (self._keys(call)[0], self._keys(call)[3]), ())
-        drifted, several = [], iter(rows)
+        found, several = [], iter(rows)
         for noted, head in zip(several, several, strict=True):
             kept = _noted.decode(noted)
             newest, writer, until = head.decode().split(" ") if head else ("", "-", "0")
             gone = writer != "-" and float(until) <= self._wall()
-            if gone or not head or _named(kept.seen.change) != newest:
-                drifted.append((kept.memory, kept.key))
-        return tuple(drifted)
+            found.append((kept, not gone and bool(head) and _named(kept.seen.change) == newest))
+        return found
 
     async def claim(self, call: Call, glances: Sequence[Glance], seconds: float) -> None:
         """Begin to write, all or nothing."""

@@ -8,17 +8,16 @@ from __future__ import annotations
 import asyncio
 import select
 from time import monotonic
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import httptools
 
 from gateway.errors import UpstreamError
-from gateway.model import Reason
+from gateway.model import Fields, Reason
 from gateway.wire.outbox import Outgoing
 from gateway.wire.strict import NOT_IN_TRAILERS
 
 if TYPE_CHECKING:
-    from gateway.wire.exchange import Exchange
     from gateway.wire.pool import Pool
     from gateway.wire.tunnel import Tunnel
 
@@ -30,6 +29,28 @@ _LONG_READ = 64 * 1024
 
 _PEEK_AFTER = 0.05
 """Seconds idle after which a pooled connection is looked at before it is used: the tool may have closed it."""
+
+
+class Carried(Protocol):
+    """What a connection carries, and reports to: an agent's call, or a request of the gateway's own."""
+
+    seen: float
+    head_fields: int
+    bodiless: bool
+    sent_whole: bool
+
+    def answered(self, upstream: UpstreamConnection) -> None: ...
+    def interim(self, status: int, reason: bytes, fields: list[tuple[bytes, bytes]]) -> None: ...
+    def chunk(self, data: bytes) -> None: ...
+    def flush(self) -> None: ...
+    def let_others(self) -> None: ...
+    def ended(self, trailers: Fields) -> None: ...
+    def switched(self, rest: bytes) -> None: ...
+    def upstream_failed(self, error: BaseException) -> None: ...
+    def upstream_lost(self, upstream: UpstreamConnection, exc: Exception | None) -> None: ...
+    def body_may_be_ignored(self) -> bool: ...
+    def pause_upload(self) -> None: ...
+    def resume_upload(self) -> None: ...
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -62,7 +83,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.pool = pool
         self._raw = raw
         self.transport: Outgoing = None  # type: ignore[assignment]  # set in connection_made
-        self.exchange: Exchange | None = None
+        self.exchange: Carried | None = None
         self.tunnel: Tunnel | None = None
         self.parser = httptools.HttpResponseParser(self)
         self.reused = self.got = self.lost = self._finished = self._clean = False
@@ -75,7 +96,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.status = self.size = 0
         self.head_done = self.interim = self.keep = self.close_delimited = False
 
-    def attach(self, exchange: Exchange) -> None:
+    def attach(self, exchange: Carried) -> None:
         """Carry this exchange now."""
         self.exchange = exchange
         self.got = False
