@@ -33,6 +33,8 @@ ROUND = 10.0
 it out."""
 ENDING = 10.0
 """Seconds for reviews under way, once it is told to stop."""
+IDLE = 120.0
+"""Seconds for which a connection may be idle. API servers end theirs after 90, so that none is ended under a review."""
 _BOUND = ("listen", "probes", "tls")
 
 log = logging.getLogger("toolgate.inject")
@@ -186,7 +188,14 @@ async def _serve(
     Raises:
         ConfigError: the address cannot be had.
     """
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=ENDING, logger=logs.HTTP)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=ENDING,
+        keepalive_timeout=IDLE,
+        logger=logs.HTTP,
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, address.host, address.port, ssl_context=tls).start()
