@@ -139,7 +139,8 @@ class Injector:
             pause = seconds
             try:
                 await look()
-                self._troubles.pop(what, None)
+                if self._troubles.pop(what, None) is not None:
+                    log.info("%s is up to date again", what)
             except ToolgateError as error:
                 self._trouble(what, str(error))
                 pause = LOOK
