@@ -46,6 +46,23 @@ def test_every_mistake_is_told_with_its_place(tmp_path: Path) -> None:
         assert any(f"inject.yaml:{place}:" in line and word in line for line in told.splitlines()), (place, told)
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"secrets": ["Not_A_Name"]}, "write lower-case letters, digits, '-' and '.'"),
+        ({"secrets": "github"}, "write [github]"),
+        ({"agent_env": [{"name": "1A", "value": "x"}]}, "no digit first"),
+        ({"env": [{"name": "A", "value": 7}]}, 'write "7" in quotes'),
+        ({"tokens": [{"path": "a", "audience": "b", "expirationSeconds": 60}]}, "expirationSeconds"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_told_with_what_can(
+    tmp_path: Path, change: dict[str, object], told: str
+) -> None:
+    profiles = {"default": {"config": "c", "policies": "p", **change}}
+    assert told in mistakes(tmp_path, yaml.safe_dump({**pods.WRITTEN, "profiles": profiles}))
+
+
 @pytest.mark.parametrize("text", ["", "a: [", "[]", "a: 1\n---\nb: 2\n"])
 def test_what_are_no_settings_is_told(tmp_path: Path, text: str) -> None:
     assert "inject.yaml" in mistakes(tmp_path, text)
