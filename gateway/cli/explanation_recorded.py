@@ -22,7 +22,7 @@ OF_RUNS = ("run.cost_usd", "run.labels", "run.steps", "run.errors_in_row", "run.
 """What a record does not tell of its run."""
 
 
-_NEVER_KEPT = frozenset({"agent.claims", "guardrail", "run.drift", *MEMORY})
+_NEVER_KEPT = frozenset({"agent.claims", "guardrail", "run.drift", "run.unverified", *MEMORY})
 """What records lack in most cases, which is told only where some rule reads it."""
 
 
