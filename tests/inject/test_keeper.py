@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -17,6 +19,8 @@ from gateway.inject.certs import LASTS, RENEWED, expiry
 from gateway.inject.keeper import Keeper
 from gateway.inject.kube import Kube, KubeError
 from gateway.inject.settings import SelfIssued
+from gateway.trust.ask import Asker, Unavailable
+from tests.e2e.harness.authority import Authority
 
 from .cluster import SECRET, SECRET_PATH, SERVICE, WEBHOOK, WEBHOOK_PATH, Objects, Server
 
@@ -170,6 +174,37 @@ def test_whatever_the_order_the_api_server_believes_what_is_served(data: st.Data
                     assert cluster.believed(replica), f"replica {number}"
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_clusters_authority_need_not_be_as_python_3_13_likes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """Those of EKS have no key identifiers. An authority that is not known is refused all the same."""
+    usual = ssl.create_default_context
+
+    def strict(*given: Any, **more: Any) -> ssl.SSLContext:
+        context = usual(*given, **more)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    server = Server(tmp_path, Objects())
+    environment = await server.start()
+    authorities = server.account / "ca.crt"
+    if not known:
+        authorities.write_bytes(Authority(tmp_path, "another").file.read_bytes())
+    kube, asker = Kube(server.account, environment), Asker(str(authorities))
+    url = f"https://{environment['KUBERNETES_SERVICE_HOST']}:{environment['KUBERNETES_SERVICE_PORT']}{WEBHOOK_PATH}"
+    asking = kube.get(WEBHOOK_PATH), asker.ask(url, fields={"Authorization": "Bearer token-of-the-injector"})
+    try:
+        for answer in await asyncio.gather(*asking, return_exceptions=True):
+            refused = isinstance(answer, KubeError | Unavailable) and "CERTIFICATE_VERIFY_FAILED" in str(answer)
+            assert refused is not known, answer
+    finally:
+        await kube.close()
+        await asker.close()
+        await server.close()
 
 
 async def test_it_is_asked_over_tls_with_the_token_of_now(tmp_path: Path) -> None:
