@@ -191,7 +191,14 @@ def test_only_who_may_opt_out_can(policies: dict[str, Rendered]) -> None:
     assert inject(policies["sidecar"], pod) != pod
 
 
-def test_windows_is_left_alone(policies: dict[str, Rendered]) -> None:
+@pytest.mark.parametrize("spec", [{"os": {"name": "windows"}}, {"nodeSelector": {"kubernetes.io/os": "windows"}}])
+def test_windows_is_left_alone(policies: dict[str, Rendered], spec: dict[str, Any]) -> None:
     pod = copy.deepcopy(PLAIN)
-    pod["spec"]["os"] = {"name": "windows"}
+    pod["spec"] |= spec
     assert inject(policies["sidecar"], pod) == pod
+
+
+def test_linux_by_name_is_not(policies: dict[str, Rendered]) -> None:
+    pod = copy.deepcopy(PLAIN)
+    pod["spec"] |= {"os": {"name": "linux"}, "nodeSelector": {"kubernetes.io/os": "linux", "disk": "ssd"}}
+    assert inject(policies["sidecar"], pod)["spec"]["initContainers"][0]["name"] == "toolgate"
