@@ -12,7 +12,7 @@ export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 
 
 .DEFAULT_GOAL := help
 .PHONY: help run test unit lint types contracts check bench bench-peers simulate memory-race agentdojo conformance fuzz test-otlp schemas screenshots clean
-.PHONY: lock dist sbom image test-dist test-image test-pythons
+.PHONY: stores lock dist sbom image test-dist test-image test-pythons
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ agentdojo: $(STAMP) .venv-agentdojo/.installed ## hijacked agents behind the gat
 
 conformance: $(DEV_STAMP) ## the official MCP suite and SDKs, directly and through the gateway (see docs/conformance.md)
 	$(BIN)/python -m tests.conformance $(ARGS)
+
+stores: $(DEV_STAMP) ## memory and storage servers of others, for tests that are skipped without them (300 MB; see docs/memory-recipes.md)
+	$(BIN)/python tests/servers/install.py
 
 fuzz: $(DEV_STAMP) ## a longer look for input that breaks the wire
 	TOOLGATE_FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest tests/fuzz

@@ -1,0 +1,1 @@
+"""Memory and storage servers of others, as they are: ``make stores`` installs them."""
