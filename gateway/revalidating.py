@@ -102,7 +102,7 @@ def _asked(means: Means, call: Call, places: Mapping[Place, Seen]) -> Iterator[A
             made = _call(means, call, street, target)
         except Refused:
             continue
-        if _circuits_closed(means, street, made):
+        if _may_be_made(means, street, made):
             yield Asked(Errand(made, street.lender), street, shown)
 
 
@@ -118,8 +118,10 @@ def _call(means: Means, call: Call, street: Street, target: str, fields: Fields 
     return structs.replace(made, onward=call.onward)
 
 
-def _circuits_closed(means: Means, street: Street, made: Call) -> bool:
-    """Whether no breaker keeps calls from the tool now."""
+def _may_be_made(means: Means, street: Street, made: Call) -> bool:
+    """Whether the agent may still read this, and no quarantine or breaker keeps calls from the tool now."""
+    if not street.admits(made) or means.quarantines.standing(made) is not None:
+        return False
     claims = [claim for _, claim in claims_of(made, street.quotas)[1] if isinstance(claim, CircuitClaim)]
     return not claims or all(hold.granted for hold in means.ledger.look(claims, means.clock()))
 

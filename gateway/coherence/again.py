@@ -6,7 +6,7 @@ from gateway.coherence.answers import headers
 from gateway.coherence.steps import alike
 from gateway.model import Answered, Call, Fields, How, Learnt, Standing
 
-LONGEST = 512
+LONGEST = 256
 """Characters of a target that is remembered: each run may have seen many."""
 _READS = frozenset({200, 203, 304, 404, 410})
 _CREDENTIALS = frozenset({b"authorization", b"cookie", b"proxy-authorization"})

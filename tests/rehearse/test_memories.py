@@ -19,6 +19,8 @@ STALE = {
     "came_of": None, "version": None,
 }  # fmt: skip
 
+AGAIN = {**STALE, "does": "revalidate", "found": None, "seen_s": None, "changed_by": None, "came_of": "unverified"}
+
 
 @pytest.mark.parametrize(
     ("said", "when"),
@@ -31,6 +33,7 @@ STALE = {
         ("memory: {read: false}", "!memory.read && memory.writes && !memory.stale"),
         ("memory: {old: true, writes: false}", "memory.old && !memory.writes && memory.name == tool.name"),
         ("drift: [notes/plan, wiki/home]", 'run.drift == ["notes/plan", "wiki/home"]'),
+        ("unverified: [notes/plan]", 'run.unverified == ["notes/plan"]'),
         ("run: r", 'memory.name == "" && run.drift == []'),
     ],
 )
@@ -63,6 +66,9 @@ def test_what_is_said_of_one_call_is_found_by_no_other(tmp_path: Path) -> None:
         ("size(run.drift) > 0", {"drift": ["notes/plan"]}, "deny"),
         ("size(run.drift) > 0", {"drift": []}, "same"),
         ("size(run.drift) > 0", {"drift": None}, "not in the record"),
+        ("size(run.unverified) > 0", {"drift": [], "memory": [AGAIN]}, "deny"),
+        ("size(run.unverified) > 0", {"drift": [], "memory": [{**AGAIN, "came_of": "verified"}]}, "same"),
+        ("size(run.unverified) > 0", {"drift": None}, "not in the record"),
     ],
 )
 def test_a_replay_finds_what_was_recorded_and_guesses_nothing(
