@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from gateway.decide.shapes import NOTHING, Judgement
-from gateway.model import Answered, CircuitClaim, CircuitSettings, Reason, Refusal, Seen
+from gateway.model import Answered, CircuitClaim, CircuitSettings, Quarantine, Reason, Refusal, Seen
 from gateway.pipeline import Send
 from tests.coherence.maps import memory
 from tests.drive import TOOL, Quota
@@ -100,6 +100,9 @@ class _Says:
         return self.judgement
 
 
+NOTHING_SAID = _Says(NOTHING)
+
+
 @pytest.fixture
 def bank() -> Bank:
     made = Bank()
@@ -139,6 +142,7 @@ def test_what_cannot_be_told_is_not_known(bank: Bank, answer: Any) -> None:
     if answer is not None:
         bank.store.answers["/plan"] = answer
     assert bank.pay("ann") == ((), ("notes//plan",))
+    assert bank.pay("ann") == ((), ("notes//plan",)), "it proves no more the second time"
 
 
 def test_what_is_gone_has_changed(bank: Bank) -> None:
@@ -161,13 +165,40 @@ def test_calls_that_no_such_rule_is_about_ask_for_nothing(bank: Bank) -> None:
     assert bank.store.asked == []
 
 
-def test_a_call_that_is_refused_anyway_asks_for_nothing(bank: Bank) -> None:
+class Refuses:
+    """Refuses calls of one method."""
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+
+    def judge(self, call: Any) -> Judgement:
+        refused = call.request.method == self.method
+        return Judgement(Refusal(Reason.POLICY_DENIED, 403, "no")) if refused else NOTHING
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_nothing_is_asked_for_a_call_that_is_refused_anyway_nor_for_who_may_not_read_it_any_more(
+    bank: Bank, method: str
+) -> None:
     street = bank.drive.pipeline.streets[TOOL.name]
-    refuses = _Says(Judgement(Refusal(Reason.POLICY_DENIED, 403, "no")))
-    street = structs.replace(street, admitting=(refuses,), checks=(refuses,))
+    street = structs.replace(street, admitting=(Refuses(method),), checks=(NOTHING_SAID,))
     bank.drive.pipeline = structs.replace(bank.drive.pipeline, streets={TOOL.name: street})
-    bank.begin("ann", "POST", "/pay")
+    assert bank.pay("ann") == ((), () if method == "POST" else ("notes//plan",))
     assert bank.store.asked == []
+
+
+def test_a_quarantine_of_the_store_keeps_the_gateway_from_it_too(bank: Bank) -> None:
+    bank.drive.pipeline = structs.replace(bank.drive.pipeline, quarantines=Closed())
+    assert bank.pay("ann") == ((), ("notes//plan",))
+    assert bank.store.asked == []
+
+
+class Closed:
+    """A quarantine of what is read by GET."""
+
+    def standing(self, call: Any) -> Any:
+        wanted = call.request.method == "GET"
+        return Quarantine("tool", ("bank",), "closed", "ops", 0.0) if wanted else None
 
 
 def test_nothing_is_sent_past_a_breaker() -> None:

@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from gateway.errors import BusyError, MovedError, StoreUnavailable
-from gateway.model import Agent, Call, Change, Glance, How, Learnt, Run, Touch
+from gateway.model import Agent, Call, Change, Glance, How, Learnt, Run, Seen, Touch
 from gateway.model.state_url import read_state_url
 from gateway.stores.redis_coherence import RedisCoherence
 from gateway.stores.redis_coherence_scripts import STEP
@@ -262,3 +262,20 @@ def test_a_claim_that_is_asked_for_twice_is_had(loop: Loop, monkeypatch: pytest.
 
     loop.run(story())
     assert asked == [1]
+
+
+def test_what_still_stands_of_what_a_run_has_seen_is_known_at_any_replica(loop: Loop) -> None:
+    books = [RedisCoherence(loop.link, "held:", lambda: 1000.0) for _ in range(2)]
+
+    async def held() -> Any:
+        read = _call("read", "a")
+        for place, again in ((("notes", "plan"), "notes /plan"), (("notes", "old"), ""), (("wiki", "home"), "")):
+            learnt = Learnt(place, {"etag": "1"}, again=again)
+            books[0].learn(read, (), (learnt,), Change("read", How.FOUND, at=1000.0))
+        await books[0].close()
+        other = structs.replace(_call("other", "b"), edition=1000)
+        books[0].learn(other, (), (Learnt(("notes", "old"), {"etag": "2"}),), Change("other", How.FOUND, at=1010.0))
+        await books[0].close()
+        return await books[1].held(_call("pay", "a"), {"notes"})
+
+    assert loop.run(held()) == ((("notes", "plan"), Seen("read", 1000.0, again="notes /plan")),)
