@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -49,8 +49,13 @@ MOST_WITHIN = 20
 """Addresses within one field."""
 
 
-def read(data: bytes, content_type: str) -> tuple[str, list[Record]]:
-    """The texts, one after the other, and the records of a body."""
+def records_in(bodies: Sequence[bytes]) -> list[Record]:
+    """The records of JSON bodies."""
+    return [record for body in bodies for record in records_of(_json(body))]
+
+
+def read(data: bytes, content_type: str) -> tuple[str, list[bytes]]:
+    """The texts of a body, one after the other, and what of it is JSON: of most bodies nobody asks for the records."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind.startswith(_BINARY):
         return "", []
@@ -60,24 +65,24 @@ def read(data: bytes, content_type: str) -> tuple[str, list[Record]]:
         value = _json(data)
         if value is None:  # lines of JSON, or cut off
             return _together(data.split(b"\n")) if b"\n" in data else (data.decode("utf-8", "replace"), [])
-        return BETWEEN.join(texts_of(value)), list(records_of(value))
+        return BETWEEN.join(texts_of(value)), [data]
     text = data.decode("utf-8", "replace")
     if kind in ("text/html", "application/xhtml+xml", "text/xml", "application/xml"):
         text = text + BETWEEN + _TAGS.sub(" ", text)
     return text, []
 
 
-def _together(bodies: list[bytes]) -> tuple[str, list[Record]]:
+def _together(bodies: list[bytes]) -> tuple[str, list[bytes]]:
     texts: list[str] = []
-    records: list[Record] = []
+    bodies_of_json: list[bytes] = []
     for body in bodies:
         value = _json(body) if body[:1] in (b"{", b"[", b'"') else None
         if value is None:
             texts.append(body.decode("utf-8", "replace"))
         else:
             texts += texts_of(value)
-            records += records_of(value)
-    return BETWEEN.join(texts), records
+            bodies_of_json.append(body)
+    return BETWEEN.join(texts), bodies_of_json
 
 
 def texts_of(value: Any) -> Iterator[str]:

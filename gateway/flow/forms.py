@@ -22,6 +22,11 @@ MOST_FOUND = 20_000
 _TOKEN = re.compile(r"[^\W_]+|[^\w\s]|_")
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\U000e0000-\U000e007f]+")
 """Characters that nobody sees: soft hyphens, joiners, marks of direction, tags."""
+_UNSEEN_SIGNS = tuple(
+    "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2061\u2062\u2063\u2064\ufeff"
+)
+"""Those of them that are no tags, which begin with the same two bytes in UTF-8."""
+_SHORTEST_ENCODED = 16
 _ENCODED = re.compile(r"(?:[0-9A-Za-z+/]{16,4096}|[0-9A-Za-z_-]{16,4096})={0,2}")
 _ENCODED_WITHIN = re.compile(r"(?<![\w+/=-])[\w+/-]{16,4096}={0,2}(?![\w+/=-])", re.ASCII)
 
@@ -35,7 +40,16 @@ def _plain(text: str) -> str:
     if "&" in text:
         text = html.unescape(text)
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", _UNSEEN.sub("", text))
+        text = unicodedata.normalize("NFKC", visible(text))
+    return text
+
+
+def visible(text: str) -> str:
+    """Without the characters that nobody sees. Most texts have none, which is told faster sign by sign."""
+    if text.isascii():
+        return text
+    if any(sign in text for sign in _UNSEEN_SIGNS) or b"\xf3\xa0" in text.encode("utf-8", "surrogatepass"):
+        return _UNSEEN.sub("", text)
     return text
 
 
@@ -58,6 +72,10 @@ def words(text: str) -> list[str]:
 
 # Numbers
 
+_AROUND_DIGITS, _AROUND_FIGURES = 24, 64
+"""At least as many characters as one number, day, hour or telephone number has, or what must not stand beside it, on
+either side of a digit; and as a day in figures is held to."""
+_DIGITS = re.compile(r"\d+")
 _FIGURE = re.compile(
     r"(?<![^\W_])(?<![^\W_][.,:/'-])(?:(?<!\w)[-−])?\d{1,40}(?:[.,']\d{1,40}){0,20}"
     r"(?![.,:/-]?\d)(?=[^a-z]|st\b|nd\b|rd\b|th\b|am\b|pm\b|eur|usd|gbp|chf|jpy|k\b|%|$)",
@@ -65,6 +83,21 @@ _FIGURE = re.compile(
 _PLAIN = re.compile(r"[-−+]?(?:0|[1-9]\d*)(?:\.\d+)?")
 _THOUSANDS = re.compile(r"[-−+]?[1-9]\d{0,2}(?:([,' ])\d{3})(?:\1\d{3})*(?:\.\d+)?")
 _CONTINENTAL = re.compile(r"[-−+]?(?:[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?|(?:0|[1-9]\d*),\d{1,2})")
+
+
+def near_digits(text: str, around: int = _AROUND_DIGITS) -> str:
+    """The pieces of a text in which a number, or what is written with digits, may stand: of prose, few."""
+    pieces, start, end = [], 0, -1
+    for match in _DIGITS.finditer(text):
+        at, behind = match.span()
+        if at - around > end:
+            if end >= 0:
+                pieces.append(text[start:end])
+            start = max(0, at - around)
+        end = behind + around
+    if end >= 0:
+        pieces.append(text[start:end])
+    return "\x1e".join(pieces)
 
 
 def number(value: Any) -> str:
@@ -81,7 +114,7 @@ def number(value: Any) -> str:
 
 def numbers_in(text: str) -> Iterator[str]:
     """The numbers of a normal text, each in one form, or in both that it may be (1.000)."""
-    for found in islice(_FIGURE.finditer(text), MOST_FOUND):
+    for found in islice(_FIGURE.finditer(near_digits(text)), MOST_FOUND):
         yield from _readings(found[0])
 
 
@@ -132,7 +165,10 @@ _HOUR = re.compile(
 
 def days_in(text: str) -> Iterator[str]:
     """The days that a normal text names, as YYYY-MM-DD; both that 03/04/2026 may be."""
-    figures = "\n".join(_FIGURES.findall(text))  # of a long text, little: most expressions need not read the rest
+    figures = "\n".join(
+        _FIGURES.findall(near_digits(text, _AROUND_FIGURES))
+    )  # of a long text, little: most expressions need not read the rest
+    text = near_digits(text)
     for pattern in _DATES:
         for match in islice(pattern.finditer(text if "n" in pattern.groupindex else figures), MOST_FOUND):
             groups = match.groupdict()
@@ -149,15 +185,16 @@ _YEARLESS = (
 
 def yearless_in(text: str) -> Iterator[str]:
     """The days that a normal text names without a year, as --MM-DD (ISO 8601:2000, 5.2.1.3)."""
+    near = near_digits(text)
     for pattern in _YEARLESS:
-        for match in islice(pattern.finditer(text), MOST_FOUND):
+        for match in islice(pattern.finditer(near), MOST_FOUND):
             if 1 <= int(match["d"]) <= 31:
                 yield f"--{_MONTHS[match['n'][:3]]:02d}-{int(match['d']):02d}"
 
 
 def hours_in(text: str) -> Iterator[str]:
     """The times of day that a normal text names, as HH:MM."""
-    for match in islice(_HOUR.finditer(text), MOST_FOUND):
+    for match in islice(_HOUR.finditer(near_digits(text)), MOST_FOUND):
         hour, minute = int(match["h"] or match["hh"]), int(match["min"] or match["mm"] or 0)
         if match["half"]:
             if not 1 <= hour <= 12:
@@ -186,6 +223,8 @@ _COIN = r"(?<![^\W_])(?:0x[0-9a-f]{40}|bc1[0-9a-z]{25,60}|[13][1-9a-km-z]{25,34}
 _ADDRESS = re.compile(
     rf"(?P<url>{_URL})|(?P<mail>{_MAIL})|(?P<host>(?<![\w@.-]){_HOST}(?:/[^\s<>\"'`\x1e]*)?)", re.IGNORECASE
 )
+_MAY_LEAD = re.compile(r"[.@:\d]")
+"""One of these is in all that leads elsewhere."""
 _LEADS = re.compile(
     rf"(?P<url>{_URL})|(?P<mail>{_MAIL})|(?P<iban>{_IBAN})|(?P<coin>{_COIN})|(?P<phone>{_PHONE})"
     rf"|(?P<host>(?<![\w@./-]){_HOST}(?:/[^\s<>\"'`\x1e]*)?)",
@@ -227,9 +266,10 @@ _COMMON = frozenset(
 _ONE_MAIL = re.compile(rf"(?:mailto:)?({_LOCAL}@(?:[\w-]{{1,63}}\.){{1,10}}[\w-]{{1,63}})", re.IGNORECASE)
 _NAMED_MAIL = re.compile(r"[^<>\n]{0,128}<([^<>\s]{3,128})>")
 _ONE_PLACE = re.compile(rf"(?:{_URL}|{_HOST}(?:[:/?][^\s<>\"'`]*)?)", re.IGNORECASE)
+_PHONES = re.compile(_PHONE)
 _ONE_PHONE = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){7,14}")
-_APART = re.compile(r"[\s<>\"'`\x1e]+")
-_JOINED = re.compile(r"[^\W_][.@:].")
+_QUOTES = "<>\"'`"
+_JOINED = re.compile(r"[.@:](?<=[^\W_].)[^ ]")
 """What every address has, and few words of a text do."""
 _TRAILS = ".,;:!?)*_"
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{1,10}://")
@@ -266,11 +306,26 @@ def host_of(url: str) -> str:
 
 def addresses_in(text: str) -> Iterator[str]:
     """The mail addresses, URLs and host names in a text, as they stand there."""
-    if not text.isascii():
-        text = _UNSEEN.sub("", text)
-    text = " ".join([piece for piece in _APART.split(text) if _JOINED.search(piece)])
-    for match in islice(_ADDRESS.finditer(text), MOST_FOUND):
+    if "." not in text and "@" not in text and ":" not in text:
+        return
+    for match in islice(_ADDRESS.finditer(_joined(visible(text))), MOST_FOUND):
         yield match[0].rstrip(_TRAILS) if match.lastgroup != "mail" else match[0]
+
+
+def _joined(text: str) -> str:
+    """The pieces of a text in which an address may stand: few of a long one."""
+    for sign in _QUOTES:
+        text = text.replace(sign, " ")
+    text = " ".join(text.split())
+    pieces, end = [], -1
+    for match in _JOINED.finditer(text):
+        at = match.start()
+        if at >= end:
+            start, end = text.rfind(" ", 0, at) + 1, text.find(" ", at)
+            if end < 0:
+                end = len(text)
+            pieces.append(text[start:end])
+    return " ".join(pieces)
 
 
 def phone(text: str) -> str:
@@ -281,7 +336,7 @@ def phone(text: str) -> str:
 
 def phones_in(text: str) -> Iterator[str]:
     """The digits of what may be telephone numbers in a text."""
-    for match in islice(re.finditer(_PHONE, text), MOST_FOUND):
+    for match in islice(_PHONES.finditer(near_digits(text)), MOST_FOUND):
         yield _digits(match[0])
 
 
@@ -291,7 +346,9 @@ def _digits(text: str) -> str:
 
 def leads_in(text: str) -> Iterator[tuple[str, str]]:
     """What in a free text leads elsewhere, with its kind: url, mail, iban, coin, phone or host."""
-    for match in islice(_LEADS.finditer(_UNSEEN.sub("", text)), MOST_FOUND):
+    if not _MAY_LEAD.search(text):
+        return
+    for match in islice(_LEADS.finditer(visible(text)), MOST_FOUND):
         kind, lead = str(match.lastgroup), match[0].rstrip(_TRAILS)
         if kind != "host" or not (_FILES.fullmatch(lead) or _is_called(match, lead)):
             yield kind, lead
@@ -340,6 +397,7 @@ def decoded(value: str) -> str:
 
 def hidden_in(text: str) -> Iterator[str]:
     """What base64 or hex hides in a text."""
+    text = " ".join([piece for piece in text.split() if len(piece) >= _SHORTEST_ENCODED])
     for match in islice(_ENCODED_WITHIN.finditer(text), MOST_FOUND // 10):
         if found := decoded(match[0]):
             yield found

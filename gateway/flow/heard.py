@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from gateway.flow.bodies import read
 from gateway.flow.forms import normal
@@ -15,10 +16,15 @@ OVERHEAD = 256
 """Bytes that each counts beside its texts, so that many small ones are bounded too."""
 
 
+def _unheeded(count: int) -> None:
+    """Nobody counts it."""
+
+
 class Heard:
     """A whole result, or what somebody said. It is read when something is looked for: most is never asked about.
 
-    ``at`` counts what the run was told. ``relayed``: the agent itself passed it on (to a model). ``asked``: with which
+    ``at`` counts what the run was told, ``order`` also what it was told again; ``gone``: it was forgotten. ``grew`` is
+    told of the bytes that it takes more. ``relayed``: the agent itself passed it on (to a model). ``asked``: with which
     arguments it was asked for.
     """
 
@@ -29,7 +35,10 @@ class Heard:
         "_quoted",
         "asked",
         "at",
+        "gone",
+        "grew",
         "labels",
+        "order",
         "relayed",
         "source",
         "told",
@@ -52,6 +61,9 @@ class Heard:
         self.source, self.labels, self.trusted, self.at, self.relayed = source, labels, trusted, at, relayed
         self._data, self._content_type = data, content_type
         self.told = len(data) + OVERHEAD
+        self.order = at
+        self.gone = False
+        self.grew: Callable[[int], object] = _unheeded
         self._index: Index | None = None
         self._quoted: frozenset[str] | None = None
 
@@ -64,12 +76,21 @@ class Heard:
     def index(self) -> Index:
         """In which to look for values."""
         if self._index is None:
-            text, records = read(self._data, self._content_type)
-            self._index = Index(text, records)
+            text, unread = read(self._data, self._content_type)
+            index = Index(text, unread, self._grown)
             if self.source == "user":
                 self._quoted = frozenset(normal(each).strip() for each in _QUOTED.findall(text))
-            self._data = b""
+            self._index, self._data = index, b""
+            self.grew(self.size - self.told)
         return self._index
+
+    def forget(self) -> None:
+        """It is not remembered any more: what still holds it holds nothing of what it told."""
+        self.gone, self.grew = True, _unheeded
+        self._data, self._index, self._quoted, self.asked = b"", None, None, ()
+
+    def _grown(self, count: int) -> None:
+        self.grew(count)
 
     def vouches(self, look: Look) -> bool:
         """Whether it is trusted and means what is looked for: people in all that they say, tools with their fields."""

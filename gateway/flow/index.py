@@ -7,10 +7,11 @@ a MB. Nothing here grows beyond a small multiple of what was heard, whatever tha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from typing import Any
 
-from gateway.flow.bodies import BETWEEN, WITHIN, Record
+from gateway.flow.bodies import BETWEEN, WITHIN, records_in
 from gateway.flow.forms import (
     address,
     addresses_in,
@@ -41,23 +42,37 @@ _CONTINUES = frozenset("._-@/%+&=?#:~")
 """Signs by which an address goes on."""
 
 
+class _form:  # noqa: N801 - used as a decorator
+    """As ``cached_property``; the index is told how much it grows by the form."""
+
+    def __init__(self, make: Callable[[Any], bytes]) -> None:
+        self._make, self._name = make, make.__name__
+        self.__doc__ = make.__doc__
+
+    def __get__(self, index: Index, owner: type) -> bytes:
+        made = index.__dict__[self._name] = self._make(index)
+        index.grow(len(made))
+        return made
+
+
 class Index:
     """One result, or what somebody said."""
 
-    def __init__(self, text: str, records: Sequence[Record]) -> None:
+    def __init__(self, text: str, unread: Sequence[bytes] = (), grew: Callable[[int], object] = lambda _: None) -> None:
+        """``unread`` is JSON with its records; ``grew`` is told of the bytes that are made of all this from now on."""
         hidden = list(hidden_in(text))
         if hidden:
             text = BETWEEN.join([text, *hidden])
         self._text = text.encode("utf-8", "surrogatepass")
-        plain = [tuple([field for field in record if field[:1] != WITHIN]) for record in records]
-        self._records = b"".join([b"\x1d" + _lines(record) for record in plain])
-        leading = [record for record, fields in zip(records, plain, strict=True) if len(fields) < len(record)]
-        self._leading = b"".join([b"\x1d" + _lines(record) for record in leading])
-
-    @property
-    def size(self) -> int:
+        self._unread = unread
+        self.size = len(self._text) + sum(map(len, unread))
         """Bytes."""
-        return sum(map(len, self.__dict__.values()))
+        self._grew = grew
+
+    def grow(self, count: int) -> None:
+        """It has so many bytes more."""
+        self.size += count
+        self._grew(count)
 
     def _whole(self) -> str:
         return self._text.decode("utf-8", "surrogatepass")
@@ -66,52 +81,69 @@ class Index:
         text = self._whole()
         return normal(text)[: 2 * len(text)]  # one sign may stand for many
 
-    @cached_property
+    @_form
     def tokens(self) -> bytes:
         """Its words and signs, each between blanks."""
         return tokens(self._normal())
 
-    @cached_property
+    @_form
     def words(self) -> bytes:
         """Its words alone, each between blanks."""
         told = b" ".join([token for token in self.tokens.split() if token[0] >= 0x80 or token.isalnum()])
         return b" " + told + b" "
 
-    @cached_property
+    @_form
     def _figures(self) -> bytes:
         return _lines(numbers_in(self._normal()))
 
-    @cached_property
+    @_form
     def _moments(self) -> bytes:
         flat = self._normal()
         return _lines([*days_in(flat), *yearless_in(flat), *hours_in(flat)])
 
-    @cached_property
+    @_form
     def _phones(self) -> bytes:
         return _lines(phones_in(self._normal()))
 
-    @cached_property
+    @_form
     def _exact(self) -> bytes:
         return _lines(addresses_in(self._whole()))
 
-    @cached_property
+    @_form
     def _addresses(self) -> bytes:
         found = self._exact.decode("utf-8", "surrogatepass").split("\n")
         return _lines([form for each in found if each for form in _places(each)])
 
-    @cached_property
+    @_form
     def _wholes(self) -> bytes:
         return _lines(wholes_in(self._whole()))
 
+    @cached_property
+    def _records(self) -> tuple[bytes, bytes]:
+        """All of them; and, with the addresses in their texts, those that have some."""
+        records = records_in(self._unread)
+        plain = [tuple([field for field in record if field[:1] != WITHIN]) for record in records]
+        leading = [record for record, fields in zip(records, plain, strict=True) if len(fields) < len(record)]
+        made = tuple([b"".join([b"\x1d" + _lines(record) for record in some]) for some in (plain, leading)])
+        self.grow(len(made[0]) + len(made[1]) - sum(map(len, self._unread)))
+        self._unread = ()
+        return made[0], made[1]
+
     def tells(self, look: Look) -> bool:
         """Whether the value stands here, in one of its forms."""
-        return (
-            any(line in self._addresses for line in look.addresses)
-            or any(line in self._figures for line in look.figures)
-            or any(line in self._phones for line in look.phones)
-            or any(needle in self.tokens for needle in look.needles)
-            or (bool(look.moments) and all(map(self._dated, look.moments)))
-        )
+        for line in look.addresses:
+            if line in self._addresses:
+                return True
+        for line in look.figures:
+            if line in self._figures:
+                return True
+        for line in look.phones:
+            if line in self._phones:
+                return True
+        for needle in look.needles:
+            if needle in self.tokens:
+                return True
+        return bool(look.moments) and all(map(self._dated, look.moments))
 
     def _dated(self, moment: bytes) -> bool:
         """A time of day, or a day: of which whoever spoke of it may have left out the year."""
@@ -147,12 +179,14 @@ class Index:
 
     def records_with(self, fields: Iterable[str], most: int) -> list[tuple[str, ...]]:
         """The records that have one of these as a whole field; not more than ``most``."""
-        return _found(self._records, [_line(field) for field in fields], most)
+        return _found(self._records[0], [_line(field) for field in fields], most)
 
     def records_leading(self, look: Look) -> list[tuple[str, ...]]:
         """The records in a text of which this address stands."""
+        if not look.leads:
+            return []
         within = [b"\n" + WITHIN.encode() + line[1:] for line in look.addresses]
-        return _found(self._leading, within, MOST_LEADING)
+        return _found(self._records[1], within, MOST_LEADING)
 
     def wholly(self, look: Look) -> bool:
         """Whether it is a whole field of the answer, or not of the kind that must be."""
@@ -161,7 +195,7 @@ class Index:
 
     def fielded(self, field: str) -> int:
         """How many times something is a whole field of a record."""
-        return self._records.count(_line(field))
+        return self._records[0].count(_line(field))
 
 
 def _found(records: bytes, lines: Sequence[bytes], most: int) -> list[tuple[str, ...]]:

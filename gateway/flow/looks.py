@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -23,6 +24,8 @@ from gateway.flow.forms import (
 
 LONGEST = 65_536
 """Characters of a value; what is longer was told by nobody."""
+MOST_REMEMBERED, LONGEST_REMEMBERED = 2048, 128
+"""Values whose forms are remembered, and characters of each: agents send the same ones many times."""
 _SHORTEST_DIGITS = 5
 """Digits of a number that may also stand within a code; fewer only as a number of their own."""
 
@@ -49,9 +52,13 @@ def look_for(value: Any) -> Look:
     Addresses are compared whole: a part of an address is another address. So are numbers, days and hours. A code
     (account, card) is the same however it is grouped, any other text whatever its case and blanks are.
     """
-    if not isinstance(value, str):
-        figure = number(value)
-        return Look(str(value), figures=(_line(figure),) if figure else ())
+    if isinstance(value, str):
+        return _of(value) if len(value) <= LONGEST_REMEMBERED else _in_all_forms(value)
+    figure = number(value)
+    return Look(str(value), figures=(_line(figure),) if figure else ())
+
+
+def _in_all_forms(value: str) -> Look:
     if len(value) > LONGEST:
         return Look(value[:100])
     found = _of_text(value)
@@ -67,6 +74,9 @@ def look_for(value: Any) -> Look:
         found.needles + inner.needles,
         found.moments or inner.moments,
     )
+
+
+_of = lru_cache(MOST_REMEMBERED)(_in_all_forms)
 
 
 def _of_text(value: str) -> Look:

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.flow.forms import address
 from gateway.model import Call
 
+_HOLDERS = (dict, list, tuple, Mapping)
 _LONGEST = 100
 """Characters of a name that are looked at."""
 
@@ -18,7 +19,12 @@ def scalars(value: Any, *, most: int) -> Iterator[Any]:
     left = [value]
     while left and most:
         item = left.pop()
-        if isinstance(item, Mapping):
+        kind = type(item)
+        if kind is str or kind is int or kind is float:  # nearly all: asked first, since asking for a Mapping is dear
+            if item != "":
+                most -= 1
+                yield item
+        elif isinstance(item, Mapping):
             left += [each for name, inner in reversed(list(item.items())) for each in (inner, *_telling(name))]
         elif isinstance(item, list | tuple):
             left += reversed(item)
@@ -47,17 +53,18 @@ def directed(call: Call, paths: Iterable[str]) -> dict[str, list[Any]]:
 
 
 def _at(value: Any, names: Sequence[str], spelt: str) -> Iterator[tuple[str, Any]]:
-    if not names or not isinstance(value, Mapping | list | tuple):
+    if not names or not isinstance(value, _HOLDERS):
         if value is not None:
             yield spelt, value
         return
     name, rest = names[0], names[1:]
-    if isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):
         wanted = _wanted(name)
+        first = wanted[:1]
         for key, inner in value.items():
             if name == "*":
                 yield from _at(inner, rest, spelt + ".*")
-            elif key == name or (_begins(key, wanted) and folded(key[:_LONGEST]) == wanted):
+            elif key == name or (_begins(key, first) and folded(key[:_LONGEST]) == wanted):
                 yield from _at(inner, rest, f"{spelt}.{key[:_LONGEST]}")
     else:
         for inner in value:
@@ -71,9 +78,9 @@ def _wanted(name: str) -> str:
 
 
 def _begins(key: str, wanted: str) -> bool:
-    """Whether it may fold to that: most do not, as their first letter shows."""
+    """Whether it may fold to what begins so: most do not, as their first letter shows."""
     first = key[:1]
-    return not first.isalnum() or first.casefold()[:1] == wanted[:1]
+    return first == wanted or not first.isalnum() or first.casefold()[:1] == wanted
 
 
 def folded(name: str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from msgspec import structs
+
 from gateway.flow.asked import ASKERS, beginnings
 from gateway.flow.bodies import BETWEEN
 from gateway.flow.copies import copied
@@ -39,7 +41,8 @@ MOST_VALUES = 128
 MOST_TEXTS, MOST_LEADS = 10_000, 500
 """Values of a call, and addresses in them, that are looked at."""
 TOO_MANY = "more than can be looked at"
-MOST_KNOWN = 512
+MOST_KNOWN, MOST_KNOWN_SIZE = 512, 256 * 1024
+"""Values whose origins are remembered until something else is told, and characters of all of them."""
 FEW_WORDS, LONGEST_WORD = 32, 15
 """Words that are looked at one by one, and letters of a word in which nothing is hidden."""
 SHORTEST_WORD = 4
@@ -70,12 +73,13 @@ class RunFlow:
         self._own = Kept(MOST_OWN)
         self._at = 0
         self._known: dict[tuple[type, Any], Origin] = {}
+        self._known_size = 0
         self._by = vouched()
 
     @property
     def size(self) -> int:
         """Bytes that are remembered."""
-        return self._words.size + self._results.size + self._own.size
+        return self._words.size + self._results.size + self._own.size + self._known_size
 
     def hear(self, source: str, labels: Sequence[str], data: bytes, content_type: str, args: Any = None) -> None:
         """A whole result, asked for with these arguments, or what somebody said."""
@@ -105,7 +109,7 @@ class RunFlow:
     def _keep(self, kept: Kept, heard: Heard, data: bytes) -> None:
         self._at += 1
         if kept.keep(heard, data, self._at):
-            self._known.clear()
+            self._forget_origins()
 
     def mark(self, labels: Sequence[str]) -> None:
         """A tool is answering what has these labels."""
@@ -115,7 +119,7 @@ class RunFlow:
 
     def origin(self, value: Any) -> Mapping[str, Any]:
         """See ports.Flow; ``why`` is a piece of what told it."""
-        return self._origin(value).shown()
+        return self._origin(value, self._in_full).shown()
 
     def unproven(self, call: Call) -> Sequence[str]:
         """The call's directing arguments that are there and that nothing trusted told, as they are spelt in it."""
@@ -123,7 +127,7 @@ class RunFlow:
         return [path for path, values in found.items() if not self._proven(values)]
 
     def _proven(self, values: Sequence[Any]) -> bool:
-        return len(values) <= MOST_VALUES and all(self._origin(value).linked for value in values)
+        return len(values) <= MOST_VALUES and all(self._origin(value, self._of).linked for value in values)
 
     def delegated(self, call: Call) -> Sequence[str]:
         """See ports.Flow."""
@@ -155,9 +159,7 @@ class RunFlow:
     def _is_foreign(self, value: Any) -> bool:
         origin = self._of(value)
         if origin.sources or not isinstance(value, str):
-            fields = _fields_of(value)
-            listed = any(one.index.fielded(field) for one in self._results.values() for field in fields)
-            return bool(origin.sources) and not origin.linked and not listed
+            return bool(origin.sources) and not origin.linked and not self._listed(value)
         found = [word for word in dict.fromkeys(words(normal(value))) if len(word) >= SHORTEST_WORD]
         if len(found) > FEW_WORDS:  # of a long text most words were told by nobody: one look at all is enough
             said = {word for one in self._results.values() for word in one.index.words.split()}
@@ -165,6 +167,11 @@ class RunFlow:
         if len(found) > MOST_VALUES:
             return True
         return any(one.sources and not one.linked for one in map(self._of, found))
+
+    def _listed(self, value: Any) -> bool:
+        """Whether it is a whole field of a record."""
+        fields = _fields_of(value)
+        return any(one.index.fielded(field) for one in self._results.values() for field in fields)
 
     def asked(self, call: Call) -> bool:
         """See ports.Flow."""
@@ -190,14 +197,14 @@ class RunFlow:
         origin = self._of(lead)
         return not origin.linked and (kind not in ("phone", "host") or bool(origin.sources))
 
-    def _origin(self, value: Any) -> Origin:
+    def _origin(self, value: Any, of: Callable[[Any], Origin]) -> Origin:
         if self._endorsed(value):
             return PERSON
         found: list[Origin] = []
         for one in scalars(value, most=MOST_VALUES + 1):
             if len(found) == MOST_VALUES:
                 return NOWHERE
-            found.append(PERSON if self._endorsed(one) else self._of(one))
+            found.append(PERSON if self._endorsed(one) else of(one))
         return both(found)
 
     def _of(self, value: Any) -> Origin:
@@ -206,17 +213,39 @@ class RunFlow:
         vouched = self._vouched()
         if vouched is not self._by:  # another version of the configuration
             self._by = vouched
-            self._known.clear()
+            self._forget_origins()
         key = (type(value), value)
         known = self._known.get(key)
         if known is None:
             known = self._find(value)
-            for kept in (self._words, self._results, self._own):
-                kept.weigh()
-            if len(self._known) >= MOST_KNOWN:
-                self._known.clear()
-            self._known[key] = known
+            self._remember(key, known)
         return known
+
+    def _remember(self, key: tuple[type, Any], origin: Origin) -> None:
+        size = len(key[1]) if isinstance(key[1], str) else 0
+        if len(self._known) >= MOST_KNOWN or self._known_size + size > MOST_KNOWN_SIZE:
+            self._forget_origins()
+        self._known_size += size
+        self._known[key] = origin
+
+    def _forget_origins(self) -> None:
+        self._known.clear()
+        self._known_size = 0
+
+    def _in_full(self, value: Any) -> Origin:
+        """Also whether it was told exactly so, and what stands around it: only people and some rules ask."""
+        origin = self._of(value)
+        if origin.why or not origin.sources:
+            return origin
+        look = look_for(value)
+        told = self._tellers(look)
+        full = structs.replace(
+            origin,
+            verbatim=any(one.index.verbatim(look.value, whole=look.leads) for one in told),
+            why=told[0].index.around(look) if told else look.value[:60],
+        )
+        self._known[(type(value), value)] = full
+        return full
 
     def _find(self, value: Any) -> Origin:
         look = look_for(value)
@@ -231,10 +260,8 @@ class RunFlow:
             tuple(sorted({label for one in told for label in one.labels})),
             trusted,
             linked,
-            any(one.index.verbatim(look.value, whole=look.leads) for one in told),
-            told[0].index.around(look) if told else look.value[:60],
-            delegated=any(delegates(one.asked, self._spoken, self._quoted) for one in told),
-            pointed=any(points(one, look, self._mentioned) for one in told),
+            delegated=not linked and any(delegates(one.asked, self._spoken, self._quoted) for one in told),
+            pointed=not linked and any(points(one, look, self._mentioned) for one in told),
         )
 
     def proves(self, look: Look) -> str:
@@ -245,17 +272,17 @@ class RunFlow:
 
     def _tellers(self, look: Look) -> list[Heard]:
         """Who told it before the agent itself did."""
-        results = [one for one in self._results.values() if one.index.tells(look)]
+        results = self._results.telling(look)
         if results and self._own:
-            first = min([one.at for one in self._own.values() if one.index.tells(look)], default=self._at + 1)
+            first = min([one.at for one in self._own.telling(look)], default=self._at + 1)
             results = [one for one in results if one.at < first]
         return self._people(look) + results
 
     def _people(self, look: Look) -> list[Heard]:
         """The people who told it, and in whose words it is no copy."""
-        people = [one for one in self._words.values() if one.index.tells(look)]
+        people = self._words.telling(look)
         if any(one.relayed for one in people):
-            strange = [one for one in self._results.values() if not one.trusted]
+            strange = [one for one in self._results.telling(look) if not one.trusted]
             people = [one for one in people if not (one.relayed and copied(one, look, strange))]
         return people
 
@@ -272,9 +299,7 @@ class RunFlow:
         if self._named(field):
             return True
         look = look_for(field)
-        return any(one.index.tells(look) for one in self._own.values()) and any(
-            one.source == "user" and one.index.tells(look) for one in self._words.values()
-        )
+        return bool(self._own.telling(look)) and any(one.source == "user" for one in self._words.telling(look))
 
     def _named(self, field: str) -> bool:
         """Whether the user has named something by this field."""

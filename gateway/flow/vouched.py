@@ -19,7 +19,7 @@ class Vouched:
         self._patterns = [_pattern(value) for value in values if "*" in value]
         plain = [value for value in values if "*" not in value]
         self._domains = frozenset(address(value.removeprefix("@")) for value in plain if "@" not in value[1:])
-        self._index = Index(BETWEEN.join(plain), [])
+        self._index = Index(BETWEEN.join(plain))
 
     def tells(self, look: Look) -> bool:
         """Whether the operator vouches for it."""

@@ -45,6 +45,7 @@ class FlowBook:
         self._most_bytes, self._endorsed = most_bytes, endorsed
         self._sizes: dict[tuple[str, str], int] = {}
         self._by_agent: Counter[str] = Counter()
+        self._size = 0
         self._maps: Mapping[str, FlowMap] = {}
         self._trusted: Sequence[str] = ()
         self._vouched = Vouched(())
@@ -59,7 +60,7 @@ class FlowBook:
     @property
     def size(self) -> int:
         """Bytes that were remembered when each run was last entered."""
-        return self._by_agent.total()
+        return self._size
 
     def of(self, agent: str, run: str) -> RunFlow:
         """The flow of this run, from its beginning on."""
@@ -96,9 +97,11 @@ class FlowBook:
 
     def _weigh(self, key: tuple[str, str], size: int) -> None:
         """Count what the run takes; where all take too much, the agent that takes most loses its oldest run."""
-        self._by_agent[key[0]] += size - self._sizes.get(key, 0)
+        more = size - self._sizes.get(key, 0)
+        self._by_agent[key[0]] += more
+        self._size += more
         self._sizes[key] = size
-        while self.size > self._most_bytes:
+        while self._size > self._most_bytes:
             agent = max(self._by_agent, key=self._by_agent.__getitem__)
             oldest = self._runs.oldest_of(agent)
             if oldest is None or oldest == key:
@@ -107,7 +110,9 @@ class FlowBook:
             self._forget(oldest)
 
     def _forget(self, key: tuple[str, str]) -> None:
-        self._by_agent[key[0]] -= self._sizes.pop(key, 0)
+        size = self._sizes.pop(key, 0)
+        self._by_agent[key[0]] -= size
+        self._size -= size
         if self._by_agent[key[0]] <= 0:
             del self._by_agent[key[0]]
 
