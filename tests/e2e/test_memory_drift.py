@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.stores.redis_server import RedisServer
+
 from .harness.gateway import ALL, Gateway, call, problem_of
 from .harness.http1 import Message
 from .harness.notes import Notes
@@ -41,8 +43,19 @@ spec:
 """
 
 
+@pytest.fixture(scope="module", params=["one gateway", "two that share Redis"])
+def state(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where it is kept what runs have seen."""
+    if request.param == "one gateway":
+        yield "memory:"
+        return
+    server = RedisServer()
+    yield server.url
+    server.stop()
+
+
 @pytest.fixture(scope="module")
-def accounts() -> Iterator[Notes]:
+def accounts(state: str) -> Iterator[Notes]:
     """A store with ETags, which others change past the gateway."""
     notes = Notes(tags=True)
     yield notes
@@ -50,7 +63,7 @@ def accounts() -> Iterator[Notes]:
 
 
 @pytest.fixture(scope="module")
-def plain() -> Iterator[Notes]:
+def plain(state: str) -> Iterator[Notes]:
     """One without."""
     notes = Notes()
     yield notes
@@ -58,30 +71,40 @@ def plain() -> Iterator[Notes]:
 
 
 @pytest.fixture(scope="module")
-def gateway(
-    tmp_path_factory: pytest.TempPathFactory, accounts: Notes, plain: Notes, upstream: Upstream
-) -> Iterator[Gateway]:
+def gateways(
+    tmp_path_factory: pytest.TempPathFactory, state: str, accounts: Notes, plain: Notes, upstream: Upstream
+) -> Iterator[tuple[Gateway, Gateway]]:
+    """Where is read, and where is paid."""
     store = {"url": f"http://127.0.0.1:{accounts.port}", "memory": MEMORY}
-    process = Gateway(
-        tmp_path_factory.mktemp("drift"),
-        {
-            "accounts": {**store, "credential": {"header": "X-Store-Key", "value": "store-key-1"}},
-            "plain": {"url": f"http://127.0.0.1:{plain.port}", "memory": MEMORY},
-            "bank": {"url": f"http://127.0.0.1:{upstream.port}"},
-        },
-        POLICIES,
-        identify=[{"header": "x-agent-id"}],
-    ).start()
-    yield process
-    process.stop()
-    assert "Traceback" not in process.output, process.output
+    tools = {
+        "accounts": {**store, "credential": {"header": "X-Store-Key", "value": "store-key-1"}},
+        "plain": {"url": f"http://127.0.0.1:{plain.port}", "memory": MEMORY},
+        "bank": {"url": f"http://127.0.0.1:{upstream.port}"},
+    }
+    started = [
+        Gateway(
+            tmp_path_factory.mktemp(name), tools, POLICIES, state=state, identify=[{"header": "x-agent-id"}]
+        ).start()
+        for name in ("one", "other")[: 1 if state == "memory:" else 2]
+    ]
+    yield started[0], started[-1]
+    for process in started:
+        process.stop()
+        assert "Traceback" not in process.output, process.output
+
+
+@pytest.fixture(scope="module")
+def gateway(gateways: tuple[Gateway, Gateway]) -> Gateway:
+    """Where is paid."""
+    return gateways[1]
 
 
 class Agent:
     """One run."""
 
-    def __init__(self, gateway: Gateway, run: str) -> None:
-        self.gateway, self.fields = gateway, [("x-agent-id", f"payer-{run}"), ("x-run-id", run)]
+    def __init__(self, gateways: tuple[Gateway, Gateway], run: str) -> None:
+        self.gateway, self.pays_at = gateways
+        self.fields = [("x-agent-id", f"payer-{run}"), ("x-run-id", run)]
 
     def read(self, tool: str, key: str, *more: tuple[str, str]) -> Message:
         answer = call(self.gateway, "GET", f"/{tool}/notes{key}", [*self.fields, *more])
@@ -89,7 +112,7 @@ class Agent:
         return answer
 
     def pay(self) -> Message:
-        return call(self.gateway, "POST", "/bank/transfers", self.fields, b"{}")
+        return call(self.pays_at, "POST", "/bank/transfers", self.fields, b"{}")
 
 
 def readings(accounts: Notes, plain: Notes) -> dict[str, Callable[[Agent], object]]:
@@ -120,7 +143,7 @@ def readings(accounts: Notes, plain: Notes) -> dict[str, Callable[[Agent], objec
 
 
 @pytest.fixture(scope="module")
-def runs(gateway: Gateway, accounts: Notes, plain: Notes) -> dict[str, Agent]:
+def runs(gateways: tuple[Gateway, Gateway], accounts: Notes, plain: Notes) -> dict[str, Agent]:
     """Runs that have read what has changed since, or has not. More than a second ago: what was read just now is not
     asked for again."""
     for key in ("still", "balance", "gone", "mine", "broken", "at-once", *[f"many-{n}" for n in range(18)]):
@@ -129,7 +152,7 @@ def runs(gateway: Gateway, accounts: Notes, plain: Notes) -> dict[str, Agent]:
         plain.put(key, "1")
     runs = {}
     for name, does in readings(accounts, plain).items():
-        runs[name] = Agent(gateway, name.replace(" ", "-"))
+        runs[name] = Agent(gateways, name.replace(" ", "-"))
         does(runs[name])
     assert runs["acts at once"].pay().status == 200
     assert not [path for method, path, fields in accounts.heard if path.endswith("at-once")][1:], "it was read just now"
