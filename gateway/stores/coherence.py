@@ -19,6 +19,9 @@ MOST_RUNS = 10_000
 MOST_SEEN = 1_000
 """Keys that are remembered of one run."""
 
+MOST_TEXT = 32 << 20
+"""Characters that are remembered of what stands under all keys together."""
+
 _Place = tuple[str, str]
 _RunKey = tuple[str, str]
 
@@ -36,9 +39,12 @@ def _place(place: _Place) -> _Place:
 class CoherenceBook:
     """How keys stand, and what runs have seen."""
 
-    def __init__(self, wall: Callable[[], float], most: int = MOST_KEYS) -> None:
-        """``wall`` gives seconds since the epoch; ``most`` keys are remembered."""
+    def __init__(self, wall: Callable[[], float], most: int = MOST_KEYS, most_text: int = MOST_TEXT) -> None:
+        """``wall`` gives seconds since the epoch; ``most`` keys are remembered, and ``most_text`` characters."""
         self._wall = wall
+        self._most_text, self._text = most_text, 0
+        self._lengths: dict[_Place, int] = {}
+        """Characters of each key, which make up the sum."""
         self._standings: Shares[_Place, tuple[int, Standing]] = Shares(most)
         self._written: dict[_Place, tuple[int, Standing]] = {}
         """Those that are being written: never pushed out, and no more than calls under way."""
@@ -141,7 +147,7 @@ class CoherenceBook:
         kept = self._kept(place)
         self._written.pop(place, None)
         if standing is None:
-            self._standings.pop(place)
+            self._forget(place)
             return
         same = kept is not None and (kept[1].newest.id, kept[1].writer) == (standing.newest.id, standing.writer)
         stands = (kept[0] if kept is not None and same else self._edition, standing)
@@ -149,8 +155,30 @@ class CoherenceBook:
             self._written[place] = stands
         # for whoever touched it first: who floods a memory with keys pushes out such keys, not others'
         owner = self._standings.owner(place) or call.agent.id
-        if self._standings.put(owner, place, stands) is not None:
+        length = sum(len(change.text or "") for change in standing.changes)
+        self._text += length - self._lengths.get(place, 0)
+        self._lengths[place] = length
+        gone = self._standings.put(owner, place, stands)
+        if gone is not None:
+            self._text -= self._lengths.pop(gone)
             self._forgot = self._edition
+        self._bound(owner, place)
+
+    def _bound(self, owner: str, place: _Place) -> None:
+        """Where too much text is remembered, whoever adds to it loses what it used least recently; then all others."""
+        while self._text > self._most_text:
+            oldest = self._standings.oldest_of(owner)
+            if oldest is None or oldest == place:
+                first = self._standings.oldest()
+                oldest = None if first is None else first[0]
+            if oldest is None or oldest == place:
+                return
+            self._forget(oldest)
+            self._forgot = self._edition
+
+    def _forget(self, place: _Place) -> None:
+        if self._standings.pop(place) is not None:
+            self._text -= self._lengths.pop(place)
 
     def _see(self, call: Call, place: _Place, seen: Seen | None) -> None:
         run = _run(call)
