@@ -344,10 +344,13 @@ def _digits(text: str) -> str:
     return "".join([each for each in text if each.isdecimal()])
 
 
+def may_lead(text: str) -> bool:
+    """Whether something in a text may lead elsewhere: told at once of most texts that hold nothing of the kind."""
+    return _MAY_LEAD.search(text) is not None
+
+
 def leads_in(text: str) -> Iterator[tuple[str, str]]:
     """What in a free text leads elsewhere, with its kind: url, mail, iban, coin, phone or host."""
-    if not _MAY_LEAD.search(text):
-        return
     for match in islice(_LEADS.finditer(visible(text)), MOST_FOUND):
         kind, lead = str(match.lastgroup), match[0].rstrip(_TRAILS)
         if kind != "host" or not (_FILES.fullmatch(lead) or _is_called(match, lead)):

@@ -15,7 +15,7 @@ from gateway.flow.asked import ASKERS, beginnings
 from gateway.flow.bodies import BETWEEN
 from gateway.flow.copies import copied
 from gateway.flow.delegated import asked_for, delegates
-from gateway.flow.forms import addresses_in, days_in, leads_in, normal, number, words
+from gateway.flow.forms import addresses_in, days_in, leads_in, may_lead, normal, number, words
 from gateway.flow.heard import Heard
 from gateway.flow.kept import Kept
 from gateway.flow.links import names_of
@@ -185,7 +185,7 @@ class RunFlow:
         found: dict[str, str] = {}
         texts = list(scalars([call.args, call.params, path_of(call)], most=MOST_TEXTS + 1))
         for text in texts:
-            if isinstance(text, str) and len(found) <= MOST_LEADS:
+            if isinstance(text, str) and may_lead(text) and len(found) <= MOST_LEADS:
                 found.update({lead: kind for kind, lead in leads_in(text)})
         planted = [lead for lead, kind in list(found.items())[:MOST_LEADS] if self._is_planted(lead, kind)]
         many = len(texts) > MOST_TEXTS or len(found) > MOST_LEADS

@@ -18,7 +18,8 @@ from msgspec import json as msgspec_json
 
 from gateway.policy import hints
 from gateway.policy.engine import DYN, SOURCE_CAP, TIMESTAMP, CelError, CelType, EvaluationError
-from gateway.policy.functions import FUNCTIONS, Function, check_calls, guarded
+from gateway.policy.functions import FUNCTIONS, Function, FunctionError, check_calls, guarded
+from gateway.policy.functions_flow import POSTPONED, function_of, postpone, read_once
 from gateway.policy.macros import Rewritten, rewrite
 from gateway.policy.tokens import (
     Token,
@@ -33,6 +34,7 @@ from gateway.policy.tokens import (
     tokenize,
     zone_literals,
 )
+from gateway.policy.variables import VARIABLES
 
 _SCALARS = {
     "bool": cel.Type.BOOL,
@@ -131,11 +133,16 @@ class CelExpr:
         self._environments: dict[frozenset[tuple[str, CelType]], Any] = {}
         self._bare = cel.NewEnv()
         self._functions = {function.name: function for function in functions}
-        self._declarations = [_MATCHES, *(_function(function) for function in functions)]
+        self._declarations = [_MATCHES, *map(_function, functions), *map(_postponed, POSTPONED)]
 
-    def compile(self, source: str, variables: Mapping[str, CelType], cap: int = SOURCE_CAP) -> ExprProgram:
+    def compile(
+        self, source: str, variables: Mapping[str, CelType], cap: int = SOURCE_CAP, *, postpones: bool = False
+    ) -> ExprProgram:
         """Check and compile; see CelEngine."""
         tokens = tokenize(source)
+        if postpones and not references(tokens, variables).isdisjoint(POSTPONED):
+            source = postpone(source, tokens)
+            tokens = tokenize(source)
         check_caps(source, tokens, cap)
         check_shadowing(source, tokens, variables)
         check_calls(source, tokens, self._functions)
@@ -265,6 +272,19 @@ def _function(function: Function) -> Any:
             for name, kind in kinds.items()
         ],
     )
+
+
+def _postponed(name: str) -> Any:
+    """The function that stands for a variable."""
+    variable, own = VARIABLES[name], function_of(name)
+
+    def call(followed: bool) -> Any:  # noqa: ARG001 - what is bound with it says whose value it is
+        value = read_once(name, variable.read)
+        if _has_nul(value):
+            raise FunctionError(f"{name} has a text that would be cut")  # as ``_Cut``
+        return value
+
+    return cel.FunctionDecl(own, [cel.Overload(f"{own}_bool", _declared(variable.type), [cel.Type.BOOL], impl=call)])
 
 
 def _declared(kind: CelType) -> Any:

@@ -120,7 +120,14 @@ class CelPython:
         self._functions = {function.name: function for function in functions}
         self._implementations = {function.name: _implementation(function) for function in functions}
 
-    def compile(self, source: str, variables: Mapping[str, CelType], cap: int = SOURCE_CAP) -> PythonProgram:
+    def compile(
+        self,
+        source: str,
+        variables: Mapping[str, CelType],
+        cap: int = SOURCE_CAP,
+        *,
+        postpones: bool = False,  # noqa: ARG002 - it reads all that is bound
+    ) -> PythonProgram:
         """Check and compile; see CelEngine."""
         tokens = tokenize(source)
         check_caps(source, tokens, cap)

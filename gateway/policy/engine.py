@@ -119,8 +119,14 @@ class CelEngine(Protocol):
     def absorbs_errors(self) -> bool:
         """Whether ``a || b`` is false only if both are false and neither failed, so that rules may be combined."""
 
-    def compile(self, source: str, variables: Mapping[str, CelType], cap: int = SOURCE_CAP) -> Program:
-        """Check and compile ``source`` (at most ``cap`` characters) against dotted variables. Raises CelError."""
+    def compile(
+        self, source: str, variables: Mapping[str, CelType], cap: int = SOURCE_CAP, *, postpones: bool = False
+    ) -> Program:
+        """Check and compile ``source`` (at most ``cap`` characters) against dotted variables. Raises CelError.
+
+        ``postpones``: the engine may read what takes time (``functions_flow.POSTPONED``) only where it comes to it; its
+        activation must be of the call that ``flow.followed`` was read of last.
+        """
 
     def activation(self, bindings: Mapping[str, Any]) -> Any:
         """Bind dotted variable names to plain Python values. Never raises: a bad value fails where it is read."""

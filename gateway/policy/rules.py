@@ -18,6 +18,7 @@ from msgspec import Struct, structs
 
 from gateway.model import Call, Mode, Spoke, Treated, Verdict
 from gateway.policy.engine import EXPANDED_CAP, CelEngine, CelError, CelType, EvaluationError, Program
+from gateway.policy.functions_flow import POSTPONED
 from gateway.policy.guardrails import VARIABLE, read_in
 from gateway.policy.readings import Path, paths_of, read_at
 from gateway.policy.redaction import TOOL_RESULTS
@@ -157,7 +158,9 @@ def _joined(rules: Sequence[CompiledRule], engine: CelEngine) -> list[_Joined]:
         # Two at least: an attrgetter of one gives no tuple, which is as good as a key but takes a case of its own.
         names = sorted({_OF_THE_KIND[name] for name in read} | {"agent.id", "operation"}) if of_the_kind else []
         kind = attrgetter(*names) if names else None
-        groups.append(_Joined(tuple(_combined(some, engine)), binder(read), engine.activation, kind, set()))
+        programs = _combined(some, engine)
+        bound = binder(frozenset[str]().union(*(program.references for program in programs)))
+        groups.append(_Joined(tuple(programs), bound, engine.activation, kind, set()))
     return groups
 
 
@@ -297,14 +300,17 @@ def _known(rules: Sequence[CompiledRule]) -> Mapping[str, CelType]:
 
 def _combined(rules: Sequence[CompiledRule], engine: CelEngine) -> list[Program]:
     """Programs that are all false exactly where every rule is false without error; as few as the caps allow."""
-    if len(rules) < 2 or not engine.absorbs_errors:
+    postponed = any(not rule.program.references.isdisjoint(POSTPONED) for rule in rules)
+    if not engine.absorbs_errors or (len(rules) < 2 and not postponed):
         return [rule.program for rule in rules]
     # The line break ends a comment that a condition may end with.
     source = " || ".join([f"({rule.program.source}\n)" for rule in rules])
     if len(source) <= EXPANDED_CAP:
         try:
-            return [engine.compile(source, _known(rules), EXPANDED_CAP)]
+            return [engine.compile(source, _known(rules), EXPANDED_CAP, postpones=True)]
         except CelError:
             pass  # Each compiles alone, so only the brackets around it were too much (nesting): try fewer together.
+    if len(rules) < 2:
+        return [rule.program for rule in rules]
     middle = len(rules) // 2
     return _combined(rules[:middle], engine) + _combined(rules[middle:], engine)

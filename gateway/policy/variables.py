@@ -94,8 +94,8 @@ def _sends(call: Call) -> str:
 
 
 def _followed(call: Call) -> bool:
-    """Also hands the call's flow to ``origin()``: whatever calls that reads this (``tokens.references``)."""
-    functions_flow.follow(call.flow)
+    """Also hands the call to ``origin()``: whatever calls that reads this (``tokens.references``)."""
+    functions_flow.follow(call)
     return call.flow is not None
 
 
