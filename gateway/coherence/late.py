@@ -67,7 +67,7 @@ def _age_of(answered: Answered) -> int:
 
 def version_of(learnt: Learnt) -> str:
     """The version by which people know a state: the store's own where it names one, else the beginning of a digest."""
-    for kind in ("etag", "version", "last-modified"):
+    for kind in ("etag", "version", "strong", "last-modified"):
         if kind in learnt.versions:
             return _plain(learnt.versions[kind].strip('"'))
     return next((_plain(value[:12]) for value in learnt.versions.values()), "")

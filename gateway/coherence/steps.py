@@ -148,10 +148,17 @@ _NOTHING = Change("", How.DELETED)
 """Stands where nothing is known of a key that is being written."""
 
 
+_NO_PROOF = frozenset({"strong", "last-modified"})
+"""Kinds of versions that tell apart where they differ, and prove nothing where they are the same: a strong ETag that
+its memory does not trust alone (else it is an ``etag`` too), and a time in seconds."""
+
+
 def alike(known: Mapping[str, str], told: Mapping[str, str]) -> bool | None:
-    """Whether both are the same state; None where they have no kind of evidence in common."""
+    """Whether both are the same state; None where they have no evidence in common that proves it."""
     common = known.keys() & told.keys()
-    return all(known[kind] == told[kind] for kind in common) if common else None
+    if any(known[kind] != told[kind] for kind in common):
+        return False
+    return True if common - _NO_PROOF else None
 
 
 def _richer(standing: Standing, learnt: Learnt) -> Standing:
