@@ -230,6 +230,10 @@ _LEADS = re.compile(
     rf"|(?P<host>(?<![\w@./-]){_HOST}(?:/[^\s<>\"'`\x1e]*)?)",
     re.IGNORECASE,
 )
+_NUMBERED = re.compile(rf"{_IBAN}|{_COIN}|{_PHONE}", re.IGNORECASE)
+"""Of what leads elsewhere, what may have blanks in it, or no sign."""
+_SHORT = 40
+"""Characters of a text that is looked at as a whole."""
 _FILES = re.compile(
     r".*\.(?:txt|pdf|docx?|xlsx?|pptx?|od[ts]|[ct]sv|jsonl?|xml|ya?ml|toml|ini|html?|md|rst|png|jpe?g|gif|svg|bmp|mp[34]"
     r"|wav|tar|gz|log|jsx?|tsx|css|java|cpp|sql|exe)",
@@ -271,6 +275,7 @@ _ONE_PHONE = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){7,14}")
 _QUOTES = "<>\"'`"
 _JOINED = re.compile(r"[.@:](?<=[^\W_].)[^ ]")
 """What every address has, and few words of a text do."""
+_JOINED_AT_ALL = re.compile(r"[.@:](?=[^ ])")
 _TRAILS = ".,;:!?)*_"
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{1,10}://")
 
@@ -312,13 +317,13 @@ def addresses_in(text: str) -> Iterator[str]:
         yield match[0].rstrip(_TRAILS) if match.lastgroup != "mail" else match[0]
 
 
-def _joined(text: str) -> str:
+def _joined(text: str, by: re.Pattern[str] = _JOINED) -> str:
     """The pieces of a text in which an address may stand: few of a long one."""
     for sign in _QUOTES:
         text = text.replace(sign, " ")
     text = " ".join(text.split())
     pieces, end = [], -1
-    for match in _JOINED.finditer(text):
+    for match in by.finditer(text):
         at = match.start()
         if at >= end:
             start, end = text.rfind(" ", 0, at) + 1, text.find(" ", at)
@@ -351,7 +356,10 @@ def may_lead(text: str) -> bool:
 
 def leads_in(text: str) -> Iterator[tuple[str, str]]:
     """What in a free text leads elsewhere, with its kind: url, mail, iban, coin, phone or host."""
-    for match in islice(_LEADS.finditer(visible(text)), MOST_FOUND):
+    text = visible(text)
+    if len(text) > _SHORT and not _NUMBERED.search(text):
+        text = _joined(text, _JOINED_AT_ALL)  # what is left of it has no blanks
+    for match in islice(_LEADS.finditer(text), MOST_FOUND):
         kind, lead = str(match.lastgroup), match[0].rstrip(_TRAILS)
         if kind != "host" or not (_FILES.fullmatch(lead) or _is_called(match, lead)):
             yield kind, lead

@@ -33,7 +33,7 @@ AROUND = 30
 """Characters of evidence on either side."""
 MOST_LEADING = 32
 """Records with one address that are looked at."""
-_MOST_TRIES = 256
+_MOST_TRIES, _MOST_BEGINNINGS = 256, 32
 _BORDERS = str.maketrans("\n\x1d", "  ")
 """What separates lines and records here, and may stand in what strangers write."""
 _GLUED = re.compile(r"([^/@]+\.[a-z]{2,})\.[A-Z][a-z]+")
@@ -77,14 +77,26 @@ class Index:
     def _whole(self) -> str:
         return self._text.decode("utf-8", "surrogatepass")
 
-    def _normal(self) -> str:
+    @_form
+    def _normal(self) -> bytes:
+        """Its normal text, until its words are told apart: that takes longer, and most values are not in it at all."""
         text = self._whole()
-        return normal(text)[: 2 * len(text)]  # one sign may stand for many
+        return normal(text)[: 2 * len(text)].encode("utf-8", "surrogatepass")  # one sign may stand for many
+
+    def _flat(self) -> str:
+        return self._normal.decode("utf-8", "surrogatepass")
 
     @_form
     def tokens(self) -> bytes:
         """Its words and signs, each between blanks."""
-        return tokens(self._normal())
+        made = tokens(self._flat())
+        self.grow(-len(self.__dict__.pop("_normal")))
+        return made
+
+    def _says(self, needle: bytes) -> bool:
+        if "tokens" not in self.__dict__ and not _may_begin(max(needle.split(), key=len, default=b""), self._normal):
+            return False
+        return needle in self.tokens
 
     @_form
     def words(self) -> bytes:
@@ -94,16 +106,16 @@ class Index:
 
     @_form
     def _figures(self) -> bytes:
-        return _lines(numbers_in(self._normal()))
+        return _lines(numbers_in(self._flat()))
 
     @_form
     def _moments(self) -> bytes:
-        flat = self._normal()
+        flat = self._flat()
         return _lines([*days_in(flat), *yearless_in(flat), *hours_in(flat)])
 
     @_form
     def _phones(self) -> bytes:
-        return _lines(phones_in(self._normal()))
+        return _lines(phones_in(self._flat()))
 
     @_form
     def _exact(self) -> bytes:
@@ -141,7 +153,7 @@ class Index:
             if line in self._phones:
                 return True
         for needle in look.needles:
-            if needle in self.tokens:
+            if self._says(needle):
                 return True
         return bool(look.moments) and all(map(self._dated, look.moments))
 
@@ -196,6 +208,18 @@ class Index:
     def fielded(self, field: str) -> int:
         """How many times something is a whole field of a record."""
         return self._records[0].count(_line(field))
+
+
+def _may_begin(word: bytes, text: bytes) -> bool:
+    """Whether a word of the text may begin so; of what is not ASCII, and of what stands there often, nobody looks."""
+    at = -1
+    for _ in range(_MOST_BEGINNINGS):
+        at = text.find(word, at + 1)
+        if at < 0:
+            return False
+        if not (at and text[at - 1 : at].isalnum()):
+            return True
+    return True
 
 
 def _found(records: bytes, lines: Sequence[bytes], most: int) -> list[tuple[str, ...]]:

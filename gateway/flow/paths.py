@@ -9,6 +9,8 @@ from typing import Any
 from gateway.flow.forms import address
 from gateway.model import Call
 
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
+"""Letters that fold to themselves."""
 _HOLDERS = (dict, list, tuple, Mapping)
 _LONGEST = 100
 """Characters of a name that are looked at."""
@@ -64,7 +66,7 @@ def _at(value: Any, names: Sequence[str], spelt: str) -> Iterator[tuple[str, Any
         for key, inner in value.items():
             if name == "*":
                 yield from _at(inner, rest, spelt + ".*")
-            elif key == name or (_begins(key, first) and folded(key[:_LONGEST]) == wanted):
+            elif key == name or (_begins(key[:1], first) and folded(key[:_LONGEST]) == wanted):
                 yield from _at(inner, rest, f"{spelt}.{key[:_LONGEST]}")
     else:
         for inner in value:
@@ -77,10 +79,9 @@ def _wanted(name: str) -> str:
     return folded(name)
 
 
-def _begins(key: str, wanted: str) -> bool:
-    """Whether it may fold to what begins so: most do not, as their first letter shows."""
-    first = key[:1]
-    return first == wanted or not first.isalnum() or first.casefold()[:1] == wanted
+def _begins(first: str, wanted: str) -> bool:
+    """Whether what begins so may fold to what is wanted to begin so: most names do not."""
+    return first == wanted or not (first in _PLAIN or (first.isalnum() and first.casefold()[:1] != wanted))
 
 
 def folded(name: str) -> str:
