@@ -16,7 +16,7 @@ from tests.test_pipeline_memory import Notes
 
 SECTION = {
     "reads": [
-        {"operations": ["GET /plan", "GET /list", "GET /other"], "key": "request.path", "value": "result.text"},
+        {"operations": ["GET /plan", "GET /note*", "GET /other"], "key": "request.path", "value": "result.text"},
         {"operations": ["GET /"], "entries": "result.items", "key": '"/" + entry.id', "value": "entry.text"},
     ],
     "writes": [{"operations": ["PUT *"], "key": "request.path"}],
@@ -115,6 +115,21 @@ def test_a_state_that_still_stands_is_asked_for_once_a_second(bank: Bank) -> Non
     assert bank.pay("ann") == ((), ())
     (asked,) = bank.store.asked
     assert (asked.target, asked.agent.id, asked.request.header(b"if-none-match")) == ("/plan", "ann", '"1"')
+
+
+def test_what_was_read_just_now_is_not_asked_for(bank: Bank) -> None:
+    bank.now -= 4.5
+    assert bank.pay("ann") == ((), ())
+    assert bank.store.asked == []
+
+
+def test_of_many_so_many_are_asked_for_and_the_others_next_time() -> None:
+    bank = Bank()
+    for number in range(18):
+        bank.look("ann", f"/note-{number}", '"1"', b'{"text": "x"}')
+    assert bank.pay("ann") == ((), ("notes//note-16", "notes//note-17"))
+    assert bank.pay("ann") == ((), ())
+    assert len(bank.store.asked) == 18
 
 
 def test_what_was_changed_past_the_gateway_has_changed_for_all(bank: Bank) -> None:
