@@ -167,3 +167,15 @@ async def test_what_is_fresh_is_forgotten_in_order(place: Place, monkeypatch: py
     for number in range(4):
         place.errands.verified("ann", ("notes", str(number)), "c")
     assert [place.errands.fresh("ann", ("notes", str(number)), "c") for number in range(4)] == [False, True, True, True]
+
+
+async def test_an_agent_that_goes_takes_what_is_asked_for_it_along(place: Place) -> None:
+    place.store.answers = [None]
+    asking = asyncio.ensure_future(place.errands.ask([place.errand()]))
+    while not place.store.heard:
+        await asyncio.sleep(0.001)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    while place.pools.open():
+        await asyncio.sleep(0.001)
