@@ -161,12 +161,14 @@ class Gateway:
         it and no other, by whatever name the gateway is called: nobody else has its key."""
         import ssl
 
+        from gateway.config.authorities import believing
+
         authorities = os.environ.get(_AUTHORITIES)
         try:
             if self._certificate is None or authorities:
-                return ssl.create_default_context(cafile=authorities)
+                return believing(file=authorities or None)
             first, end, _ = self._certificate.read_text().partition("-----END CERTIFICATE-----")
-            context = ssl.create_default_context(cadata=first + end)  # not those behind it: they vouch for others too
+            context = believing(pem=first + end)  # not those behind it: they vouch for others too
         except (OSError, ValueError, ssl.SSLError) as error:
             raise click.ClickException(f"the certificate to believe cannot be read: {error}") from None
         context.check_hostname = False

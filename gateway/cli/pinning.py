@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import ssl
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from msgspec import Struct
 from gateway.cli.mcp_client import Server, list_tools
 from gateway.cli.mcp_exchange import McpError
 from gateway.cli.pin_diff import Difference, differences, offered
+from gateway.config.authorities import believing
 from gateway.config.load import Loaded
 from gateway.model import Tool
 from gateway.policy.pins import Pins, digest_of
@@ -100,7 +100,7 @@ def server_of(loaded: Loaded, tool: Tool, fields: Sequence[tuple[str, str]]) -> 
     return Server(
         f"{tool.origin.scheme}://{tool.origin.authority}{whole}",
         (*[field for field in configured if field[0].lower() not in given], *fields),
-        ssl.create_default_context(cadata=tool.ca_pem) if tool.origin.scheme == "https" else None,
+        believing(pem=tool.ca_pem) if tool.origin.scheme == "https" else None,
         tool.server_name,
     )
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from gateway.config.admin import admin_mistakes
+from gateway.config.authorities import believing
 from gateway.config.builtin import builtin_mistakes
 from gateway.config.credentials import credential_mistakes, credential_warnings, held_for
 from gateway.config.fields import origin_of, shape_of
@@ -203,7 +204,7 @@ def _authorities(name: str, tool: ToolConfig, base: Path, files: Files) -> tuple
         message = f"cannot read {file}: {error.strerror or error}"
         return None, [Mistake(path, message, "correct the path; it begins at the configuration's folder")]
     try:
-        ssl.create_default_context(cadata=pem)
+        believing(pem=pem)
     except (ssl.SSLError, ValueError):
         return None, [Mistake(path, f"{file} holds no certificate that can be read", "give a PEM file")]
     return pem, []

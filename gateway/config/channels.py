@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from gateway.config.authorities import believing
 from gateway.config.files import Files
 from gateway.config.model_errors import Mistake
 from gateway.config.policies import Policies
@@ -46,7 +47,7 @@ def authorities_of(config: Config, base: Path, files: Files) -> tuple[dict[str, 
         path, file = ("approvals", "channels", name, "email", "ca_file"), base / channel.email.ca_file
         try:
             found[name] = files.read(file).decode("ascii", "ignore")
-            ssl.create_default_context(cadata=found[name])
+            believing(pem=found[name])
         except OSError as error:
             wrong.append(Mistake(path, _why(file, error), _FOLDER))
         except ValueError:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from gateway.config.authorities import believing
 from gateway.config.files import Files
 from gateway.config.model_errors import Mistake
 from gateway.config.model_errors import Path as Place
@@ -181,7 +182,7 @@ def _unreadable(at: Place, config: OAuth2Config, base: Path, files: Files) -> It
     if config.ca_file is None:
         return
     try:
-        ssl.create_default_context(cadata=files.read(base / config.ca_file).decode("ascii", "ignore"))
+        believing(pem=files.read(base / config.ca_file).decode("ascii", "ignore"))
     except ssl.SSLError:
         yield Mistake((*at, "ca_file"), f"{base / config.ca_file} holds no certificate that can be read", "give PEM")
     except OSError as error:

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+from gateway.config.authorities import believing
 from gateway.config.files import Files
 from gateway.config.model_errors import Mistake
 from gateway.config.model_errors import Path as Place
@@ -36,7 +37,7 @@ def file_mistakes(at: Place, file: str | None, base: Path, files: Files) -> Iter
         return
     if at[-1] in ("ca_file", "client_ca_file"):
         try:
-            ssl.create_default_context(cadata=data.decode("ascii", "ignore"))
+            believing(pem=data.decode("ascii", "ignore"))
         except (ssl.SSLError, ValueError):
             yield Mistake(at, f"{path} holds no certificate that can be read", "give a PEM file")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from gateway.config.authorities import believing
 from gateway.errors import ToolgateError
 
 PATIENCE = 10.0
@@ -107,10 +107,9 @@ class Kube:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             try:
-                trusted = ssl.create_default_context(cafile=self._account / "ca.crt")
+                trusted = believing(file=self._account / "ca.crt")
             except OSError as error:  # ssl.SSLError is one
                 raise KubeError(f"cannot read {self._account / 'ca.crt'}: {error.strerror or error}") from None
-            trusted.verify_flags &= ~ssl.VERIFY_X509_STRICT  # clusters' authorities lack what Python 3.13 asks for: EKS
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=trusted, limit=4),
                 timeout=aiohttp.ClientTimeout(total=PATIENCE),

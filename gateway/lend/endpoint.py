@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
 
+from gateway.config.authorities import believing
 from gateway.lend.oauth2 import granted_of, request_of
 from gateway.lend.sources import Unavailable
 from gateway.lend.tokens import Granted, Tokens
@@ -100,7 +100,7 @@ class OAuth2Source:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             pem = self._settings.ca_pem
-            tls = True if pem is None else ssl.create_default_context(cadata=pem)
+            tls = True if pem is None else believing(pem=pem)
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=tls, limit=_AT_ONCE),
                 timeout=aiohttp.ClientTimeout(total=PATIENCE),

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from time import monotonic
 
+from gateway.config.authorities import believing
 from gateway.errors import UpstreamError
 from gateway.model import Origin, Reason, Tool
 from gateway.model.egress import Egress
@@ -187,7 +188,7 @@ def _behind(tool: Tool) -> str:
 
 
 def _tls(tool: Tool) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=tool.ca_pem)
+    context = believing(pem=tool.ca_pem)
     context.set_alpn_protocols(["http/1.1"])
     return context
 

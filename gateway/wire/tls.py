@@ -8,6 +8,7 @@ from pathlib import Path
 from time import monotonic, time
 from typing import Any
 
+from gateway.config.authorities import believing
 from gateway.config.schema_identify import ListenTls
 
 HANDSHAKE = 10.0
@@ -45,14 +46,13 @@ class ListeningTls:
 
 
 def _context(config: ListenTls) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context = believing(file=config.client_ca_file, purpose=ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(config.cert_file, config.key_file, password=lambda: "")  # or the terminal would be asked
     context.set_alpn_protocols(["http/1.1"])
     if config.client_ca_file is not None:
         # Sessions that are resumed would be by a certificate that nobody has looked at since: each begins anew.
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.num_tickets = 0
-        context.load_verify_locations(cafile=config.client_ca_file)
         context.verify_mode = ssl.CERT_REQUIRED if config.require else ssl.CERT_OPTIONAL
     return context
 

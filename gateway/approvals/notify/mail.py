@@ -15,6 +15,7 @@ from html import escape
 from gateway.approvals.notify.notices import Notice
 from gateway.approvals.notify.posting import TIMEOUT, Undelivered
 from gateway.approvals.notify.texts import line, unlinked
+from gateway.config.authorities import believing
 from gateway.config.schema_approvals import EmailChannel
 
 LONGEST_SUBJECT = 120
@@ -27,7 +28,7 @@ class Mail:
     def __init__(self, config: EmailChannel, authorities: str | None, timeout: float = TIMEOUT) -> None:
         """``authorities`` are certificates to trust instead of the system's, in PEM."""
         self._config, self._timeout = config, timeout
-        self._context = ssl.create_default_context(cadata=authorities) if config.tls != "off" else None
+        self._context = believing(pem=authorities) if config.tls != "off" else None
 
     async def send(self, notice: Notice, receipt: str, done: set[str]) -> str:  # noqa: ARG002 - mails do not change
         """Send one to each; ``done`` are those who have theirs already, and grows.
