@@ -53,12 +53,19 @@ OURS = frozenset(
 """Fields that are for the gateway, and end here: what the user said is no tool's business. Lower-cased."""
 
 
+_FOR_ALL = frozenset(
+    b"close host content-length content-type cache-control range if-match if-none-match if-modified-since "
+    b"if-unmodified-since if-range".split()
+)
+"""Options that take no field away. With its condition gone, a write that looked guarded would be made blindly."""
+
+
 def connection_options(value: bytes) -> frozenset[bytes]:
     """The lower-cased field names that a Connection field names as hop-by-hop.
 
-    ``Content-Length``, ``Host`` and the like are not options and stay: naming them is a known way to make a proxy
+    ``Content-Length``, ``If-Match`` and the like are not options and stay: naming them is a known way to make a proxy
     drop a field that a server needs (RFC 9110, 7.6.1: "MUST NOT send a connection option corresponding to a field
     intended for all recipients").
     """
     options = {option.strip().lower() for option in value.split(b",")}
-    return frozenset(options - {b"", b"close", b"host", b"content-length", b"content-type", b"cache-control"})
+    return frozenset(options - _FOR_ALL - {b""})

@@ -16,6 +16,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.model import SAFE_METHODS, Call, FlowLabels
+from gateway.model.hops import connection_options
 from gateway.policy import functions_flow, memory_values
 from gateway.policy.engine import BOOL, DOUBLE, DYN_MAP, INT, STRING, STRING_MAP, STRINGS, TIMESTAMP, CelType
 from gateway.policy.labelled import Labelled
@@ -46,10 +47,6 @@ def _host(call: Call) -> str:
     return call.host.lower()
 
 
-_STAYS = frozenset({b"host", b"content-length", b"content-type", b"cache-control"})
-"""Fields that stay although Connection names them, as in execute/forward.py."""
-
-
 def _time(call: Call) -> str:
     """As text, since that is what both engines can bind; they make a timestamp of it where it is read."""
     return datetime.fromtimestamp(call.at, UTC).isoformat().replace("+00:00", "Z")
@@ -60,7 +57,7 @@ def _headers(call: Call) -> dict[str, str]:
     lookup = call.request.lookup
     gone = call.tool.strip
     if b"connection" in lookup:
-        gone |= {option.strip().lower() for option in lookup[b"connection"].split(b",")} - _STAYS
+        gone |= connection_options(lookup[b"connection"])
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in lookup.items() if name not in gone}
 
 

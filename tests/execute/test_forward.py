@@ -247,6 +247,7 @@ def test_trailers_are_welcome_where_the_agent_takes_them():
         (b"keep-alive", {b"keep-alive"}),
         (b" X-A ,, x-b,close", {b"x-a", b"x-b"}),
         (b"Content-Length, HOST", set()),
+        (b"close, If-Match, if-none-match, If-Unmodified-Since, IF-RANGE", set()),
     ],
 )
 def test_connection_options(value, options):
