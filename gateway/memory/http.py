@@ -151,6 +151,13 @@ class HttpMemory:
         merges = request.content_type == MERGE_PATCH
 
         def change(item: Item) -> tuple[bytes, Kind]:
+            try:
+                return changed(item)
+            except Wrong as wrong:
+                wrong.read = (item,)  # why a patch fails tells what stands there
+                raise
+
+        def changed(item: Item) -> tuple[bytes, Kind]:
             if item.value is not None and item.kind != "json":
                 raise Wrong(422, "not_json", f"{target.key} is a text", "read it, and PUT the whole text anew")
             if item.value is None and not merges:
@@ -211,7 +218,7 @@ def problem(wrong: Wrong) -> web.Response:
     }
     if found:
         body |= {"standing": found} | ({"changes": wrong.diff} if wrong.diff else {})
-    fields = {**labelled(wrong.standing), "x-should-retry": "true" if wrong.retryable else "false"}
+    fields = {**labelled([*wrong.standing, *wrong.read]), "x-should-retry": "true" if wrong.retryable else "false"}
     if wrong.status == 405:
         fields["Allow"] = "GET, HEAD, PUT, PATCH, DELETE, POST"
     if len(found) == 1 and not found[0].get("deleted"):

@@ -12,7 +12,7 @@ class Wrong(Exception):  # noqa: N818 - becomes an answer
     """``reason`` is for machines, ``detail`` says what is wrong, ``advice`` what to do instead.
 
     ``standing`` is what stands where something else was expected, named by ``epoch``; ``diff`` how it differs from what
-    had been seen, where that is known."""
+    had been seen, where that is known. ``read`` is what was looked at to find it, with labels for whoever is told."""
 
     def __init__(
         self,
@@ -28,6 +28,7 @@ class Wrong(Exception):  # noqa: N818 - becomes an answer
         super().__init__(detail)
         self.status, self.reason, self.detail, self.advice = status, reason, detail, advice
         self.epoch, self.standing, self.diff = epoch, standing, diff
+        self.read: Sequence[Item] = ()
 
     @property
     def retryable(self) -> bool:

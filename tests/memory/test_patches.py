@@ -101,3 +101,12 @@ async def test_what_cannot_be_patched() -> None:
         assert (await agent.ask("PATCH", "/team/new", {"a": 1}, {"If-Match": "*"})).status == 415
         large = {"b": "x" * 40}
         assert (await agent.ask("PATCH", "/team/new", large, {**MERGE, "If-Match": "*"})).status == 413
+
+
+async def test_who_is_told_why_a_patch_fails_is_told_the_labels_of_what_stands() -> None:
+    async with asking() as agent:
+        await agent.ask("PUT", "/team/k", {"from": "a stranger"}, by=BOB)
+        step = [{"op": "test", "path": "/from", "value": "?"}]
+        told = await agent.ask("PATCH", "/team/k", step, {**PATCH, "If-Match": "*"})
+        assert (told.status, told.labels) == (422, "untrusted")
+        assert "a stranger" in told.json["detail"], "that is why"
