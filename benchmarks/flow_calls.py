@@ -216,15 +216,12 @@ def measure(text: str, turns: int = 20) -> list[list[str]]:
 
 
 def _turn(gateway: Gateway, turn: int, text: str) -> Iterator[tuple[str, float]]:
-    for kind in (reads, sends, mixed):
-        yield str(kind.__name__), spent(kind, gateway, f"{kind.__name__}-{turn}")
+    for name, kind in KINDS.items():
+        yield name, spent(kind, gateway, f"{kind.__name__}-{turn}")
     for size in (50_000, 510_000):
-        for name, took in zip(("answer", "next"), after(gateway, f"{size}-{turn}", size, text), strict=True):
-            yield f"{name} {size // 1000} KB", took
+        heard, sent = after(gateway, f"{size}-{turn}", size, text)
+        yield f"reads a result of {size // 1000} KB", heard
+        yield f"the next that sends, after {size // 1000} KB", sent
 
 
-if __name__ == "__main__":
-    from benchmarks.flow import corpus
-
-    for row in measure(corpus()):
-        print(row)
+KINDS = {"reads a mail of 1 KB": reads, "sends, five arguments": sends, "both by turns, of each": mixed}
