@@ -19,6 +19,7 @@ from gateway.errors import Refused, UpstreamError
 from gateway.flow.listening import Listening
 from gateway.flow.own import said_in
 from gateway.guarding import guard_result
+from gateway.holding import looked_at
 from gateway.means import Means
 from gateway.model import Answered, Call, Lent, Outcome, Permit, Reason, Refusal
 from gateway.ports import Lender
@@ -67,12 +68,15 @@ def execute(means: Means, permit: Permit, story: Story) -> Generator[Effect, Any
     body: bytes = yield Collect(call.tool.answer_limit)
     judge = story.judge
     inner = answer.inner if isinstance(answer, Listening) else answer
-    if isinstance(inner, Guarded) and judge is not None:
+    if isinstance(inner, Guarded) and inner.names and judge is not None:
         yield from guard_result(means, body, inner, judge)
+    came = body
     body, refusal = _read_whole(answer, body)
     behind = late_in(means, street, call, answered, body) if call.glances else ()
     if behind and refusal is None:
         refusal = refused_late(means, street, story, behind)
+    if refusal is None and judge is not None and judge.questions:
+        refusal = yield from looked_at(means, street, permit, answered, came, body, story)
     if refusal is not None:
         replied: Outcome = yield timed(means.reply(refusal, story), story)
         return structs.replace(replied, upstream=answered.status, first_byte=answered.first_byte)
@@ -152,9 +156,8 @@ def _read_by(street: Street, permit: Permit, answered: Answered, judge: ResultJu
         return None
     if budgets is not None and budgets.cuts(permit.holds):
         answer = cut_where(answer, partial(budgets.beyond, call, permit.holds))
-    if street.guards is not None and (names := street.guards.of_result(call)):
-        return Guarded(answer, names)
-    return answer
+    names = street.guards.of_result(call) if street.guards is not None else {}
+    return Guarded(answer, names) if names or judge.asks else answer
 
 
 def _hold_tunnel(judge: ResultJudge) -> None:

@@ -69,8 +69,9 @@ class Means(Struct, frozen=True):
     """None: what changes past the gateway is only found when somebody reads it."""
 
     def reply(self, refusal: Refusal, story: Story) -> Reply:
-        """What the agent is told instead of an answer."""
-        return hidden(reply_to(refusal, story), self.hide)
+        """What the agent is told instead of an answer. A result that was kept is the tool's, byte for byte."""
+        reply = reply_to(refusal, story)
+        return reply if refusal.kept is not None else hidden(reply, self.hide)
 
     def heed(self, story: Story, spoke: tuple[Spoke, ...]) -> None:
         """Mark the run, and quarantine, as these rules want it: at once, since the agent may make its next call before

@@ -25,8 +25,8 @@ from gateway.answers import execute
 from gateway.decide.engine import AskGuards, AskHuman, Look, Pace, Reserve, decide, unedited
 from gateway.effects import Await, Collect, Effect, ReadBody, Relay, Reply, Send, Way
 from gateway.errors import ClientGone, Refused, UpstreamError, refusal_of
-from gateway.flow.listening import Listening
 from gateway.guarding import guarded
+from gateway.holding import reattached
 from gateway.identify import identify, run_of
 from gateway.means import Means
 from gateway.model import Agent, Call, Decision, Hold, Outcome, Permit, Reason, Refusal, Request
@@ -34,6 +34,7 @@ from gateway.people import ask, claim, edited
 from gateway.ports import Tasks
 from gateway.remembering import claim_writes, remembered, settle_writes
 from gateway.replies import broken, broken_off, timed
+from gateway.settling import failed, known
 from gateway.statuses import is_status, status_way
 from gateway.story import Story
 from gateway.street import Street
@@ -113,7 +114,7 @@ class Pipeline(Means, frozen=True):
         """Read what came of the call, settle what was reserved and record it, even where one of these breaks."""
         ended = self.clock()
         try:
-            outcome = self._read(story, outcome)
+            outcome = known(self, story, outcome)
         finally:
             story.judge = story.answer = None  # they know the story: without this, only the collector frees it
             self._settle(story, outcome, ended)
@@ -128,6 +129,8 @@ class Pipeline(Means, frozen=True):
 
     def _give_back(self, story: Story, outcome: Outcome, ended: float) -> None:
         try:
+            if story.over:
+                return
             if story.sent:
                 self.ledger.settle(story.holds, outcome, ended)
             elif story.holds:
@@ -136,11 +139,12 @@ class Pipeline(Means, frozen=True):
             self._return(story, outcome, ended)
 
     def _return(self, story: Story, outcome: Outcome, ended: float) -> None:
-        """What was approved is used up, unless nothing of the call can have reached its tool."""
+        """What was approved is used up, unless nothing of the call can have reached its tool; a result, unless its
+        agent has gone."""
         try:
             if story.claimed is None or self.desk is None:
                 return
-            if story.sent and not outcome.unsent:
+            if not outcome.fault if story.gives else story.sent and not outcome.unsent:
                 self.desk.settle(story.claimed, story.ident, outcome)
             else:
                 self.desk.release(story.claimed, story.ident)
@@ -153,29 +157,6 @@ class Pipeline(Means, frozen=True):
                 self.runs.ended(story.call.tree, ended, failed=failed(outcome))
         finally:
             self.recorder.record(story.trace(self.version, self.wall() - (ended - story.began), outcome, ended))
-
-    def _read(self, story: Story, outcome: Outcome) -> Outcome:
-        """The outcome with what was read in the answer and what the call cost, which its run is told."""
-        if story.answer is not None:
-            if isinstance(story.answer, Listening) and not story.answer.whole:
-                story.answer.heard()
-            found = story.answer.found()
-            if story.judge is not None and story.judge.spoke:
-                found = structs.replace(found, spoke=story.judge.spoke)
-            outcome = structs.replace(outcome, found=found)
-            if found.answered and outcome.fault == "agent" and outcome.upstream:
-                # It has what it asked for: MCP clients close a stream once they have read the result.
-                outcome = structs.replace(outcome, status=outcome.upstream, fault="", error="")
-        permit, street = story.decision, self.streets.get(story.tool)
-        if street is None or street.pricer is None or not isinstance(permit, Permit):
-            return outcome
-        priced = street.pricer.price(permit.call, outcome)
-        if priced.notes:
-            found = outcome.found
-            outcome = structs.replace(outcome, found=structs.replace(found, notes=found.notes + priced.notes))
-        if priced.usd and story.agent is not None:
-            self.runs.add(permit.call.tree, priced.usd)
-        return structs.replace(outcome, cost_usd=priced.usd)
 
     def _decision(self, story: Story) -> Generator[Effect, Any, Decision]:
         """Identify, understand, decide. Whatever goes wrong here is a refusal."""
@@ -205,17 +186,25 @@ class Pipeline(Means, frozen=True):
             if call.carried and street.traces:
                 call = self._placed(call, street, story)
             call = self._prepare(call, street, story, body)
-            if street.guards is not None:
-                call = yield from guarded(self, street, call, story)
-            if street.memory is not None or street.drifts:
-                call = yield from remembered(self, street, call, story)
-            return (yield from self._decide(call, street, story))
+            return (yield from self._judge(call, street, story))
         except Refused as refused:
             return refusal_of(refused)
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - fail closed, whatever broke
             return Refusal(Reason.INTERNAL_ERROR, 500, f"{type(error).__name__} while deciding: {error}", "pipeline")
+
+    def _judge(self, call: Call, street: Street, story: Story) -> Generator[Effect, Any, Decision]:
+        """Learn what others know of the call, and decide: but where it has been made, and people look at its result."""
+        if street.guards is not None:
+            call = yield from guarded(self, street, call, story)
+        if street.memory is not None or street.drifts:
+            call = yield from remembered(self, street, call, story)
+        if street.results is not None and street.results.any_asks:
+            before = yield from reattached(self, street, call, story)
+            if before is not None:
+                return before
+        return (yield from self._decide(call, street, story))
 
     def _placed(self, call: Call, street: Street, story: Story) -> Call:
         """The call in the place that the trace context in its message tells."""
@@ -338,11 +327,6 @@ class Pipeline(Means, frozen=True):
             return paced
         held: Hold = yield from self.wait(story, story.queue(paced))
         return held
-
-
-def failed(outcome: Outcome) -> bool:
-    """Whether a call that was made has failed, as its agent sees it: no answer, an error status, or a tool's word."""
-    return outcome.upstream == 0 or outcome.upstream >= 400 or bool(outcome.fault) or outcome.found.is_error
 
 
 __all__ = ["Await", "Collect", "Effect", "Pipeline", "ReadBody", "Relay", "Reply", "Send", "Street", "Way"]

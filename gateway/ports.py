@@ -211,6 +211,10 @@ class Desk(Protocol):
     def ask(self, call: Call, petition: Petition) -> Awaitable[Ruling]:
         """A ruling: at once, or when somebody has decided, or when the agent has been held for long enough."""
 
+    async def attach(self, call: Call, binding: str, version: str) -> Ruling | None:
+        """A ruling, as ``ask``, on the result that stands for this binding, by the policies of this version; None:
+        there is none. Where that cannot be known, a ruling that says so."""
+
     async def claim(self, ruling: Ruling, call: str) -> bool:
         """Take what the ruling approved for the call with this id, which is about to be made: once. False: it is not
         there any more. Raises StoreUnavailable."""

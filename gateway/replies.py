@@ -11,6 +11,7 @@ from gateway.errors import Refused, UpstreamError
 from gateway.model import Answered, Mode, Outcome, Quarantine, Reason, Refusal, Spoke, Verdict
 from gateway.story import Story
 from gateway.understand.http import LONGEST_RETRY_AFTER, phrase
+from gateway.understand.keeping import phrase_kept
 
 Hide = Callable[[bytes], bytes]
 """Takes credentials out of what an agent is told; gives the same bytes where there are none."""
@@ -25,6 +26,9 @@ def reply_to(refusal: Refusal, story: Story) -> Reply:
     """The refusal in the words of the protocol that was spoken; before that is known, plain HTTP's."""
     if story.reader is not None:
         try:
+            if refusal.kept is not None and story.call is not None:
+                phrased = phrase_kept(refusal.kept, story.call, story.ident, story.body or b"")
+                return Reply(phrased.status, phrased.fields, phrased.body)
             phrased = story.reader.phrase(refusal, story.ident, story.request, story.body)
             return Reply(phrased.status, phrased.fields, phrased.body)
         except Exception:  # noqa: BLE001, S110 - a refusal is given in any case, and plain HTTP always can

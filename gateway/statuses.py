@@ -17,7 +17,7 @@ import orjson
 from gateway.effects import Await, Effect, Reply, Way
 from gateway.errors import ClientGone, Refused
 from gateway.identify import Source, identify
-from gateway.model import Agent, Approval, ApprovalState, Fields, Request
+from gateway.model import RESULT, Agent, Approval, ApprovalState, Fields, Request
 from gateway.ports import Standings
 from gateway.understand.http import title_of
 from gateway.understand.people import STATUS_PATH
@@ -26,6 +26,7 @@ LONGEST_WAIT = 60.0
 """Seconds for which an answer is held back while nothing changes, where that is asked for (``?wait=30``)."""
 _IDENT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SECONDS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,3})?")
+MADE = "the call was made; do not repeat it, go on without its result"
 _ADVICE = {
     ApprovalState.WAITING: "repeat exactly the same call later, or ask here again with ?wait=30",
     ApprovalState.APPROVED: "repeat exactly the same call now",
@@ -43,6 +44,16 @@ _DETAILS = {
     ApprovalState.EXPIRED: "nobody decided in time, or nobody called in time",
     ApprovalState.WITHDRAWN: "it was withdrawn",
 }
+_OF_RESULTS = {
+    ApprovalState.APPROVED: ("a person has let the result pass", "repeat exactly the same call now to get it"),
+    ApprovalState.DENIED: ("a person has kept the result from you", MADE),
+    ApprovalState.ANSWERED: ("a person has answered in the result's place", _ADVICE[ApprovalState.ANSWERED]),
+    ApprovalState.RUNNING: ("the result is being given to the same call", MADE),
+    ApprovalState.DONE: ("the result has been given to the same call", MADE),
+    ApprovalState.EXPIRED: ("nobody looked at the result in time, or nobody called for it in time", MADE),
+    ApprovalState.WITHDRAWN: ("it was withdrawn", MADE),
+}
+"""Detail and advice where the call was made, and people look at its result."""
 _TOLD = frozenset({ApprovalState.DENIED, ApprovalState.WITHDRAWN})
 """States in which the approval's message is for the agent, here."""
 
@@ -85,15 +96,21 @@ def _told(approval: Approval) -> dict[str, Any]:
         "approval_id": approval.id,
         "state": approval.state.value,
         "detail": _detail(approval),
-        "advice": _ADVICE.get(approval.state, _ELSE),
+        "advice": _advice(approval),
         "expires": datetime.fromtimestamp(approval.expires, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
     }
+
+
+def _advice(approval: Approval) -> str:
+    if approval.about == RESULT and approval.state in _OF_RESULTS:
+        return _OF_RESULTS[approval.state][1]
+    return _ADVICE.get(approval.state, _ELSE)
 
 
 def _detail(approval: Approval) -> str:
     if approval.state is not ApprovalState.WAITING:
         said = approval.message if approval.state in _TOLD else ""
-        return said or _DETAILS[approval.state]
+        return said or (_OF_RESULTS[approval.state][0] if approval.about == RESULT else _DETAILS[approval.state])
     why = approval.held[0].text if approval.held else "a person must approve this call"
     asked = next((vote.message for vote in reversed(approval.votes) if vote.verb == "ask" and vote.message), "")
     return f"waiting for a person: {why}" + (f"; the person who looked at it asks: {asked}" if asked else "")

@@ -17,6 +17,7 @@ from gateway.model import (
     Hold,
     Outcome,
     Recalled,
+    Refusal,
     Request,
     Ruling,
     Run,
@@ -35,18 +36,22 @@ class Story:
         "answered",
         "asked",
         "began",
+        "binding",
         "body",
         "call",
         "claimed",
         "counted",
         "decided",
         "decision",
+        "gives",
         "heard",
         "holds",
         "ident",
         "judge",
+        "looked",
         "opened",
         "operation",
+        "over",
         "queued",
         "raw",
         "read",
@@ -57,6 +62,7 @@ class Story:
         "sent",
         "settled",
         "tool",
+        "withheld",
         "writing",
     )
 
@@ -98,6 +104,16 @@ class Story:
         """Whether its run has counted it as a step."""
         self.sent = False
         """Whether the call may have reached its tool."""
+        self.over = False
+        """Whether all is settled already, while people look at its result."""
+        self.binding = ""
+        """What its result is bound to, where a person may have to look at that."""
+        self.looked: Ruling | None = None
+        """What a person said of its result."""
+        self.withheld: Refusal | None = None
+        """What the agent got instead of its result, by that."""
+        self.gives = False
+        """Whether what has been claimed is a result, which is used up once the agent has it."""
 
     async def keep(self, reserving: Awaitable[tuple[Hold, ...]]) -> tuple[Hold, ...]:
         """Wait for holds, and note them in the same step: an agent that goes now must not take them along."""

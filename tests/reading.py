@@ -59,6 +59,8 @@ class Speaks(HttpReader):
 class Judged:
     """What stands for the results of a tool: makes one judge, which has said this."""
 
+    any_asks = False
+
     def __init__(self, *said: Any, any_results: bool = True, reads_result: bool = True) -> None:
         self.said, self.any_results, self.reads_result = said, any_results, reads_result
         self.priced: list[bool] = []
@@ -71,6 +73,7 @@ class Judged:
         class Judge:
             spoke = self.said
             reads_result = self.reads_result
+            asks, questions = False, ()
 
         return Judge()
 

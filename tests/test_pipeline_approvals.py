@@ -31,6 +31,9 @@ class Desk:
         self.petitions.append(petition)
         return await Later()
 
+    async def attach(self, call, binding, version):
+        return await Later()
+
     async def claim(self, ruling, call):
         return await Later()
 

@@ -135,11 +135,11 @@ def test_without_their_word_on_it_the_call_is_refused(reason: Reason) -> None:
 class Results:
     """Rules that read results: makes judges that note what guardrails said."""
 
-    any_results = True
+    any_results, any_asks = True, False
     judge: Any = None
 
     def of(self, call, price, **more):
-        self.judge = SimpleNamespace(call=call, spoke=(), reads_result=True, guards=None)
+        self.judge = SimpleNamespace(call=call, spoke=(), reads_result=True, guards=None, asks=False, questions=())
         return self.judge
 
 

@@ -36,6 +36,7 @@ def summary(approval: Approval, now: float) -> dict[str, Any]:
         "approvals": approval.approvals,
         "who": terms.who,
         "impact": terms.impact,
+        "about": approval.about or "call",
         "editable": approval.editable,
         "answerable": approval.answerable,
         "edited": approval.edited,

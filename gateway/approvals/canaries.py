@@ -22,7 +22,7 @@ from msgspec import Struct, structs
 from gateway.approvals.docket import Docket
 from gateway.approvals.samples import verdict_of
 from gateway.errors import StoreUnavailable
-from gateway.model import Approval, ApprovalState, Call, Held, Petition, Ruling
+from gateway.model import RESULT, Approval, ApprovalState, Call, Held, Petition, Ruling
 
 LATEST = 60.0
 """Seconds after the call beside which it is put, at most."""
@@ -73,7 +73,7 @@ class Canaries:
     async def before(self, _: Call, petition: Petition) -> Ruling | None:
         """A call is about to be put before people; see ``Desk``. Rules on nothing."""
         share = petition.terms.canary
-        if share and self._chance() < share and len(self._coming) < MOST:
+        if share and petition.about != RESULT and self._chance() < share and len(self._coming) < MOST:
             after = self._chance() * min(self._latest, petition.terms.hold)
             coming = asyncio.get_running_loop().create_task(self._put(petition, after))
             self._coming.add(coming)

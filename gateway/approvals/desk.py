@@ -15,7 +15,7 @@ from gateway.approvals import rulings, states
 from gateway.approvals.docket import TICK, Docket
 from gateway.approvals.states import Conflict
 from gateway.errors import StoreUnavailable
-from gateway.model import Approval, ApprovalState, Call, Outcome, Petition, Quarantine, Ruling, Terms
+from gateway.model import RESULT, Approval, ApprovalState, Call, Outcome, Petition, Quarantine, Ruling, Terms
 from gateway.policy.guards import short
 
 AGAIN = 0.5
@@ -102,6 +102,20 @@ class Desk:
             ruling = rulings.unavailable(str(error))
         return structs.replace(ruling, waited=self._clock() - began)
 
+    async def attach(self, call: Call, binding: str, version: str) -> Ruling | None:  # noqa: ARG002 - as in the port
+        """The ruling on the result that stands for this binding; see ports.Desk."""
+        began = self._clock()
+        try:
+            standing = await self._docket.standing(binding)
+            if standing is None:
+                return None
+            self._docket.again(standing)
+            ruling = rulings.ruling_of(standing) or await self._wait(standing, began + _held_for(standing.terms))
+            ruling = rulings.outdated(ruling.approval) if self._is_void(version) else await self._with_result(ruling)
+        except StoreUnavailable as error:
+            ruling = rulings.unavailable(str(error))
+        return structs.replace(ruling, waited=self._clock() - began)
+
     async def _ask(self, call: Call, petition: Petition, began: float) -> Ruling:
         standing = self._docket.bound(petition.binding)
         if standing is None or not self._docket.stands(standing):
@@ -114,7 +128,7 @@ class Desk:
                 return early
             self._docket.again(standing)
         ruling = rulings.ruling_of(standing) or await self._wait(standing, began + _held_for(petition.terms))
-        return await self._edited(ruling)
+        return await (self._with_result(ruling) if petition.about == RESULT else self._edited(ruling))
 
     async def _wait(self, approval: Approval, until: float) -> Ruling:
         """What comes of it, or that it still waits."""
@@ -160,6 +174,15 @@ class Desk:
         if args is None:
             return rulings.unavailable("the arguments that were approved are not there any more")
         return structs.replace(ruling, edited=msgspec.json.decode(args, type=dict))
+
+    async def _with_result(self, ruling: Ruling) -> Ruling:
+        """The ruling with the result that was approved."""
+        if not (ruling.granted and ruling.approval):
+            return ruling
+        kept = await self._docket.result(ruling.approval)
+        if kept is None:
+            return rulings.unavailable("the result is not there any more")
+        return structs.replace(ruling, kept=kept)
 
     def _hear(self, before: Approval | None, after: Approval | None) -> None:
         self._wake(after.id if after is not None else before.id if before is not None else "")

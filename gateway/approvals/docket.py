@@ -21,11 +21,11 @@ from gateway.approvals.due import Repeats, is_due
 from gateway.approvals.known import Known
 from gateway.approvals.states import Conflict, attached, timed_out, told
 from gateway.errors import StoreUnavailable
-from gateway.model import OPEN, Approval, ApprovalState, Petition
+from gateway.model import OPEN, RESULT, Approval, ApprovalState, Petition
 from gateway.ports import Cabinet, Paper
 from gateway.stores.ticking import Ticker
 
-APPROVALS, PAYLOADS, EDITS = "approval", "payload", "edit"
+APPROVALS, PAYLOADS, EDITS, RESULTS = "approval", "payload", "edit", "result"
 """Kinds of documents in the cabinet: by binding; by id of the approval."""
 TICK = 0.25
 """Seconds between two looks at what others have changed."""
@@ -102,18 +102,20 @@ class Docket(Known):
                     self.again(standing)
                     return standing
                 approval = self._new(petition, canary=canary)
-                if await self._put_new(paper, approval, petition.payload):
+                if await self._put_new(paper, approval, petition):
                     if standing is not None and standing.state in _SET_ASIDE:
                         await self._put(None, structs.replace(standing, binding=_aside(petition.binding, standing.id)))
                     return approval
         raise StoreUnavailable("the approval is changed by others all the time")
 
-    async def _put_new(self, paper: Paper | None, approval: Approval, payload: bytes) -> bool:
-        """The payload first: who sees the approval must see what it is about."""
-        if refusal := self.shares.refusal(approval.agent, len(payload)):
+    async def _put_new(self, paper: Paper | None, approval: Approval, petition: Petition) -> bool:
+        """The payload first: who sees the approval must see what it is about, and get what was approved."""
+        if refusal := self.shares.refusal(approval.agent, approval.size):
             raise StoreUnavailable(refusal)
         kept = approval.expires - self._wall() + approval.terms.valid + KEPT
-        version = await self._cabinet.swap(PAYLOADS, approval.id, 0, payload, kept)
+        if petition.kept:
+            await self._cabinet.swap(RESULTS, approval.id, 0, petition.kept, kept)
+        version = await self._cabinet.swap(PAYLOADS, approval.id, 0, petition.payload, kept)
         error: StoreUnavailable | None = None
         try:
             stored = await self._put(paper, approval)
@@ -123,9 +125,22 @@ class Docket(Known):
         if not stored:
             with contextlib.suppress(StoreUnavailable):
                 await self._cabinet.swap(PAYLOADS, approval.id, version, None)
+                await self._forget_result(approval)
             if error is not None:
                 raise error
         return stored
+
+    async def standing(self, binding: str) -> Approval | None:
+        """What the same call meets, as it stands in the cabinet now; None: nothing stands for it.
+
+        Raises:
+            StoreUnavailable: the cabinet cannot be reached.
+        """
+        _, found = await self._look(binding)
+        if found is not None and is_due(found, self._wall()):
+            await self._try(found.id, lambda standing: timed_out(standing, self._wall()))
+            _, found = await self._look(binding)
+        return found if found is not None and self.stands(found) else None
 
     def again(self, approval: Approval) -> None:
         """The same call has been made once more while it waits. Counted here, and written down at the next tick: an
@@ -159,7 +174,8 @@ class Docket(Known):
             answerable=petition.answerable,
             call=petition.call,
             canary=canary,
-            size=len(petition.payload),
+            size=len(petition.payload) + len(petition.kept),
+            about=petition.about,
         )
 
     async def step(self, ident: str, step: Step) -> Approval:
@@ -213,6 +229,15 @@ class Docket(Known):
         """JSON of the call that waits (``understand/petitions.py``)."""
         paper = await self._cabinet.read(PAYLOADS, ident)
         return None if paper is None else paper.value
+
+    async def result(self, ident: str) -> bytes | None:
+        """The result that waits (``Kept``), as it was packed."""
+        paper = await self._cabinet.read(RESULTS, ident)
+        return None if paper is None else paper.value
+
+    async def _forget_result(self, approval: Approval) -> None:
+        if approval.about == RESULT and (paper := await self._cabinet.read(RESULTS, approval.id)) is not None:
+            await self._cabinet.swap(RESULTS, approval.id, paper.version, None)
 
     async def put_edit(self, ident: str, by: str, args: bytes) -> None:
         """Keep the arguments that this person would put in (JSON); they count once the verdict has been given."""

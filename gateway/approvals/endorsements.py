@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 from gateway.approvals.followed import Followed
 from gateway.approvals.paths import MISSING, at_path, of_args, read_paths
 from gateway.approvals.permission import Who, stands_for
-from gateway.model import UNREAD, Approval, Call, Held, Petition, Ruling
+from gateway.model import RESULT, UNREAD, Approval, Call, Held, Petition, Ruling
 from gateway.policy.fingerprints import canonical
 from gateway.policy.people import People
 from gateway.policy.readings import MOST as MOST_PATHS
@@ -109,7 +109,7 @@ class Endorsements:
     async def rule(self, call: Call, petition: Petition) -> Ruling | None:
         """A hook of the desk: the call may be made where all that the asking rules read of its arguments is endorsed in
         its run, by as many people as must approve, each of whom may decide on it."""
-        if not len(self._known) or call.parts or call.args is UNREAD:
+        if not len(self._known) or call.parts or call.args is UNREAD or petition.about == RESULT:
             return None
         by: dict[str, None] = {}
         for held in petition.held:

@@ -16,7 +16,7 @@ from gateway.approvals.followed import Followed
 from gateway.approvals.matching import PINS, SCOPES, Matcher, check_when
 from gateway.approvals.permission import Who, stands_for
 from gateway.errors import StoreUnavailable
-from gateway.model import Approval, Call, Petition, Ruling
+from gateway.model import RESULT, Approval, Call, Petition, Ruling
 from gateway.policy.engine import CelEngine, CelError
 from gateway.policy.people import People
 from gateway.ports import Cabinet
@@ -175,7 +175,7 @@ class Exemptions:
 
     async def rule(self, call: Call, petition: Petition) -> Ruling | None:
         """A hook of the desk: the first exemption that covers all that is held against the call gives one use."""
-        if not len(self._known) or petition.terms.approvers > 1:
+        if not len(self._known) or petition.terms.approvers > 1 or petition.about == RESULT:
             return None
         for exemption in self._matcher.matching(call, petition):
             if self._counts(exemption, petition) and await self._spend(exemption):

@@ -8,7 +8,7 @@ from gateway.approvals.docket import Docket
 from gateway.approvals.edits import payload_now
 from gateway.approvals.preview import Offer, Preview, Recall, Recent, preview
 from gateway.approvals.proposals import proposals
-from gateway.model import Approval
+from gateway.model import RESULT, Approval
 from gateway.policy.engine import CelEngine
 
 
@@ -33,6 +33,8 @@ class Offers:
         Raises:
             StoreUnavailable: the call cannot be read.
         """
+        if approval.about == RESULT:
+            return []
         payload = await payload_now(self._docket, approval)
         proposed = proposals(approval, payload) if payload is not None else ()
         recent = await self.recall(approval) if proposed else Recent()

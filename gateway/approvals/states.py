@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from gateway.model import Approval, ApprovalState, Vote
+from gateway.model import RESULT, Approval, ApprovalState, Vote
 
 FOR_TIMEOUT = "timeout"
 """Who approves where nobody did, and the policy lets the call through."""
@@ -160,6 +160,11 @@ _TOLD = {
 }
 
 
+_TOLD_OF_RESULT = {
+    ApprovalState.RUNNING: "the result is being given to the agent",
+    ApprovalState.DONE: "the agent has the result",
+}
+
 _BY_SOMEBODY = frozenset({ApprovalState.APPROVED, ApprovalState.DENIED, ApprovalState.ANSWERED})
 
 
@@ -167,5 +172,6 @@ def told(approval: Approval) -> str:
     """How it stands, for a person."""
     by = next((vote.by for vote in reversed(approval.votes) if vote.verb != "ask"), "")
     if not by or approval.state not in _BY_SOMEBODY:
-        return _TOLD[approval.state]
+        of_result = _TOLD_OF_RESULT.get(approval.state) if approval.about == RESULT else None
+        return of_result or _TOLD[approval.state]
     return f"{_TOLD[approval.state]} by {by}"

@@ -19,7 +19,7 @@ from gateway.approvals.exemptions import Exemption, Exemptions, Like
 from gateway.approvals.permission import Who, why_not
 from gateway.approvals.plain import NotPlain, check_plain
 from gateway.approvals.states import Conflict, voted
-from gateway.model import Approval, ApprovalState, Vote
+from gateway.model import RESULT, Approval, ApprovalState, Vote
 from gateway.policy.people import People
 from gateway.policy.visible import visible
 
@@ -30,6 +30,8 @@ LONGEST_ANSWER = 32_768
 """Characters of an answer that a person gives in place of the tool's."""
 MOST_EDITED = 262_144
 """Bytes of JSON of the arguments that a person puts in."""
+
+_FOR_RESULTS = "approve, deny, answer in its place, or ask back"
 
 Noted = Callable[[str, str, str, str], None]
 """Is told of each verdict: by whom, by which way it came, what it was, and what was said."""
@@ -162,6 +164,8 @@ class Verdicts:
         return exemption
 
     def _check_like(self, approval: Approval, principal: Who, like: Like) -> None:
+        if approval.about == RESULT:
+            raise BadVerdict(f"results of other calls never pass because of this one: {_FOR_RESULTS}")
         if approval.terms.approvers > 1:
             raise NotAllowed(
                 f"calls like this need {approval.terms.approvers} people, each of them: none can be exempt"
@@ -212,6 +216,10 @@ def _check(
     for of, (name, there) in given.items():
         if there and verb != of:
             raise BadVerdict(f"{name} is given, and the verdict is {verb}, not {of}")
+    if approval.about == RESULT and verb in ("edit", "endorse"):
+        raise BadVerdict(
+            f"this is about the result of a call that has been made: {verb} has no meaning; {_FOR_RESULTS}"
+        )
     if len(message) > LONGEST_MESSAGE:
         raise BadVerdict(f"the message has {len(message)} characters; at most {LONGEST_MESSAGE} are passed on")
     if verb == "ask" and not message.strip():

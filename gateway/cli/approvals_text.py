@@ -55,6 +55,7 @@ def whole(one: Mapping[str, Any]) -> Iterator[str]:
         for read in held["read"]:
             yield _line(f"             {read['path']} = {_short(read['value'])}")
     yield from _would_do(one)
+    yield from _result(one)
     if one["edit"] is not None:
         yield _line(f"  edited by  {one['edit']['by']}: the tool gets this instead")
         yield from _indented(diff((one["payload"] or {}).get("args"), one["edit"]["args"]))
@@ -96,7 +97,8 @@ def _would_do(one: Mapping[str, Any]) -> Iterator[str]:
     if payload is None:
         yield "  would do   (not kept any more)"
         return
-    yield _line(f"  would do   {payload['method']} {payload['target']}")
+    what = "has done " if one.get("about") == "result" else "would do "
+    yield _line(f"  {what}  {payload['method']} {payload['target']}")
     for name, value in payload.get("fields", {}).items():
         yield _line(f"             {name}: {value}")
     if payload["args"] is not None:
@@ -109,6 +111,17 @@ def _would_do(one: Mapping[str, Any]) -> Iterator[str]:
         yield from _indented(visible(payload["body"]).split("\n"))
         if payload["size"] > len(payload["body"].encode()):
             yield "             ... only the beginning was kept for people to see"
+
+
+def _result(one: Mapping[str, Any]) -> Iterator[str]:
+    """What the tool has answered, where that is what people look at."""
+    result = (one["payload"] or {}).get("result")
+    if result is None:
+        return
+    kind = result["media_type"] or "no media type"
+    yield _line(f"  result     status {result['status']}, {result['size']} bytes of {kind}; the agent does not have it")
+    text = _json(result["value"]) if "value" in result else visible(result["body"])
+    yield from _indented(text.split("\n"))
 
 
 def _said(one: Mapping[str, Any]) -> Iterator[str]:

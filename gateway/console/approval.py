@@ -22,7 +22,7 @@ from gateway.console.render import PAGE_HEADERS
 from gateway.console.stream import outcome_of
 from gateway.console.suspects import Suspects
 from gateway.errors import StoreUnavailable
-from gateway.model import Approval, ApprovalState
+from gateway.model import RESULT, Approval, ApprovalState
 from gateway.observe.store.found import Filter
 from gateway.policy.visible import visible
 
@@ -75,6 +75,13 @@ class Shown(Struct, frozen=True):
     def body(self) -> str:
         """The text that is sent, where the tree does not tell it."""
         return "" if self.tree is not None and self.payload.get("args") is None else self.payload.get("body", "")
+
+    @property
+    def result(self) -> str:
+        """What people look at before the agent has it, where the call has been made: JSON, or the text that came."""
+        result = self.payload.get("result") or {}
+        value = result.get("value")
+        return result.get("body", "") if value is None else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
     @property
     def _is_http(self) -> bool:
@@ -184,7 +191,7 @@ def _value(payload: Mapping[str, Any]) -> tuple[Any, str]:
 
 def _endorsable(approval: Approval, args: Any) -> list[tuple[str, Any, bool]]:
     """What rules read first. Nothing where the call has no run, in which alone it would count."""
-    if not approval.tree[1] or not isinstance(args, dict):
+    if not approval.tree[1] or not isinstance(args, dict) or approval.about == RESULT:
         return []
     found = {path: (path, at_path(args, path), True) for path in read_paths(approval)}
     for name, value in args.items():
@@ -261,6 +268,8 @@ def _alone(approval: Approval, payload: Mapping[str, Any], table: Table, values:
     """Why it must be looked at by itself; empty where the table tells all in which it differs."""
     if len(table.differ) > MOST_COLUMNS:
         return "they differ in more than a table shows: open it"
+    if approval.about == RESULT:
+        return "it is about a result: open it"
     if _is_cut(payload) or any(len(value) > LONGEST_CELL for value in values.values()):
         return "it carries more than a table shows: open it"
     return "a person has edited it: open it" if approval.edited else ""

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from gateway.decide.rules import judgement_of
 from gateway.decide.tasks import Tasks
-from gateway.model import NO_FACTS, Call, Changed, Findings, Mode, Proposal, Reason, Refusal, Spoke
+from gateway.model import NO_FACTS, Call, Changed, Findings, Mode, Proposal, Question, Reason, Refusal, Spoke, Verdict
 from gateway.policy.book import PolicyBook
 from gateway.policy.governors import CompiledLoop, CompiledRetry
 from gateway.policy.rules import RuleSet
@@ -34,6 +34,8 @@ class Results:
         self.book, self.tasks = book, tasks
         phases = book.phases(tool)
         self.any_results, self.any_proposals = "response" in phases, "proposal" in phases
+        self.any_asks = self.any_results and book.asks(tool)
+        """Some rule may want a person to look at a result first."""
         self.compares = book.governs(CompiledLoop, tool) or book.governs(CompiledRetry, tool)
 
     def compared(self, call: Call) -> bool:
@@ -45,6 +47,13 @@ class Results:
             governors(CompiledLoop, tool, operation, implied=implied)
             or governors(CompiledRetry, tool, operation, implied=implied)
         )
+
+    def asks(self, call: Call) -> bool:
+        """Whether a person may have to look at the result of this call before its agent gets it."""
+        if not self.any_asks or call.parts:
+            return False
+        rules = self.book.results(call.tool.name, call.operation, implied=call.implied).rules
+        return any(rule.verdict is Verdict.APPROVE and rule.mode_for(call) is Mode.ENFORCE for rule in rules)
 
     def of(
         self, call: Call, price: Callable[[Call, Findings], float | None], *, priced: bool, hears: Hears = _nobody
@@ -64,10 +73,12 @@ class ResultJudge:
         "_proposal_rules",
         "_result_rules",
         "_tasks",
+        "asks",
         "call",
         "compares",
         "fields",
         "guards",
+        "questions",
         "reads_proposals",
         "reads_result",
         "spoke",
@@ -92,6 +103,10 @@ class ResultJudge:
         self.reads_result = self._result_rules is not None and bool(self._result_rules.rules)
         self.reads_proposals = self._proposal_rules is not None and bool(self._proposal_rules.rules)
         self.wants_result = self.reads_result or priced
+        self.asks = results.asks(call)
+        """Nothing of the answer may pass before a person has been asked, where a rule that asks is true."""
+        self.questions: tuple[Question, ...] = ()
+        """What people must be asked of what was judged so far."""
         self.compares = results.compares and results.compared(call)
         self.spoke: tuple[Spoke, ...] = ()
         self.fields: tuple[Changed, ...] = ()
@@ -151,10 +166,11 @@ class ResultJudge:
             return None
         self.spoke += spoke
         self._hears(spoke)
-        judged = judgement_of(spoke)
+        judged = judgement_of(spoke, "a person must look at this result first")
         refusal = judged.refusal
         if refusal is None:
             self.fields = judged.fields
+            self.questions += judged.questions
             return None
         if refusal.reason is Reason.POLICY_ERROR:
             # What failed can have a piece of the answer in it ("there is no key ..."); it stands in the trace.

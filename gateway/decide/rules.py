@@ -20,9 +20,9 @@ class Rules:
         return judgement_of(spoke) if spoke else NOTHING
 
 
-def judgement_of(spoke: tuple[Spoke, ...]) -> Judgement:
+def judgement_of(spoke: tuple[Spoke, ...], asks: str = "this call needs a person's approval") -> Judgement:
     """What the enforced verdicts of those that spoke come to: deny, else approve; and what is masked, or
-    changed otherwise."""
+    changed otherwise. ``asks``: what a person is asked by a rule that says nothing itself."""
     questions: tuple[Question, ...] = ()
     fields: tuple[Changed, ...] = ()
     for said in spoke:
@@ -31,8 +31,7 @@ def judgement_of(spoke: tuple[Spoke, ...]) -> Judgement:
         if said.verdict is Verdict.DENY:
             return Judgement(_denied(said), spoke=spoke)
         if said.verdict is Verdict.APPROVE:
-            text = said.message or "this call needs a person's approval"
-            questions += (Question(f"{said.policy}/{said.rule}", text, said.read),)
+            questions += (Question(f"{said.policy}/{said.rule}", said.message or asks, said.read),)
         fields += said.fields + said.treats
     return Judgement(None, questions, spoke, fields=fields)
 

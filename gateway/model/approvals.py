@@ -62,6 +62,18 @@ class Terms(Struct, frozen=True):
 
 DEFAULT_TERMS = Terms()
 
+RESULT = "result"
+"""What an approval is about that is no call still to be made: the result of one that has been."""
+
+
+class Kept(Struct, frozen=True):
+    """A tool's answer, kept while a person looks at it: as the agent is to get it."""
+
+    status: int
+    fields: Fields
+    """Those that say what the body is."""
+    body: bytes
+
 
 class Held(Struct, frozen=True):
     """One rule that holds a call, and what it had read (path as text, and value)."""
@@ -95,6 +107,10 @@ class Petition(Struct, frozen=True):
     """Whether other arguments can take the place of the call's."""
     answerable: bool = False
     """Whether a person's own answer can take the place of the tool's."""
+    about: str = ""
+    """RESULT, or nothing for the call itself."""
+    kept: bytes = b""
+    """A result, to be kept until somebody has decided (``Kept``)."""
 
 
 class ApprovalState(StrEnum):
@@ -170,7 +186,9 @@ class Approval(Struct, frozen=True):
     outcome: str = ""
     """What came of the call that took it: its status, or ``unknown``."""
     size: int = 0
-    """Bytes of the payload."""
+    """Bytes of the payload, and of what is kept."""
+    about: str = ""
+    """As in Petition."""
 
     @property
     def rules(self) -> tuple[str, ...]:
@@ -208,3 +226,5 @@ class Ruling(Struct, frozen=True):
     url: str = ""
     """The page at which the agent's own user may look at it, where the agent's client opens pages."""
     fields: Fields = ()
+    kept: bytes = b""
+    """With what was approved of a result: the result (``Kept``)."""

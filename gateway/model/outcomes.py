@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from gateway.model.approvals import Ruling
 from gateway.model.calls import NO_FACTS, Agent, Call, Decision, Request, Run
 from gateway.model.coherence import Recalled
 from gateway.model.reasons import Reason
@@ -79,6 +80,8 @@ class Findings(Struct, frozen=True):
     """The beginning of what the tool said of a call that failed, where a guard keeps that."""
     notes: tuple[str, ...] = ()
     """What a reader of the record should know (``usage estimated: the stream was cut``)."""
+    ruling: Ruling | None = None
+    """What came of asking a person about the result."""
 
 
 NOTHING_FOUND = Findings()

@@ -53,6 +53,8 @@ class Reason(StrEnum):
     CAPPED = "capped"
     UNPRICED = "unpriced"
     RESULT_DENIED = "result_denied"
+    RESULT_PENDING = "result_pending"
+    RESULT_APPROVED = "result_approved"
     RESULT_UNREADABLE = "result_unreadable"
     REQUEST_TIMEOUT = "request_timeout"
     TRACE_UNAVAILABLE = "trace_unavailable"

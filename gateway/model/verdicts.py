@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.model.approvals import Ruling
+from gateway.model.approvals import Kept, Ruling
 from gateway.model.claims import Hold
 from gateway.model.reasons import Mode, Reason, Verdict
 from gateway.model.tools import Fields
@@ -86,6 +86,8 @@ class Refusal(Struct, frozen=True):
     """What came of asking a person."""
     changes: tuple[Mapping[str, Any], ...] = ()
     """What others have changed of a memory since the run has read it: told to the agent, and not recorded."""
+    kept: Kept | None = None
+    """The result of the same call, made before, that the agent gets instead of its being made again."""
 
 
 class Question(Struct, frozen=True):

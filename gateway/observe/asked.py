@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.model import Decision
+from gateway.model import Decision, Findings
 
 
-def asked(decision: Decision | None) -> dict[str, Any] | None:
-    """``approval`` of the record; None where nobody was asked."""
-    ruling = None if decision is None else decision.ruling
+def asked(decision: Decision | None, found: Findings) -> dict[str, Any] | None:
+    """``approval`` of the record: of the call, else of its result; None where nobody was asked."""
+    ruling = found.ruling if decision is None or decision.ruling is None else decision.ruling
     if ruling is None:
         return None
     return {

@@ -123,6 +123,8 @@ class Metrics:
             self.repetitions.count(decision.holds, refused=isinstance(decision, Refusal))
         if decision.ruling is not None:
             self.approvals.wait.observe(decision.ruling.waited)
+        if outcome.found.ruling is not None:
+            self.approvals.wait.observe(outcome.found.ruling.waited)
         for spoke in (*decision.spoke, *outcome.found.spoke):
             self.rules[spoke.policy, spoke.rule, spoke.verdict.value, spoke.mode.value] += 1
             for key, value in spoke.annotations:

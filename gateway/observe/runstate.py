@@ -46,6 +46,7 @@ _STOPPED: Mapping[str, RunState] = {
     Reason.QUARANTINED: RunState.QUARANTINED,
     Reason.APPROVAL_REQUIRED: RunState.WAITING,
     Reason.APPROVAL_PENDING: RunState.WAITING,
+    Reason.RESULT_PENDING: RunState.WAITING,
 }
 _OF_THE_RUN = frozenset({"run", "agent"})
 """What of a call, where it is quarantined, stops its run."""

@@ -125,7 +125,7 @@ def record_of(trace: Trace, settings: Keeping = NOTHING, link: Link | None = Non
         "rules": [_rule(one, spoke, settings) for one in spoke],
         "proposed_by": None if link is None else structs.asdict(link),
         "guards": [] if decision is None else [guard_of(hold, trace) for hold in decision.holds],
-        "approval": asked(decision),
+        "approval": asked(decision, outcome.found),
         "quarantines": imposed(decision, found),
         "memory": recalled(trace),
         "drift": drifted(trace),

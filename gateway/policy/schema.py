@@ -151,7 +151,7 @@ CHANGING = ("redact", "truncate", "strip", "wrap")
 _VERDICTS = {
     "request": ("deny", "approve", *CHANGING, "label", "warn"),
     "list": ("deny", "warn"),
-    "response": ("deny", *CHANGING, "label", "warn"),
+    "response": ("deny", "approve", *CHANGING, "label", "warn"),
     "proposal": ("deny", "label", "warn"),
 }
 """What can follow from a rule, by its phase."""

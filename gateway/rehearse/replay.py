@@ -147,7 +147,7 @@ class Replay:
             self._compare(record, was, verdict)
 
     def _compare(self, record: Record, was: Verdict, now: Verdict) -> None:
-        if now.kind == SKIPPED:
+        if SKIPPED in (was.kind, now.kind):
             self._kinds[SKIPPED] += 1
             return
         if UNKNOWN in (was.kind, now.kind):
@@ -233,6 +233,8 @@ _ASKED = frozenset(
     {Reason.APPROVAL_REQUIRED, Reason.APPROVAL_PENDING, Reason.APPROVAL_DENIED, Reason.ANSWERED_BY_PERSON}
 )
 """Reasons of calls about which a rule asked a person, whatever that person said."""
+_NOT_MADE_AGAIN = frozenset({Reason.RESULT_PENDING, Reason.RESULT_APPROVED, Reason.RESULT_DENIED})
+"""Reasons of calls that had been made before, and came for the result."""
 
 
 def recorded(record: Record) -> Verdict:
@@ -242,6 +244,8 @@ def recorded(record: Record) -> Verdict:
     if record.decision == ALLOW:
         return Verdict(ALLOW)
     reason = record.reason or ""
+    if reason in _NOT_MADE_AGAIN:
+        return Verdict(SKIPPED)
     kind = APPROVE if reason in _ASKED else DENY
     return Verdict(kind, record.rule or reason, reason, record.detail or "")
 

@@ -31,12 +31,12 @@ from gateway.model import (
     Refusal,
     Run,
 )
-from gateway.pipeline import failed
 from gateway.ports import Clock
 from gateway.rehearse.guardrails import with_said
 from gateway.rehearse.memories import said_in
 from gateway.rehearse.requests import request_of
 from gateway.replies import quarantined
+from gateway.settling import failed
 from gateway.stores.bucket import spend, take
 from gateway.stores.memory import MemoryLedger
 from gateway.stores.quarantines import Register

@@ -1,4 +1,4 @@
-"""An answer that guardrails are asked about before any of it is read or passed on."""
+"""An answer that guardrails, or people, are asked about before any of it is passed on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Guarded:
     def __init__(self, inner: Answer, names: Mapping[str, bool]) -> None:
         self._inner = inner
         self.names = names
-        """Those that are asked, and whether each must answer."""
+        """Guardrails that are asked before it is read, and whether each must answer."""
         self.withheld: Refusal | None = None
         """Why the agent gets none of it, whatever the rules would say."""
 

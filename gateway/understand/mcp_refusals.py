@@ -43,7 +43,11 @@ ANSWER_KEY = "toolgate/answer"
 _PLAIN = frozenset({Reason.UNAUTHENTICATED, Reason.FOREIGN_ORIGIN})
 _PLAIN_STATUSES = frozenset({401, 404, 413, 415})
 _MALFORMED = frozenset({Reason.UNREADABLE_BODY, Reason.BAD_REQUEST})
-_OPENINGS = {Reason.APPROVAL_PENDING: "Not done yet", Reason.APPROVAL_DENIED: "Denied"}
+_OPENINGS = {
+    Reason.APPROVAL_PENDING: "Not done yet",
+    Reason.RESULT_PENDING: "Done, without a result yet",
+    Reason.APPROVAL_DENIED: "Denied",
+}
 """A call that waits has not failed: models that read so try something else, or give up."""
 _BROKEN = frozenset({Reason.UPSTREAM_UNREACHABLE, Reason.UPSTREAM_TIMEOUT, Reason.UPSTREAM_PROTOCOL})
 

@@ -53,8 +53,7 @@ def petition_of(
     Raises:
         Unbound: there is a body, and it was too large to be read.
     """
-    if body is None and call.request.length and call.body is None:
-        raise Unbound("its body is too large to be read, and so to be shown to a person")
+    check_bound(call, body)
     sent = call.body if call.body is not None else body or b""
     return Petition(
         binding_of(call, sent, version, ignored),
@@ -65,13 +64,19 @@ def petition_of(
         call.tool.name,
         call.operation,
         version,
-        tuple([Held(question.rule, question.text, _read(question)) for question in questions]),
+        tuple([Held(question.rule, question.text, read_of(question)) for question in questions]),
         terms,
         call.id,
         orjson.dumps(payload_of(call, sent), default=str),
         editable,
         answerable,
     )
+
+
+def check_bound(call: Call, body: bytes | None) -> None:
+    """Raises Unbound where there is a body (``body`` is what was read of it), and it was too large to be read."""
+    if body is None and call.request.length and call.body is None:
+        raise Unbound("its body is too large to be read, and so to be shown to a person")
 
 
 def binding_of(call: Call, sent: bytes, version: str, ignored: Collection[bytes] = ()) -> str:
@@ -177,7 +182,7 @@ def _shown_meta(call: Call, sent: bytes) -> dict[str, str]:
     return found
 
 
-def _read(question: Question) -> tuple[tuple[str, Any], ...]:
+def read_of(question: Question) -> tuple[tuple[str, Any], ...]:
     """The values that the rule read, by their paths as they are written; ``...`` for those for which there is no room.
     No path is ever left out: they are the rule's own, and what was endorsed is held against all of them."""
     kept: list[tuple[str, Any]] = []

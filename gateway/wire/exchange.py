@@ -275,8 +275,8 @@ class Exchange(Held):
         """Look at the clock. ``stalled``: the agent does not take what we write."""
         if self._pulse is not None and self.phase < RELAYING and now >= self._beat_at:
             self._beat(self._pulse, now, stalled=stalled)
-        if self.phase in (WAITING, CONNECTING, DONE):
-            return
+        if self.phase in (WAITING, CONNECTING, DONE) or self._waits is not None:
+            return  # a result that a person looks at takes as long as that
         timeouts = self._permit.call.tool.timeouts
         seen = self._tunnel.seen if self._tunnel is not None else self.seen
         if timeouts.total and now - self._began > timeouts.total:

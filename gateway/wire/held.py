@@ -14,7 +14,7 @@ from gateway.understand.reader import Pulse
 from gateway.wire.answer import content_of, ends_with_connection, lines
 from gateway.wire.caller import Caller
 from gateway.wire.download import Download
-from gateway.wire.driver import RELAYING, WAITING
+from gateway.wire.driver import RELAYING
 from gateway.wire.upstream import UpstreamConnection
 
 
@@ -39,7 +39,7 @@ class Held(Caller):
             self.streaming = True
             head = [b"HTTP/1.1 200 OK\r\n", lines(pulse.fields), b"Transfer-Encoding: chunked\r\n"]
             self.download.open([*head, self._last_lines(framed=True)])
-        self.download.add(pulse.beat(asked=self.phase == WAITING))
+        self.download.add(pulse.beat(asked=self._await is not None))
 
     def _go_on(self, relay: Relay, upstream: UpstreamConnection) -> None:
         """Pass on an answer for which the stream is open: as it comes where it is one itself, else as its end."""

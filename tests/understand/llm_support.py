@@ -34,7 +34,8 @@ class Judge:
         self.reads_proposals = proposals or bool(refuses)
         self.reads_result = result is not None
         self.wants_result = wants or self.reads_result
-        self.compares = False
+        self.compares = self.asks = False
+        self.questions = ()
         self.spoke: tuple[Spoke, ...] = ()
         self.fields = fields
         self.saw: list[Proposal] = []

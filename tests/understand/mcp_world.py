@@ -67,7 +67,8 @@ class Judge:
         self.fields = fields
         self.reads_proposals = False
         self.wants_result = wants or self.reads_result
-        self.compares = False
+        self.compares = self.asks = False
+        self.questions = ()
         self.spoke: tuple[Spoke, ...] = ()
         self.judged: list[Findings] = []
         self.lists = offers

@@ -58,7 +58,7 @@ class Desk:
 class Results:
     """Results that this judge reads."""
 
-    any_results = False
+    any_results = any_asks = False
 
     def __init__(self, judge: Any) -> None:
         self._judge = judge

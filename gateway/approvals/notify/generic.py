@@ -95,6 +95,7 @@ def _shown(approval: Approval) -> dict[str, Any]:
         "impact": approval.terms.impact,
         "approvers": approval.terms.approvers,
         "approvals": approval.approvals,
+        "about": approval.about or "call",
         "editable": approval.editable,
         "answerable": approval.answerable,
         "decided": moment(approval.decided) if approval.decided else None,

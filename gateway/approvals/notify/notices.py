@@ -15,7 +15,7 @@ from gateway.approvals.notify.links import Link, Links
 from gateway.approvals.notify.texts import cut, line
 from gateway.approvals.states import FOR_TIMEOUT
 from gateway.approvals.verdicts import edit_of
-from gateway.model import DEFAULT_TERMS, Approval, ApprovalState
+from gateway.model import DEFAULT_TERMS, RESULT, Approval, ApprovalState
 from gateway.policy.visible import visible
 
 OPENED, ESCALATED, DECIDED, EXPIRED = "opened", "escalated", "decided", "expired"
@@ -118,7 +118,7 @@ def moment(at: float) -> str:
 def _word(approval: Approval, event: str) -> str:
     by = next((vote.by for vote in reversed(approval.votes) if vote.verb != "ask"), "")
     if event == OPENED:
-        return "Approval asked"
+        return "Approval of a result asked" if approval.about == RESULT else "Approval asked"
     if event == ESCALATED:
         return "Still waiting for approval"
     if event == EXPIRED:
@@ -169,6 +169,8 @@ def _call(payload: bytes | None, masks: Masks) -> dict[str, Any]:
             call[name] = masks.named(values)
     if isinstance(parts := call.get("parts"), list):
         call["parts"] = [{**part, "args": masks.named(part["args"])} for part in parts]
+    if isinstance(result := call.get("result"), dict) and isinstance(value := result.get("value"), dict):
+        call["result"] = {**result, "value": masks.named(value)}
     return {masks.text(name): _masked(value, masks.text) for name, value in call.items()}
 
 
@@ -196,6 +198,8 @@ def _shown(call: Mapping[str, Any]) -> str:
     if not call:
         return "the call is not there any more"
     rows = [line(f"{call.get('method', '')} {call.get('target', '')}", LONGEST_CALL + 1)]
+    if isinstance(result := call.get("result"), Mapping):
+        rows = [*_result_rows(result), "to this call, which has been made:", *rows]
     if (args := call.get("parts") or call.get("args")) is not None:
         rows.append(orjson.dumps(args, option=orjson.OPT_INDENT_2, default=str).decode())
     if body := call.get("body"):
@@ -205,7 +209,14 @@ def _shown(call: Mapping[str, Any]) -> str:
     return visible("\n".join(rows)[: 8 * LONGEST_CALL]).strip()
 
 
+def _result_rows(result: Mapping[str, Any]) -> list[str]:
+    """What the tool has answered, which the agent does not have yet."""
+    value = result.get("value")
+    text = result.get("body", "") if value is None else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    return [f"the tool has answered with status {result.get('status')}:", str(text)]
+
+
 def _bounded(call: Mapping[str, Any]) -> Mapping[str, Any]:
     if len(orjson.dumps(call, default=str)) <= MOST_CALL:
         return call
-    return {**call, "args": None, "parts": None, "body": None, "fields": None, "cut": True}
+    return {**call, "args": None, "parts": None, "body": None, "fields": None, "result": None, "cut": True}
