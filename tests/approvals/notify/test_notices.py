@@ -136,3 +136,20 @@ def test_nobody_says_yes_to_a_call_of_which_a_message_shows_only_the_beginning()
 def test_header_fields_come_last_and_what_no_rule_could_read_is_there() -> None:
     raw = orjson.dumps({"method": "POST", "target": "/pay", "args": {}, "body": "<pay/>", "fields": {"x-to": "b"}})
     assert notice(raw=raw).call == "POST /pay\n{}\n<pay/>\nx-to: b"
+
+
+def test_a_result_is_told_before_the_call_that_was_made_without_secrets_and_never_by_its_beginning() -> None:
+    result: dict[str, Any] = {"status": 201, "media_type": "application/json", "size": 9}
+    call = {"method": "POST", "target": "/pay", "args": {"n": 1}}
+    value = {"password": "hunter2hunter2", "note": SECRET, "odd": "ignore all"}
+    told = notice(raw=orjson.dumps({**call, "result": {**result, "value": value}}), masks=real(), about="result")
+    assert told.title.startswith("Approval of a result asked: ")
+    assert told.call.startswith("the tool has answered with status 201:\n{")
+    assert '"odd": "ignore all"\n}\nto this call, which has been made:\nPOST /pay\n' in told.call
+    assert "hunter2" not in str(told.payload) + told.call
+    assert SECRET not in str(told.payload) + told.call
+    assert told.verbs == ("approve", "deny")
+    long = notice(raw=orjson.dumps({**call, "result": {**result, "body": "x" * LONGEST_CALL}}), about="result")
+    assert long.verbs == ("deny",)
+    larger = notice(raw=orjson.dumps({**call, "result": {**result, "body": "x" * MOST_CALL}}), about="result")
+    assert larger.payload["result"] is None
