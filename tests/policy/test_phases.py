@@ -197,7 +197,6 @@ def test_what_a_phase_knows_is_not_said_to_be_elsewhere_and_all_else_is(phase: s
         ("list", "approve", "deny or warn"),
         ("list", "label", "deny or warn"),
         ("list", "redact", "deny or warn"),
-        ("response", "approve", "deny, redact, truncate, strip, wrap, label or warn"),
         ("proposal", "approve", "deny, label or warn"),
         ("proposal", "redact", "deny, label or warn"),
         ("proposal", "wrap", "deny, label or warn"),
