@@ -116,7 +116,7 @@ class InjectSettings(Model):
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
         default="IfNotPresent", description="Of that image."
     )
-    uid: int = Field(default=10001, ge=1, description="User and group of gateways; no other container may have it.")
+    uid: int = Field(default=14357, ge=1, description="User and group of gateways; no other container may have it.")
     ports: SidecarPorts = Field(default=SidecarPorts(), description="Ports of gateways.")
     resources: dict[str, dict[str, str | int | float]] = Field(
         default={}, description="Requests and limits of gateways."

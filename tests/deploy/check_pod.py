@@ -42,8 +42,8 @@ class Containers:
         return told(*runner(*rights, *self.shared, TAG), "redirect", *arguments, patience=60)
 
     def start(self) -> None:
-        """The sidecar."""
-        mounted = ("-v", f"{self.pod.folder}/etc:/etc/toolgate:ro")
+        """The sidecar, by the user that it has in pods: the image knows no such user."""
+        mounted = (f"--user={GATEWAY}:{GATEWAY}", "-v", f"{self.pod.folder}/etc:/etc/toolgate:ro")
         told(*runner("--detach", "--name", self.gateway, *self.shared, *mounted, TAG))
         eventually(lambda: "policy" in told("podman", "logs", self.gateway), 30, "the gateway is ready")
 

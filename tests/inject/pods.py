@@ -15,7 +15,7 @@ from gateway.inject.settings import InjectSettings
 
 FIXTURES = Path(__file__).with_name("fixtures")
 RECORDED = sorted(file.stem.removeprefix("review-") for file in FIXTURES.glob("review-*.json"))
-IMAGE, UID = "registry.example.org/toolgate:1", 10001
+IMAGE, UID = "registry.example.org/toolgate:1", 14357
 URL = "http://127.0.0.1:8080"
 Json = dict[str, Any]
 

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from gateway import __version__
+from gateway.inject.settings import InjectSettings
 
 from .chart import CHART, ROOT
 
@@ -40,6 +41,14 @@ def test_files_are_as_they_were_made(generate: ModuleType) -> None:
 def test_the_version_is_the_gateways() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert chart["version"] == chart["appVersion"] == __version__
+
+
+def test_the_sidecars_user_is_the_same_everywhere_and_rarely_an_agents() -> None:
+    """What images begin counting at (1000, 1001, 10000, 10001, 65532, ...) would be agents that are denied."""
+    user = VALUES["sidecar"]["runAsUser"]
+    assert user == InjectSettings.model_fields["uid"].default
+    assert 10_100 < user < 60_000
+    assert f"redirect apply --uid {user} " in (ROOT / "docs/enforcement.md").read_text()
 
 
 def test_every_value_has_a_row_that_says_something_or_its_name_does() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-GATEWAY, AGENT = 10001, 10002
+GATEWAY, AGENT = 14357, 10001
 """Users of the two containers of the pod."""
 POD, OUTSIDE = ("10.213.7.1", "fd13:7::1"), ("10.213.7.2", "fd13:7::2")
 NEEDED = ("ip", "nft", "setpriv", "unshare", "nsenter")
