@@ -15,6 +15,7 @@ import pytest
 import yaml
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
+from gateway.inject.tally import Tally
 from gateway.model import Reason
 from gateway.observe.exposition import Exposition, Gauges
 from gateway.observe.metrics import Metrics
@@ -24,14 +25,14 @@ RULES = DOCS / "prometheus"
 DASHBOARD = json.loads((DOCS / "grafana" / "toolgate.json").read_text())
 FILES = {name: yaml.safe_load((RULES / name).read_text()) for name in ("recording.yaml", "alerts.yaml")}
 PROMTOOL = shutil.which("promtool")
-OF_SCRAPES = {"job", "instance", "le"}
-"""Labels that Prometheus adds, or that histograms have."""
+OF_SCRAPES = {"job", "instance", "le", "profile"}
+"""Labels that Prometheus adds (the chart's PodMonitor has it add ``profile``), or that histograms have."""
 
 
 def known() -> dict[str, set[str]]:
     """Every series that the gateway shows, and its labels."""
     found: dict[str, set[str]] = {}
-    for family in Exposition(Metrics(), Gauges()).collect():
+    for family in (*Exposition(Metrics(), Gauges()).collect(), *Tally().collect()):
         ends = [""]
         if isinstance(family, CounterMetricFamily):
             ends = ["_total"]

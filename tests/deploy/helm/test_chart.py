@@ -184,6 +184,23 @@ def test_alerts_have_the_address_of_their_section_of_the_runbook(everything: dic
         assert address == f"https://wiki.example.org/toolgate/runbook#{name.lower()}"
 
 
+def test_sidecars_and_their_injector_are_scraped(everything: dict[str, Rendered]) -> None:
+    webhook, policy = everything["sidecar-redirect"], everything["sidecar-policy"]
+    assert len(webhook.of("PodMonitor")) == 2
+    monitor, pod = (
+        webhook.one("PodMonitor", "-injector")["spec"],
+        webhook.one("Deployment", "-injector")["spec"]["template"],
+    )
+    assert monitor["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    ports = {port["name"] for container in pod["spec"]["containers"] for port in container["ports"]}
+    assert {end["port"] for end in monitor["podMetricsEndpoints"]} <= ports
+    assert "namespaceSelector" not in monitor, "that of the release, where injectors are"
+    (sidecars,) = policy.of("PodMonitor")
+    assert sidecars["spec"]["namespaceSelector"] == {"any": True}
+    (end,) = sidecars["spec"]["podMetricsEndpoints"]
+    assert [rule["targetLabel"] for rule in end["relabelings"]] == ["profile"], "versions of profiles may differ"
+
+
 def test_only_labelled_pods_may_call(everything: dict[str, Rendered]) -> None:
     policy = everything["minimal"].one("NetworkPolicy")["spec"]
     calls, operators = policy["ingress"]
