@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import structs
 
+from gateway.decide.results import KEPT_BACK
 from gateway.effects import Await, Effect
 from gateway.errors import Refused, StoreUnavailable, refusal_of
 from gateway.means import Means
@@ -35,7 +36,6 @@ from gateway.understand.keeping import MOST_KEPT, kept_of, packed, payload_with,
 from gateway.understand.petitions import Unbound, check_bound, read_of
 from gateway.understand.reader import Pulse
 
-MADE = "the call was made, but its result is kept from you; do not repeat it, go on without it"
 LATER = (
     "the call was made, and is not made again: repeat exactly the same call later, in a minute or more, to get its"
     " result; or go on with something else"
@@ -118,7 +118,7 @@ def _asked(
         ruling: Ruling = yield Await(asking, call, _pulse(street, call, story))
         means.stand(call)
     except Refused as refused_:  # quarantined while it waited
-        return structs.replace(refusal_of(refused_), advice=MADE, retry_after=0.0)
+        return structs.replace(refusal_of(refused_), advice=KEPT_BACK, retry_after=0.0)
     story.looked = _told(ruling)
     refusal = (yield from _given(means, call, ruling, story)) if ruling.granted else refused(ruling)
     return structs.replace(refusal, rule=questions[0].rule)
@@ -133,7 +133,8 @@ def _given(means: Means, call: Call, ruling: Ruling, story: Story) -> Generator[
         if not (yield Await(story.claim(means.desk.claim(ruling, story.ident), ruling), call)):
             return refused(structs.replace(ruling, granted=False, verb="used"))
     except StoreUnavailable as error:
-        return refused(structs.replace(ruling, granted=False, verb="unavailable", message=str(error)))
+        text = f"the result, which a person let pass, cannot be taken now: {error}"
+        return Refusal(Reason.STATE_UNAVAILABLE, 503, text, advice=LATER, ruling=ruling)
     except Refused as refused_:
         return structs.replace(refusal_of(refused_), advice=LATER, ruling=ruling)
     story.gives = True
@@ -154,10 +155,10 @@ def refused(ruling: Ruling) -> Refusal:
         text = f"the call was made, and its result is {ruling.message}"
         return Refusal(Reason.RESULT_PENDING, 403, text, advice=LATER, ruling=ruling)
     if ruling.verb == "unavailable":
-        text = f"a person must look at this result, and none can be asked now: {ruling.message}"
-        return Refusal(Reason.STATE_UNAVAILABLE, 503, text, advice=ruling.advice or LATER, ruling=ruling)
+        return Refusal(Reason.STATE_UNAVAILABLE, 503, ruling.message, advice=ruling.advice, ruling=ruling)
     said = ruling.message if ruling.verb not in _TEXTS or _by_person(ruling) else ""
-    return Refusal(Reason.RESULT_DENIED, 403, said or _TEXTS[ruling.verb], advice=MADE, ruling=ruling)
+    text = said or _TEXTS.get(ruling.verb, _TEXTS["lost"])
+    return Refusal(Reason.RESULT_DENIED, 403, text, advice=KEPT_BACK, ruling=ruling)
 
 
 def _by_person(ruling: Ruling) -> bool:
@@ -169,7 +170,7 @@ def _unkept(means: Means, street: Street, body: bytes, story: Story, questions: 
     """Why nobody can be asked about the result, which the agent then does not get."""
     rule = questions[0].rule
     if means.desk is None or street.asks is None:
-        return Refusal(Reason.APPROVAL_REQUIRED, 403, questions[0].text, rule, advice=MADE)
+        return Refusal(Reason.APPROVAL_REQUIRED, 403, questions[0].text, rule, advice=KEPT_BACK)
     if not story.binding:
         why = "its call is too large to be read, and so to be shown to a person"
     elif len(body) > MOST_KEPT:
@@ -177,7 +178,7 @@ def _unkept(means: Means, street: Street, body: bytes, story: Story, questions: 
     else:
         return None
     text = f"a person must look at this result, and cannot: {why}"
-    return Refusal(Reason.RESULT_DENIED, 403, text, rule, advice=MADE)
+    return Refusal(Reason.RESULT_DENIED, 403, text, rule, advice=KEPT_BACK)
 
 
 def _petition(
@@ -233,4 +234,4 @@ def _sent(call: Call, story: Story) -> bytes:
     return call.body if call.body is not None else body or b""
 
 
-__all__ = ["LATER", "MADE", "looked_at", "reattached", "refused"]
+__all__ = ["LATER", "looked_at", "reattached", "refused"]

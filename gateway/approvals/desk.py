@@ -15,7 +15,7 @@ from gateway.approvals import rulings, states
 from gateway.approvals.docket import TICK, Docket
 from gateway.approvals.states import Conflict
 from gateway.errors import StoreUnavailable
-from gateway.model import RESULT, Approval, ApprovalState, Call, Outcome, Petition, Quarantine, Ruling, Terms
+from gateway.model import RESULT, Approval, ApprovalState, Call, Outcome, Petition, Quarantine, Reason, Ruling, Terms
 from gateway.policy.guards import short
 
 AGAIN = 0.5
@@ -99,7 +99,7 @@ class Desk:
             if self._is_void(petition.version):  # whatever was said, it was not about these policies
                 ruling = rulings.outdated(ruling.approval)
         except StoreUnavailable as error:
-            ruling = rulings.unavailable(str(error))
+            ruling = rulings.unavailable(str(error), petition.about)
         return structs.replace(ruling, waited=self._clock() - began)
 
     async def attach(self, call: Call, binding: str, version: str) -> Ruling | None:  # noqa: ARG002 - as in the port
@@ -113,7 +113,7 @@ class Desk:
             ruling = rulings.ruling_of(standing) or await self._wait(standing, began + _held_for(standing.terms))
             ruling = rulings.outdated(ruling.approval) if self._is_void(version) else await self._with_result(ruling)
         except StoreUnavailable as error:
-            ruling = rulings.unavailable(str(error))
+            ruling = rulings.unknown(str(error))
         return structs.replace(ruling, waited=self._clock() - began)
 
     async def _ask(self, call: Call, petition: Petition, began: float) -> Ruling:
@@ -181,7 +181,7 @@ class Desk:
             return ruling
         kept = await self._docket.result(ruling.approval)
         if kept is None:
-            return rulings.unavailable("the result is not there any more")
+            return Ruling(False, ruling.approval, ruling.by, "lost", reason=Reason.STATE_UNAVAILABLE)
         return structs.replace(ruling, kept=kept)
 
     def _hear(self, before: Approval | None, after: Approval | None) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gateway.approvals.states import APPROVING
-from gateway.model import Approval, ApprovalState, Reason, Ruling
+from gateway.decide.results import KEPT_BACK
+from gateway.model import RESULT, Approval, ApprovalState, Reason, Ruling
 
 LATER = "a person has been asked; repeat exactly the same call later, in a minute or more, or go on with something else"
 OUTDATED = "the policies have changed since a person was asked about this call"
@@ -116,8 +117,13 @@ def lost(approval: Approval) -> Ruling:
     )
 
 
-def unavailable(what: str) -> Ruling:
-    """What a call is told where nobody can be asked."""
+def unavailable(what: str, about: str = "") -> Ruling:
+    """What a call is told where nobody can be asked; ``about`` is that of the petition."""
+    if about == RESULT:
+        text, advice = f"a person must look at this result, and none can be asked now: {what}", KEPT_BACK
+        return Ruling(
+            False, verb="unavailable", message=text, reason=Reason.STATE_UNAVAILABLE, status=503, advice=advice
+        )
     return Ruling(
         False,
         verb="unavailable",
@@ -125,4 +131,16 @@ def unavailable(what: str) -> Ruling:
         reason=Reason.STATE_UNAVAILABLE,
         status=503,
         advice="go on without this call, or try again in some minutes",
+    )
+
+
+def unknown(what: str) -> Ruling:
+    """What a call is told of which nobody knows now whether it has been made, and people look at its result."""
+    return Ruling(
+        False,
+        verb="unavailable",
+        message=f"whether a result of the same call waits for a person cannot be known now, so it is not made: {what}",
+        reason=Reason.STATE_UNAVAILABLE,
+        status=503,
+        advice="repeat exactly the same call later",
     )

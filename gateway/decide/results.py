@@ -16,6 +16,8 @@ from gateway.policy.rules import RuleSet
 
 UNCHECKED = "the call was made, but its result cannot be checked; do not repeat it, go on without it"
 """What an agent is told where rules read a result and cannot."""
+KEPT_BACK = "the call was made, but its result is kept from you; do not repeat it, go on without it"
+"""What an agent is told where rules, or people, keep a result from it."""
 UNJUDGED = "a rule could not be evaluated, and what it cannot judge is refused"
 
 
@@ -178,7 +180,7 @@ class ResultJudge:
         return structs.replace(
             refusal,
             reason=Reason.RESULT_DENIED,
-            advice="the call was made, but its result is kept from you; do not repeat it, go on without it",
+            advice=KEPT_BACK,
         )
 
     def lists(self, operation: str, facts: Mapping[str, Any] = NO_FACTS) -> bool:

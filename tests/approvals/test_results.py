@@ -11,7 +11,7 @@ from msgspec import structs
 from gateway.approvals.exemptions import Like
 from gateway.approvals.states import Conflict
 from gateway.approvals.verdicts import BadVerdict
-from gateway.model import RESULT, Petition, Ruling
+from gateway.model import RESULT, Petition, Reason, Ruling
 from tests.approvals.bench import ADA, Room, transfer
 from tests.approvals.replicas import OK, Replica, Store, petition
 from tests.stores.opening import Wall
@@ -133,7 +133,8 @@ async def test_where_nobody_knows_whether_a_result_waits_the_call_does_not_go_on
     store.away = True
     ruling = await attached(one)
     assert ruling is not None
-    assert (ruling.granted, ruling.verb) == (False, "unavailable")
+    assert (ruling.granted, ruling.verb, ruling.reason) == (False, "unavailable", Reason.STATE_UNAVAILABLE)
+    assert "so it is not made: nobody answers" in ruling.message
 
 
 async def test_what_was_approved_and_is_not_there_is_not_given(one: Replica, store: Store) -> None:
@@ -144,7 +145,7 @@ async def test_what_was_approved_and_is_not_there_is_not_given(one: Replica, sto
     await store.swap("result", ident, paper.version, None)
     ruling = await attached(one)
     assert ruling is not None
-    assert (ruling.granted, ruling.verb) == (False, "unavailable")
+    assert (ruling.granted, ruling.verb) == (False, "lost")
 
 
 async def test_what_is_kept_of_an_agent_counts_with_its_result(one: Replica) -> None:
@@ -152,6 +153,7 @@ async def test_what_is_kept_of_an_agent_counts_with_its_result(one: Replica) -> 
     ruling = await one.ask(large)
     assert ruling.verb == "unavailable"
     assert "4194304 can be kept" in ruling.message
+    assert ruling.message.startswith("a person must look at this result")
 
 
 async def test_no_exemption_or_endorsement_lets_a_result_pass() -> None:
