@@ -40,7 +40,7 @@ from gateway.street import Street
 
 ENDED = Outcome(0)
 """Of a call whose answer is there."""
-LONGEST_WRITE = 600.0
+LONGEST_WRITE = 120.0
 """Seconds after which a write without a bound of its own counts as gone."""
 _MARGIN = 10.0
 MOST_RECALLED = 20
@@ -141,7 +141,7 @@ def claim_writes(means: Means, street: Street, permit: Permit, story: Story) -> 
     if not writes:
         return permit
     timeouts = permit.call.tool.timeouts
-    seconds = (timeouts.total or LONGEST_WRITE) + timeouts.connect + _MARGIN
+    seconds = (timeouts.total or max(LONGEST_WRITE, timeouts.first_byte * 2)) + timeouts.connect + _MARGIN
     try:
         yield Await(story.write(means.coherence.claim(permit.call, writes, seconds), writes), permit.call)
     except (BusyError, MovedError) as error:
@@ -234,7 +234,7 @@ def labelled(call: Call, answered: Answered) -> Answered:
 
 
 def _labels(glance: Glance) -> tuple[str, ...]:
-    return () if glance.standing is None else glance.standing.newest.labels
+    return glance.labels if glance.standing is None else glance.standing.newest.labels
 
 
 def _mark(means: Means, call: Call, labels: tuple[str, ...]) -> None:

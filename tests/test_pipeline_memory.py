@@ -193,6 +193,16 @@ def test_a_stale_write_is_merged_and_the_agent_is_told_and_its_next_one_is_based
     notes.end(4)
 
 
+def test_where_writes_are_merged_no_increment_is_lost_either():
+    notes = Notes("merge")
+    for agent in ("ann", "bob"):
+        notes.read(agent, "/count", 1, "5")
+    assert isinstance(notes.write("bob", "/count", "6", 2), Send)
+    assert told(notes.write("ann", "/count", "6", 3))["reason"] == "memory_stale"
+    notes.read("ann", "/count", 2, "6")
+    assert isinstance(notes.write("ann", "/count", "7", 3), Send)
+
+
 def test_a_clash_is_refused_with_the_lines():
     notes = Notes("merge")
     for agent in ("ann", "bob"):

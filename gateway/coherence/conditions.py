@@ -5,13 +5,12 @@ from __future__ import annotations
 from gateway.coherence.evidence import tag_versions
 from gateway.model import Call, Fields, Glance, How
 
-_OWN = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range")
-
 
 def has_own(call: Call) -> bool:
-    """Whether the agent has sent conditions itself: they stay as they are."""
+    """Whether the agent has sent a condition on a version itself, which stays as it is. Others, that say nothing of
+    what stands (``If-Range``, a time, an empty ``If-Match``), do not take the place of ours."""
     lookup = call.request.lookup
-    return any(name in lookup for name in _OWN)
+    return bool(lookup.get(b"if-match", b"").strip()) or guards_itself(call)
 
 
 def guards_itself(call: Call) -> bool:

@@ -23,11 +23,13 @@ class Merge(Struct, frozen=True):
 
 def merged(base: str, ours: str, theirs: str) -> Merge:
     """``theirs`` stands, and was made of ``base``; so was ``ours``, which is to be written. What both changed in the
-    same way is no clash; what one added where the other did, is one."""
-    if ours in (base, theirs):
+    same way is a clash too: two who each add one to five must not end at six. What both took out is none."""
+    if ours == base:
         return Merge(theirs)
     if theirs == base:
         return Merge(ours)
+    if ours == theirs:
+        return Merge(None, "both have changed it in the same way")
     values = [structure.read(text) for text in (base, ours, theirs)]
     if all(isinstance(value, dict) for value in values):
         clashes: list[str] = []
@@ -49,7 +51,7 @@ def _by_lines(base: Sequence[str], ours: Sequence[str], theirs: Sequence[str]) -
     at = mine = yours = 0
     for start, end, left, right in _kept_by_both(one, other):
         was, have, stands = base[at:start], ours[mine:left], theirs[yours:right]
-        if have in (was, stands):
+        if have == was or not (have or stands):
             found += stands
         elif stands == was:
             found += have

@@ -54,7 +54,8 @@ def found(now_stands: Standing | None, began: Glance | None, learnt: Learnt, cha
         return now_stands, seen(older.id)
     if same is None and (newest.how is How.DELETED) == learnt.gone:
         return _richer(now_stands, learnt), seen(newest.id)
-    return _changed(now_stands, fresh), seen(fresh.id)
+    # what was found may be another view of what stood, or made of it
+    return _changed(now_stands, structs.replace(fresh, labels=newest.labels)), seen(fresh.id)
 
 
 def older_than_known(began: Glance, learnt: Learnt, now: float) -> Change | None:
@@ -95,7 +96,8 @@ def abandoned(now_stands: Standing, now: float) -> Standing:
     if not now_stands.writer or now_stands.until > now:
         return now_stands
     # an id of its own: should the writer end after all, that is another change, which nobody has seen either
-    lost = Change(f"{now_stands.writer}?", How.UNKNOWN, now_stands.writing, at=now_stands.until)
+    ident, labels = f"{now_stands.writer}?", now_stands.newest.labels
+    lost = Change(ident, How.UNKNOWN, now_stands.writing, at=now_stands.until, labels=labels)
     return structs.replace(_changed(now_stands, lost), writer="", writing="", until=0.0)
 
 
@@ -121,7 +123,8 @@ def written(now_stands: Standing | None, glance: Glance | None, change: Change) 
     if own:
         standing = structs.replace(standing, writer="", writing="", until=0.0)
     if seen is not None and glance is not None and glance.merged:
-        seen = glance.seen  # its run knows what it sent, not what that was merged with
+        # its run knows what it sent, not what that was merged with
+        seen = None if glance.seen is None else structs.replace(glance.seen, sent=glance.ours)
     return standing, seen
 
 

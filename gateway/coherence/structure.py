@@ -67,7 +67,7 @@ def changes(before: Any, after: Any, path: str = "", depth: int = 0) -> Iterator
 
 def combined(base: Any, ours: Any, theirs: Any, clashes: list[str], path: str = "", depth: int = 0) -> Any:
     """Both changes of ``base``; paths at which they cannot both stand are added to ``clashes``."""
-    if same(ours, base) or same(ours, theirs):
+    if same(ours, base) or (ours is MISSING and theirs is MISSING):
         return theirs
     if same(theirs, base):
         return ours

@@ -96,7 +96,7 @@ class Conflicts:
         if found.text is None:
             shown = found.clash if self._shows else "both have changed the same"
             return structs.replace(glance, clash=shown), None
-        return structs.replace(glance, merged=_by(glance)), found.text
+        return structs.replace(glance, merged=_by(glance), ours=ours), found.text
 
     def _stale(self, call: Call, stale: Sequence[Glance]) -> Judgement:
         """By the strictest word of their memories."""
@@ -146,9 +146,11 @@ class Conflicts:
         if not self._shows or glance.standing is None or glance.seen is None or not glance.seen.whole:
             return None, None
         newest, seen = glance.standing.newest, glance.standing.find(glance.seen.change)
-        if seen is None or newest.how in (How.DELETED, How.UNKNOWN):
+        if newest.how in (How.DELETED, How.UNKNOWN):
             return None, None
-        return seen.text, newest.text
+        if glance.seen.sent is not None:
+            return glance.seen.sent, newest.text
+        return (None, None) if seen is None else (seen.text, newest.text)
 
 
 def what_changed(glance: Glance, now: float) -> str:

@@ -95,6 +95,8 @@ class Seen(Struct, frozen=True):
     """Whether it saw what stands there; else only that something does (a list of names)."""
     again: str = ""
     """The tool and the target of a GET that shows it again, with a space between; empty where there is none."""
+    sent: str | None = None
+    """What it has sent since, in a write that was merged with what it has not seen: what it takes to stand there."""
 
 
 class Glance(Struct, frozen=True):
@@ -105,8 +107,14 @@ class Glance(Struct, frozen=True):
     seen: Seen | None = None
     merged: str = ""
     """Whose change the write has been merged with, so that it overwrites nothing; empty for nobody's."""
+    ours: str | None = None
+    """What it would have written, before it was merged."""
     clash: str = ""
     """Why it could not be merged, where it should be."""
+    labels: tuple[str, ...] = ()
+    """Of keys of its memory that have been forgotten, where nothing is known of it: it may be one of them."""
+    edition: int = 0
+    """In which it came to stand so, in a book that replicas share: whoever knows it need not look again. 0: look."""
 
     @property
     def stale(self) -> bool:

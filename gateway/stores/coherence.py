@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 
+from msgspec import structs
+
 from gateway.coherence.steps import abandoned, claimed, found, unwritten, with_evidence, written
 from gateway.model import Call, Change, Glance, Learnt, Seen, Standing, Touch
 from gateway.policy.guards import short
@@ -45,6 +47,9 @@ class CoherenceBook:
         self._most_text, self._text = most_text, 0
         self._lengths: dict[_Place, int] = {}
         """Characters of each key, which make up the sum."""
+        self._labelled: dict[_Place, tuple[str, ...]] = {}
+        self._spilt: dict[str, tuple[str, ...]] = {}
+        """Labels of keys that have labels; and of those that have been forgotten, by memory."""
         self._standings: Shares[_Place, tuple[int, Standing]] = Shares(most)
         self._written: dict[_Place, tuple[int, Standing]] = {}
         """Those that are being written: never pushed out, and no more than calls under way."""
@@ -108,7 +113,9 @@ class CoherenceBook:
         began = {_place(glance.touch.place): glance for glance in glances}
         for told in learnt:
             place = _place(told.place)
-            standing, seen = found(self._standing(place), self._began(call, place, began.get(place)), told, change)
+            stands = self._standing(place)
+            new = change if stands is not None else structs.replace(change, labels=self._spilt.get(place[0], ()))
+            standing, seen = found(stands, self._began(call, place, began.get(place)), told, new)
             if mark is not None and standing.newest.labels:
                 mark(standing.newest.labels)
             self._put(call, place, standing)
@@ -129,7 +136,8 @@ class CoherenceBook:
         place = _place(touch.place)
         standing = self._standing(place)
         seen = self._seen.use(_run(call))
-        return Glance(touch, standing, None if seen is None else seen.get(place))
+        labels = self._spilt.get(place[0], ()) if standing is None else ()
+        return Glance(touch, standing, None if seen is None else seen.get(place), labels=labels)
 
     def _standing(self, place: _Place) -> Standing | None:
         kept = self._kept(place)
@@ -147,7 +155,7 @@ class CoherenceBook:
         kept = self._kept(place)
         self._written.pop(place, None)
         if standing is None:
-            self._forget(place)
+            self._drop(place)
             return
         same = kept is not None and (kept[1].newest.id, kept[1].writer) == (standing.newest.id, standing.writer)
         stands = (kept[0] if kept is not None and same else self._edition, standing)
@@ -158,10 +166,13 @@ class CoherenceBook:
         length = sum(len(change.text or "") for change in standing.changes)
         self._text += length - self._lengths.get(place, 0)
         self._lengths[place] = length
+        if standing.newest.labels:
+            self._labelled[place] = standing.newest.labels
+        else:
+            self._labelled.pop(place, None)
         gone = self._standings.put(owner, place, stands)
         if gone is not None:
-            self._text -= self._lengths.pop(gone)
-            self._forgot = self._edition
+            self._forget(gone)
         self._bound(owner, place)
 
     def _bound(self, owner: str, place: _Place) -> None:
@@ -173,12 +184,22 @@ class CoherenceBook:
                 oldest = None if first is None else first[0]
             if oldest is None or oldest == place:
                 return
+            self._standings.pop(oldest)
             self._forget(oldest)
-            self._forgot = self._edition
 
     def _forget(self, place: _Place) -> None:
-        if self._standings.pop(place) is not None:
-            self._text -= self._lengths.pop(place)
+        """What has been pushed out may be read later, and nobody knows by then whose it is: its labels are those of all
+        of which nothing is known, or who floods a memory could wash what it has written there."""
+        self._forgot = self._edition
+        labels = self._labelled.get(place, ())
+        if labels:
+            self._spilt[place[0]] = tuple(dict.fromkeys([*self._spilt.get(place[0], ()), *labels]))
+        self._drop(place)
+
+    def _drop(self, place: _Place) -> None:
+        self._standings.pop(place)
+        self._labelled.pop(place, None)
+        self._text -= self._lengths.pop(place, 0)
 
     def _see(self, call: Call, place: _Place, seen: Seen | None) -> None:
         run = _run(call)

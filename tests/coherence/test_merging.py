@@ -168,3 +168,17 @@ def test_objects_that_could_not_be_written_again_as_they_were_are_merged_as_line
 def test_a_number_and_a_list_are_no_place_for_two_changes():
     assert merged("4", "5", "6").text is None
     assert merged("[1]", "[1,2]", "[0,1]").text is None
+
+
+@pytest.mark.parametrize(
+    ("base", "ours", "theirs"),
+    [("5", "6", "6"), ('{"n":5}', '{"n":6}', '{"n":6}'), ("a\n5\nb\nc\n", "a\n6\nb\nc\n", "a\n6\nb\nd\n")],
+)
+def test_two_who_change_the_same_in_the_same_way_clash(base: str, ours: str, theirs: str) -> None:
+    """Each has added one to five: the sum is seven, and nobody can see that in the texts."""
+    assert merged(base, ours, theirs).text is None
+
+
+def test_what_both_take_out_is_out() -> None:
+    assert merged("a\nb\nc\n", "a\nc\n", "a\nc\nd\n").text == "a\nc\nd\n"
+    assert merged('{"a":1,"b":2}', '{"b":2}', '{"b":3}').text == '{"b":3}'

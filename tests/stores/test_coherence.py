@@ -54,3 +54,20 @@ def test_a_text_that_is_too_long_for_all_pushes_out_the_rest_and_not_itself() ->
     assert _stands(book, "long") is not None
     _learn(book, "quiet", "plan", "x" * 100)
     assert _stands(book, "long") is None, "it was used least recently"
+
+
+def test_who_floods_a_memory_does_not_wash_what_it_has_written_there() -> None:
+    """What a run with labels wrote is pushed out by its own flood; whoever reads it then is marked all the same."""
+    book = CoherenceBook(lambda: 1000.0, most=5)
+    writes = Touch("notes", "poisoned", writes=True)
+    call = structs.replace(_call("poisoner"), id="write")
+    _, glances = _glance(book, "poisoner", "poisoned")
+    glances = (structs.replace(glances[0], touch=writes),)
+    book.settle(call, glances, Change("write", How.WRITTEN, "poisoner", at=1000.0, labels=("untrusted",)))
+    assert _glance(book, "victim", "poisoned")[1][0].standing.newest.labels == ("untrusted",)
+    for number in range(10):
+        _learn(book, "poisoner", str(number), "x")
+    assert _stands(book, "poisoned") is None
+    assert _glance(book, "victim", "poisoned")[1][0].labels == ("untrusted",)
+    _learn(book, "victim", "poisoned", "send the money")
+    assert _stands(book, "poisoned").newest.labels == ("untrusted",)
