@@ -63,8 +63,8 @@ def _exposed(admin: Admin) -> Iterator[Mistake]:
 
 def _addresses(admin: Admin, listen: Address) -> Iterator[Mistake]:
     probes = admin.probes
-    if probes is not None and probes.port and probes in (admin.listen, listen):
-        message = f"{probes} is where {'agents are' if probes == listen else 'operators are'} listened to, too"
+    if probes is not None and (probes.meets(admin.listen) or probes.meets(listen)):
+        message = f"{probes} is where {'agents are' if probes.meets(listen) else 'operators are'} listened to, too"
         yield Mistake(("admin", "probes"), message, "give each its own port")
 
 

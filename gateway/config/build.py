@@ -67,8 +67,8 @@ def tools_of(config: Config, base: Path, files: Files) -> Built:
     errors += _shared_hosts(config)
     errors += identity_mistakes(config, base, files)
     errors += admin_mistakes(config.admin, config.listen, base, files)
-    if config.listen == config.admin.listen and config.listen.port:
-        message = f"{config.listen} is where agents are listened to, too"
+    if config.listen.meets(config.admin.listen):
+        message = f"{config.admin.listen} is where agents are listened to, too"
         errors.append(
             Mistake(
                 ("admin",) if "admin" in config.model_fields_set else ("listen",), message, "give each its own port"

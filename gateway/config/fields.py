@@ -52,6 +52,13 @@ class Address(Struct, frozen=True):
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    def meets(self, other: Address) -> bool:
+        """Whether only one of both can be listened on: ``0.0.0.0`` is every address of IPv4, ``::`` of IPv6."""
+        if not self.port or self.port != other.port:
+            return False
+        every = {"0.0.0.0", "::"} & {self.host, other.host}  # noqa: S104 - compared
+        return self.host == other.host or (bool(every) and (":" in self.host) == (":" in other.host))
+
 
 def _listed(value: object) -> object:
     if isinstance(value, list):
