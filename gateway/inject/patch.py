@@ -50,7 +50,7 @@ def injection(pod: Mapping[str, Any], namespace: str, settings: InjectSettings) 
     if there:
         return Injection(warnings=warnings)
     patch = (*_added(pod, spec, settings, profile), *_led(spec, profile))
-    return Injection(patch, (*warnings, *_ways_around(spec, profile)))
+    return Injection(patch, (*warnings, *_ways_around(spec, profile), *_ports_taken(spec, settings)))
 
 
 def _runs_linux(spec: Mapping[str, Any]) -> bool:
@@ -155,6 +155,16 @@ def _ways_around(spec: Mapping[str, Any], profile: Profile) -> Iterator[str]:
             name = variable.get("name")
             if name in meant and variable.get("value") != meant[name]:
                 yield f"toolgate: container {one.get('name')!r} sets {name} itself, which may not lead to the gateway"
+
+
+def _ports_taken(spec: Mapping[str, Any], settings: InjectSettings) -> Iterator[str]:
+    """Who cannot listen, since the gateway does so first. A hint: ports need not be declared."""
+    ours = {settings.ports.gateway, settings.ports.probes, settings.ports.transparent}
+    for one in _containers(spec):
+        for port in _listed(one, "ports"):
+            if port.get("containerPort") in ours:
+                who = f"container {one.get('name')!r} listens on {port['containerPort']}"
+                yield f"toolgate: {who}, as the gateway does; change one of both"
 
 
 def _containers(spec: Mapping[str, Any]) -> list[Json]:

@@ -247,3 +247,12 @@ def test_shared_processes_are_told(field: str) -> None:
     made = injected(pod({field: True}))
     assert made.patch
     assert "each other's processes" in made.warnings[0]
+
+
+@pytest.mark.parametrize("number", [8080, 9091, 15001])
+def test_a_port_that_the_gateway_has_is_told(number: int) -> None:
+    ports = [{"containerPort": number}, {"containerPort": 3000}]
+    made = injected(pod({"containers": [{"name": "agent", "image": "agent:1", "ports": ports}]}))
+    assert made.patch
+    (warning,) = [one for one in made.warnings if "listens on" in one]
+    assert f"'agent' listens on {number}" in warning
