@@ -53,6 +53,12 @@ REFUSED = {
     "an unknown key of the gateway": ([TOOLS, 'config.wire={"keepalive": "1s"}'], r"keepalive"),
     "a digest that is none": ([TOOLS, 'image.digest="sha256:12"'], r"digest"),
     "a policy that is no file": ([TOOLS, 'policies={"a.txt": "x"}'], r"a\.txt"),
+    "a profile whose name is too long": (
+        [TOOLS, SIDECAR, f'sidecar.profiles={{"{"p" * 40}": {{}}}}'],
+        r"/sidecar/profiles.*ppp",
+    ),
+    "a label by which pods are selected": ([TOOLS, 'podLabels={"app.kubernetes.io/name": "x"}'], r"podLabels"),
+    "one of all objects": ([TOOLS, 'commonLabels={"app.kubernetes.io/instance": "x"}'], r"commonLabels"),
     "a port that needs rights": ([TOOLS, "ports.gateway=80"], r"gateway"),
 }
 NEEDS = {
