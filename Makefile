@@ -21,7 +21,7 @@ run: $(STAMP) ## install, start the gateway in front of demo tools, show it work
 	$(BIN)/toolgate demo
 
 test: $(DEV_STAMP) ## install and run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 unit: $(DEV_STAMP) ## the fast tests only (no processes, no sockets)
 	$(BIN)/python -m pytest --ignore tests/e2e --ignore tests/demo --ignore tests/fuzz
