@@ -132,6 +132,20 @@ WAYS: dict[str, tuple[Callable[[Pod], object], str]] = {
     "privileges": (lambda pod: agent(pod)["securityContext"].update(privileged=True), "drop ALL"),
     "the capabilities of the runtime": (lambda pod: agent(pod)["securityContext"].pop("capabilities"), "drop ALL"),
     "a user that only the image says": (lambda pod: agent(pod)["securityContext"].pop("runAsUser"), "drop ALL"),
+    "the node's files": (_volume("root", {"hostPath": {"path": "/"}}), "nothing of its node"),
+    "the node's memory": (lambda pod: pod["spec"].update(hostIPC=True), "nothing of its node"),
+    "a port of the node": (
+        lambda pod: agent(pod).update(ports=[{"containerPort": 1, "hostPort": 1}]),
+        "nothing of its node",
+    ),
+    "the kernel's files": (
+        lambda pod: agent(pod)["securityContext"].update(procMount="Unmasked"),
+        "nothing of its node",
+    ),
+    "the kernel's settings": (
+        lambda pod: pod["spec"].update(securityContext={"sysctls": [{"name": "net.ipv4.ip_forward", "value": "1"}]}),
+        "nothing of its node",
+    ),
     "nothing said": (lambda pod: agent(pod).pop("securityContext"), "drop ALL"),
 }
 
