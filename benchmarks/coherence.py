@@ -71,7 +71,7 @@ def report(turns: int) -> str:
         [
             f"{AGENTS} agents change one text at once, {TIMES} times each; who is refused reads again ({machine()}):",
             table(["", "told that it was written", "in the end", "lost", "refused", "took"], raced(RACES)),
-            "CPU time of a call in the gateway without sockets, in µs: the least of all turns (median of what is added):",
+            "CPU of a call in the gateway without sockets, in µs: the least of all turns (median of what is added):",
             table(["the tool is", "a read", "added", "a write", "added"], costs(turns)),
         ]
     )

@@ -122,7 +122,11 @@ def test_it_waits_until_it_is(probed: Probed) -> None:
 
 @pytest.mark.parametrize(
     ("admin", "said"),
-    [('"127.0.0.1:0"', "lets the system choose the admin port"), ("[1]", "config.yaml:1:8"), ('"unix:/x"', "host:port")],
+    [
+        ('"127.0.0.1:0"', "lets the system choose the admin port"),
+        ("[1]", "config.yaml:1:8"),
+        ('"unix:/x"', "host:port"),
+    ],
 )
 def test_a_configuration_that_tells_no_address_is_2(tmp_path: Path, admin: str, said: str) -> None:
     """Not 1: an engine would restart the container again and again, and never show why."""
