@@ -150,7 +150,7 @@ async def settled(but: set[asyncio.Task[Any]]) -> None:
 
 
 def requests(turn: int, method: str, body: bytes) -> list[Request]:
-    """The calls of a turn, by eight agents, each about another note."""
+    """The calls of a turn, by new runs of eight agents, each about another note."""
     found = []
     for number in range(PAIRS):
         fields = (
@@ -160,7 +160,7 @@ def requests(turn: int, method: str, body: bytes) -> list[Request]:
             *(((b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % len(body))) if body else ()),
         )
         lookup = {name.lower(): value for name, value in fields}
-        path = f"/up/notes/{turn}-{number}"
+        path = f"/up/notes/{number}"
         found.append(Request(method, path, "1.1", fields, lookup, len(body), "127.0.0.1", True))
     return found
 

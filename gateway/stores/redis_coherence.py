@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.coherence.steps import abandoned, claimed, found, unwritten, with_evidence, written
 from gateway.errors import StoreUnavailable
@@ -24,9 +24,13 @@ from gateway.policy.guards import short
 from gateway.stores.redis_coherence_scripts import DRIFT, LOOK, STEP
 from gateway.stores.redis_link import RedisLink
 
-MOST_KEYS = 50_000
+MOST_KEYS = 20_000
 KEPT = 86_400
 """Seconds for which what nobody uses is remembered."""
+_TEXTS, _LONGEST = 3, 2048
+"""Changes of a key whose texts are remembered, of so many characters at most."""
+MOST_CLAIMS = 10_000
+"""Calls under way whose claims are remembered here; of others, Redis is asked."""
 _TRIES = 20
 _AGAIN = (0.1, 0.3, 1.0, 3.0)
 """Seconds between attempts to write down how a call has ended."""
@@ -54,7 +58,17 @@ class _Found(Struct):
     standing: Standing | None
     raw: Standing | None
     """Before a writer that has gone was taken for gone."""
-    seen: Seen | None
+    seen: Seen | None = None
+
+    @property
+    def steady(self) -> int:
+        """Its edition, where time alone does not change how it stands, and something is known; else 0."""
+        return 0 if self.raw is None or self.raw.writer else self.edition
+
+    def now(self, at: float) -> _Found:
+        """The same, where nothing but time has passed."""
+        standing = None if self.raw is None else abandoned(self.raw, at)
+        return _Found(self.place, self.edition, self.changed, standing, self.raw, self.seen)
 
 
 class _Next(Struct):
@@ -73,13 +87,17 @@ class RedisCoherence:
         self._link, self._wall, self._most = link, wall, most
         self._home = f"{prefix}{{state}}:coherence"
         self._under_way: dict[str, set[asyncio.Task[None]]] = {}
+        self._claims: dict[str, list[_Found]] = {}
+        """How keys stand since calls under way have claimed them, by call."""
 
     async def glance(self, call: Call, touches: Sequence[Touch]) -> tuple[int, tuple[Glance, ...]]:
         """What the call finds."""
         places = [_place(touch.place) for touch in touches]
         await self._told(call, places)
         edition, _, rows = await self._look(call, places, [not touch.writes for touch in touches])
-        glances = [Glance(touch, row.standing, row.seen) for touch, row in zip(touches, rows, strict=True)]
+        glances = [
+            Glance(touch, row.standing, row.seen, edition=row.steady) for touch, row in zip(touches, rows, strict=True)
+        ]
         return edition, tuple(glances)
 
     async def drift(self, call: Call) -> tuple[_Place, ...]:
@@ -113,11 +131,14 @@ class RedisCoherence:
             now = self._wall()
             return _Next(claimed(row.raw, by_place[row.place], call.id, call.agent.id, now, now + seconds))
 
+        await self._told(call, list(by_place))
         try:
-            await self._step(call, list(by_place), begun)
+            claims = await self._step(call, list(by_place), begun, known=_known(glances))
         except StoreUnavailable:
             self.release(call, glances)  # it may have been claimed all the same
             raise
+        if len(self._claims) < MOST_CLAIMS:
+            self._claims[call.id] = claims
 
     def settle(self, call: Call, glances: Sequence[Glance], change: Change, made: Sequence[Learnt] = ()) -> None:
         """A write has ended."""
@@ -131,7 +152,7 @@ class RedisCoherence:
             standing, seen = written(row.standing, began.get(row.place), known)
             return _Next(standing, True, seen)
 
-        self._later(call, list({**began, **told}), ended)
+        self._later(call, list({**began, **told}), ended, known=self._claims.pop(call.id, ()))
 
     def release(self, call: Call, glances: Sequence[Glance]) -> None:
         """A write has not been made."""
@@ -139,7 +160,8 @@ class RedisCoherence:
         def ended(row: _Found) -> _Next:
             return _Next(unwritten(row.standing, call.id))
 
-        self._later(call, [_place(glance.touch.place) for glance in glances], ended)
+        places = [_place(glance.touch.place) for glance in glances]
+        self._later(call, places, ended, known=self._claims.pop(call.id, ()))
 
     def learn(
         self,
@@ -165,7 +187,7 @@ class RedisCoherence:
                 mark(standing.newest.labels)
             return _Next(standing, True, seen)
 
-        self._later(call, list(told), ended, forgets=True)
+        self._later(call, list(told), ended, forgets=True, known=_known(glances))
 
     async def close(self) -> None:
         """Wait for what is still being written down."""
@@ -173,8 +195,8 @@ class RedisCoherence:
         if tasks:
             await asyncio.wait(tasks, timeout=2.0)
 
-    def _later(self, call: Call, places: list[_Place], step: Any, *, forgets: bool = False) -> None:
-        task = asyncio.get_running_loop().create_task(self._surely(call, places, step, forgets))
+    def _later(self, call: Call, places: list[_Place], step: Any, **how: Any) -> None:
+        task = asyncio.get_running_loop().create_task(self._surely(call, places, step, **how))
         for name in (_run(call), *map(_field, places)):
             self._under_way.setdefault(name, set()).add(task)
             task.add_done_callback(partial(self._done, name))
@@ -185,16 +207,17 @@ class RedisCoherence:
         if not several:
             del self._under_way[name]
 
-    async def _surely(self, call: Call, places: list[_Place], step: Any, forgets: bool) -> None:
+    async def _surely(self, call: Call, places: list[_Place], step: Any, **how: Any) -> None:
         for pause in (*_AGAIN, None):
             try:
-                return await self._step(call, places, step, forgets=forgets)
+                await self._step(call, places, step, **how)
             except StoreUnavailable as error:
                 if pause is None:
                     log.warning("what call %s did to a memory could not be written down: %s", call.id, error)
                 else:
                     await asyncio.sleep(pause)
-        return None
+            else:
+                return
 
     async def _told(self, call: Call, places: Sequence[_Place]) -> None:
         """Wait for what this replica has not written down yet of this run, and of these keys."""
@@ -203,21 +226,31 @@ class RedisCoherence:
         if tasks:
             await asyncio.wait(tasks, timeout=sum(_AGAIN))
 
-    async def _step(self, call: Call, places: list[_Place], step: Any, *, forgets: bool = False) -> None:
-        """Take a step at each of these keys; all of them, or none.
+    async def _step(
+        self, call: Call, places: list[_Place], step: Any, *, forgets: bool = False, known: Sequence[_Found] = ()
+    ) -> list[_Found]:
+        """Take a step at each of these keys; all of them, or none. Gives how they stand then. ``known`` is how they
+        stood when this replica last looked: nothing more is asked where that holds for all of them.
 
         Raises:
             StoreUnavailable: Redis cannot be reached, or others were faster again and again.
         """
-        for _ in range(_TRIES):
-            _, forgot, rows = await self._look(call, places)
+        by_place = {row.place: row for row in known}
+        rows = [by_place[place].now(self._wall()) for place in places if place in by_place]
+        forgot = 0  # of no interest where something is known of all of them
+        for number in range(_TRIES):
+            if number or len(rows) < len(places):
+                _, forgot, rows = await self._look(call, places)
+            taken = [(row, step(row, forgot) if forgets else step(row)) for row in rows]
             given: list[Any] = []
-            for row in rows:
-                after = step(row, forgot) if forgets else step(row)
+            for row, after in taken:
                 given += [_field(row.place), row.edition, *self._written(row, after)]
             first = (f"{self._wall():.3f}", self._most, KEPT, len(rows))
-            if await self._link.run(STEP, self._keys(call), (*first, *given)):
-                return
+            if edition := await self._link.run(STEP, self._keys(call), (*first, *given)):
+                return [
+                    _Found(row.place, edition + at, 0, after.standing, after.standing)
+                    for at, (row, after) in enumerate(taken)
+                ]
         raise StoreUnavailable("others change the same keys all the time")
 
     def _written(self, row: _Found, after: _Next) -> tuple[int, str, str, str]:
@@ -231,7 +264,7 @@ class RedisCoherence:
         before = row.raw
         same = before is not None and (before.newest.id, before.writer) == (standing.newest.id, standing.writer)
         head = f"{_named(standing.newest.id)} {_named(standing.writer)} {standing.until:.3f}"
-        return int(same), f"{max(now, standing.until):.3f}", f"{head} {_encoded(standing)}", noted
+        return int(same), f"{max(now, standing.until):.3f}", f"{head} {_encoded(_lean(standing))}", noted
 
     async def _look(
         self, call: Call, places: Sequence[_Place], anew: Sequence[bool] = ()
@@ -264,6 +297,24 @@ _noted = msgspec.json.Decoder(_Noted)
 
 def _encoded(value: Struct) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def _lean(standing: Standing) -> Standing:
+    """With no more texts than all replicas can keep of all keys; without them there is no difference to show."""
+    last = len(standing.changes) - _TEXTS
+    changes = [
+        structs.replace(change, text=None) if number < last or len(change.text or "") > _LONGEST else change
+        for number, change in enumerate(standing.changes)
+    ]
+    return structs.replace(standing, changes=tuple(changes))
+
+
+def _known(glances: Sequence[Glance]) -> list[_Found]:
+    return [
+        _Found(_place(glance.touch.place), glance.edition, 0, glance.standing, glance.standing)
+        for glance in glances
+        if glance.edition
+    ]
 
 
 def _place(place: _Place) -> _Place:

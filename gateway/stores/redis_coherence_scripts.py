@@ -35,9 +35,11 @@ for i = 0, count - 1 do
   local kept = redis.call('HGET', KEYS[1], ARGV[at + 6 * i]) or '0 '
   if string.match(kept, '^%S+') ~= ARGV[at + 6 * i + 1] then return 0 end
 end
+local first = 1
 for i = 0, count - 1 do
   local field, same, uses, value, seen = ARGV[at], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
   local edition = redis.call('HINCRBY', KEYS[3], 'edition', 1)
+  if i == 0 then first = edition end
   local changed = edition
   if same == '1' then changed = string.match(redis.call('HGET', KEYS[1], field), '^%S+ (%S+)') end
   if value == '' then
@@ -66,13 +68,13 @@ if #old > 0 then
   redis.call('ZREM', KEYS[2], unpack(old))
   redis.call('HSET', KEYS[3], 'forgot', redis.call('HINCRBY', KEYS[3], 'edition', 1))
 end
-return 1
+return first
 """
 )
 """Keys: as for LOOK. Arguments: now, most keys, seconds after which what nobody uses is forgotten, how many fields, and
 of each: the field, the edition that was seen (0: none), whether it is still the same change and writer, its last use,
 how it stands (from the newest change on; empty: nothing is left), what the run has seen of it (empty: as before; ``-``:
-nothing). All or nothing: 1, or 0 where another was faster."""
+nothing). All or nothing: the edition of the first of them, others follow; or 0 where another was faster."""
 
 DRIFT = script(
     """

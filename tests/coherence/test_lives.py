@@ -51,6 +51,8 @@ class World:
         self.calls = self.written = self.refused = self.step = 0
         self.late: dict[int, float] = {}
         """States made by writers that had been given up, and when the gateway heard of them after all."""
+        self.hears = book is None
+        """That, at once: to replicas it is on its way for a moment, in which others may write."""
         self.lost: list[str] = []
         self.landed, self.before = -100.0, 0
 
@@ -123,7 +125,7 @@ class World:
         change = Change(call.id, How.WRITTEN if known else How.UNKNOWN, call.agent.id, at=self.now)
         told = known and (self.lags or self.dice.random() < 0.5)
         self.book.settle(call, (glance,), change, (Learnt(WRITE.place, self.versions(intended)),) if told else ())
-        if late:
+        if late and self.hears:
             self.late[intended] = self.step
         return intended  # for all that it knows
 

@@ -13,7 +13,7 @@ from gateway.errors import BusyError, MovedError, StoreUnavailable
 from gateway.model import Agent, Call, Change, Glance, How, Learnt, Run, Seen, Touch
 from gateway.model.state_url import read_state_url
 from gateway.stores.redis_coherence import RedisCoherence
-from gateway.stores.redis_coherence_scripts import STEP
+from gateway.stores.redis_coherence_scripts import LOOK, STEP
 from gateway.stores.redis_link import RedisLink
 from tests.builders import call as a_call
 from tests.coherence.test_lives import World
@@ -102,25 +102,11 @@ def test_no_update_is_lost_over_two_replicas(loop: Loop, evidence: str) -> None:
     assert written > 20
 
 
-def _together(look: Any, both: asyncio.Barrier) -> Any:
-    """Looks, and goes on when the other has looked too: the first time."""
-    looked = []
-
-    async def waits(*given: Any) -> Any:
-        found = await look(*given)
-        if not looked:
-            looked.append(True)
-            await both.wait()
-        return found
-
-    return waits
-
-
 def _call(ident: str, agent: str) -> Call:
     return structs.replace(a_call("PUT /plan"), id=ident, agent=Agent(agent), run=Run("r"))
 
 
-def test_two_replicas_never_let_two_write_at_once(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_replicas_never_let_two_write_at_once(loop: Loop) -> None:
     """Both have read the same, both write at the same moment: one of them is told that it is busy, or has moved."""
     books = [RedisCoherence(loop.link, "two:", lambda: 1000.0) for _ in range(2)]
 
@@ -133,9 +119,6 @@ def test_two_replicas_never_let_two_write_at_once(loop: Loop, monkeypatch: pytes
         writers = [_call("write-a", "a"), _call("write-b", "b")]
         seen = [(await book.glance(call, (PLAN,)))[1] for book, call in zip(books, writers, strict=True)]
         assert not any(glance.stale or glance.unread for (glance,) in seen)
-        both = asyncio.Barrier(2)
-        for book in books:
-            monkeypatch.setattr(book, "_look", _together(book._look, both))
         claims = [book.claim(call, glances, 60.0) for book, call, glances in zip(books, writers, seen, strict=True)]
         return await asyncio.gather(*claims, return_exceptions=True)
 
@@ -279,3 +262,79 @@ def test_what_still_stands_of_what_a_run_has_seen_is_known_at_any_replica(loop: 
         return await books[1].held(_call("pay", "a"), {"notes"})
 
     assert loop.run(held()) == ((("notes", "plan"), Seen("read", 1000.0, again="notes /plan")),)
+
+
+def test_what_was_looked_at_is_not_looked_at_again_unless_it_has_changed(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read and a write of what is known take as few questions as they can."""
+    book, real, asked = RedisCoherence(loop.link, "few:", lambda: 1000.0), loop.link.run, []
+
+    async def counted(script: Any, *given: Any) -> Any:
+        asked.append(script)
+        return await real(script, *given)
+
+    async def read(ident: str, agent: str) -> None:
+        call = _call(ident, agent)
+        edition, glances = await book.glance(call, (Touch("notes", "plan"),))
+        call = structs.replace(call, edition=edition)
+        book.learn(call, glances, (Learnt(PLAN.place, {"etag": "1"}),), Change(ident, How.FOUND, at=1000.0))
+        await book.close()
+
+    async def story() -> list[list[Any]]:
+        found = []
+        monkeypatch.setattr(loop.link, "run", counted)
+        await read("first", "b")
+        for ident in ("read", "write"):
+            asked.clear()
+            if ident == "read":
+                await read(ident, "a")
+            else:
+                call = _call(ident, "a")
+                _, glances = await book.glance(call, (PLAN,))
+                await book.claim(call, glances, 60.0)
+                book.settle(call, glances, Change(ident, How.WRITTEN, "a", at=1000.0))
+                await book.close()
+            found.append([*asked])
+        _, (glance,) = await book.glance(_call("later", "a"), (PLAN,))
+        assert glance.standing is not None
+        assert (glance.standing.writer, glance.stale, glance.standing.newest.id) == ("", False, "write")
+        _, (glance,) = await book.glance(_call("other", "b"), (PLAN,))
+        assert glance.stale
+        return found
+
+    assert loop.run(story()) == [[LOOK, STEP], [LOOK, STEP, STEP]]
+
+
+def test_what_has_changed_since_it_was_looked_at_is_looked_at_again(loop: Loop) -> None:
+    """By another replica, while the call is decided upon; and while it is under way, by a read that finds it changed
+    past the gateway."""
+    books = [RedisCoherence(loop.link, "since:", lambda: 1000.0) for _ in range(2)]
+
+    async def found(book: RedisCoherence, ident: str, agent: str, etag: str) -> None:
+        call = _call(ident, agent)
+        _, glances = await book.glance(call, (Touch("notes", "plan"),))
+        book.learn(call, glances, (Learnt(PLAN.place, {"etag": etag}),), Change(ident, How.FOUND, at=1010.0))
+        await book.close()
+
+    async def story() -> Glance:
+        await found(books[0], "first", "a", "1")
+        write = _call("write", "a")
+        _, glances = await books[0].glance(write, (PLAN,))
+        assert glances[0].edition
+        await found(books[1], "second", "b", "2")
+        with pytest.raises(MovedError):
+            await books[0].claim(write, glances, 60.0)
+        await found(books[0], "third", "a", "2")
+        _, glances = await books[0].glance(write, (PLAN,))
+        await books[0].claim(write, glances, 60.0)
+        await found(books[1], "fourth", "b", "3")
+        books[0].settle(write, glances, Change("write", How.WRITTEN, "a", at=1020.0))
+        await books[0].close()
+        _, (glance,) = await books[1].glance(_call("fifth", "b"), (PLAN,))
+        return glance
+
+    glance = loop.run(story())
+    assert glance.stale
+    assert glance.standing is not None
+    assert (glance.standing.newest.id, glance.standing.writer) == ("write", "")
