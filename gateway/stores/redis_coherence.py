@@ -59,6 +59,8 @@ class _Found(Struct):
     raw: Standing | None
     """Before a writer that has gone was taken for gone."""
     seen: Seen | None = None
+    spilt: tuple[str, ...] = ()
+    """Where nothing is known of it: labels of what has been forgotten."""
 
     @property
     def steady(self) -> int:
@@ -96,7 +98,8 @@ class RedisCoherence:
         await self._told(call, places)
         edition, _, rows = await self._look(call, places, [not touch.writes for touch in touches])
         glances = [
-            Glance(touch, row.standing, row.seen, edition=row.steady) for touch, row in zip(touches, rows, strict=True)
+            Glance(touch, row.standing, row.seen, labels=row.spilt, edition=row.steady)
+            for touch, row in zip(touches, rows, strict=True)
         ]
         return edition, tuple(glances)
 
@@ -182,7 +185,8 @@ class RedisCoherence:
                 glance = Glance(Touch(*row.place)) if known else None
             elif glance is None and row.changed <= call.edition:
                 glance = Glance(Touch(*row.place), row.standing)
-            standing, seen = found(row.standing, glance, told[row.place], change)
+            new = change if row.standing is not None else structs.replace(change, labels=row.spilt)
+            standing, seen = found(row.standing, glance, told[row.place], new)
             if mark is not None and standing.newest.labels:
                 mark(standing.newest.labels)
             return _Next(standing, True, seen)
@@ -274,21 +278,22 @@ class RedisCoherence:
         args = [f"{self._wall():.3f}"]
         for place, reads in zip(places, anew or [False] * len(places), strict=True):
             args += [_field(place), "1" if reads else "0"]
-        edition, forgot, *kept = await self._link.run(LOOK, self._keys(call), args)
+        edition, forgot, labels, *kept = await self._link.run(LOOK, self._keys(call), args)
+        spilt = tuple(labels.decode().split("\n")) if labels else ()
         rows, several = [], iter(kept)
         for place, stands, noted in zip(places, several, several, strict=True):
             seen = _noted.decode(noted).seen if noted else None
             if not stands:
-                rows.append(_Found(place, 0, 0, None, None, seen))
+                rows.append(_Found(place, 0, 0, None, None, seen, spilt))
                 continue
             number, changed, _, _, _, text = stands.split(b" ", 5)
             raw = _standing.decode(text)
             rows.append(_Found(place, int(number), int(changed), abandoned(raw, self._wall()), raw, seen))
         return int(edition), int(forgot), rows
 
-    def _keys(self, call: Call) -> tuple[str, str, str, str]:
+    def _keys(self, call: Call) -> tuple[str, str, str, str, str]:
         home = self._home
-        return home, f"{home}:used", f"{home}:head", f"{home}:seen:{_run(call)}"
+        return home, f"{home}:used", f"{home}:head", f"{home}:seen:{_run(call)}", f"{home}:spilt"
 
 
 _standing = msgspec.json.Decoder(Standing)

@@ -12,7 +12,8 @@ from gateway.stores.redis_scripts import script
 LOOK = script(
     """
 local head = redis.call('HMGET', KEYS[3], 'edition', 'forgot')
-local found = {tonumber(head[1] or '0'), tonumber(head[2] or '0')}
+local spilt = table.concat(redis.call('SMEMBERS', KEYS[5]), '\\n')
+local found = {tonumber(head[1] or '0'), tonumber(head[2] or '0'), spilt}
 for i = 2, #ARGV, 2 do
   local kept = redis.call('HGET', KEYS[1], ARGV[i]) or ''
   if kept ~= '' then redis.call('ZADD', KEYS[2], 'GT', ARGV[1], ARGV[i]) end
@@ -23,9 +24,9 @@ end
 return found
 """
 )
-"""Keys: standings, uses, head, what a run has seen. Arguments: now, and fields, each with whether the run reads it
-anew: then it has seen nothing of it until that read has ended. Gives edition, when something was forgotten, and of each
-field how it stands and what the run has seen of it."""
+"""Keys: standings, uses, head, what a run has seen, labels of what was forgotten. Arguments: now, and fields, each with
+whether the run reads it anew: then it has seen nothing of it until that read has ended. Gives edition, when something
+was forgotten, those labels (a line each), and of each field how it stands and what the run has seen of it."""
 
 STEP = script(
     """
@@ -62,6 +63,14 @@ local over = redis.call('ZCARD', KEYS[2]) - most
 local old = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', tonumber(ARGV[1]) - seconds, 'LIMIT', 0, 20)
 if over > 0 then
   for _, field in ipairs(redis.call('ZRANGE', KEYS[2], 0, math.min(over, 100) - 1)) do old[#old + 1] = field end
+end
+for _, field in ipairs(old) do
+  local stands = string.match(redis.call('HGET', KEYS[1], field) or '', '^%S+ %S+ %S+ %S+ %S+ (.*)$')
+  if stands and string.find(stands, '"labels":["', 1, true) then
+    local changes = cjson.decode(stands)['changes']
+    for _, label in ipairs(changes[#changes]['labels'] or {}) do redis.call('SADD', KEYS[5], label) end
+    redis.call('EXPIRE', KEYS[5], 30 * seconds)
+  end
 end
 if #old > 0 then
   redis.call('HDEL', KEYS[1], unpack(old))

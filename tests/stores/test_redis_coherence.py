@@ -338,3 +338,33 @@ def test_what_has_changed_since_it_was_looked_at_is_looked_at_again(loop: Loop) 
     assert glance.stale
     assert glance.standing is not None
     assert (glance.standing.newest.id, glance.standing.writer) == ("write", "")
+
+
+def test_who_floods_a_memory_does_not_wash_what_it_has_written_there(loop: Loop) -> None:
+    """What a run with labels wrote is pushed out by its own flood; whoever reads it then is marked all the same."""
+    now = [1000.0]
+    book = RedisCoherence(loop.link, "flood:", lambda: now[0], most=3)
+
+    async def story() -> tuple[Glance, Glance]:
+        writes = _call("write", "poisoner")
+        _, glances = await book.glance(writes, (PLAN,))
+        await book.claim(writes, glances, 60.0)
+        book.settle(writes, glances, Change("write", How.WRITTEN, "poisoner", at=now[0], labels=("untrusted",)))
+        for number in range(6):
+            now[0] += 100.0
+            flood = _call(f"flood-{number}", "poisoner")
+            edition, _ = await book.glance(flood, ())
+            flood = structs.replace(flood, edition=edition)
+            book.learn(flood, (), (Learnt(("notes", str(number))),), Change(flood.id, How.FOUND, at=now[0]))
+        await book.close()
+        reads = _call("read", "victim")
+        edition, glances = await book.glance(reads, (Touch("notes", "plan"),))
+        reads = structs.replace(reads, edition=edition)
+        book.learn(reads, glances, (Learnt(PLAN.place),), Change("read", How.FOUND, at=now[0]))
+        _, again = await book.glance(_call("again", "other"), (Touch("notes", "plan"),))
+        return glances[0], again[0]
+
+    first, again = loop.run(story())
+    assert (first.standing, first.labels) == (None, ("untrusted",))
+    assert again.standing is not None
+    assert again.standing.newest.labels == ("untrusted",)
