@@ -79,6 +79,7 @@ SAID_ELSEWHERE = {
     "a bound of another verdict", "strip only some", "tool results of a result", "fields of another verdict",
     "fields of a result in a request", "fields of a request in a response", "redact a proposal", "rollout for nobody",
     "rollout of what is not enforced", "agents and operators at one address",
+    "agents at every address, operators at one of them", "probes at every address, operators at one of them",
     "an admin token that can be guessed", "a quarantine of a rule that refuses nothing", "a quarantine in a list",
     "an admin address without a login", "an admin address without TLS", "a login of one who is called as nobody may be",
     "two users with one token", "keys of an issuer that anybody could send", "keys of an issuer from two places",

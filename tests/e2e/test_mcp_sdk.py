@@ -125,6 +125,7 @@ async def test_argument_that_a_header_repeats_arrives(connect: Connect, region: 
 
 
 async def test_progress_is_told_while_the_tool_works(connect: Connect) -> None:
+    """Not at the end: on a busy machine they may come to this process together once, not each time."""
     seen: list[tuple[float, float | None, str | None]] = []
     times: list[float] = []
     clock = asyncio.get_running_loop().time
@@ -133,10 +134,15 @@ async def test_progress_is_told_while_the_tool_works(connect: Connect) -> None:
         seen.append((progress, total, message))
         times.append(clock())
 
-    async with connect() as client:
-        await client.call_tool("test_tool_with_progress", progress_callback=told)
-    assert seen == [(step, 100, f"Completed step {step} of 100") for step in (0, 50, 100)]
-    assert times[2] - times[0] > 0.05, "they came together at the end"
+    async def took() -> float:
+        seen.clear()
+        times.clear()
+        async with connect() as client:
+            await client.call_tool("test_tool_with_progress", progress_callback=told)
+        assert seen == [(step, 100, f"Completed step {step} of 100") for step in (0, 50, 100)]
+        return times[2] - times[0]
+
+    assert max([await took() for _ in range(3)]) > 0.05, "they came together at the end"
 
 
 async def test_questions_reach_the_user_and_answers_the_tool_in_sessions(in_session: Connect) -> None:

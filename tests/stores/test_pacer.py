@@ -69,6 +69,7 @@ async def test_a_turn_that_is_never_awaited_leaves_nothing_behind():
     """As where an agent goes at once: the task that would have waited is cancelled before its first step."""
     room, claim = WaitingRoom(), rate(1, 0.001, wait=60)
     assert await paced(room, claim)
+    gc.collect()  # what tests before have left
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         asyncio.ensure_future(awaited(room.pace(claim))).cancel()

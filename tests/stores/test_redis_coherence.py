@@ -89,7 +89,7 @@ class Sync:
 @pytest.mark.parametrize("evidence", ["none", "etag", "digest"])
 def test_no_update_is_lost_over_two_replicas(loop: Loop, evidence: str) -> None:
     written = 0
-    for seed in range(12):
+    for seed in range(16):
 
         def book(world: World, most: int, seed: int = seed) -> Sync:
             prefix = f"lives-{evidence}-{seed}:"
@@ -99,7 +99,7 @@ def test_no_update_is_lost_over_two_replicas(loop: Loop, evidence: str) -> None:
         world.live()
         assert not world.lost, f"seed {seed}: {world.lost}"
         written += world.written
-    assert written > 20
+    assert written > 15
 
 
 def _call(ident: str, agent: str) -> Call:
